@@ -1,0 +1,92 @@
+"""The two-way table between Hugging Face's parameter names and ours.
+
+An ordered list of patterns a model type; ``{}`` stands for the layer number. The same rows are
+read left to right when weights come in and right to left when they go out.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+_BERT = [
+    ("bert.embeddings.word_embeddings", "embeddings.word"),
+    ("bert.embeddings.position_embeddings", "embeddings.position"),
+    ("bert.embeddings.token_type_embeddings", "embeddings.token_type"),
+    ("bert.embeddings.LayerNorm", "embeddings.norm"),
+    ("bert.encoder.layer.{}.attention.self.query", "layers.{}.attention.query"),
+    ("bert.encoder.layer.{}.attention.self.key", "layers.{}.attention.key"),
+    ("bert.encoder.layer.{}.attention.self.value", "layers.{}.attention.value"),
+    ("bert.encoder.layer.{}.attention.output.dense", "layers.{}.attention.output"),
+    ("bert.encoder.layer.{}.attention.output.LayerNorm", "layers.{}.attention_norm"),
+    ("bert.encoder.layer.{}.intermediate.dense", "layers.{}.ffn.up"),
+    ("bert.encoder.layer.{}.output.dense", "layers.{}.ffn.down"),
+    ("bert.encoder.layer.{}.output.LayerNorm", "layers.{}.ffn_norm"),
+    ("qa_outputs", "qa_head"),
+]
+_DISTILBERT = [
+    ("distilbert.embeddings.word_embeddings", "embeddings.word"),
+    ("distilbert.embeddings.position_embeddings", "embeddings.position"),
+    ("distilbert.embeddings.LayerNorm", "embeddings.norm"),
+    ("distilbert.transformer.layer.{}.attention.q_lin", "layers.{}.attention.query"),
+    ("distilbert.transformer.layer.{}.attention.k_lin", "layers.{}.attention.key"),
+    ("distilbert.transformer.layer.{}.attention.v_lin", "layers.{}.attention.value"),
+    ("distilbert.transformer.layer.{}.attention.out_lin", "layers.{}.attention.output"),
+    ("distilbert.transformer.layer.{}.sa_layer_norm", "layers.{}.attention_norm"),
+    ("distilbert.transformer.layer.{}.ffn.lin1", "layers.{}.ffn.up"),
+    ("distilbert.transformer.layer.{}.ffn.lin2", "layers.{}.ffn.down"),
+    ("distilbert.transformer.layer.{}.output_layer_norm", "layers.{}.ffn_norm"),
+    ("qa_outputs", "qa_head"),
+]
+TABLE = {"bert": _BERT, "distilbert": _DISTILBERT}
+"""model_type → rows of (Hugging Face module, our module)."""
+
+_TENSORS = {"weight": "weight", "bias": "bias", "gamma": "weight", "beta": "bias"}
+"""Last part of a name; ``gamma`` and ``beta`` are how TensorFlow checkpoints spell a norm's."""
+
+
+def _pattern(module: str) -> re.Pattern[str]:
+    return re.compile(re.escape(module).replace(r"\{\}", r"(\d+)"))
+
+
+def from_hf(model_type: str, name: str) -> str | None:
+    """Our name of the parameter Hugging Face calls ``name``; ``None`` where we have no use for it.
+
+    Names without the leading ``bert.`` or ``distilbert.`` (a bare encoder's) are understood too.
+    """
+    module, _, tensor = name.rpartition(".")
+    if tensor not in _TENSORS:
+        return None
+    for theirs, ours in TABLE[model_type]:
+        for candidate in (module, f"{model_type}.{module}"):
+            match = _pattern(theirs).fullmatch(candidate)
+            if match:
+                return f"{ours.format(*match.groups())}.{_TENSORS[tensor]}"
+    return None
+
+
+def to_hf(model_type: str, name: str) -> str:
+    """Hugging Face's name of our parameter ``name``.
+
+    Raises:
+        KeyError: the table has no such parameter for this model type.
+    """
+    module, _, tensor = name.rpartition(".")
+    for theirs, ours in TABLE[model_type]:
+        match = _pattern(ours).fullmatch(module)
+        if match:
+            return f"{theirs.format(*match.groups())}.{tensor}"
+    raise KeyError(name)
+
+
+def split_known(model_type: str, names: Iterable[str]) -> tuple[dict[str, str], list[str]]:
+    """Sorts Hugging Face names into a map from ours to theirs, and those we have no use for."""
+    known: dict[str, str] = {}
+    unused: list[str] = []
+    for name in names:
+        ours = from_hf(model_type, name)
+        if ours is None:
+            unused.append(name)
+        else:
+            known[ours] = name
+    return known, unused
