@@ -1,0 +1,141 @@
+"""Start and end logits of windows → the best spans of the contexts they cover.
+
+All windows of all contexts asked share **one** distribution: the probability of a span is
+``exp(start + end)`` over the sum of the same for every allowed span (and for "no answer", where
+the model was trained to give it), so scores compare across windows and documents. A span that
+several windows see counts once, with the best logit any of them gives it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+FloatArray = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class WindowLogits:
+    """What a model said about one window's context slice.
+
+    Attributes:
+        context: which context the slice belongs to.
+        at: index of the slice's first token in its context.
+        start: start logits of the slice's tokens, float32 ``[n]``.
+        end: end logits of the same tokens, float32 ``[n]``.
+        null: start + end logit of the ``[CLS]`` token.
+    """
+
+    context: int
+    at: int
+    start: FloatArray
+    end: FloatArray
+    null: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Tokens ``[start, stop)`` of a context, with their probability and summed logit."""
+
+    context: int
+    start: int
+    stop: int
+    score: float
+    logit: float
+
+
+@dataclass(frozen=True, slots=True)
+class SpanResult:
+    """The best spans of one question, best first, and what was said for "no answer"."""
+
+    spans: list[Span]
+    null_score: float
+    """Probability of "no answer"; 0 where null is not allowed."""
+    null_logit: float
+    """Least null logit over the windows, whether or not null is allowed."""
+
+
+def search(
+    windows: Sequence[WindowLogits],
+    *,
+    top_k: int = 1,
+    max_answer_tokens: int = 30,
+    allow_null: bool = False,
+) -> SpanResult:
+    """Finds the best spans of one question.
+
+    The result does not depend on the order of ``windows``. Spans of the answer never overlap one
+    another. Ties go to the first context, then the first start, then the shortest span.
+
+    Args:
+        windows: logits of every window of the question.
+        top_k: most spans to return.
+        max_answer_tokens: longest span, in tokens.
+        allow_null: whether "no answer" takes part in the distribution; its logit is the minimum
+            over windows, as in SQuAD v2.0's reference decoding.
+    """
+    bands = {
+        context: _band([w for w in windows if w.context == context], max_answer_tokens)
+        for context in sorted({w.context for w in windows})
+    }
+    null_logit = min((float(w.null) for w in windows), default=-math.inf)
+    top = max((float(band.max(initial=-math.inf)) for band in bands.values()), default=-math.inf)
+    if allow_null:
+        top = max(top, null_logit)
+    if top == -math.inf:
+        return SpanResult([], 0.0, null_logit)
+    total = sum(float(np.exp(band - top, dtype=np.float64).sum()) for band in bands.values())
+    null_mass = math.exp(null_logit - top) if allow_null else 0.0
+    total += null_mass
+    spans = [
+        Span(context, start, stop, math.exp(logit - top) / total, logit)
+        for context, start, stop, logit in _best(bands, top_k)
+    ]
+    return SpanResult(spans, null_mass / total, null_logit)
+
+
+def _band(windows: Sequence[WindowLogits], width: int) -> FloatArray:
+    """Logit of the span of ``k + 1`` tokens from token ``i``, float32 ``[n_tokens, width]``.
+
+    Spans that no window holds whole are ``-inf``.
+    """
+    n_tokens = max(w.at + len(w.start) for w in windows)
+    width = max(1, min(width, max(len(w.start) for w in windows)))
+    band = np.full((n_tokens, width), -np.inf, np.float32)
+    for w in windows:
+        n = len(w.start)
+        ends = np.full(n + width - 1, -np.inf, np.float32)
+        ends[:n] = w.end
+        logits = w.start[:, None] + np.lib.stride_tricks.sliding_window_view(ends, width)
+        rows = band[w.at : w.at + n]
+        np.maximum(rows, logits, out=rows)
+    return band
+
+
+def _best(bands: dict[int, FloatArray], top_k: int) -> list[tuple[int, int, int, float]]:
+    """Takes the best span, rules out all that overlap it, and so on: (context, start, stop, logit).
+
+    The bands are used up: what was ruled out is ``-inf`` afterwards.
+    """
+    rows = {context: band.max(axis=1) for context, band in bands.items() if band.size}
+    found: list[tuple[int, int, int, float]] = []
+    while rows and len(found) < top_k:
+        context = max(rows, key=lambda c: (rows[c].max(), -c))
+        best = rows[context]
+        start = int(best.argmax())
+        logit = float(best[start])
+        if logit == -math.inf:
+            break
+        band = bands[context]
+        stop = start + int(band[start].argmax()) + 1
+        found.append((context, start, stop, logit))
+        first = max(0, start - band.shape[1] + 1)
+        for i in range(first, start):
+            band[i, start - i :] = -np.inf
+        band[start:stop] = -np.inf
+        best[first:stop] = band[first:stop].max(axis=1)
+    return found

@@ -1,0 +1,240 @@
+"""Strings → token ids with offsets into the caller's own string.
+
+The work is done by the ``tokenizers`` library; this file decides how a model folder is opened and
+guarantees that nothing about the shared tokenizer changes after that (no truncation, no padding),
+so that any number of threads may call it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import tokenizers
+from tokenizers import models, normalizers, pre_tokenizers
+
+from potstill.errors import TokenizerError
+
+IntArray = npt.NDArray[np.int32]
+
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+_CHUNK = 100_000
+"""Code points of a long text given to the tokenizer at once: its memory grows with the piece."""
+
+_SPECIAL = {"cls": ("[CLS]", "<s>"), "sep": ("[SEP]", "</s>"), "pad": ("[PAD]", "<pad>")}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Encoded:
+    """Tokens of one text, without special tokens.
+
+    Attributes:
+        ids: token ids, int32 ``[n]``.
+        offsets: half-open code-point range of each token in the caller's string, int32 ``[n, 2]``.
+        words: index of the word (as the tokenizer splits words) each token belongs to,
+            int32 ``[n]``.
+    """
+
+    ids: IntArray
+    offsets: IntArray
+    words: IntArray
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+class Tokenizer:
+    """A model's tokenizer, opened from its folder. Safe to share between threads."""
+
+    def __init__(self, backend: tokenizers.Tokenizer, special: dict[str, str]) -> None:
+        """Takes ``backend`` over: truncation and padding are switched off here, once.
+
+        Args:
+            backend: a tokenizer of the ``tokenizers`` library.
+            special: the texts of the ``cls``, ``sep`` and ``pad`` tokens.
+
+        Raises:
+            TokenizerError: a special token is not in the vocabulary.
+        """
+        backend.no_truncation()
+        backend.no_padding()
+        self._backend = backend
+        self.vocab_size: int = backend.get_vocab_size()
+        self.cls_id = self._special_id("cls", special["cls"])
+        self.sep_id = self._special_id("sep", special["sep"])
+        self.pad_id = self._special_id("pad", special["pad"])
+
+    def _special_id(self, role: str, token: str) -> int:
+        number = self._backend.token_to_id(token)
+        if number is None:
+            raise TokenizerError(f"the {role} token {token!r} is not in the tokenizer's vocabulary")
+        return number
+
+    @classmethod
+    def from_folder(cls, folder: str | Path) -> Tokenizer:
+        """Opens the tokenizer of a model folder.
+
+        ``tokenizer.json`` is used where there is one, otherwise ``vocab.txt`` (WordPiece) with the
+        options of ``tokenizer_config.json``.
+
+        Raises:
+            TokenizerError: the files are missing or corrupt.
+        """
+        folder = Path(folder)
+        config = _read_config(folder / "tokenizer_config.json")
+        backend = _open_backend(folder, config)
+        vocabulary = backend.get_vocab(with_added_tokens=True)
+        special: dict[str, str] = {}
+        for role, usual in _SPECIAL.items():
+            named = config.get(f"{role}_token")
+            if isinstance(named, dict):
+                named = named.get("content")
+            known = [token for token in usual if token in vocabulary]
+            special[role] = named or (known[0] if known else usual[0])
+        return cls(backend, special)
+
+    def encode(self, text: str) -> Encoded:
+        """Tokenizes one text.
+
+        Lone surrogates, which no encoding can carry, are read as U+FFFD: the offsets still fit.
+        """
+        if len(text) > _CHUNK:
+            return self._encode_long(text)
+        return _encoded(self._backend.encode(_clean(text), add_special_tokens=False))
+
+    def encode_batch(self, texts: Sequence[str]) -> list[Encoded]:
+        """Tokenizes many texts, in parallel where the machine allows."""
+        if any(len(text) > _CHUNK for text in texts):
+            return [self.encode(text) for text in texts]
+        cleaned = [_clean(text) for text in texts]
+        return [
+            _encoded(encoding)
+            for encoding in self._backend.encode_batch(cleaned, add_special_tokens=False)
+        ]
+
+    def tokens(self, ids: Sequence[int] | IntArray) -> list[str]:
+        """The vocabulary's own spelling of each id."""
+        return [self._backend.id_to_token(int(number)) or "" for number in ids]
+
+    def _encode_long(self, text: str) -> Encoded:
+        starts = _chunk_starts(text)
+        ends = [*starts[1:], len(text)]
+        pieces = [_clean(text[a:b]) for a, b in zip(starts, ends, strict=True)]
+        parts = [_encoded(e) for e in self._backend.encode_batch(pieces, add_special_tokens=False)]
+        n_words = 0
+        words: list[IntArray] = []
+        for part in parts:
+            words.append(part.words + np.int32(n_words))
+            n_words += int(part.words.max(initial=-1)) + 1
+        return Encoded(
+            np.concatenate([part.ids for part in parts]),
+            np.concatenate(
+                [part.offsets + np.int32(a) for part, a in zip(parts, starts, strict=True)]
+            ),
+            np.concatenate(words),
+        )
+
+
+def _chunk_starts(text: str) -> list[int]:
+    """Where to cut a long text: before white space, so that no token can straddle a cut."""
+    starts = [0]
+    space = re.compile(r"\s\S")
+    while len(text) - starts[-1] > _CHUNK:
+        match = space.search(text, starts[-1] + _CHUNK)
+        if match is None:
+            break
+        starts.append(match.start())
+    return starts
+
+
+def _clean(text: str) -> str:
+    # Almost every text is free of surrogates, and encoding tells so much faster than a search.
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return _LONE_SURROGATE.sub("\ufffd", text)
+    return text
+
+
+def _encoded(encoding: tokenizers.Encoding) -> Encoded:
+    n = len(encoding)
+    words = [-1 if word is None else word for word in encoding.word_ids]
+    return Encoded(
+        np.array(encoding.ids, np.int32),
+        np.array(encoding.offsets, np.int32).reshape(n, 2),
+        np.array(words, np.int32),
+    )
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (ValueError, OSError) as error:
+        raise TokenizerError(f"{path} cannot be read as JSON: {error}") from None
+    if not isinstance(values, dict):
+        raise TokenizerError(f"{path} holds a {type(values).__name__}, not a JSON object")
+    return values
+
+
+def _open_backend(folder: Path, config: dict[str, Any]) -> tokenizers.Tokenizer:
+    path = folder / "tokenizer.json"
+    if path.is_file():
+        try:
+            return tokenizers.Tokenizer.from_file(str(path))
+        except Exception as error:  # the library raises bare Exception for any damage
+            raise TokenizerError(f"{path} is not a usable tokenizer: {error}") from None
+    vocabulary = folder / "vocab.txt"
+    if not vocabulary.is_file():
+        raise TokenizerError(f"{folder} has neither tokenizer.json nor vocab.txt")
+    return wordpiece(_read_vocabulary(vocabulary), config)
+
+
+def _read_vocabulary(path: Path) -> dict[str, int]:
+    try:
+        lines = path.read_text(encoding="utf-8").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise TokenizerError(f"{path} cannot be read as UTF-8 text: {error}") from None
+    tokens = [line.rstrip("\r") for line in lines]
+    while tokens and not tokens[-1]:
+        tokens.pop()
+    return {token: number for number, token in enumerate(tokens)}
+
+
+def wordpiece(vocabulary: dict[str, int], config: dict[str, Any]) -> tokenizers.Tokenizer:
+    """BERT's own tokenizer from its vocabulary.
+
+    Args:
+        vocabulary: token → id.
+        config: ``do_lower_case`` (default true), ``strip_accents`` (default: as lower-casing),
+            ``tokenize_chinese_chars``, ``unk_token`` and the special tokens, as in
+            ``tokenizer_config.json``.
+
+    Raises:
+        TokenizerError: the vocabulary lacks the unknown token.
+    """
+    unknown = config.get("unk_token", "[UNK]")
+    if isinstance(unknown, dict):
+        unknown = unknown["content"]
+    if unknown not in vocabulary:
+        raise TokenizerError(f"the unknown token {unknown!r} is not in the vocabulary")
+    backend = tokenizers.Tokenizer(
+        models.WordPiece(vocabulary, unk_token=unknown, max_input_chars_per_word=100)
+    )
+    backend.normalizer = normalizers.BertNormalizer(
+        clean_text=True,
+        handle_chinese_chars=config.get("tokenize_chinese_chars", True),
+        strip_accents=config.get("strip_accents"),
+        lowercase=config.get("do_lower_case", True),
+    )
+    backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    special = [t for t in ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]") if t in vocabulary]
+    backend.add_special_tokens(special)
+    return backend
