@@ -1,0 +1,89 @@
+"""The bricks of an encoder: attention, feed-forward, one transformer layer.
+
+Post-norm transformer layers as in Devlin et al. 2019 (https://arxiv.org/abs/1810.04805). BERT and
+DistilBERT differ here in one thing: DistilBERT has no dropout behind the attention's output.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from potstill.bundle.config import ModelConfig
+
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "gelu": F.gelu,
+    "gelu_new": partial(F.gelu, approximate="tanh"),
+    "relu": F.relu,
+}
+"""Name in ``config.json`` → function."""
+
+
+class Attention(nn.Module):
+    """Multi-head self-attention with separate query, key, value and output projections."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        width = config.hidden_width
+        self.n_heads = config.n_heads
+        self.dropout = config.attention_dropout
+        self.query = nn.Linear(width, width)
+        self.key = nn.Linear(width, width)
+        self.value = nn.Linear(width, width)
+        self.output = nn.Linear(width, width)
+
+    def forward(self, hidden: Tensor, mask: Tensor | None) -> Tensor:
+        """Mixes every position with those it may see.
+
+        Args:
+            hidden: ``[batch, seq, width]``.
+            mask: True where a key may be seen, broadcastable to ``[batch, heads, seq, seq]``;
+                ``None`` where nothing is padded.
+        """
+        heads = [
+            project(hidden).unflatten(-1, (self.n_heads, -1)).transpose(1, 2)
+            for project in (self.query, self.key, self.value)
+        ]  # 3 × (batch, heads, seq, head_width)
+        mixed = F.scaled_dot_product_attention(
+            *heads, attn_mask=mask, dropout_p=self.dropout if self.training else 0.0
+        )
+        return self.output(mixed.transpose(1, 2).flatten(-2))
+
+
+class FeedForward(nn.Module):
+    """Two linear layers with an activation between them."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.up = nn.Linear(config.hidden_width, config.ffn_width)
+        self.activation = ACTIVATIONS[config.activation]
+        self.down = nn.Linear(config.ffn_width, config.hidden_width)
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """``[…, width]`` → ``[…, width]``."""
+        return self.down(self.activation(self.up(hidden)))
+
+
+class Layer(nn.Module):
+    """One transformer layer: attention, then feed-forward, each with residual and norm."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        width = config.hidden_width
+        self.attention = Attention(config)
+        self.attention_norm = nn.LayerNorm(width, eps=config.norm_eps)
+        self.ffn = FeedForward(config)
+        self.ffn_norm = nn.LayerNorm(width, eps=config.norm_eps)
+        behind_attention = 0.0 if config.model_type == "distilbert" else config.hidden_dropout
+        self.attention_dropout = nn.Dropout(behind_attention)
+        self.ffn_dropout = nn.Dropout(config.hidden_dropout)
+
+    def forward(self, hidden: Tensor, mask: Tensor | None) -> Tensor:
+        """``[batch, seq, width]`` → ``[batch, seq, width]``; ``mask`` as in `Attention`."""
+        attended = self.attention_dropout(self.attention(hidden, mask))
+        hidden = self.attention_norm(hidden + attended)
+        return self.ffn_norm(hidden + self.ffn_dropout(self.ffn(hidden)))

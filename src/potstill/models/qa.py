@@ -1,0 +1,87 @@
+"""The question-answering model: an encoder and a head that scores starts and ends."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from potstill.bundle.config import ModelConfig
+from potstill.models.encoder import Encoder, initialize
+from potstill.models.pretrained import Pretrained
+
+
+@dataclass(slots=True)
+class QAOutput:
+    """What a question-answering model returns; the values that exist can be unpacked in order."""
+
+    loss: Tensor | None
+    """Mean of the start and the end cross-entropy, where positions were given; scalar."""
+    start_logits: Tensor
+    """``[batch, seq]``."""
+    end_logits: Tensor
+    """``[batch, seq]``."""
+    hidden_states: tuple[Tensor, ...] | None = None
+    """Embeddings and every layer, each ``[batch, seq, width]``, where asked for."""
+
+    def __iter__(self) -> Iterator[object]:
+        values = (self.loss, self.start_logits, self.end_logits, self.hidden_states)
+        return iter(value for value in values if value is not None)
+
+
+class QuestionAnsweringModel(Pretrained):
+    """An encoder of any kind with the question-answering head."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__(config)
+        self.encoder = Encoder(config)
+        self.head_dropout = nn.Dropout(config.qa_dropout)
+        self.qa_head = nn.Linear(config.hidden_width, 2)
+        initialize(self, config.initializer_range)
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor | None = None,
+        token_type_ids: Tensor | None = None,
+        start_positions: Tensor | None = None,
+        end_positions: Tensor | None = None,
+        output_hidden_states: bool = False,
+    ) -> QAOutput:
+        """Scores every position as a start and as an end of the answer.
+
+        Args:
+            input_ids: int64 ``[batch, seq]``.
+            attention_mask: 1 for real tokens, 0 for padding, ``[batch, seq]``.
+            token_type_ids: int64 ``[batch, seq]``; ignored by models without token types.
+            start_positions: gold starts, int64 ``[batch]``; with ``end_positions`` the output has
+                a loss. Positions outside the row are ignored, as Hugging Face does.
+            end_positions: gold ends (the last token, not one past it), int64 ``[batch]``.
+            output_hidden_states: whether to return the states of every layer.
+        """
+        states = self.encoder(input_ids, attention_mask, token_type_ids)
+        logits = self.qa_head(self.head_dropout(states[-1]))
+        start, end = logits.unbind(-1)
+        loss = None
+        if start_positions is not None and end_positions is not None:
+            seq_len = input_ids.shape[1]
+            losses = [
+                F.cross_entropy(scores, gold.clamp(0, seq_len), ignore_index=seq_len)
+                for scores, gold in ((start, start_positions), (end, end_positions))
+            ]
+            loss = (losses[0] + losses[1]) / 2
+        return QAOutput(loss, start, end, states if output_hidden_states else None)
+
+
+class BertForQuestionAnswering(QuestionAnsweringModel):
+    """BERT with the question-answering head."""
+
+    model_type = "bert"
+
+
+class DistilBertForQuestionAnswering(QuestionAnsweringModel):
+    """DistilBERT with the question-answering head."""
+
+    model_type = "distilbert"
