@@ -1,0 +1,83 @@
+"""How a training run is shown: a bar on a terminal, a line now and then anywhere else."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from typing_extensions import Self
+
+_LINE_SECONDS = 30.0
+"""How often a line is written where there is no terminal."""
+_SMOOTH = 0.98
+"""Weight of the past in the running means of loss and speed."""
+
+
+class TrainingProgress:
+    """Shows loss, tokens a second and the time left, on stderr."""
+
+    def __init__(self) -> None:
+        self._console = Console(stderr=True)
+        self._bar = Progress(
+            TextColumn("training"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("loss {task.fields[loss]:.3f}  {task.fields[speed]:,.0f} tokens/s"),
+            TimeRemainingColumn(),
+            console=self._console,
+            disable=not self._console.is_terminal,
+        )
+        self._task = self._bar.add_task("training", total=None, loss=float("nan"), speed=0.0)
+        self._n_steps = 0
+        self._first = 0
+        self._loss: float | None = None
+        self._tokens = 0
+        self._began: float | None = None
+        self._at = 0.0
+        self._line_at = 0.0
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._bar.stop()
+
+    def note(self, text: str) -> None:
+        """Prints a line."""
+        self._console.print(text, highlight=False)
+
+    def start(self, step: int, n_steps: int) -> None:
+        """Training begins (or goes on) behind ``step`` of ``n_steps``."""
+        self._n_steps, self._first = n_steps, step
+        self._bar.update(self._task, total=n_steps, completed=step)
+        if step:
+            self.note(f"going on behind step {step} of {n_steps}")
+
+    def step(self, step: int, loss: float, tokens: int, seconds: float) -> None:
+        """A step is done: its number, loss and tokens, and the seconds of training so far."""
+        if self._began is None:
+            # The first step warms caches up and says nothing of the speed.
+            self._began, self._loss = seconds, loss
+        else:
+            self._tokens += tokens
+        self._loss = _SMOOTH * (self._loss or loss) + (1 - _SMOOTH) * loss
+        speed = self._tokens / max(seconds - self._began, 1e-9)
+        self._bar.update(self._task, completed=step, loss=self._loss, speed=speed)
+        if self._console.is_terminal:
+            return
+        if time.monotonic() - self._line_at > _LINE_SECONDS or step == self._n_steps:
+            self._line_at = time.monotonic()
+            done = max(1, step - self._first)
+            left = (self._n_steps - step) * (seconds - self._began) / done / 60
+            self.note(
+                f"step {step}/{self._n_steps}  loss {self._loss:.3f}  "
+                f"{speed:,.0f} tokens/s  {left:.0f} min left"
+            )

@@ -1,0 +1,142 @@
+"""Checkpoints: safetensors and JSON in a folder that appears in one step.
+
+Everything a run needs to go on bit for bit is inside: weights, AdamW's moments, the state of every
+random generator, the step. Nothing is pickled.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from potstill.bundle.atomic import replacing_folder, write_json
+from potstill.errors import CheckpointError
+
+_NAME = re.compile(r"step-(\d{9})")
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where a run stands."""
+
+    step: int
+    """Optimiser steps done."""
+    seconds: float
+    """Seconds of training behind it, those of earlier sittings included."""
+    facts: dict[str, Any]
+    """The recipe and the data's fingerprint, to be compared when the run goes on."""
+
+
+def save(
+    folder: Path, model: nn.Module, optimizer: Optimizer, progress: Progress, *, keep: int
+) -> Path:
+    """Writes ``folder/step-…`` and removes all but the ``keep`` newest checkpoints.
+
+    Raises:
+        OutputError: it could not be written; older checkpoints are as they were.
+    """
+    path = folder / f"step-{progress.step:09d}"
+    with replacing_folder(path) as temporary:
+        _write(temporary / "model.safetensors", dict(model.state_dict()))
+        _write(temporary / "optimizer.safetensors", _moments(model, optimizer))
+        _write(temporary / "random.safetensors", _random_state())
+        state = {"step": progress.step, "seconds": progress.seconds, "facts": progress.facts}
+        write_json(temporary / "state.json", state)
+    for old in _all(folder)[:-keep]:
+        shutil.rmtree(old, ignore_errors=True)
+    return path
+
+
+def latest(folder: Path) -> Path | None:
+    """The newest checkpoint below ``folder``, or ``None``."""
+    found = _all(folder)
+    return found[-1] if found else None
+
+
+def read_progress(path: Path) -> Progress:
+    """Reads where a checkpoint's run stood, without its weights.
+
+    Raises:
+        CheckpointError: the checkpoint is damaged.
+    """
+    try:
+        state = json.loads((path / "state.json").read_text(encoding="utf-8"))
+        return Progress(int(state["step"]), float(state["seconds"]), dict(state["facts"]))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(_damaged(path, error)) from None
+
+
+def restore(path: Path, model: nn.Module, optimizer: Optimizer) -> None:
+    """Puts weights, moments and random generators back as they were when ``path`` was written.
+
+    Raises:
+        CheckpointError: the checkpoint is damaged or of another model.
+    """
+    try:
+        model.load_state_dict(load_file(path / "model.safetensors"))
+        _set_moments(model, optimizer, load_file(path / "optimizer.safetensors"))
+        _set_random_state(load_file(path / "random.safetensors"))
+    except (OSError, SafetensorError, RuntimeError, KeyError) as error:
+        raise CheckpointError(_damaged(path, error)) from None
+
+
+def _damaged(path: Path, error: Exception) -> str:
+    reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    return f"checkpoint {path} cannot be used ({reason}): remove it to go on from the one before"
+
+
+def _all(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        return []
+    return sorted(p for p in folder.iterdir() if _NAME.fullmatch(p.name) and p.is_dir())
+
+
+def _write(file: Path, tensors: dict[str, Tensor]) -> None:
+    try:
+        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, file)
+    except SafetensorError as error:
+        # The library wraps a full disk in its own error; the caller reports OSError.
+        raise OSError(str(error)) from error
+
+
+def _moments(model: nn.Module, optimizer: Optimizer) -> dict[str, Tensor]:
+    names = {parameter: name for name, parameter in model.named_parameters()}
+    return {
+        f"{names[parameter]}/{key}": value.detach()
+        for parameter, state in optimizer.state.items()
+        for key, value in state.items()
+    }
+
+
+def _set_moments(model: nn.Module, optimizer: Optimizer, tensors: dict[str, Tensor]) -> None:
+    parameters = dict(model.named_parameters())
+    for name, tensor in tensors.items():
+        owner, _, key = name.rpartition("/")
+        parameter = parameters[owner]
+        # AdamW keeps its step counter on the CPU unless it is fused, then beside the parameter.
+        optimizer.state[parameter][key] = tensor.to(parameter.device)
+
+
+def _random_state() -> dict[str, Tensor]:
+    state = {"cpu": torch.get_rng_state()}
+    if torch.cuda.is_available():
+        state |= {f"cuda{i}": s for i, s in enumerate(torch.cuda.get_rng_state_all())}
+    return state
+
+
+def _set_random_state(state: dict[str, Tensor]) -> None:
+    torch.set_rng_state(state["cpu"])
+    cuda = [state[f"cuda{i}"] for i in range(len(state) - 1)]
+    # On another number of devices the generators start anew: nothing could be equal there.
+    if cuda and len(cuda) == torch.cuda.device_count():
+        torch.cuda.set_rng_state_all(cuda)

@@ -1,0 +1,276 @@
+"""The training loop: short enough to be read whole.
+
+It knows nothing of the task: it is given rows that make batches, and a loss summed over rows.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+
+from potstill.errors import CheckpointError, RecipeError
+from potstill.training import checkpoint
+from potstill.training.recipe import MAY_CHANGE, Recipe
+from potstill.training.sampling import Schedule, rate_factor, row_count
+
+
+class Rows(Protocol):
+    """A training set, split into rows."""
+
+    def __len__(self) -> int: ...
+
+    @property
+    def lengths(self) -> npt.NDArray[np.int64]:
+        """Tokens of each row."""
+        ...
+
+    def batch(self, rows: list[int]) -> dict[str, Tensor]:
+        """Some rows as padded tensors."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class StepReport:
+    """What one optimiser step did."""
+
+    step: int
+    """Steps done, this one included."""
+    n_steps: int
+    epoch: int
+    loss: float
+    """Mean over the rows of the step."""
+    rate: float
+    """Learning rate."""
+    grad_norm: float
+    """Norm of the whole gradient before clipping."""
+    tokens: int
+    """Tokens of the step, padding left out."""
+    seconds: float
+    """Seconds of training so far, earlier sittings included."""
+
+
+def make_fabric(recipe: Recipe, loggers: Any = ()) -> Fabric:
+    """The device and precision a recipe asks for.
+
+    Raises:
+        RecipeError: the machine has no such device.
+    """
+    cuda = torch.cuda.is_available()
+    if recipe.device == "cuda" and not cuda:
+        raise RecipeError("device is 'cuda', but torch sees no CUDA device: use device=cpu")
+    device = "cuda" if cuda and recipe.device != "cpu" else "cpu"
+    if recipe.threads:
+        torch.set_num_threads(recipe.threads)
+    precision = recipe.precision
+    if precision == "auto":
+        precision = "bf16" if _has_bf16(device) else "fp32"
+    names = {"fp32": "32-true", "bf16": "bf16-mixed"}
+    fabric = Fabric(
+        accelerator=device, devices=1, precision=names[precision], loggers=list(loggers)
+    )
+    fabric.launch()
+    return fabric
+
+
+def _has_bf16(device: str) -> bool:
+    if device == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    # A CPU without bf16 instructions emulates them, several times slower than float32.
+    probe = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
+    return bool(probe and probe())
+
+
+def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.AdamW:
+    """AdamW with weight decay on matrices only."""
+    matrices = [p for p in model.parameters() if p.ndim > 1]
+    others = [p for p in model.parameters() if p.ndim <= 1]
+    groups = [
+        {"params": matrices, "weight_decay": recipe.weight_decay},
+        {"params": others, "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=recipe.learning_rate, fused=True)
+
+
+class Run:
+    """One run of a recipe in its folder, new or continued.
+
+    Iterating does the training and yields a report after every optimiser step.
+    """
+
+    def __init__(
+        self,
+        fabric: Fabric,
+        model: nn.Module,
+        rows: Rows,
+        loss: Callable[[Any, dict[str, Tensor]], Tensor],
+        recipe: Recipe,
+        *,
+        fingerprint: str,
+        resume: bool,
+    ) -> None:
+        """Prepares a run.
+
+        Args:
+            fabric: device and precision.
+            model: with the weights to start from.
+            rows: the training set.
+            loss: of one batch, summed over its rows.
+            recipe: the run.
+            fingerprint: identifies the training data; a resumed run must have the same.
+            resume: go on from the newest checkpoint, if there is one.
+
+        Raises:
+            CheckpointError: the folder holds a run and ``resume`` is false, or the checkpoint is
+                damaged or belongs to another recipe or other data.
+            RecipeError: there is nothing to train on.
+        """
+        if not len(rows):
+            raise RecipeError(f"{recipe.train} holds no examples to train on")
+        self._fabric, self._rows, self._loss, self._recipe = fabric, rows, loss, recipe
+        self._checkpoints = Path(recipe.out) / "checkpoints"
+        self._facts = {"recipe": recipe.to_dict(), "data": fingerprint}
+        self._schedule = Schedule(
+            rows.lengths,
+            budget=recipe.batch_tokens,
+            accumulate=recipe.accumulate,
+            seed=recipe.seed,
+            epochs=recipe.epochs,
+            max_steps=recipe.max_steps,
+        )
+        torch.manual_seed(recipe.seed)
+        # Unwrapped: a checkpoint holds the model's own names, whatever Fabric puts around it.
+        self.model = model
+        self._optimizer = make_optimizer(model, recipe)
+        self._module, self._wrapped = fabric.setup(model, self._optimizer)
+        self.step, self.seconds = 0, 0.0
+        newest = checkpoint.latest(self._checkpoints)
+        if newest is not None:
+            if not resume:
+                raise CheckpointError(
+                    f"{recipe.out} already holds a run: add --resume to go on with it, "
+                    "or name another out"
+                )
+            self._continue(newest)
+
+    @property
+    def n_steps(self) -> int:
+        """Optimiser steps of the whole run."""
+        return self._schedule.n_steps
+
+    def __iter__(self) -> Iterator[StepReport]:
+        saved_at, saved_step = time.monotonic(), self.step
+        recipe = self._recipe
+        while self.step < self.n_steps:
+            began = time.monotonic()
+            report = self._train_step(self.step)
+            self.step += 1
+            self.seconds += time.monotonic() - began
+            due = recipe.save_steps and self.step % recipe.save_steps == 0
+            if recipe.save_minutes and time.monotonic() - saved_at > 60 * recipe.save_minutes:
+                due = True
+            # The last step is always kept: scoring comes after it and may be interrupted.
+            if due or self.step == self.n_steps:
+                self.save()
+                saved_at, saved_step = time.monotonic(), self.step
+            yield StepReport(self.step, self.n_steps, *report, self.seconds)
+        if saved_step != self.step:
+            self.save()
+
+    def save(self) -> None:
+        """Writes a checkpoint of where the run stands."""
+        progress = checkpoint.Progress(self.step, self.seconds, self._facts)
+        checkpoint.save(
+            self._checkpoints, self.model, self._optimizer, progress, keep=self._recipe.keep
+        )
+
+    def _train_step(self, number: int) -> tuple[int, float, float, float, int]:
+        recipe = self._recipe
+        rate = recipe.learning_rate * rate_factor(
+            number, self.n_steps, warmup=recipe.warmup, decay=recipe.decay
+        )
+        for group in self._optimizer.param_groups:
+            group["lr"] = rate
+        batches = self._schedule.step(number)
+        n_rows = row_count(batches)
+        self._module.train()
+        total, tokens = 0.0, 0
+        for rows in batches:
+            batch = self._fabric.to_device(self._rows.batch(rows))
+            # Divided by the rows of the whole step, so that how they were cut into batches
+            # changes nothing.
+            loss = self._loss(self._module, batch) / n_rows
+            self._fabric.backward(loss)
+            total += float(loss.detach())
+            tokens += int(self._rows.lengths[rows].sum())
+        norm = self._clip()
+        self._wrapped.step()
+        self._wrapped.zero_grad(set_to_none=True)
+        return self._schedule.epoch(number), total, rate, norm, tokens
+
+    def _clip(self) -> float:
+        limit = self._recipe.clip_norm or float("inf")
+        norm = self._fabric.clip_gradients(self._module, self._wrapped, max_norm=limit)
+        return float(norm)
+
+    def _continue(self, path: Path) -> None:
+        progress = checkpoint.read_progress(path)
+        then, now = progress.facts.get("recipe", {}), self._facts["recipe"]
+        for key, value in now.items():
+            if key not in MAY_CHANGE and then.get(key) != value:
+                raise CheckpointError(
+                    f"{path} was made with {key}={then.get(key)!r}, not {value!r}: "
+                    "give the same value, or name another out"
+                )
+        if progress.facts.get("data") != self._facts["data"]:
+            raise CheckpointError(
+                f"{path} was made with other training data than {self._recipe.train}: "
+                "give the same file, or name another out"
+            )
+        checkpoint.restore(path, self.model, self._optimizer)
+        self.step, self.seconds = progress.step, progress.seconds
+
+
+class Metrics:
+    """``metrics.jsonl`` of a run: one JSON object a line, in the order of the steps."""
+
+    def __init__(self, path: Path, *, step: int) -> None:
+        """Opens the file, dropping lines a resumed run is about to write again.
+
+        Args:
+            path: the file.
+            step: steps done; lines of later steps are removed.
+        """
+        path.parent.mkdir(parents=True, exist_ok=True)
+        kept = _lines_until(path, step) if path.exists() else []
+        temporary = path.with_suffix(".part")
+        temporary.write_text("".join(kept), encoding="utf-8")
+        os.replace(temporary, path)
+        self._path = path
+
+    def write(self, **values: Any) -> None:
+        """Adds a line."""
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(values) + "\n")
+
+
+def _lines_until(path: Path, step: int) -> list[str]:
+    kept: list[str] = []
+    for line in path.read_text(encoding="utf-8").splitlines(keepends=True):
+        try:
+            done = json.loads(line)["step"]
+        except (ValueError, KeyError, TypeError):
+            continue  # the half line that a kill left behind
+        if done <= step:
+            kept.append(line)
+    return kept

@@ -1,0 +1,121 @@
+"""Which rows form which batch: a permutation from (seed, epoch), nothing else.
+
+The order of an epoch is a pure function, so a run can be continued at any step by its number.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from potstill.text.windows import by_token_budget
+
+_POOL_BATCHES = 50
+"""Batches' worth of rows sorted by length together: enough that padding nearly vanishes, few
+enough that the rows of a batch are still a random draw."""
+
+
+def epoch_batches(
+    lengths: npt.NDArray[np.integer], budget: int, *, seed: int, epoch: int
+) -> list[list[int]]:
+    """The batches of one epoch: every row once, similar lengths together, in random order.
+
+    Args:
+        lengths: tokens of each row.
+        budget: most tokens of a batch, padding included.
+        seed: of the whole run.
+        epoch: number of the pass, from 0.
+
+    Returns:
+        Row indices of each batch.
+    """
+    random = np.random.default_rng([seed, epoch])
+    order = random.permutation(len(lengths))
+    rows_a_batch = max(1.0, budget / max(1.0, float(np.mean(lengths))))
+    pool = max(1, math.ceil(_POOL_BATCHES * rows_a_batch))
+    batches: list[list[int]] = []
+    for at in range(0, len(order), pool):
+        rows = order[at : at + pool]
+        groups = by_token_budget(lengths[rows].tolist(), budget)
+        batches += [[int(rows[i]) for i in group] for group in groups]
+    return [batches[i] for i in random.permutation(len(batches))]
+
+
+class Schedule:
+    """Every optimiser step of a run: how many there are, and the batches of each.
+
+    A step takes ``accumulate`` consecutive batches; steps do not cross from one epoch to the next,
+    so the last of an epoch may have fewer.
+    """
+
+    def __init__(
+        self,
+        lengths: npt.NDArray[np.integer],
+        *,
+        budget: int,
+        accumulate: int,
+        seed: int,
+        epochs: float,
+        max_steps: int = 0,
+    ) -> None:
+        self._lengths = lengths
+        self._budget = budget
+        self._accumulate = accumulate
+        self._seed = seed
+        self._epoch = -1
+        self._batches: list[list[int]] = []
+        counts = [self._count(epoch) for epoch in range(math.ceil(epochs))]
+        steps = sum(counts[: math.floor(epochs)])
+        if epochs != math.floor(epochs):
+            steps += max(1, round(counts[-1] * (epochs - math.floor(epochs))))
+        self.n_steps = min(steps, max_steps) if max_steps else steps
+        """Optimiser steps of the whole run."""
+        self._ends = np.cumsum(counts)
+
+    def step(self, number: int) -> list[list[int]]:
+        """Row indices of each batch of step ``number``, counted from 0."""
+        epoch = self.epoch(number)
+        if epoch != self._epoch:
+            self._batches = self._load(epoch)
+            self._epoch = epoch
+        within = number - (int(self._ends[epoch - 1]) if epoch else 0)
+        at = within * self._accumulate
+        return self._batches[at : at + self._accumulate]
+
+    def epoch(self, number: int) -> int:
+        """The epoch that step ``number`` belongs to, from 0."""
+        return int(np.searchsorted(self._ends, number, side="right"))
+
+    def _load(self, epoch: int) -> list[list[int]]:
+        return epoch_batches(self._lengths, self._budget, seed=self._seed, epoch=epoch)
+
+    def _count(self, epoch: int) -> int:
+        return math.ceil(len(self._load(epoch)) / self._accumulate)
+
+
+def rate_factor(step: int, n_steps: int, *, warmup: float, decay: float) -> float:
+    """Learning rate at a step, as a share of the highest.
+
+    Linear from 0 to 1 over the first ``warmup`` of the steps, 1 until the last ``decay`` of them,
+    then linear to 0 (with ``decay`` 1: from the end of the warm-up on).
+
+    Args:
+        step: number of the step, from 0.
+        n_steps: steps of the whole run.
+        warmup: share of the steps.
+        decay: share of the steps.
+    """
+    rise = round(n_steps * warmup)
+    if step < rise:
+        return (step + 1) / rise
+    fall = min(n_steps - rise, round(n_steps * decay))
+    left = n_steps - step
+    return min(1.0, left / fall) if fall else 1.0
+
+
+def row_count(batches: Sequence[Sequence[int]]) -> int:
+    """Rows of all batches of a step."""
+    return sum(len(batch) for batch in batches)
