@@ -52,7 +52,7 @@ class TrainingProgress:
 
     def note(self, text: str) -> None:
         """Prints a line."""
-        self._console.print(text, highlight=False)
+        self._console.print(text, highlight=False, soft_wrap=True)
 
     def start(self, step: int, n_steps: int) -> None:
         """Training begins (or goes on) behind ``step`` of ``n_steps``."""

@@ -1,0 +1,78 @@
+# make demo   answers questions with the embedded model
+# make test   runs every test
+# make check  exactly what CI runs: lint, types, arch, test
+#
+# PYTHON=python3.12 picks another interpreter. PIP_ARGS adds options to every pip install.
+
+PYTHON ?= python3
+PIP_ARGS ?=
+WORKERS ?= 2
+
+DEMO := .venv
+DEV := .venv-dev
+PACKAGE := pyproject.toml $(shell find src -type f -not -name '*.pyc' 2>/dev/null)
+
+.PHONY: help demo test check lint types arch bench docs format clean
+.DELETE_ON_ERROR:
+
+help:
+	@sed -n 's/^# \{0,1\}//p' Makefile | sed '/^$$/q'
+	@echo "also: lint types arch bench docs format clean"
+
+# A virtual environment, or one line that says what is missing.
+define new_venv
+	@rm -rf $(1)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { \
+	  echo "potstill needs Python 3.10 or newer; try: make PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -m venv $(1) || { rm -rf $(1); \
+	  echo "$(PYTHON) cannot make a virtual environment; on Debian: apt-get install python3-venv" >&2; exit 1; }
+	@$(1)/bin/python -m pip install -q $(PIP_ARGS) --upgrade pip
+endef
+
+$(DEMO)/.ready: $(PACKAGE)
+	$(call new_venv,$(DEMO))
+	$(DEMO)/bin/python -m pip install -q $(PIP_ARGS) .
+	@touch $@
+
+# torch comes first and pinned, so that nothing that depends on it can choose another build.
+$(DEV)/.ready: pyproject.toml constraints.txt
+	$(call new_venv,$(DEV))
+	$(DEV)/bin/python -m pip install -q $(PIP_ARGS) -c constraints.txt torch
+	$(DEV)/bin/python -m pip install -q $(PIP_ARGS) -c constraints.txt -e ".[train,test,lint]"
+	@touch $@
+
+ASK := $(DEMO)/bin/potstill ask
+
+demo: $(DEMO)/.ready
+	@$(ASK) "Who patented the column still?" examples/whisky.txt
+	@$(ASK) "What does copper take out of the vapour?" examples/whisky.txt
+	@$(ASK) "Who won?" --context "The Denver Broncos defeated the Carolina Panthers 24–10."
+
+test: $(DEV)/.ready
+	$(DEV)/bin/python -m pytest -n $(WORKERS)
+
+check: lint types arch test
+
+lint: $(DEV)/.ready
+	$(DEV)/bin/ruff check .
+	$(DEV)/bin/ruff format --check .
+
+types: $(DEV)/.ready
+	$(DEV)/bin/pyright --pythonpath $(DEV)/bin/python
+
+arch: $(DEV)/.ready
+	$(DEV)/bin/lint-imports
+
+format: $(DEV)/.ready
+	$(DEV)/bin/ruff check --fix .
+	$(DEV)/bin/ruff format .
+
+docs: $(DEV)/.ready
+	$(DEV)/bin/python scripts/write_help.py
+
+bench: $(DEV)/.ready
+	$(DEV)/bin/python benchmarks/ask.py
+	$(DEV)/bin/python benchmarks/cold_start.py
+
+clean:
+	rm -rf $(DEMO) $(DEV) build dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache

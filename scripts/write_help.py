@@ -1,0 +1,32 @@
+"""Writes docs/help.md from the live command line; `make docs` runs it, a test checks the result."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from potstill.cli import main
+
+PAGE = Path(__file__).parent.parent / "docs" / "help.md"
+HEAD = """# The command line
+
+Written by `make docs` from the program itself; do not edit.
+"""
+
+
+def render() -> str:
+    """The page: the help text of the program and of each verb, in the order of the program."""
+    group = click.Context(main, info_name="potstill", max_content_width=88, terminal_width=88)
+    sections = [("potstill", main.get_help(group))]
+    for verb in main.list_commands(group):
+        command = main.get_command(group, verb)
+        if command is None:
+            raise LookupError(f"the command line lists {verb!r} and has no such command")
+        context = click.Context(command, info_name=verb, parent=group)
+        sections.append((f"potstill {verb}", command.get_help(context)))
+    return HEAD + "".join(f"\n## {title}\n\n```text\n{text}\n```\n" for title, text in sections)
+
+
+if __name__ == "__main__":
+    PAGE.write_text(render(), encoding="utf-8")

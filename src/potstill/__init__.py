@@ -1,0 +1,94 @@
+"""Small, distilled BERT models that answer questions, from a shell or from Python.
+
+The public names are listed here once and found only when they are first used: ``import potstill``
+itself loads nothing else.
+
+Example:
+    >>> import potstill
+    >>> reader = potstill.QAClient.from_options()
+    >>> reader.predict("Who won?", "The Broncos won.").text
+    'The Broncos'
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    from potstill import errors as errors
+    from potstill.data.qa import load_qa as load_qa
+    from potstill.evaluation.qa import score as score
+    from potstill.models.pretrained import BertForQuestionAnswering as BertForQuestionAnswering
+    from potstill.models.pretrained import (
+        DistilBertForQuestionAnswering as DistilBertForQuestionAnswering,
+    )
+    from potstill.records import Answer as Answer
+    from potstill.records import QAExample as QAExample
+    from potstill.runtime.pipelines import QuestionAnsweringPipeline as QuestionAnsweringPipeline
+    from potstill.runtime.pipelines import pipeline as pipeline
+    from potstill.runtime.qa import QAClient as QAClient
+    from potstill.text.tokenizer import Tokenizer as Tokenizer
+
+    __version__: str
+
+_HOMES = {
+    "Answer": "potstill.records",
+    "BertForQuestionAnswering": "potstill.models.pretrained",
+    "DistilBertForQuestionAnswering": "potstill.models.pretrained",
+    "QAClient": "potstill.runtime.qa",
+    "QAExample": "potstill.records",
+    "QuestionAnsweringPipeline": "potstill.runtime.pipelines",
+    "Tokenizer": "potstill.text.tokenizer",
+    "load_qa": "potstill.data.qa",
+    "pipeline": "potstill.runtime.pipelines",
+    "score": "potstill.evaluation.qa",
+}
+"""Public name → the module it lives in."""
+
+__all__ = [
+    "Answer",
+    "BertForQuestionAnswering",
+    "DistilBertForQuestionAnswering",
+    "QAClient",
+    "QAExample",
+    "QuestionAnsweringPipeline",
+    "Tokenizer",
+    "__version__",
+    "errors",
+    "load_qa",
+    "pipeline",
+    "score",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        value: Any = version("potstill")
+    elif name == "errors":
+        value = import_module("potstill.errors")
+    elif name in _HOMES:
+        value = getattr(_home(name), name)
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def _home(name: str) -> ModuleType:
+    try:
+        return import_module(_HOMES[name])
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        from potstill.errors import MissingExtraError
+
+        raise MissingExtraError("torch", "train", name) from None
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,131 @@
+"""Writing files so that a reader never meets half of one.
+
+Everything is written under a temporary name in the target's own folder and then moved into place
+with one rename. A failure (a full disk, a missing permission) removes the temporary name and
+leaves whatever stood there before.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+from potstill.errors import OutputError, PotstillError
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yields a temporary path beside ``path``; moves it to ``path`` when the block succeeds.
+
+    The yielded file does not exist yet. Missing parent folders are made.
+
+    Raises:
+        OutputError: the file could not be written; ``path`` is as it was before.
+    """
+    path = Path(path)
+    with _reported(path):
+        if path.is_dir():
+            raise OutputError(f"{path} is a directory; name a file to write to")
+        temporary = _temporary_name(path)
+        try:
+            yield temporary
+            _sync(temporary)
+            os.replace(temporary, path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+
+
+@contextlib.contextmanager
+def replacing_folder(path: Path, *, overwrite: bool = True) -> Iterator[Path]:
+    """Yields a new empty folder beside ``path``; moves it to ``path`` when the block succeeds.
+
+    Args:
+        path: folder to make; its missing parents are made too.
+        overwrite: replace a folder that stands there already; ``False`` refuses unless it is empty.
+
+    Raises:
+        OutputError: the folder could not be written; ``path`` is as it was before.
+    """
+    path = Path(path)
+    with _reported(path):
+        if path.exists() and not path.is_dir():
+            raise OutputError(f"{path} is a file; name a folder to write to")
+        if not overwrite and path.is_dir() and any(path.iterdir()):
+            raise OutputError(f"{path} already exists and is not empty; remove it or name another")
+        temporary = _temporary_name(path)
+        temporary.mkdir()
+        try:
+            yield temporary
+            for file in temporary.rglob("*"):
+                if file.is_file():
+                    _sync(file)
+            _move_folder(temporary, path)
+        except BaseException:
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Writes ``data`` to ``path`` in one step.
+
+    Raises:
+        OutputError: the file could not be written; ``path`` is as it was before.
+    """
+    with replacing(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes ``text`` to ``path`` as UTF-8 with the newlines it has, in one step."""
+    write_bytes(path, text.encode("utf-8"))
+
+
+def write_json(path: Path, value: object) -> None:
+    """Writes ``value`` to ``path`` as indented UTF-8 JSON, in one step."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def _temporary_name(path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # In the same folder, since a rename is only one step within one file system.
+    return path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}.part")
+
+
+def _move_folder(temporary: Path, path: Path) -> None:
+    if not path.exists():
+        os.replace(temporary, path)
+        return
+    # A folder cannot be renamed over a full one: the old one steps aside and is put back should
+    # the second rename fail.
+    aside = _temporary_name(path)
+    os.replace(path, aside)
+    try:
+        os.replace(temporary, path)
+    except OSError:
+        os.replace(aside, path)
+        raise
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+def _sync(file: Path) -> None:
+    # Without it a power cut after the rename may leave a file of the right name and no bytes.
+    # Windows only flushes a descriptor opened for writing, hence r+.
+    with open(file, "r+b") as handle:
+        os.fsync(handle.fileno())
+
+
+@contextlib.contextmanager
+def _reported(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except PotstillError:
+        raise
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise OutputError(f"{path} could not be written: {reason}; nothing was changed") from error

@@ -1,0 +1,149 @@
+"""``potstill.json``: what a bundle is, how it was made, how good it is, and hashes of its files."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from potstill.bundle.atomic import write_json
+from potstill.bundle.layout import MANIFEST
+from potstill.errors import ModelError
+
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileRecord:
+    """One file of a bundle as it was when it was written."""
+
+    sha256: str
+    size: int
+    """Bytes."""
+    kind: str = "file"
+    """``weights``, ``onnx-fp32``, ``onnx-fp16``, ``onnx-int8``, ``tokenizer`` or ``file``."""
+    max_abs_diff: float | None = None
+    """Largest |Δ| of a logit against the source on the stored inputs, for files that were run."""
+    batch_of_one: bool = False
+    """True where activations are scaled per batch, so that an answer would depend on the windows
+    beside it: the runtime then runs every window alone."""
+    info: Mapping[str, Any] = field(default_factory=dict)
+    """Whatever else is known: tool versions, the quantisation scheme, scores of this very file."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """The values of ``potstill.json``."""
+
+    format_version: int = FORMAT_VERSION
+    task: str = "question-answering"
+    no_answer: bool = False
+    """True where the model was trained with unanswerable questions, so that null competes."""
+    null_threshold: float = 0.0
+    """Null is answered where its score exceeds the best span's by more than this (SQuAD v2.0)."""
+    seq_len: int = 384
+    stride: int = 128
+    """Tokens of context that two neighbouring windows share."""
+    max_answer_tokens: int = 30
+    name: str = ""
+    licence: str = ""
+    files: Mapping[str, FileRecord] = field(default_factory=dict)
+    """Path inside the folder, with forward slashes → record."""
+    data: Mapping[str, Any] = field(default_factory=dict)
+    recipe: Mapping[str, Any] = field(default_factory=dict)
+    scores: Mapping[str, Any] = field(default_factory=dict)
+    hardware: Mapping[str, Any] = field(default_factory=dict)
+    calibration: Mapping[str, Any] = field(default_factory=dict)
+    tools: Mapping[str, str] = field(default_factory=dict)
+    """Package → version that wrote the bundle."""
+
+
+def read_manifest(folder: Path) -> Manifest | None:
+    """The manifest of a folder; ``None`` where it has none (any Hugging Face folder).
+
+    Keys that this version does not know are ignored, so that a newer bundle still answers.
+
+    Raises:
+        ModelError: the file is not a manifest.
+    """
+    path = folder / MANIFEST
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (ValueError, OSError) as error:
+        raise ModelError(f"{path} cannot be read as JSON: {error}") from None
+    if not isinstance(values, dict):
+        raise ModelError(f"{path} holds a {type(values).__name__}, not a JSON object")
+    version = values.get("format_version")
+    if not isinstance(version, int) or not 1 <= version <= FORMAT_VERSION:
+        raise ModelError(
+            f"{path} has format_version {version!r}; this potstill reads up to {FORMAT_VERSION}: "
+            "upgrade potstill"
+        )
+    try:
+        records = {
+            name: FileRecord(**_known(FileRecord, record))
+            for name, record in values.pop("files", {}).items()
+        }
+        manifest = Manifest(files=records, **_known(Manifest, values))
+    except (TypeError, AttributeError) as error:
+        raise ModelError(f"{path} is no manifest: {error}") from None
+    _check(manifest, path)
+    return manifest
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """Writes ``folder/potstill.json`` in one step.
+
+    Raises:
+        OutputError: the file could not be written.
+    """
+    write_json(folder / MANIFEST, asdict(manifest))
+
+
+def sha256_of(file: Path) -> str:
+    """Hexadecimal SHA-256 of a file's bytes."""
+    digest = hashlib.sha256()
+    with file.open("rb") as handle:
+        while block := handle.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def record_file(
+    file: Path,
+    *,
+    kind: str = "file",
+    max_abs_diff: float | None = None,
+    batch_of_one: bool = False,
+    info: Mapping[str, Any] | None = None,
+) -> FileRecord:
+    """The record of a file that has just been written."""
+    return FileRecord(
+        sha256=sha256_of(file),
+        size=file.stat().st_size,
+        kind=kind,
+        max_abs_diff=max_abs_diff,
+        batch_of_one=batch_of_one,
+        info=dict(info or {}),
+    )
+
+
+def _known(cls: type, values: Mapping[str, Any]) -> dict[str, Any]:
+    names = {f.name for f in fields(cls)}
+    return {name: value for name, value in values.items() if name in names}
+
+
+def _check(manifest: Manifest, path: Path) -> None:
+    for name in ("seq_len", "stride", "max_answer_tokens"):
+        value = getattr(manifest, name)
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            raise ModelError(f"{path}: {name} must be a positive integer, not {value!r}")
+    if not isinstance(manifest.null_threshold, (int, float)):
+        raise ModelError(f"{path}: null_threshold must be a number")
+    if not isinstance(manifest.no_answer, bool):
+        raise ModelError(f"{path}: no_answer must be true or false")

@@ -1,0 +1,236 @@
+"""The ONNX graph of an encoder with a question-answering head, written from config and weights.
+
+No torch: the graph is put together node by node with ``onnx.helper``. BERT and DistilBERT are one
+function with options. Only standard operators are used, so onnxruntime, onnxruntime-web (and with
+it transformers.js) and OpenVINO read the file; the patterns are the ones onnxruntime fuses.
+
+Inputs are int64 ``input_ids``, ``attention_mask`` and, where the model has token types,
+``token_type_ids``, all [batch, seq] with both free. Outputs are float32 ``start_logits`` and
+``end_logits``, [batch, seq].
+
+Initialisers keep our parameter names (a linear layer's weight is transposed to [in, out]), so that
+``bundle.onnx_weights`` can read the weights back.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+from potstill.bundle.config import ModelConfig
+
+Array: TypeAlias = NDArray[Any]
+
+OPSET = 17
+"""The first opset with LayerNormalization; newer ones buy nothing here and shut older readers out."""
+IR_VERSION = 8
+MASKED = -1e4
+"""Added to the score of a masked position: exp(-1e4) is 0, and float16 holds it."""
+
+
+@dataclass
+class Graph:
+    """A graph being written: nodes and initialisers in order, with fresh names for values."""
+
+    dtype: Any = np.float32
+    """Type of the values between nodes."""
+    nodes: list[onnx.NodeProto] = field(default_factory=list)
+    initializers: dict[str, onnx.TensorProto] = field(default_factory=dict)
+    domains: set[str] = field(default_factory=set)
+    """Operator sets used beside the standard one."""
+
+    def op(self, kind: str, *inputs: str, n_out: int = 1, **attributes: Any) -> Any:  # noqa: ANN401
+        """Appends a node; returns the name of its output, or the list of names if ``n_out`` > 1."""
+        outputs = [f"v{len(self.nodes)}_{kind}" + (f"_{i}" if i else "") for i in range(n_out)]
+        if attributes.get("domain"):
+            self.domains.add(attributes["domain"])
+        self.nodes.append(helper.make_node(kind, list(inputs), outputs, **attributes))
+        return outputs[0] if n_out == 1 else outputs
+
+    def const(self, name: str, value: Array | Sequence[int]) -> str:
+        """Adds an initialiser as it is (once, if the name is already there); returns its name."""
+        if name not in self.initializers:
+            self.initializers[name] = numpy_helper.from_array(np.ascontiguousarray(value), name)
+        return name
+
+    def ints(self, *values: int) -> str:
+        """A one-dimensional int64 constant."""
+        name = "i" + "_".join(str(v).replace("-", "m") for v in values)
+        return self.const(name, np.array(values, dtype=np.int64))
+
+    def scalar(self, name: str, value: float, dtype: Any = None) -> str:  # noqa: ANN401
+        """A scalar constant of the graph's type."""
+        return self.const(name, np.array(value, dtype=dtype or self.dtype))
+
+    def weight(self, name: str, value: Array) -> str:
+        """Adds a parameter in the graph's type."""
+        return self.const(name, value.astype(self.dtype))
+
+
+Linear: TypeAlias = Callable[[Graph, str, str, Array, Array], str]
+"""(graph, input value, our module name, weight [out, in], bias [out]) → output value."""
+Table: TypeAlias = Callable[[Graph, str, str, Array], str]
+"""(graph, ids value, our module name, weight [rows, width]) → rows of the table, looked up."""
+
+
+def float_linear(graph: Graph, x: str, name: str, weight: Array, bias: Array) -> str:
+    """``x @ weight.T + bias`` with the weight stored in the graph's floating-point type."""
+    product = graph.op("MatMul", x, graph.weight(f"{name}.weight", weight.T))
+    return graph.op("Add", product, graph.weight(f"{name}.bias", bias))
+
+
+def float_table(graph: Graph, ids: str, name: str, weight: Array) -> str:
+    """Rows of an embedding table stored in the graph's floating-point type."""
+    return graph.op("Gather", graph.weight(f"{name}.weight", weight), ids)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Storage:
+    """How the large parameters are stored, and thereby computed with."""
+
+    linear: Linear = float_linear
+    word_table: Table = float_table
+    dtype: Any = np.float32
+    """Type of all values between nodes: float32 or float16."""
+
+
+def build_graph(
+    config: ModelConfig, weights: Mapping[str, Array], storage: Storage | None = None
+) -> onnx.ModelProto:
+    """Writes the graph of a question-answering model.
+
+    Args:
+        config: shape of the encoder.
+        weights: every parameter under our names, linear weights [out, in].
+        storage: how weights are stored; float32 where not given.
+
+    Returns:
+        The model, checked by ``onnx.checker``.
+    """
+    storage = storage or Storage()
+    graph = Graph(dtype=storage.dtype)
+    bias = _mask_bias(graph)
+    x = _embeddings(graph, config, weights, storage)
+    for i in range(config.n_layers):
+        x = _layer(graph, config, weights, storage, i, x, bias)
+    _head(graph, weights, storage, x)
+    return _model(graph, config)
+
+
+def _mask_bias(g: Graph) -> str:
+    """[batch, 1, 1, seq]: 0 where a position may be looked at, ``MASKED`` where not."""
+    mask = g.op("Unsqueeze", "attention_mask", g.ints(1, 2))
+    mask = g.op("Cast", mask, to=helper.np_dtype_to_tensor_dtype(np.dtype(g.dtype)))
+    hidden = g.op("Sub", g.scalar("one", 1.0), mask)
+    return g.op("Mul", hidden, g.scalar("masked", MASKED))
+
+
+def _embeddings(
+    g: Graph, config: ModelConfig, weights: Mapping[str, Array], storage: Storage
+) -> str:
+    x = storage.word_table(g, "input_ids", "embeddings.word", weights["embeddings.word.weight"])
+    if config.n_token_types:
+        types = weights["embeddings.token_type.weight"]
+        x = g.op("Add", x, float_table(g, "token_type_ids", "embeddings.token_type", types))
+    table = g.weight("embeddings.position.weight", weights["embeddings.position.weight"])
+    seq_len = g.op("Shape", "input_ids", start=1, end=2)
+    positions = g.op("Slice", table, g.ints(0), seq_len, g.ints(0))  # [seq, width]
+    return _norm(g, config, weights, "embeddings.norm", g.op("Add", x, positions))
+
+
+def _layer(
+    g: Graph,
+    config: ModelConfig,
+    weights: Mapping[str, Array],
+    storage: Storage,
+    i: int,
+    x: str,
+    bias: str,
+) -> str:
+    name = f"layers.{i}"
+
+    def linear(value: str, part: str) -> str:
+        module = f"{name}.{part}"
+        w, b = weights[f"{module}.weight"], weights[f"{module}.bias"]
+        return storage.linear(g, value, module, w, b)
+
+    def heads(value: str, order: tuple[int, ...]) -> str:
+        split = g.op("Reshape", value, g.ints(0, 0, config.n_heads, config.head_width))
+        return g.op("Transpose", split, perm=order)
+
+    q = heads(linear(x, "attention.query"), (0, 2, 1, 3))  # [batch, heads, seq, head_width]
+    k = heads(linear(x, "attention.key"), (0, 2, 3, 1))  # [batch, heads, head_width, seq]
+    v = heads(linear(x, "attention.value"), (0, 2, 1, 3))
+    # Scaling the query touches seq × width numbers, scaling the scores heads × seq × seq.
+    q = g.op("Mul", q, g.scalar("scale", 1 / math.sqrt(config.head_width)))
+    share = g.op("Softmax", g.op("Add", g.op("MatMul", q, k), bias), axis=-1)
+    mixed = g.op("Transpose", g.op("MatMul", share, v), perm=(0, 2, 1, 3))
+    mixed = g.op("Reshape", mixed, g.ints(0, 0, config.hidden_width))
+    attended = linear(mixed, "attention.output")
+
+    x = _norm(g, config, weights, f"{name}.attention_norm", g.op("Add", attended, x))
+    inner = _activate(g, config.activation, linear(x, "ffn.up"))
+    return _norm(g, config, weights, f"{name}.ffn_norm", g.op("Add", linear(inner, "ffn.down"), x))
+
+
+def _norm(
+    g: Graph, config: ModelConfig, weights: Mapping[str, Array], name: str, x: str
+) -> str:
+    # In float32 always: squares of float16 activations overflow, and 1e-12 is 0 there.
+    half = g.dtype != np.float32
+    scale = g.const(f"{name}.weight", weights[f"{name}.weight"].astype(np.float32))
+    shift = g.const(f"{name}.bias", weights[f"{name}.bias"].astype(np.float32))
+    if half:
+        x = g.op("Cast", x, to=TensorProto.FLOAT)
+    x = g.op("LayerNormalization", x, scale, shift, axis=-1, epsilon=config.norm_eps)
+    return g.op("Cast", x, to=TensorProto.FLOAT16) if half else x
+
+
+def _activate(g: Graph, activation: str, x: str) -> str:
+    if activation == "relu":
+        return g.op("Relu", x)
+    if activation == "gelu":  # exact: x · ½ · (1 + erf(x / √2)), in the order onnxruntime fuses
+        inner = g.op("Erf", g.op("Div", x, g.scalar("root_two", math.sqrt(2))))
+    else:  # gelu_new: the tanh approximation
+        cube = g.op("Mul", g.op("Mul", g.op("Mul", x, x), x), g.scalar("cubic", 0.044715))
+        inner = g.op("Mul", g.op("Add", x, cube), g.scalar("root", math.sqrt(2 / math.pi)))
+        inner = g.op("Tanh", inner)
+    product = g.op("Mul", x, g.op("Add", inner, g.scalar("one", 1.0)))
+    return g.op("Mul", product, g.scalar("half", 0.5))
+
+
+def _head(g: Graph, weights: Mapping[str, Array], storage: Storage, x: str) -> None:
+    logits = float_linear(g, x, "qa_head", weights["qa_head.weight"], weights["qa_head.bias"])
+    if storage.dtype != np.float32:
+        logits = g.op("Cast", logits, to=TensorProto.FLOAT)
+    both = g.op("Split", logits, g.ints(1, 1), n_out=2, axis=-1)
+    for value, output in zip(both, ("start_logits", "end_logits"), strict=True):
+        # axis given: without it a window of one token would lose its seq dimension too.
+        g.nodes.append(helper.make_node("Squeeze", [value, g.ints(-1)], [output]))
+
+
+def _model(g: Graph, config: ModelConfig) -> onnx.ModelProto:
+    names = ["input_ids", "attention_mask", *(["token_type_ids"] if config.n_token_types else [])]
+    graph = helper.make_graph(
+        g.nodes,
+        "potstill",
+        [helper.make_tensor_value_info(n, TensorProto.INT64, ["batch", "seq"]) for n in names],
+        [
+            helper.make_tensor_value_info(n, TensorProto.FLOAT, ["batch", "seq"])
+            for n in ("start_logits", "end_logits")
+        ],
+        initializer=list(g.initializers.values()),
+    )
+    domains = [helper.make_opsetid("", OPSET)]
+    domains += [helper.make_opsetid(domain, 1) for domain in sorted(g.domains)]
+    model = helper.make_model(graph, opset_imports=domains, producer_name="potstill")
+    model.ir_version = IR_VERSION
+    onnx.checker.check_model(model)
+    return model

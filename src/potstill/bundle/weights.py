@@ -1,0 +1,239 @@
+"""Weights of a model folder as numpy arrays under our names, read and written.
+
+Reads, in this order: ``model.safetensors``, a sharded ``model.safetensors.index.json``,
+``pytorch_model.bin`` (through torch's ``weights_only`` loader: nothing is ever unpickled), and the
+ONNX file of a bundle that carries nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from potstill.bundle import layout, names
+from potstill.bundle.atomic import replacing
+from potstill.bundle.config import ModelConfig
+from potstill.errors import MissingExtraError, WeightsError
+
+Array: TypeAlias = NDArray[Any]
+Weights: TypeAlias = dict[str, Array]
+"""Our parameter name → array; a linear layer's weight is [out, in], as torch keeps it."""
+
+HEAD = ("qa_head.weight", "qa_head.bias")
+
+
+def expected_shapes(config: ModelConfig, *, head: bool = True) -> dict[str, tuple[int, ...]]:
+    """Name → shape of every parameter that a model of this config has."""
+    width, ffn = config.hidden_width, config.ffn_width
+    shapes: dict[str, tuple[int, ...]] = {
+        "embeddings.word.weight": (config.vocab_size, width),
+        "embeddings.position.weight": (config.max_positions, width),
+    }
+    if config.n_token_types:
+        shapes["embeddings.token_type.weight"] = (config.n_token_types, width)
+    _norm(shapes, "embeddings.norm", width)
+    for i in range(config.n_layers):
+        for part in ("query", "key", "value", "output"):
+            _linear(shapes, f"layers.{i}.attention.{part}", width, width)
+        _norm(shapes, f"layers.{i}.attention_norm", width)
+        _linear(shapes, f"layers.{i}.ffn.up", ffn, width)
+        _linear(shapes, f"layers.{i}.ffn.down", width, ffn)
+        _norm(shapes, f"layers.{i}.ffn_norm", width)
+    if head:
+        _linear(shapes, "qa_head", 2, width)
+    return shapes
+
+
+def read_weights(folder: Path, config: ModelConfig, *, require_head: bool = True) -> Weights:
+    """Reads the weights of a model folder.
+
+    Args:
+        folder: a Hugging Face model folder or a bundle.
+        config: what the weights must fit.
+        require_head: refuse a folder without the question-answering head (a bare encoder);
+            ``False`` leaves the head out of the result where the folder has none.
+
+    Returns:
+        Our name → array, floating point as stored (float32, float16; bfloat16 widened to float32).
+
+    Raises:
+        WeightsError: missing, truncated or corrupt weights, or a shape that does not fit.
+        MissingExtraError: the folder only has ``pytorch_model.bin`` and torch is not installed.
+    """
+    stored = _read_any(folder, config)
+    head = all(name in stored for name in HEAD)
+    shapes = expected_shapes(config, head=head)
+    check_weights(stored, shapes, where=str(folder))
+    if require_head and not head:
+        raise WeightsError(
+            f"{folder} has no question-answering head (qa_outputs.weight, qa_outputs.bias): "
+            "it is a bare encoder; fine-tune it first with `potstill finetune`"
+        )
+    return {name: stored[name] for name in shapes}
+
+
+def check_weights(
+    weights: Mapping[str, Array], shapes: Mapping[str, tuple[int, ...]], *, where: str
+) -> None:
+    """Checks that every expected parameter is there, in its shape, and a float.
+
+    Raises:
+        WeightsError: names the first parameter that is wrong.
+    """
+    missing = [name for name in shapes if name not in weights]
+    if missing:
+        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        raise WeightsError(f"{where} lacks the weight {missing[0]}{more} that its config asks for")
+    for name, shape in shapes.items():
+        found = weights[name]
+        if found.shape != shape:
+            raise WeightsError(
+                f"{where}: {name} has shape {_text(found.shape)}, "
+                f"but config.json asks for {_text(shape)}"
+            )
+        if found.dtype.kind != "f":
+            raise WeightsError(f"{where}: {name} holds {found.dtype}, not floating-point numbers")
+
+
+def write_weights(path: Path, weights: Mapping[str, Array], config: ModelConfig) -> None:
+    """Writes weights to one safetensors file under Hugging Face's names, in one step.
+
+    Raises:
+        WeightsError: a name the table does not know.
+        OutputError: the file could not be written; ``path`` is as it was before.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import save_file
+
+    renamed: Weights = {}
+    for name, array in weights.items():
+        try:
+            theirs = names.to_hf(config.model_type, name)
+        except KeyError:
+            raise WeightsError(f"{name} is no parameter of a {config.model_type} model") from None
+        # save_file writes the buffer as it lies in memory: a transposed view would be scrambled.
+        renamed[theirs] = np.ascontiguousarray(array)
+    with replacing(path) as temporary:
+        try:
+            save_file(renamed, temporary, metadata={"format": "pt"})
+        except SafetensorError as error:
+            # The library wraps a failed write in its own error; atomic reports OSError.
+            raise OSError(str(error)) from error
+
+
+def _read_any(folder: Path, config: ModelConfig) -> Weights:
+    if (folder / layout.WEIGHTS).is_file():
+        return _read_safetensors([folder / layout.WEIGHTS], config)
+    if (folder / layout.WEIGHTS_INDEX).is_file():
+        return _read_safetensors(_shards(folder / layout.WEIGHTS_INDEX), config)
+    if (folder / layout.TORCH_WEIGHTS).is_file():
+        return _read_torch(folder / layout.TORCH_WEIGHTS, config)
+    file = layout.onnx_file(folder)
+    if file is not None:
+        # Imported late: onnx costs a light start about 0.1 s and most folders do not need it.
+        from potstill.bundle.onnx_weights import read_onnx_weights
+
+        return read_onnx_weights(file)
+    raise WeightsError(
+        f"{folder} has no weights: expected {layout.WEIGHTS}, {layout.WEIGHTS_INDEX}, "
+        f"{layout.TORCH_WEIGHTS} or {layout.ONNX}"
+    )
+
+
+def _shards(index: Path) -> list[Path]:
+    try:
+        values = json.loads(index.read_text(encoding="utf-8"))
+        files = sorted(set(values["weight_map"].values()))
+    except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
+        raise WeightsError(f"{index} is no index of weight files: {error}") from None
+    shards: list[Path] = []
+    for name in files:
+        # A plain file name only: an index must not reach outside its folder.
+        if not isinstance(name, str) or Path(name).name != name:
+            raise WeightsError(f"{index} names {name!r}, which is no file of its folder")
+        if not (index.parent / name).is_file():
+            raise WeightsError(f"{index.parent} lacks {name}, which its index names")
+        shards.append(index.parent / name)
+    return shards
+
+
+def _read_safetensors(files: list[Path], config: ModelConfig) -> Weights:
+    from safetensors import SafetensorError, safe_open
+
+    weights: Weights = {}
+    for file in files:
+        try:
+            with safe_open(file, framework="numpy") as tensors:
+                known, _ = names.split_known(config.model_type, tensors.keys())
+                for ours, theirs in known.items():
+                    # numpy has no bfloat16 of its own, so get_tensor cannot be relied on for it.
+                    is_bfloat16 = tensors.get_slice(theirs).get_dtype() == "BF16"
+                    weights[ours] = (
+                        _bfloat16(file, theirs) if is_bfloat16 else tensors.get_tensor(theirs)
+                    )
+        except (SafetensorError, OSError) as error:
+            raise WeightsError(
+                f"{file} is truncated or no safetensors file ({error}); download or save it again"
+            ) from None
+    return weights
+
+
+def _bfloat16(file: Path, name: str) -> Array:
+    """Widens a stored bfloat16 tensor to float32: its bits are the upper half of a float32's."""
+    with file.open("rb") as handle:
+        header_len = int.from_bytes(handle.read(8), "little")
+        entry = json.loads(handle.read(header_len))[name]
+        start, stop = entry["data_offsets"]
+        handle.seek(8 + header_len + start)
+        bits = np.frombuffer(handle.read(stop - start), dtype="<u2")
+    return (bits.astype(np.uint32) << 16).view(np.float32).reshape(entry["shape"])
+
+
+def _read_torch(file: Path, config: ModelConfig) -> Weights:
+    try:
+        import torch
+    except ImportError:
+        raise MissingExtraError(
+            "torch",
+            "train",
+            f"{file.parent} only has {file.name}, which is no safetensors file: converting it once "
+            f"with `potstill export {file.parent} OUT --format hf`",
+        ) from None
+    import pickle
+
+    try:
+        state = torch.load(file, map_location="cpu", weights_only=True, mmap=False)
+    except (RuntimeError, pickle.UnpicklingError, EOFError, OSError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise WeightsError(f"{file} is truncated or no file of plain tensors ({reason})") from None
+    if not isinstance(state, dict):
+        raise WeightsError(f"{file} holds a {type(state).__name__}, not a dictionary of tensors")
+    known, _ = names.split_known(config.model_type, [k for k in state if isinstance(k, str)])
+    weights: Weights = {}
+    for ours, theirs in known.items():
+        tensor = state[theirs]
+        if not isinstance(tensor, torch.Tensor):
+            raise WeightsError(f"{file}: {theirs} is no tensor")
+        if tensor.dtype == torch.bfloat16:
+            tensor = tensor.float()
+        weights[ours] = tensor.detach().contiguous().numpy()
+    return weights
+
+
+def _linear(shapes: dict[str, tuple[int, ...]], name: str, n_out: int, n_in: int) -> None:
+    shapes[f"{name}.weight"] = (n_out, n_in)
+    shapes[f"{name}.bias"] = (n_out,)
+
+
+def _norm(shapes: dict[str, tuple[int, ...]], name: str, width: int) -> None:
+    shapes[f"{name}.weight"] = (width,)
+    shapes[f"{name}.bias"] = (width,)
+
+
+def _text(shape: tuple[int, ...]) -> str:
+    return "×".join(str(n) for n in shape) or "scalar"

@@ -1,0 +1,172 @@
+"""``potstill info``: what a data file or a model holds."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+_DATA_SUFFIXES = {".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".gz", ".xz"}
+
+
+@click.command("info")
+@click.argument("target", metavar="MODEL_OR_DATA")
+@click.option(
+    "--model",
+    default="default",
+    show_default=True,
+    metavar="MODEL",
+    help="Whose tokenizer counts the tokens of a data file: default, a folder or a hub id.",
+)
+@click.option(
+    "--seq-len",
+    type=click.IntRange(min=4),
+    default=384,
+    show_default=True,
+    help="Longest window in tokens.",
+)
+@click.option(
+    "--stride",
+    type=click.IntRange(min=0),
+    default=128,
+    show_default=True,
+    help="Tokens that consecutive windows of one context share.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def command(target: str, model: str, seq_len: int, stride: int, as_json: bool) -> None:
+    """Describe a model or a data set.
+
+    A data file gets its counts, answers a question, offsets, windows and lengths; a model
+    (default, a folder or a hub id) its shape, parameters, cost, files and scores.
+    """
+    values: dict[str, Any]
+    if _is_data(target):
+        from potstill.bundle.layout import find_model
+        from potstill.data.qa import load_qa
+        from potstill.evaluation.describe import describe_qa
+        from potstill.text.tokenizer import Tokenizer
+
+        data = load_qa(target)
+        tokenizer = Tokenizer.from_folder(find_model(model))
+        described = describe_qa(data, tokenizer, seq_len=seq_len, stride=stride)
+        values = {"kind": "data", "path": target, "tokenizer": model, **described}
+    else:
+        from potstill.bundle.layout import find_model
+        from potstill.evaluation.describe import describe_model
+
+        folder = find_model(target)
+        described = describe_model(folder, seq_len=seq_len)
+        values = {"kind": "model", "model": target, "folder": str(folder), **described}
+    if as_json:
+        click.echo(json.dumps(values))
+    else:
+        _print(values)
+
+
+def _is_data(target: str) -> bool:
+    path = Path(target)
+    try:
+        if path.is_dir():
+            return False
+        if path.exists():
+            return True
+    except (OSError, ValueError):  # a name too long for the file system, or with a NUL in it
+        return False
+    # Not there: a file name's suffix says that data were meant, so that the error says so too.
+    return path.suffix.lower() in _DATA_SUFFIXES
+
+
+def _print(values: dict[str, Any]) -> None:
+    from rich.console import Console
+
+    table = _data_table(values) if values["kind"] == "data" else _model_table(values)
+    Console(soft_wrap=True, highlight=False, emoji=False).print(table)
+
+
+def _grid() -> Table:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_column(style="bold")
+    table.add_column(overflow="fold")
+    return table
+
+
+def _data_table(values: dict[str, Any]) -> Table:
+    table = _grid()
+    table.add_row("data", _plain(values["path"]))
+    table.add_row("version", _plain(values["version"] or "not stated"))
+    for name in ("questions", "contexts", "answers", "unanswerable"):
+        table.add_row(name, f"{values[name]:,}")
+    counts = values["answers_per_question"].items()
+    table.add_row("answers a question", ", ".join(f"{n}: {count:,}" for n, count in counts))
+    table.add_row("wrong offsets", f"{values['wrong_offsets']:,}")
+    table.add_row("answers not in their context", f"{values['unplaced']:,}")
+    table.add_row(
+        "windows",
+        f"{values['windows']:,} of at most {values['seq_len']} tokens, {values['stride']} shared",
+    )
+    if values["too_long_questions"]:
+        table.add_row("questions too long for one", f"{values['too_long_questions']:,}")
+    for name in ("question", "context", "window"):
+        lengths = values[f"{name}_tokens"]
+        table.add_row(
+            f"tokens of a {name}",
+            f"mean {lengths['mean']:.1f}, median {lengths['median']:.0f}, "
+            f"95% {lengths['p95']:.0f}, longest {lengths['max']:,}",
+        )
+    return table
+
+
+def _model_table(values: dict[str, Any]) -> Table:
+    table = _grid()
+    table.add_row("model", _plain(values["model"]))
+    table.add_row("folder", _plain(values["folder"]))
+    table.add_row(
+        "shape",
+        f"{values['model_type']}, {values['n_layers']} layers × {values['hidden_width']}, "
+        f"{values['n_heads']} heads, feed-forward {values['ffn_width']}",
+    )
+    table.add_row("vocabulary", f"{values['vocab_size']:,}")
+    table.add_row("positions", f"{values['max_positions']:,}")
+    table.add_row("parameters", f"{values['parameters']:,}")
+    table.add_row("  without embeddings", f"{values['parameters_without_embeddings']:,}")
+    table.add_row(
+        "FLOPs a token",
+        f"{values['flops_per_token'] / 1e6:.1f} million in a row of {values['seq_len']}",
+    )
+    manifest = values["manifest"]
+    if manifest is not None:
+        for name in ("name", "licence", "task"):
+            if manifest[name]:
+                table.add_row(name, _plain(manifest[name]))
+        table.add_row("may say there is no answer", "yes" if manifest["no_answer"] else "no")
+        for name, value in manifest["scores"].items():
+            table.add_row(f"score: {_plain(name)}", _plain(_short(value)))
+    for name, size in values["files"].items():
+        table.add_row(_plain(name), _size(size))
+    return table
+
+
+def _size(n_bytes: int) -> str:
+    if n_bytes >= 1e6:
+        return f"{n_bytes / 1e6:,.1f} MB"
+    return f"{n_bytes / 1e3:.1f} kB" if n_bytes >= 1e3 else f"{n_bytes} bytes"
+
+
+def _short(value: object) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_short(item)}" for key, item in value.items())
+    return f"{value:.2f}" if isinstance(value, float) else str(value)
+
+
+def _plain(text: object) -> str:
+    """Text as it is: square brackets in a path are no markup, lone surrogates cannot be printed."""
+    from rich.markup import escape
+
+    return escape(str(text).encode("utf-8", "replace").decode("utf-8"))

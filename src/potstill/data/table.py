@@ -1,0 +1,140 @@
+"""One's own questions, one a row: CSV, TSV or JSONL → examples, with offsets as claimed.
+
+Columns ``question`` and ``context``, and where known ``answer``, ``answer_start`` and ``id``;
+other columns are ignored. An empty answer says that the context holds none. JSONL rows may give
+several answers (lists in ``answer`` and ``answer_start``), or carry Hugging Face's
+``answers: {"text": […], "answer_start": […]}``.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, TextIO
+
+from potstill.data.files import open_text, parse_json
+from potstill.data.squad import as_id, check_start, take
+from potstill.errors import DataError
+from potstill.records import QAExample
+
+_LARGEST_FIELD = 2**31 - 1  # a C long on every platform; the csv module's own default is 128 KB
+
+
+def read_csv(path: Path, *, delimiter: str) -> Iterator[QAExample]:
+    """Reads a table with a header line.
+
+    Raises:
+        DataError: a column is missing, a row does not fit the header, or the quoting is broken.
+    """
+    with open_text(path) as file, _wide_fields():
+        for number, row in _rows(file, path, delimiter):
+            where = f"{path}: row {number}"
+            start: Any = row.get("answer_start") or None
+            if start is not None:
+                try:
+                    start = int(start)
+                except ValueError:
+                    raise DataError(
+                        f"{where}: answer_start {start!r} is not a whole number"
+                    ) from None
+            fields: dict[str, Any] = {**row, "answer_start": start}
+            if "id" in row and not row["id"]:
+                raise DataError(f"{where} has an empty id: fill it in or drop the column")
+            yield _example(fields, number, where)
+
+
+def read_jsonl(path: Path) -> Iterator[QAExample]:
+    """Reads one JSON object a line; blank lines are skipped.
+
+    Raises:
+        DataError: a line is not a JSON object, or a key is missing or of the wrong kind.
+    """
+    with open_text(path) as file:
+        for number, line in enumerate(file, start=1):
+            if line.strip():
+                where = f"{path}: line {number}"
+                yield _example(parse_json(line, where), number, where)
+
+
+def read_rows(values: list[Any], name: str) -> Iterator[QAExample]:
+    """Reads a JSON list of rows, each as a line of JSONL.
+
+    Raises:
+        DataError: as :func:`read_jsonl`.
+    """
+    for number, row in enumerate(values, start=1):
+        yield _example(row, number, f"{name}: row {number}")
+
+
+class _wide_fields:  # noqa: N801 - a context manager, used like a function
+    """Lets the csv module read contexts of megabytes; its limit is one for the whole process."""
+
+    def __enter__(self) -> None:
+        self.before = csv.field_size_limit(_LARGEST_FIELD)
+
+    def __exit__(self, *_: object) -> None:
+        csv.field_size_limit(self.before)
+
+
+def _rows(file: TextIO, path: Path, delimiter: str) -> Iterator[tuple[int, dict[str, str]]]:
+    # strict: an unclosed quote would otherwise swallow the rest of the file without a word.
+    reader = csv.reader(file, delimiter=delimiter, strict=True)
+    try:
+        header = [name.strip() for name in next(reader, [])]
+        for needed in ("question", "context"):
+            if needed not in header:
+                raise DataError(
+                    f"{path} has no column {needed!r} (it has {', '.join(header) or 'none'}): "
+                    "the first line must name the columns"
+                )
+        for number, row in enumerate(reader, start=1):
+            if not row:
+                continue
+            if len(row) != len(header):
+                raise DataError(
+                    f"{path}: row {number} has {len(row)} fields, the header {len(header)}: "
+                    "quote fields that hold a separator"
+                )
+            yield number, dict(zip(header, row, strict=True))
+    except csv.Error as error:
+        raise DataError(f"{path}: line {reader.line_num} is not CSV: {error}") from None
+
+
+def _example(row: Any, number: int, where: str) -> QAExample:
+    question = take(row, "question", str, where)
+    context = take(row, "context", str, where)
+    labelled, texts, starts = _answers(row, where)
+    return QAExample(
+        id=as_id(row["id"]) if row.get("id") is not None else str(number),
+        question=question,
+        context=context,
+        answers=texts,
+        starts=starts,
+        is_impossible=labelled and not texts,
+    )
+
+
+def _answers(
+    row: dict[str, Any], where: str
+) -> tuple[bool, tuple[str, ...], tuple[int | None, ...]]:
+    """Whether the row says anything about answers, their texts, their claimed starts."""
+    texts, starts = row.get("answer"), row.get("answer_start")
+    nested = row.get("answers")
+    if "answer" not in row and isinstance(nested, dict):
+        texts = take(nested, "text", list, f"{where}: 'answers'")
+        starts = nested.get("answer_start")
+    elif "answer" not in row:
+        return False, (), ()
+    if texts is None or texts == "":
+        return True, (), ()
+    if not isinstance(texts, list):
+        texts = [texts]
+    if not isinstance(starts, list):
+        starts = [starts] * len(texts) if starts is None else [starts]
+    if len(starts) != len(texts):
+        raise DataError(f"{where} has {len(texts)} answers and {len(starts)} answer_start")
+    for text in texts:
+        if not isinstance(text, str):
+            raise DataError(f"{where}: answer {text!r} is not a string: put it in quotes")
+    return True, tuple(texts), tuple(check_start(start, where) for start in starts)

@@ -1,0 +1,168 @@
+"""What a data file or a model folder holds, in figures: the report behind ``potstill info``."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from potstill.bundle.config import ModelConfig, read_config
+from potstill.bundle.manifest import read_manifest
+from potstill.bundle.weights import expected_shapes
+from potstill.data.qa import QAData
+from potstill.errors import QuestionTooLongError
+from potstill.text.tokenizer import Tokenizer
+from potstill.text.windows import N_SPECIAL, split
+
+_TABLES = tuple(f"embeddings.{name}.weight" for name in ("word", "position", "token_type"))
+_CHUNK = 1024
+"""Texts tokenized at once: only their lengths are kept."""
+
+
+def describe_qa(
+    data: QAData, tokenizer: Tokenizer, *, seq_len: int = 384, stride: int = 128
+) -> dict[str, Any]:
+    """Counts of a question-answering file, and the windows it makes.
+
+    Args:
+        data: the file, as loaded.
+        tokenizer: what counts tokens.
+        seq_len: longest window in tokens.
+        stride: tokens shared by consecutive windows of one context.
+
+    Returns:
+        ``questions``, ``contexts`` (distinct), ``answers``, ``answers_per_question`` (number of
+        answers → number of questions), ``unanswerable``, ``wrong_offsets``, ``unplaced``,
+        ``windows``, ``too_long_questions`` (left out of the windows), and the lengths in tokens
+        ``question_tokens``, ``context_tokens``, ``window_tokens``: each with ``mean``,
+        ``median``, ``p95``, ``max``, ``total``.
+    """
+    examples = data.examples
+    contexts = list(dict.fromkeys(example.context for example in examples))
+    n_context = dict(zip(contexts, token_counts(tokenizer, contexts), strict=True))
+    n_question = list(token_counts(tokenizer, [example.question for example in examples]))
+    lengths: list[int] = []
+    too_long = 0
+    for example, n in zip(examples, n_question, strict=True):
+        try:
+            slices = split(n, n_context[example.context], seq_len=seq_len, stride=stride)
+        except QuestionTooLongError:
+            too_long += 1
+            continue
+        lengths += [n + stop - start + N_SPECIAL for start, stop in slices]
+    per_question = Counter(len(example.answers) for example in examples)
+    return {
+        "version": data.version,
+        "questions": len(examples),
+        "contexts": len(contexts),
+        "answers": sum(len(example.answers) for example in examples),
+        "answers_per_question": {str(n): per_question[n] for n in sorted(per_question)},
+        "unanswerable": sum(example.is_impossible for example in examples),
+        "wrong_offsets": data.wrong_offsets,
+        "unplaced": data.unplaced,
+        "seq_len": seq_len,
+        "stride": stride,
+        "windows": len(lengths),
+        "too_long_questions": too_long,
+        "question_tokens": _summary(n_question),
+        "context_tokens": _summary(list(n_context.values())),
+        "window_tokens": _summary(lengths),
+    }
+
+
+def token_counts(tokenizer: Tokenizer, texts: Sequence[str]) -> Iterator[int]:
+    """Number of tokens of each text, without special tokens."""
+    for start in range(0, len(texts), _CHUNK):
+        for encoded in tokenizer.encode_batch(texts[start : start + _CHUNK]):
+            yield len(encoded)
+
+
+def describe_model(folder: Path, *, seq_len: int = 384) -> dict[str, Any]:
+    """Shape, size and cost of a model folder, from its config; no weights are read.
+
+    Args:
+        folder: a Hugging Face model folder or a bundle.
+        seq_len: length of the row whose cost a token is given; attention grows with it.
+
+    Returns:
+        ``model_type`` and the shape; ``parameters`` (with the question-answering head),
+        ``parameters_without_embeddings`` (without the word, position and token type tables),
+        ``flops_per_token`` (multiplications and additions, forward, at ``seq_len``); ``files``
+        (name → bytes) and, where there is a manifest, its ``manifest``.
+
+    Raises:
+        ModelError: the config or the manifest cannot be used.
+    """
+    config = read_config(folder)
+    manifest = read_manifest(folder)
+    sizes = {name: math.prod(shape) for name, shape in expected_shapes(config).items()}
+    values: dict[str, Any] = {
+        "model_type": config.model_type,
+        "n_layers": config.n_layers,
+        "hidden_width": config.hidden_width,
+        "n_heads": config.n_heads,
+        "ffn_width": config.ffn_width,
+        "vocab_size": config.vocab_size,
+        "max_positions": config.max_positions,
+        "activation": config.activation,
+        "parameters": sum(sizes.values()),
+        "parameters_without_embeddings": sum(
+            size for name, size in sizes.items() if name not in _TABLES
+        ),
+        "seq_len": seq_len,
+        "flops_per_token": flops_per_token(config, seq_len),
+        "files": {
+            path.relative_to(folder).as_posix(): path.stat().st_size for path in _files(folder)
+        },
+        "manifest": None,
+    }
+    if manifest is not None:
+        values["manifest"] = {
+            "name": manifest.name,
+            "licence": manifest.licence,
+            "task": manifest.task,
+            "no_answer": manifest.no_answer,
+            "null_threshold": manifest.null_threshold,
+            "scores": dict(manifest.scores),
+            "data": dict(manifest.data),
+        }
+    return values
+
+
+def flops_per_token(config: ModelConfig, seq_len: int) -> int:
+    """Forward multiplications plus additions a token, in the matrix products of one full row.
+
+    Two for each weight of a linear layer, and for attention's two products with ``seq_len``
+    positions; norms, activations and softmax, a few percent, are left out.
+    """
+    width = config.hidden_width
+    linear = 4 * width * width + 2 * width * config.ffn_width
+    attention = 2 * seq_len * width
+    return 2 * (config.n_layers * (linear + attention) + 2 * width)
+
+
+def _files(folder: Path) -> list[Path]:
+    hidden = (path for path in folder.rglob("*") if path.is_file())
+    return sorted(
+        path
+        for path in hidden
+        if not any(part.startswith(".") for part in path.relative_to(folder).parts)
+        and path.suffix not in (".pyc", ".lock")
+    )
+
+
+def _summary(lengths: Sequence[int]) -> dict[str, float]:
+    if not lengths:
+        return {"mean": 0.0, "median": 0.0, "p95": 0.0, "max": 0, "total": 0}
+    median, p95 = np.percentile(lengths, [50, 95])
+    return {
+        "mean": round(float(np.mean(lengths)), 2),
+        "median": float(median),
+        "p95": float(p95),
+        "max": max(lengths),
+        "total": sum(lengths),
+    }

@@ -1,0 +1,96 @@
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from potstill.bundle.manifest import Manifest, write_manifest
+from potstill.cli import main
+
+
+@pytest.fixture
+def model(tmp_path):
+    folder = tmp_path / "tiny [draft]"
+    folder.mkdir()
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "who", "one", "two"]
+    (folder / "vocab.txt").write_text("\n".join(words))
+    config = {"vocab_size": 8, "hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2}
+    (folder / "config.json").write_text(json.dumps({"model_type": "bert", **config}))
+    return folder
+
+
+@pytest.fixture
+def data(tmp_path):
+    path = tmp_path / "own.csv"
+    path.write_text("question,context,answer\nwho,one two,two\nwho,one,\n")
+    return path
+
+
+def run(*arguments):
+    return CliRunner().invoke(main, ["info", *map(str, arguments)])
+
+
+def test_data_as_json(data, model):
+    result = run(data, "--model", model, "--json")
+    assert result.exit_code == 0, result.stderr
+    values = json.loads(result.stdout)
+    assert values["kind"] == "data"
+    assert (values["questions"], values["answers"], values["unanswerable"]) == (2, 1, 1)
+    assert (values["seq_len"], values["stride"], values["windows"]) == (384, 128, 2)
+
+
+def test_data_for_people(data, model):
+    result = run(data, "--model", model, "--seq-len", 5, "--stride", 0)
+    assert result.exit_code == 0, result.stderr
+    assert "3 of at most 5 tokens, 0 shared" in result.stdout
+    assert "own.csv" in result.stdout
+
+
+def test_model_as_json(model):
+    values = json.loads(run(model, "--json").stdout)
+    assert (values["kind"], values["model_type"], values["n_layers"]) == ("model", "bert", 1)
+    assert set(values["files"]) == {"config.json", "vocab.txt"}
+
+
+def test_model_for_people(model):
+    write_manifest(
+        model, Manifest(name="tiny", licence="Apache-2.0", scores={"squad": {"f1": 80.123}})
+    )
+    result = run(model)
+    assert result.exit_code == 0, result.stderr
+    assert "tiny [draft]" in result.stdout
+    assert "without embeddings" in result.stdout
+    assert "f1 80.12" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("target", "says"),
+    [
+        ("nothere.json", "nothere.json does not exist"),
+        ("nothere.jsonl.xz", "does not exist"),
+        ("no/such/model", "no such folder"),
+        (".", "is it a model folder?"),
+        ("nul\0byte", "no such folder"),
+    ],
+)
+def test_what_is_not_there(tmp_path, monkeypatch, target, says):
+    monkeypatch.chdir(tmp_path)
+    result = run(target)
+    assert result.exit_code == 1
+    assert says in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+def test_broken_data_and_broken_model(data, model, tmp_path):
+    (tmp_path / "bad.json").write_text("{")
+    (model / "config.json").write_text("{")
+    for arguments in ((tmp_path / "bad.json", "--model", model), (model,)):
+        result = run(*arguments)
+        assert result.exit_code == 1
+        assert result.stderr.count("\n") == 1
+    (model / "vocab.txt").unlink()
+    assert "neither tokenizer.json nor vocab.txt" in run(data, "--model", model).stderr
+
+
+@pytest.mark.parametrize("options", [("--seq-len", "3"), ("--stride", "-1"), ("--what",)])
+def test_usage(data, options):
+    assert run(data, *options).exit_code == 2

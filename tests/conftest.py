@@ -1,0 +1,51 @@
+"""What all tests share: no network, no foreign caches, no deadlines."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+# Shared machines pause: a slow example is not a wrong one.
+settings.register_profile(
+    "potstill",
+    deadline=None,
+    max_examples=100,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.register_profile("ci", settings.get_profile("potstill"), derandomize=True)
+settings.load_profile("ci" if os.environ.get("CI") else "potstill")
+
+TAKEN_WHERE = {
+    "network": lambda: bool(os.environ.get("POTSTILL_NETWORK")),
+    "gpu": lambda: shutil.which("nvidia-smi") is not None,
+    "shared": lambda: bool(os.environ.get("POTSTILL_DATA")),
+}
+"""Marker → whether this machine has what its tests need."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Points every cache at an empty folder before any library reads where its cache is."""
+    home = tempfile.mkdtemp(prefix="potstill-tests-")
+    config.add_cleanup(lambda: shutil.rmtree(home, ignore_errors=True))
+    os.environ.update(
+        HF_HOME=home,
+        HF_HUB_OFFLINE="1",
+        HF_HUB_DISABLE_TELEMETRY="1",
+        XDG_CACHE_HOME=home,
+        TOKENIZERS_PARALLELISM="false",
+    )
+    for name in ("HF_TOKEN", "HF_ENDPOINT", "HF_HUB_CACHE", "HUGGING_FACE_HUB_TOKEN"):
+        os.environ.pop(name, None)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leaves out the tests whose marker names something this machine lacks."""
+    absent = {marker for marker, present in TAKEN_WHERE.items() if not present()}
+    left_out = [item for item in items if any(item.get_closest_marker(m) for m in absent)]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]

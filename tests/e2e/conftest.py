@@ -1,0 +1,71 @@
+"""The package as a user has it: built, and installed with its dependencies in a fresh place."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True)
+class Installed:
+    """A virtual environment that holds the wheel and what it depends on, nothing else."""
+
+    wheel: Path
+    sdist: Path
+    bin: Path
+    home: Path
+
+    def run(
+        self, *command: str | Path, cwd: Path | None = None, stdin: str = ""
+    ) -> subprocess.CompletedProcess[str]:
+        """Runs a command with this environment first on the path and no caches of the user's."""
+        env = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "VIRTUAL_ENV"))}
+        env |= {
+            "PATH": f"{self.bin}{os.pathsep}{env['PATH']}",
+            "HF_HOME": str(self.home),
+            "XDG_CACHE_HOME": str(self.home),
+            "HF_HUB_OFFLINE": "1",
+            "NO_COLOR": "1",
+            "COLUMNS": "100",
+            "PYTHONUTF8": "1",
+        }
+        return subprocess.run(
+            command, cwd=cwd, env=env, input=stdin, capture_output=True, encoding="utf-8"
+        )
+
+    def check(self, *command: str | Path, cwd: Path | None = None, stdin: str = "") -> str:
+        """Standard output of a command that must succeed."""
+        done = self.run(*command, cwd=cwd, stdin=stdin)
+        assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+        return done.stdout
+
+
+@pytest.fixture(scope="session")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
+    """The wheel, built from the source distribution, in an environment of its own."""
+    place = tmp_path_factory.mktemp("installed")
+    dist, venv = place / "dist", place / "venv"
+    steps = [
+        # Without --wheel or --sdist, the wheel is made from the unpacked source distribution.
+        [sys.executable, "-m", "build", "--outdir", dist, ROOT],
+        [sys.executable, "-m", "venv", venv],
+    ]
+    for step in steps:
+        subprocess.run(step, check=True, capture_output=True, cwd=place)
+    (wheel,) = dist.glob("*.whl")
+    (sdist,) = dist.glob("*.tar.gz")
+    bin_folder = venv / ("Scripts" if os.name == "nt" else "bin")
+    subprocess.run(
+        [bin_folder / "python", "-m", "pip", "install", "-q", wheel],
+        check=True,
+        capture_output=True,
+        cwd=place,
+    )
+    return Installed(wheel=wheel, sdist=sdist, bin=bin_folder, home=place / "home")

@@ -1,0 +1,94 @@
+"""Tiny models and data for tests: random weights, a small vocabulary, made here in milliseconds."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from potstill.bundle.atomic import write_json
+from potstill.bundle.config import ModelConfig
+from potstill.bundle.weights import expected_shapes, write_weights
+
+WORDS = (
+    "the a of in and is was to who what where when which won game city river king built by "
+    "denver broncos carolina panthers paris london seine thames queen tower bridge old new "
+    "first last year team played lost wrote book red blue green small large model answers"
+).split()
+LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
+VOCABULARY = [
+    "[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]",
+    *".,?!-()'", *WORDS, *LETTERS, *(f"##{letter}" for letter in LETTERS),
+]  # fmt: skip
+
+
+def config(model_type: str = "bert", **options) -> ModelConfig:
+    """A config of about 10,000 parameters over `VOCABULARY`."""
+    shape = {
+        "vocab_size": len(VOCABULARY),
+        "hidden_width": 16,
+        "n_layers": 2,
+        "n_heads": 2,
+        "ffn_width": 32,
+        "max_positions": 128,
+    }
+    if model_type == "distilbert":
+        shape["n_token_types"] = 0
+    return ModelConfig(model_type=model_type, **{**shape, **options})
+
+
+def weights(shape: ModelConfig, *, seed: int = 0, head: bool = True) -> dict[str, np.ndarray]:
+    """Random weights, large enough that different inputs give clearly different logits."""
+    random = np.random.default_rng(seed)
+    found = {
+        name: random.normal(0, 0.3, size).astype(np.float32)
+        for name, size in expected_shapes(shape, head=head).items()
+    }
+    for name, array in found.items():
+        if name.endswith("norm.weight"):
+            array += 1
+    return found
+
+
+def write_tokenizer(folder: Path, *, lower: bool = True) -> None:
+    """``vocab.txt`` and ``tokenizer_config.json``, as an old Hugging Face folder has them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "vocab.txt").write_text("\n".join(VOCABULARY) + "\n", encoding="utf-8")
+    write_json(
+        folder / "tokenizer_config.json",
+        {"do_lower_case": lower, "tokenizer_class": "BertTokenizer"},
+    )
+
+
+def write_model(
+    folder: Path, model_type: str = "bert", *, seed: int = 0, head: bool = True, **options
+) -> Path:
+    """A whole model folder in Hugging Face's layout; returns ``folder``."""
+    shape = config(model_type, **options)
+    write_tokenizer(folder)
+    write_json(folder / "config.json", shape.to_hf())
+    write_weights(folder / "model.safetensors", weights(shape, seed=seed, head=head), shape)
+    return folder
+
+
+SENTENCES = (
+    ("Denver Broncos won the game in Denver.", "Who won the game?", "Denver Broncos"),
+    ("The old king built a tower by the river Thames.", "What was built?", "a tower"),
+    ("Paris is the large city of the Seine.", "Which city is large?", "Paris"),
+    ("The queen wrote a small red book last year.", "Who wrote a book?", "The queen"),
+)
+
+
+def write_squad(path: Path, *, copies: int = 1) -> Path:
+    """A SQuAD v1.1 file of four questions, each ``copies`` times with another context."""
+    paragraphs = []
+    for copy in range(copies):
+        for number, (text, question, answer) in enumerate(SENTENCES):
+            context = f"{'It was a new year. ' * (copy % 3)}In {1900 + copy}, {text}"
+            answers = [{"text": answer, "answer_start": context.index(answer)}]
+            qas = [{"id": f"q{copy}-{number}", "question": question, "answers": answers}]
+            paragraphs.append({"context": context, "qas": qas})
+    data = [{"title": "tiny", "paragraphs": paragraphs}]
+    path.write_text(json.dumps({"version": "1.1", "data": data}), encoding="utf-8")
+    return path

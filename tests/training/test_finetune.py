@@ -1,0 +1,224 @@
+"""Whole runs on tiny models: what they write, and going on after every kind of stop."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import tiny
+import torch
+from safetensors.torch import load_file
+
+from potstill.errors import CheckpointError, DataError, OutputError, RecipeError
+from potstill.models.qa import QuestionAnsweringModel
+from potstill.training.finetune import finetune, split_held_out
+from potstill.training.recipe import make_recipe
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory):
+    return tiny.write_model(tmp_path_factory.mktemp("base"), head=False)
+
+
+@pytest.fixture(scope="module")
+def train(tmp_path_factory):
+    return tiny.write_squad(tmp_path_factory.mktemp("data") / "train.json", copies=12)
+
+
+def recipe(base, train, out, **more):
+    values = {
+        "base": str(base),
+        "train": str(train),
+        "out": str(out),
+        "epochs": 2.0,
+        "batch_tokens": 100,
+        "accumulate": 2,
+        "learning_rate": 1e-3,
+        "dropout": 0.1,  # so that a wrong random state would show
+        "log_steps": 1,
+        "threads": 1,
+        "seq_len": 128,
+        "stride": 32,
+    }
+    return make_recipe({**values, **more})
+
+
+class Stopped(Exception):
+    """Raised from outside, in the middle of a run."""
+
+
+def stop_at(step):
+    def listener(report):
+        if report.step == step:
+            raise Stopped
+
+    return listener
+
+
+def weights(out):
+    return load_file(Path(out) / "model.safetensors")
+
+
+def equal(a, b):
+    return a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
+
+
+@pytest.fixture(scope="module")
+def whole(base, train, tmp_path_factory):
+    """A run that nothing stopped."""
+    out = tmp_path_factory.mktemp("whole")
+    scores = finetune(recipe(base, train, out, dev=str(train)))
+    return out, scores
+
+
+def test_the_result_is_a_bundle(whole):
+    out, scores = whole
+    model = QuestionAnsweringModel.from_pretrained(out)
+    assert model.config.hidden_dropout == 0.1
+    names = {path.name for path in out.iterdir()}
+    assert names >= {"config.json", "model.safetensors", "vocab.txt", "potstill.json"}
+    manifest = json.loads((out / "potstill.json").read_text())
+    assert manifest["recipe"]["learning_rate"] == 1e-3
+    assert manifest["data"]["examples"] == 48
+    assert manifest["scores"] == scores
+    assert scores["total"] == 48
+
+
+def test_it_learns(base, train, tmp_path):
+    finetune(recipe(base, train, tmp_path, epochs=30.0, dropout=0.0, learning_rate=5e-3))
+    lines = [json.loads(s) for s in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    losses = [line["loss"] for line in lines]
+    assert losses[-1] < 0.2 * losses[0]
+
+
+def test_the_same_seed_gives_the_same_weights(base, train, whole, tmp_path):
+    finetune(recipe(base, train, tmp_path))
+    assert equal(weights(tmp_path), weights(whole[0]))
+    finetune(recipe(base, train, tmp_path / "other", seed=1))
+    assert not equal(weights(tmp_path / "other"), weights(whole[0]))
+
+
+@pytest.mark.parametrize("step", [1, 2, 3, 7, 10])
+def test_a_stopped_run_goes_on_bit_for_bit(base, train, whole, tmp_path, step):
+    with pytest.raises(Stopped):
+        finetune(recipe(base, train, tmp_path, save_steps=2), on_step=stop_at(step))
+    finetune(recipe(base, train, tmp_path, save_steps=2), resume=True)
+    assert equal(weights(tmp_path), weights(whole[0]))
+    found, expected = (
+        [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+        for out in (tmp_path, whole[0])
+    )
+    losses = [line["loss"] for line in expected if "loss" in line]
+    assert [line["loss"] for line in found if "loss" in line] == losses
+
+
+@pytest.mark.slow
+def test_a_killed_process_goes_on_bit_for_bit(base, train, whole, tmp_path):
+    out = tmp_path / "run"
+    values = recipe(base, train, out, save_steps=1).to_dict()
+    (tmp_path / "recipe.toml").write_text("")
+    overrides = [f"{k}={json.dumps(v) if not isinstance(v, str) else v}"
+                 for k, v in values.items() if v is not None]  # fmt: skip
+    command = [sys.executable, "-m", "potstill", "finetune", str(tmp_path / "recipe.toml")]
+    process = subprocess.Popen([*command, *overrides], stderr=subprocess.DEVNULL)
+    until = time.monotonic() + 120
+    while not (out / "checkpoints" / "step-000000003").exists():
+        assert time.monotonic() < until
+        assert process.poll() is None
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL if os.name == "posix" else signal.SIGTERM)
+    process.wait()
+    subprocess.run([*command, *overrides, "--resume"], check=True, capture_output=True)
+    assert equal(weights(out), weights(whole[0]))
+
+
+def test_only_the_newest_checkpoints_are_kept(base, train, tmp_path):
+    finetune(recipe(base, train, tmp_path, save_steps=2, keep=3, max_steps=10))
+    kept = sorted(p.name for p in (tmp_path / "checkpoints").iterdir())
+    assert kept == ["step-000000006", "step-000000008", "step-000000010"]
+
+
+def test_a_run_is_not_overwritten(base, train, tmp_path):
+    finetune(recipe(base, train, tmp_path, max_steps=2))
+    with pytest.raises(CheckpointError, match="already holds a run: add --resume"):
+        finetune(recipe(base, train, tmp_path, max_steps=2))
+
+
+def test_what_may_not_change_is_named(base, train, tmp_path):
+    finetune(recipe(base, train, tmp_path, max_steps=2))
+    with pytest.raises(CheckpointError, match=r"learning_rate=0.001, not 0.002"):
+        finetune(recipe(base, train, tmp_path, learning_rate=2e-3), resume=True)
+    other = tiny.write_squad(tmp_path / "other.json", copies=11)
+    with pytest.raises(CheckpointError, match="other training data"):
+        finetune(recipe(base, other, tmp_path, max_steps=3), resume=True)
+    finetune(recipe(base, train, tmp_path, max_steps=4), resume=True)
+
+
+def test_a_damaged_checkpoint_is_named(base, train, tmp_path):
+    finetune(recipe(base, train, tmp_path, max_steps=2))
+    file = tmp_path / "checkpoints" / "step-000000002" / "optimizer.safetensors"
+    file.write_bytes(file.read_bytes()[:50])
+    with pytest.raises(CheckpointError, match="step-000000002 cannot be used"):
+        finetune(recipe(base, train, tmp_path, max_steps=3), resume=True)
+
+
+def test_a_full_disk_leaves_the_older_checkpoint(base, train, tmp_path, monkeypatch):
+    from potstill.training import checkpoint
+
+    write, written = checkpoint.save_file, []
+
+    def full(tensors, file):
+        written.append(file)
+        if len(written) > 4:
+            raise OSError(28, "No space left on device")
+        write(tensors, file)
+
+    monkeypatch.setattr(checkpoint, "save_file", full)
+    with pytest.raises(OutputError, match="No space left on device"):
+        finetune(recipe(base, train, tmp_path, save_steps=2))
+    assert [p.name for p in (tmp_path / "checkpoints").iterdir()] == ["step-000000002"]
+
+
+def test_held_out_contexts_are_whole_and_the_same_for_every_seed(train):
+    from potstill.data.qa import load_qa
+
+    examples = load_qa(train).examples
+    rest, held = split_held_out(examples, 0.3)
+    assert held
+    assert rest
+    assert {e.context for e in rest}.isdisjoint({e.context for e in held})
+    assert sorted(e.id for e in rest + held) == sorted(e.id for e in examples)
+    assert split_held_out(examples, 0.0) == (examples, [])
+
+
+def test_held_out_contexts_are_scored(base, train, tmp_path):
+    scores = finetune(recipe(base, train, tmp_path, holdout=0.3, max_steps=2, evaluate_steps=1))
+    assert 0 < scores["total"] < 48
+    lines = [json.loads(s) for s in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines if "f1" in line] == [1, 2]
+
+
+def test_wrong_offsets_are_refused_or_mended(base, train, tmp_path):
+    data = json.loads(Path(train).read_text())
+    answers = data["data"][0]["paragraphs"][0]["qas"][0]["answers"]
+    answers[0]["answer_start"] += 3
+    wrong = tmp_path / "wrong.json"
+    wrong.write_text(json.dumps(data))
+    with pytest.raises(DataError, match="fix_offsets"):
+        finetune(recipe(base, wrong, tmp_path / "a", max_steps=1))
+    finetune(recipe(base, wrong, tmp_path / "b", max_steps=1, fix_offsets=True))
+
+
+def test_windows_longer_than_the_model_are_refused(base, train, tmp_path):
+    with pytest.raises(RecipeError, match="seq_len 384 is more than the 128 positions"):
+        finetune(recipe(base, train, tmp_path, seq_len=384))
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a CUDA device")
+def test_a_device_that_is_not_there_is_refused(base, train, tmp_path):
+    with pytest.raises(RecipeError, match="torch sees no CUDA device"):
+        finetune(recipe(base, train, tmp_path, device="cuda"))
