@@ -3,12 +3,12 @@
 import json
 
 import pytest
-import tiny
 from click.testing import CliRunner
 
+import tiny
 from potstill.cli import main
 
-RECIPE = 'epochs = 1\nbatch_tokens = 30\nseq_len = 128\nstride = 32\nthreads = 1\n'
+RECIPE = "epochs = 1\nbatch_tokens = 30\nseq_len = 128\nstride = 32\nthreads = 1\n"
 
 
 @pytest.fixture

@@ -26,9 +26,7 @@ def test_round_trip_through_a_folder(model, tmp_path):
     model.save_pretrained(tmp_path / "m")
     again = BertForQuestionAnswering.from_pretrained(tmp_path / "m")
     assert not again.training
-    for (name, a), (_, b) in zip(
-        model.named_parameters(), again.named_parameters(), strict=True
-    ):
+    for (name, a), (_, b) in zip(model.named_parameters(), again.named_parameters(), strict=True):
         assert torch.equal(a, b), name
 
 
@@ -50,9 +48,7 @@ def test_a_bare_encoder_gets_a_new_head_and_says_so(model, tmp_path):
     write_weights(tmp_path / "m" / "model.safetensors", bare, CONFIG)
     with pytest.warns(UserWarning, match="no question-answering head"):
         again = QuestionAnsweringModel.from_pretrained(tmp_path / "m")
-    assert torch.equal(
-        again.encoder.embeddings.word.weight, model.encoder.embeddings.word.weight
-    )
+    assert torch.equal(again.encoder.embeddings.word.weight, model.encoder.embeddings.word.weight)
 
 
 def test_the_wrong_class_is_refused(model, tmp_path):

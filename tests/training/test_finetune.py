@@ -9,10 +9,10 @@ import time
 from pathlib import Path
 
 import pytest
-import tiny
 import torch
 from safetensors.torch import load_file
 
+import tiny
 from potstill.errors import CheckpointError, DataError, OutputError, RecipeError
 from potstill.models.qa import QuestionAnsweringModel
 from potstill.training.finetune import finetune, split_held_out
@@ -222,3 +222,18 @@ def test_windows_longer_than_the_model_are_refused(base, train, tmp_path):
 def test_a_device_that_is_not_there_is_refused(base, train, tmp_path):
     with pytest.raises(RecipeError, match="torch sees no CUDA device"):
         finetune(recipe(base, train, tmp_path, device="cuda"))
+
+
+def test_unanswerable_questions_are_trained_and_scored_by_the_rules_of_v2(base, train, tmp_path):
+    data = json.loads(Path(train).read_text())
+    for paragraph in data["data"][0]["paragraphs"][::2]:
+        paragraph["qas"][0].update(is_impossible=True, answers=[])
+    path = tmp_path / "v2.json"
+    path.write_text(json.dumps({**data, "version": "v2.0"}))
+    scores = finetune(recipe(base, path, tmp_path / "out", dev=str(path), max_steps=2))
+    assert {"HasAns_f1", "NoAns_f1", "best_f1", "best_f1_thresh"} <= scores.keys()
+    manifest = json.loads((tmp_path / "out" / "potstill.json").read_text())
+    assert manifest["no_answer"] is True
+    # A reader that cannot say "no answer" is scored by v2.0's rules all the same.
+    scores = finetune(recipe(base, train, tmp_path / "v1", dev=str(path), max_steps=2))
+    assert scores["NoAns_f1"] == 0

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-import tiny
 from hypothesis import given
 from hypothesis import strategies as st
 
+import tiny
 from potstill.errors import QuestionTooLongError
 from potstill.records import QAExample
 from potstill.text.tokenizer import Tokenizer
@@ -64,9 +64,7 @@ def test_the_first_and_the_last_token_of_a_window_count(tokenizer):
     # Room for 4 context tokens: each word is the first or the last of some window.
     context = "won lost won lost denver lost won lost"
     rows = make_rows([example(context, "denver")], tokenizer, seq_len=10, stride=1)
-    labelled = [
-        int(rows.start[i] - rows.context_at[i]) for i in range(len(rows)) if rows.start[i]
-    ]
+    labelled = [int(rows.start[i] - rows.context_at[i]) for i in range(len(rows)) if rows.start[i]]
     assert labelled == [1]
     rows = make_rows([example("denver lost won lost won", "denver")], tokenizer, seq_len=10)
     assert rows.start[0] == rows.context_at[0]
@@ -104,9 +102,7 @@ def test_labels_cover_the_characters(tokenizer, text, data):
     start = data.draw(st.integers(0, len(text) - 1))
     stop = data.draw(st.integers(start + 1, len(text)))
     found = label(encoded, start, stop)
-    touching = [
-        i for i, (a, b) in enumerate(encoded.offsets.tolist()) if a < stop and b > start
-    ]
+    touching = [i for i, (a, b) in enumerate(encoded.offsets.tolist()) if a < stop and b > start]
     assert found == ((touching[0], touching[-1]) if touching else None)
 
 

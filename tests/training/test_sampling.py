@@ -80,9 +80,7 @@ def test_full_decay_falls_from_the_end_of_the_warmup():
     assert np.allclose(np.diff(rates[10:]), -1 / 90)
 
 
-@given(
-    st.integers(1, 300), st.floats(0, 1), st.floats(0, 1)
-)
+@given(st.integers(1, 300), st.floats(0, 1), st.floats(0, 1))
 def test_rate_is_always_a_share(n_steps, warmup, decay):
     for step in range(n_steps):
         assert 0 < rate_factor(step, n_steps, warmup=warmup, decay=decay) <= 1

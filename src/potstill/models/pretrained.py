@@ -62,8 +62,7 @@ class Pretrained(nn.Module):
         loaded, new = cls.from_folder(folder, read_config(folder))
         if new:
             warnings.warn(
-                f"{folder} has no question-answering head: a new one was made, train it "
-                "before use",
+                f"{folder} has no question-answering head: a new one was made, train it before use",
                 UserWarning,
                 stacklevel=2,
             )

@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -167,7 +168,7 @@ def _encoded(encoding: tokenizers.Encoding) -> Encoded:
     words = [-1 if word is None else word for word in encoding.word_ids]
     return Encoded(
         np.array(encoding.ids, np.int32),
-        np.array(encoding.offsets, np.int32).reshape(n, 2),
+        np.fromiter(chain.from_iterable(encoding.offsets), np.int32, 2 * n).reshape(n, 2),
         np.array(words, np.int32),
     )
 
@@ -194,10 +195,15 @@ def _open_backend(folder: Path, config: dict[str, Any]) -> tokenizers.Tokenizer:
     vocabulary = folder / "vocab.txt"
     if not vocabulary.is_file():
         raise TokenizerError(f"{folder} has neither tokenizer.json nor vocab.txt")
-    return wordpiece(_read_vocabulary(vocabulary), config)
+    return wordpiece(read_vocabulary(vocabulary), config)
 
 
-def _read_vocabulary(path: Path) -> dict[str, int]:
+def read_vocabulary(path: Path) -> dict[str, int]:
+    """Token → id of a ``vocab.txt``, one token a line.
+
+    Raises:
+        TokenizerError: the file cannot be read.
+    """
     try:
         lines = path.read_text(encoding="utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as error:

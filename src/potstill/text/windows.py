@@ -120,9 +120,7 @@ class Batch:
     token_type_ids: npt.NDArray[np.int64]
 
 
-def pad(
-    rows: Sequence[npt.NDArray[np.integer]], context_at: Sequence[int], pad_id: int
-) -> Batch:
+def pad(rows: Sequence[npt.NDArray[np.integer]], context_at: Sequence[int], pad_id: int) -> Batch:
     """Stacks rows of different lengths into one batch.
 
     Args:

@@ -110,7 +110,7 @@ def _write(file: Path, tensors: dict[str, Tensor]) -> None:
 
 
 def _moments(model: nn.Module, optimizer: Optimizer) -> dict[str, Tensor]:
-    names = {parameter: name for name, parameter in model.named_parameters()}
+    names: dict[Tensor, str] = {parameter: name for name, parameter in model.named_parameters()}
     return {
         f"{names[parameter]}/{key}": value.detach()
         for parameter, state in optimizer.state.items()

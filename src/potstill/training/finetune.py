@@ -80,8 +80,8 @@ def finetune(
     )
     if on_start:
         on_start(run.step, run.n_steps)
-    score = _scorer(recipe, fabric, tokenizer, data, held_out)
-    scores = _train(run, recipe, fabric, score, on_step)
+    score = _scorer(recipe, tokenizer, data, held_out, note)
+    scores = _train(run, recipe, fabric, lambda: score(model), on_step)
     _write_model(Path(recipe.out), folder, model, config, recipe, data, scores)
     return scores
 
@@ -120,7 +120,7 @@ def _config(folder: Path, recipe: Recipe) -> ModelConfig:
 def _loggers(recipe: Recipe) -> list[Any]:
     if not recipe.tensorboard:
         return []
-    from lightning_fabric.loggers import TensorBoardLogger
+    from lightning_fabric.loggers.tensorboard import TensorBoardLogger
 
     try:
         return [TensorBoardLogger(recipe.out, name="tensorboard", version="")]
@@ -130,18 +130,23 @@ def _loggers(recipe: Recipe) -> list[Any]:
 
 def _scorer(
     recipe: Recipe,
-    fabric: Fabric,
     tokenizer: Tokenizer,
     data: QAData,
     held_out: list[QAExample],
+    note: Callable[[str], None],
 ) -> Callable[[QuestionAnsweringModel], dict[str, Any]]:
-    examples = held_out or (load_qa(recipe.dev).examples if recipe.dev else [])
+    examples, rules_v2 = held_out, data.no_answer
+    if recipe.dev and not held_out:
+        dev = load_qa(recipe.dev)
+        examples, rules_v2 = dev.examples, dev.no_answer
+        if dev.warning:
+            note(f"{recipe.dev}: {dev.warning}")
 
     def score(model: QuestionAnsweringModel) -> dict[str, Any]:
         if not examples:
             return {}
         return qa.evaluate(
-            model, tokenizer, examples, recipe, fabric.device, no_answer=data.no_answer
+            model, tokenizer, examples, recipe, no_answer=data.no_answer, rules_v2=rules_v2
         )
 
     return score
@@ -151,13 +156,13 @@ def _train(
     run: Run,
     recipe: Recipe,
     fabric: Fabric,
-    score: Callable[[QuestionAnsweringModel], dict[str, Any]],
+    score: Callable[[], dict[str, Any]],
     on_step: Listener | None,
 ) -> dict[str, Any]:
     metrics = Metrics(Path(recipe.out) / "metrics.jsonl", step=run.step)
 
     def evaluate() -> dict[str, Any]:
-        scores = score(run.model)
+        scores = score()
         if scores:
             metrics.write(step=run.step, **scores)
             fabric.log_dict({k: scores[k] for k in ("exact", "f1")}, step=run.step)

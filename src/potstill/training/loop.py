@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -75,7 +75,7 @@ def make_fabric(recipe: Recipe, loggers: Any = ()) -> Fabric:
     precision = recipe.precision
     if precision == "auto":
         precision = "bf16" if _has_bf16(device) else "fp32"
-    names = {"fp32": "32-true", "bf16": "bf16-mixed"}
+    names: dict[str, Literal["32-true", "bf16-mixed"]] = {"fp32": "32-true", "bf16": "bf16-mixed"}
     fabric = Fabric(
         accelerator=device, devices=1, precision=names[precision], loggers=list(loggers)
     )
@@ -221,12 +221,13 @@ class Run:
     def _clip(self) -> float:
         limit = self._recipe.clip_norm or float("inf")
         norm = self._fabric.clip_gradients(self._module, self._wrapped, max_norm=limit)
+        assert norm is not None  # only clipping by value gives none
         return float(norm)
 
     def _continue(self, path: Path) -> None:
         progress = checkpoint.read_progress(path)
-        then, now = progress.facts.get("recipe", {}), self._facts["recipe"]
-        for key, value in now.items():
+        then = progress.facts.get("recipe", {})
+        for key, value in self._recipe.to_dict().items():
             if key not in MAY_CHANGE and then.get(key) != value:
                 raise CheckpointError(
                     f"{path} was made with {key}={then.get(key)!r}, not {value!r}: "

@@ -30,9 +30,7 @@ def span_cross_entropy(
         A scalar, in float32 whatever the logits are.
     """
     losses = [
-        F.cross_entropy(
-            logits.float().masked_fill(~allowed, float("-inf")), gold, reduction="sum"
-        )
+        F.cross_entropy(logits.float().masked_fill(~allowed, float("-inf")), gold, reduction="sum")
         for logits, gold in ((start_logits, start), (end_logits, end))
     ]
     return (losses[0] + losses[1]) / 2

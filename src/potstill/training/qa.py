@@ -10,11 +10,16 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from potstill.evaluation.qa import score
 from potstill.models.qa import QAOutput, QuestionAnsweringModel
 from potstill.records import QAExample
+from potstill.runtime.qa import QAClient
+from potstill.runtime.reading import ReadOptions
+from potstill.runtime.torch_session import TorchSession
 from potstill.text.tokenizer import Encoded, Tokenizer
 from potstill.text.windows import Window, assemble, pad, windows
 from potstill.training.losses import span_cross_entropy
+from potstill.training.recipe import Recipe
 
 _CHUNK = 2000
 """Examples tokenized at once."""
@@ -133,13 +138,53 @@ def _within(window: Window, gold: tuple[int, int] | None) -> tuple[int, int]:
 
 def batch_loss(model: QuestionAnsweringModel, batch: dict[str, Tensor]) -> Tensor:
     """Fine-tuning loss of one batch, summed over its rows; scalar."""
-    output: QAOutput = model(
-        batch["input_ids"], batch["attention_mask"], batch["token_type_ids"]
-    )
+    output: QAOutput = model(batch["input_ids"], batch["attention_mask"], batch["token_type_ids"])
     return span_cross_entropy(
         output.start_logits, output.end_logits, batch["start"], batch["end"], batch["allowed"]
     )
 
 
-def evaluate(model, tokenizer, examples, recipe, device, *, no_answer):
-    return {}
+def evaluate(
+    model: QuestionAnsweringModel,
+    tokenizer: Tokenizer,
+    examples: Sequence[QAExample],
+    recipe: Recipe,
+    *,
+    no_answer: bool,
+    rules_v2: bool,
+) -> dict[str, float]:
+    """Scores a model as it stands, through the reader that ships.
+
+    Args:
+        model: left in the mode (training or not) it was in.
+        tokenizer: of the model.
+        examples: what to ask, with gold answers.
+        recipe: windows, answer length and batch size.
+        no_answer: whether the model was trained to say that there is no answer.
+        rules_v2: score by the rules of SQuAD v2.0.
+
+    Returns:
+        ``exact``, ``f1``, ``total``, and what v2.0 adds to them.
+    """
+    options = ReadOptions(
+        seq_len=recipe.seq_len,
+        stride=recipe.stride,
+        max_answer_tokens=recipe.max_answer_tokens,
+        no_answer=no_answer,
+        token_budget=recipe.batch_tokens,
+    )
+    client = QAClient(tokenizer, TorchSession(model), options)
+    readings = client.read_many((example.question, example.context) for example in examples)
+    predictions: dict[str, str] = {}
+    null_odds: dict[str, float] = {}
+    for example, reading in zip(examples, readings, strict=True):
+        best = next(iter(reading.spans), None)
+        predictions[example.id] = best.text if best else ""
+        null_odds[example.id] = reading.null_odds
+    return score(
+        examples,
+        predictions,
+        null_odds=null_odds if no_answer and rules_v2 else None,
+        null_threshold=options.null_threshold,
+        no_answer=rules_v2,
+    )

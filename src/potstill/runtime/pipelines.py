@@ -1,0 +1,325 @@
+"""``pipeline("question-answering")``, in place of the one that transformers 5.3 removed.
+
+Call forms, parameters, defaults and result keys are those of transformers 4.57.6
+(``pipelines/question_answering.py``). What differs, on purpose: scores come from one distribution
+over all windows, answers of one question never overlap, a question is not cut unless
+``max_question_len`` is given, and then with a warning.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from types import GeneratorType
+from typing import Any, cast
+
+import tokenizers
+
+from potstill.bundle.layout import find_model
+from potstill.errors import EmptyInputError, InputError, MissingKeyError
+from potstill.records import Answer
+from potstill.runtime.qa import QAClient
+from potstill.runtime.reading import Reading, ReadOptions
+from potstill.runtime.torch_session import TorchSession
+from potstill.text.tokenizer import Tokenizer
+
+TASKS = ("question-answering",)
+
+_DEFAULTS: dict[str, Any] = {
+    "top_k": 1,
+    "doc_stride": None,
+    "max_answer_len": 15,
+    "max_seq_len": None,
+    "max_question_len": None,
+    "handle_impossible_answer": False,
+    "align_to_words": True,
+}
+_IGNORED = {"padding", "batch_size", "num_workers", "use_fast", "modelcard", "task"}
+"""Parameters that change how transformers works, but not what it answers."""
+
+Result = dict[str, Any]
+
+
+def pipeline(
+    task: str = "question-answering", model: Any = None, tokenizer: Any = None, **options: Any
+) -> QuestionAnsweringPipeline:
+    """A pipeline of a task.
+
+    Args:
+        task: ``"question-answering"``.
+        model: as for `QuestionAnsweringPipeline`; by default the embedded model.
+        tokenizer: as for `QuestionAnsweringPipeline`.
+        **options: as for `QuestionAnsweringPipeline`.
+
+    Raises:
+        InputError: there is no such task, or an option cannot be used.
+        ModelError: the model cannot be used.
+    """
+    if task not in TASKS:
+        raise InputError(f"there is no task {task!r}; supported: {', '.join(TASKS)}")
+    return QuestionAnsweringPipeline("default" if model is None else model, tokenizer, **options)
+
+
+class QuestionAnsweringPipeline:
+    """Answers questions, called as the pipeline of transformers 4 is. Safe to share by threads."""
+
+    def __init__(
+        self,
+        model: Any = "default",
+        tokenizer: Any = None,
+        *,
+        device: Any = None,
+        framework: str | None = None,
+        torch_dtype: Any = None,
+        dtype: Any = None,
+        revision: str | None = None,
+        threads: int | None = None,
+        **defaults: Any,
+    ) -> None:
+        """Opens a model.
+
+        Args:
+            model: ``"default"``, a model folder or a hub id; a `QAClient`; or a torch model, of
+                this package or of transformers, which needs a ``tokenizer``.
+            tokenizer: a `Tokenizer`, a folder or hub id, or a fast tokenizer of transformers; by
+                default the model folder's own.
+            device: where a torch model is moved; anything else runs on the CPU.
+            framework: ``"pt"`` or nothing.
+            torch_dtype: float32 or ``"auto"``.
+            dtype: the newer name of ``torch_dtype``.
+            revision: branch, tag or commit of a hub id.
+            threads: threads of one question; by default one for each core.
+            **defaults: what calls use unless they say otherwise; see `__call__`.
+
+        Raises:
+            InputError: a parameter cannot be used.
+            ModelError: the model or its tokenizer cannot be used.
+        """
+        _check_surroundings(framework, torch_dtype if dtype is None else dtype)
+        self.client = _client(model, tokenizer, device, revision, threads)
+        self.tokenizer = self.client.tokenizer
+        self.model = model
+        self._defaults = _DEFAULTS | _parameters(defaults)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Answers.
+
+        Args:
+            *args: a dictionary with ``question`` and ``context``, an object with ``question_text``
+                and ``context_text``, a list of either, a generator of either, or a question and a
+                context.
+            **kwargs: ``question`` and ``context`` (a string each, a list of questions with one
+                context, or two lists of one length), or ``data`` with any form of ``args``; and
+
+                - ``top_k`` (1): most answers to a question;
+                - ``doc_stride`` (128, at most half of ``max_seq_len``): tokens that windows share;
+                - ``max_answer_len`` (15): longest answer in tokens;
+                - ``max_seq_len`` (384): longest window in tokens;
+                - ``max_question_len``: a longer question is cut to so many tokens, with a warning;
+                - ``handle_impossible_answer`` (False): "no answer", ``""``, competes;
+                - ``align_to_words`` (True): widen answers to whole words.
+
+        Returns:
+            For one input its answer, ``{"score", "start", "end", "answer"}``, or where ``top_k``
+            is above 1 a list of answers, best first. For several inputs a list of these; for a
+            generator an iterator over them.
+
+        Raises:
+            InputError: the arguments are of no such form.
+            MissingKeyError: a dictionary has no ``question`` or no ``context``.
+            EmptyInputError: a question or context is empty.
+            QuestionTooLongError: a question leaves no room for context in a window.
+        """
+        given = {name: kwargs.pop(name) for name in ("question", "context", "data", "X")
+                 if name in kwargs}  # fmt: skip
+        parameters = self._defaults | _parameters(kwargs)
+        inputs = _inputs(args, given)
+        if isinstance(inputs, GeneratorType):
+            return self._answer(cast("Iterable[Any]", inputs), parameters)
+        results = list(self._answer(inputs, parameters))
+        return results[0] if len(results) == 1 else results
+
+    def _answer(self, inputs: Iterable[Any], parameters: dict[str, Any]) -> Iterator[Any]:
+        options = _read_options(parameters, self.client.options)
+        longest = parameters["max_question_len"]
+        pairs = (_pair(item) for item in inputs)
+        if longest is not None:
+            pairs = ((_cut(self.tokenizer, question, longest), text) for question, text in pairs)
+        top_k = parameters["top_k"]
+        for reading in self.client.read_many(pairs, **options):
+            answers = _results(reading, parameters["handle_impossible_answer"])[:top_k]
+            yield answers if top_k > 1 else answers[0]
+
+
+def _read_options(parameters: Mapping[str, Any], own: ReadOptions) -> dict[str, Any]:
+    """The parameters in our words."""
+    seq_len = parameters["max_seq_len"]
+    seq_len = min(384, own.seq_len) if seq_len is None else seq_len
+    stride = parameters["doc_stride"]
+    return {
+        "top_k": parameters["top_k"],
+        "seq_len": seq_len,
+        "stride": min(seq_len // 2, 128) if stride is None else stride,
+        "max_answer_tokens": parameters["max_answer_len"],
+        "no_answer": bool(parameters["handle_impossible_answer"]),
+        "align_to_words": bool(parameters["align_to_words"]),
+    }
+
+
+def _results(reading: Reading, with_null: bool) -> list[Result]:
+    results = [_result(answer) for answer in reading.spans]
+    if with_null:
+        results.append({"score": reading.null_score, "start": 0, "end": 0, "answer": ""})
+        results.sort(key=lambda result: -result["score"])
+    return results
+
+
+def _result(answer: Answer) -> Result:
+    return {
+        "score": answer.score,
+        "start": answer.start,
+        "end": answer.end,
+        "answer": answer.text,
+    }
+
+
+def _parameters(given: dict[str, Any]) -> dict[str, Any]:
+    """Checks parameters by name and drops those that say nothing."""
+    values = {k: v for k, v in given.items() if k not in _IGNORED and v is not None}
+    if "topk" in values:
+        warnings.warn("topk is deprecated, use top_k instead", FutureWarning, stacklevel=3)
+        values = {"top_k": values["topk"]} | {k: v for k, v in values.items() if k != "topk"}
+    unknown = sorted(values.keys() - _DEFAULTS.keys())
+    if unknown:
+        raise InputError(f"there is no parameter {unknown[0]!r}; there are {', '.join(_DEFAULTS)}")
+    for name in ("top_k", "max_answer_len", "max_seq_len", "max_question_len"):
+        if values.get(name, 1) < 1:
+            raise InputError(f"{name} must be at least 1, not {values[name]}")
+    return values
+
+
+def _inputs(args: tuple[Any, ...], given: dict[str, Any]) -> Any:
+    """Whatever was passed, as a list or a generator of items."""
+    if args:
+        if len(args) == 2 and all(isinstance(arg, str) for arg in args):
+            return [{"question": args[0], "context": args[1]}]
+        return _items(args[0]) if len(args) == 1 else list(args)
+    if "data" in given or "X" in given:
+        return _items(given.get("data", given.get("X")))
+    if not {"question", "context"} <= given.keys():
+        raise InputError("pass question= and context=, or a dictionary with both")
+    question, context = given["question"], given["context"]
+    if isinstance(question, (list, tuple)):
+        questions = cast("list[Any]", question)
+        if isinstance(context, (list, tuple)):
+            contexts = cast("list[Any]", context)
+            if len(questions) != len(contexts):
+                raise InputError(
+                    f"{len(questions)} questions do not go with {len(contexts)} contexts"
+                )
+        else:
+            contexts = [context] * len(questions)
+        return [{"question": q, "context": c} for q, c in zip(questions, contexts, strict=True)]
+    return [{"question": question, "context": context}]
+
+
+def _items(value: Any) -> Any:
+    if isinstance(value, GeneratorType):
+        return cast("Iterator[Any]", value)
+    if isinstance(value, Mapping) or hasattr(value, "question_text"):
+        return [value]
+    if isinstance(value, Iterable) and not isinstance(value, str):
+        return list(cast("Iterable[Any]", value))
+    raise InputError(f"{value!r:.60} is no input; pass a dictionary with question and context")
+
+
+def _pair(item: Any) -> tuple[str, str]:
+    if isinstance(item, Mapping):
+        values = cast("Mapping[str, Any]", item)
+        for name in ("question", "context"):
+            if name not in values:
+                raise MissingKeyError(f"the input has no {name!r}; it needs question and context")
+        pair = values["question"], values["context"]
+    elif hasattr(item, "question_text") and hasattr(item, "context_text"):
+        pair = item.question_text, item.context_text
+    else:
+        raise InputError(
+            f"a {type(item).__name__} is no input; pass a dictionary with question and context"
+        )
+    for name, text in zip(("question", "context"), pair, strict=True):
+        if text is None:
+            raise InputError(f"`{name}` cannot be None")
+        if not isinstance(text, str):
+            raise InputError(f"`{name}` must be a string, not {type(text).__name__}")
+        if not text.strip():
+            raise EmptyInputError(f"`{name}` cannot be empty")
+    return pair
+
+
+def _cut(tokenizer: Tokenizer, question: str, longest: int) -> str:
+    encoded = tokenizer.encode(question)
+    if len(encoded) <= longest:
+        return question
+    warnings.warn(
+        f"a question of {len(encoded)} tokens was cut to max_question_len, {longest}: "
+        f"{question!r:.60}",
+        UserWarning,
+        stacklevel=4,
+    )
+    return question[: int(encoded.offsets[longest - 1, 1])]
+
+
+def _check_surroundings(framework: str | None, dtype: Any) -> None:
+    if framework not in (None, "pt"):
+        raise InputError(f"framework {framework!r} is not supported; leave it out")
+    if dtype is not None and str(dtype).removeprefix("torch.") not in ("auto", "float32"):
+        raise InputError(
+            f"torch_dtype {dtype} is not supported: open the model with "
+            "QAClient.from_options(precision=...) and pass that as the model"
+        )
+
+
+def _client(
+    model: Any, tokenizer: Any, device: Any, revision: str | None, threads: int | None
+) -> QAClient:
+    if isinstance(model, (str, Path, QAClient)):
+        if device is not None and str(device) not in ("-1", "cpu"):
+            raise InputError(
+                f"device {device!r} is not supported: onnxruntime runs on the CPU here; "
+                "pass a torch model to run elsewhere"
+            )
+        if isinstance(model, QAClient):
+            client = model
+        else:
+            client = QAClient.from_options(model, revision=revision, threads=threads)
+        if tokenizer is None:
+            return client
+        return QAClient(_tokenizer(tokenizer, revision), client.session, client.options)
+    if tokenizer is None:
+        raise InputError("a torch model comes without its tokenizer: pass tokenizer= too")
+    if device is not None:
+        model = model.to({-1: "cpu"}.get(device, device))
+    session = TorchSession(model)
+    longest = getattr(tokenizer, "model_max_length", session.max_positions)
+    seq_len = min(384, session.max_positions, longest)
+    return QAClient(
+        _tokenizer(tokenizer, revision), session, replace(ReadOptions(), seq_len=seq_len)
+    )
+
+
+def _tokenizer(tokenizer: Any, revision: str | None) -> Tokenizer:
+    if isinstance(tokenizer, Tokenizer):
+        return tokenizer
+    if isinstance(tokenizer, (str, Path)):
+        return Tokenizer.from_folder(find_model(tokenizer, revision=revision))
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if not isinstance(backend, tokenizers.Tokenizer):
+        raise InputError(
+            f"{type(tokenizer).__name__} is no tokenizer; pass a folder, a potstill Tokenizer or "
+            "a fast tokenizer of transformers"
+        )
+    # A copy: ours must not change with the caller's truncation and padding, nor theirs with ours.
+    special = {role: getattr(tokenizer, f"{role}_token") for role in ("cls", "sep", "pad")}
+    return Tokenizer(tokenizers.Tokenizer.from_str(backend.to_str()), special)

@@ -1,0 +1,225 @@
+"""Windows of many questions → logits → what each question's contexts say, as `Reading` values.
+
+This is the engine behind `QAClient`: it knows tokens, windows and sessions, and nothing of
+folders or of the forms in which callers ask.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from potstill.errors import EmptyInputError, ModelError
+from potstill.records import Answer
+from potstill.runtime.session import Session
+from potstill.text.rank import best_windows
+from potstill.text.spans import Span, WindowLogits, search
+from potstill.text.tokenizer import Encoded, Tokenizer
+from potstill.text.windows import Window, assemble, by_token_budget, pad, windows
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PreparedContext:
+    """A context that has been tokenized once and can be asked any number of questions."""
+
+    text: str
+    encoded: Encoded
+
+    def __len__(self) -> int:
+        """Tokens of the context."""
+        return len(self.encoded)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadOptions:
+    """How questions are read; see `QAClient.from_options` for what each means."""
+
+    seq_len: int = 384
+    stride: int = 128
+    max_answer_tokens: int = 30
+    no_answer: bool = False
+    null_threshold: float = 0.0
+    token_budget: int = 2048
+    batch_of_one: bool = False
+    """Run every window alone, for files whose activation scales depend on the whole batch."""
+    top_k: int = 1
+    align_to_words: bool = False
+    max_windows: int | None = None
+    """Read only this many windows of a question, those that BM25 ranks best."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """All that was found for one question."""
+
+    spans: tuple[Answer, ...]
+    """The best spans, best first, whether or not "no answer" was thought better."""
+    null_score: float
+    """Probability of "no answer"; 0 where it was not allowed."""
+    null_odds: float
+    """Logit of "no answer" less that of the best span, as SQuAD v2.0's null odds."""
+    is_null: bool
+    """Whether "no answer" was allowed and its odds are above the threshold."""
+    n_windows: int
+    """Windows that cover all contexts."""
+    n_read: int
+    """Windows that were read: fewer where ``max_windows`` left some out."""
+
+    @property
+    def answers(self) -> list[Answer]:
+        """The answers, best first; none where "no answer" won."""
+        return [] if self.is_null else list(self.spans)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Request:
+    """One question and the contexts it is asked of, tokenized."""
+
+    question: Encoded
+    contexts: Sequence[PreparedContext]
+
+
+def check_not_empty(text: str, encoded: Encoded, which: str) -> None:
+    """Refuses a text without a single token.
+
+    Args:
+        text: the text as the caller gave it.
+        encoded: its tokens.
+        which: what to call it in the message, such as ``"the question"``.
+
+    Raises:
+        EmptyInputError: there is no token.
+    """
+    if len(encoded):
+        return
+    if not text.strip():
+        raise EmptyInputError(f"{which} is empty; give some text")
+    raise EmptyInputError(f"{which} holds nothing that the model can read: {text!r:.40}")
+
+
+def read(
+    session: Session, tokenizer: Tokenizer, requests: Sequence[Request], options: ReadOptions
+) -> list[Reading]:
+    """Reads every window of every request, in batches of similar length, and searches each.
+
+    Raises:
+        QuestionTooLongError: a question leaves no room for context.
+    """
+    covering = [_windows(number, request, options) for number, request in enumerate(requests)]
+    chosen = [
+        _choose(request, own, options.max_windows)
+        for request, own in zip(requests, covering, strict=True)
+    ]
+    todo = [window for own in chosen for window in own]
+    said: list[list[WindowLogits]] = [[] for _ in requests]
+    budget = 0 if options.batch_of_one else options.token_budget
+    for indices in by_token_budget([len(window) for window in todo], budget):
+        group = [todo[i] for i in indices]
+        for window, logits in zip(group, _run(session, tokenizer, requests, group), strict=True):
+            said[window.question].append(logits)
+    return [
+        _reading(request, logits, len(own), options)
+        for request, logits, own in zip(requests, said, covering, strict=True)
+    ]
+
+
+def _windows(number: int, request: Request, options: ReadOptions) -> list[Window]:
+    return [
+        window
+        for index, context in enumerate(request.contexts)
+        for window in windows(
+            number,
+            index,
+            len(request.question),
+            len(context),
+            seq_len=options.seq_len,
+            stride=options.stride,
+        )
+    ]
+
+
+def _choose(request: Request, own: list[Window], most: int | None) -> list[Window]:
+    if most is None or len(own) <= most:
+        return own
+    pieces = [request.contexts[w.context].encoded.ids[w.start : w.stop] for w in own]
+    return [own[i] for i in best_windows(request.question.ids, pieces, most)]
+
+
+def _run(
+    session: Session, tokenizer: Tokenizer, requests: Sequence[Request], group: list[Window]
+) -> list[WindowLogits]:
+    """Logits of the context slice of each window of one batch."""
+    rows = [
+        assemble(
+            tokenizer,
+            requests[w.question].question,
+            requests[w.question].contexts[w.context].encoded,
+            w,
+        )
+        for w in group
+    ]
+    start, end = session.run(pad(rows, [w.context_at for w in group], tokenizer.pad_id))
+    if not (np.isfinite(start).all() and np.isfinite(end).all()):
+        raise ModelError("the model gives logits that are no finite numbers: it is damaged")
+    said: list[WindowLogits] = []
+    for i, w in enumerate(group):
+        part = slice(w.context_at, w.context_at + w.stop - w.start)
+        null = float(start[i, 0]) + float(end[i, 0])
+        said.append(WindowLogits(w.context, w.start, start[i, part], end[i, part], null))
+    return said
+
+
+def _reading(
+    request: Request, logits: Sequence[WindowLogits], n_windows: int, options: ReadOptions
+) -> Reading:
+    result = search(
+        logits,
+        # Widened spans may fall together, so some are kept in hand.
+        top_k=options.top_k * 4 if options.align_to_words else options.top_k,
+        max_answer_tokens=options.max_answer_tokens,
+        allow_null=options.no_answer,
+    )
+    odds = result.null_logit - result.spans[0].logit if result.spans else float("inf")
+    spans = [_answer(request, span, options.align_to_words) for span in result.spans]
+    return Reading(
+        tuple(_apart(spans)[: options.top_k] if options.align_to_words else spans),
+        result.null_score,
+        odds,
+        options.no_answer and odds > options.null_threshold,
+        n_windows,
+        len(logits),
+    )
+
+
+def _answer(request: Request, span: Span, align_to_words: bool) -> Answer:
+    context = request.contexts[span.context]
+    encoded = context.encoded
+    first, last = span.start, span.stop - 1
+    if align_to_words:
+        first, last = _widen(encoded, first, last)
+    start, end = int(encoded.offsets[first, 0]), int(encoded.offsets[last, 1])
+    return Answer(context.text[start:end], span.score, start, end, span.context)
+
+
+def _widen(encoded: Encoded, first: int, last: int) -> tuple[int, int]:
+    """Moves both ends outward to the ends of the words they are in."""
+    words = encoded.words
+    while first > 0 and words[first] >= 0 and words[first - 1] == words[first]:
+        first -= 1
+    while last + 1 < len(words) and words[last] >= 0 and words[last + 1] == words[last]:
+        last += 1
+    return first, last
+
+
+def _apart(answers: Sequence[Answer]) -> list[Answer]:
+    """Leaves out answers that overlap a better one: two spans may widen to the same words."""
+    kept: list[Answer] = []
+    for answer in answers:
+        if not any(
+            answer.source == other.source and answer.start < other.end and other.start < answer.end
+            for other in kept
+        ):
+            kept.append(answer)
+    return kept

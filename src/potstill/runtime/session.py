@@ -1,0 +1,124 @@
+"""One ONNX file, loaded once and run on numpy arrays by any number of threads."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from potstill.errors import InputError, ModelError
+from potstill.text.windows import Batch
+
+Logits = npt.NDArray[np.float32]
+
+_INPUTS = {"input_ids", "attention_mask", "token_type_ids"}
+_OUTPUTS = ["start_logits", "end_logits"]
+
+
+class Session(Protocol):
+    """Whatever turns a batch of windows into logits."""
+
+    def run(self, batch: Batch) -> tuple[Logits, Logits]:
+        """Start and end logits of every position, both float32 ``[n, batch_len]``."""
+        ...
+
+
+class OnnxSession:
+    """A question-answering model in onnxruntime, on the CPU. Safe to share between threads.
+
+    A session of one thread computes in the thread that calls it, so several callers share one copy
+    of the weights.
+    """
+
+    def __init__(self, file: str | Path, *, threads: int | None = None) -> None:
+        """Loads ``file``.
+
+        Args:
+            file: an ONNX file with inputs ``input_ids``, ``attention_mask`` and perhaps
+                ``token_type_ids``, and outputs ``start_logits`` and ``end_logits``.
+            threads: threads of one run; by default one for each core (see `usable_cores`).
+
+        Raises:
+            InputError: ``threads`` is not a positive number.
+            ModelError: the file is missing, damaged, or no question-answering model.
+        """
+        if threads is not None and threads < 1:
+            raise InputError(f"threads must be at least 1, not {threads}")
+        self.file = Path(file)
+        self.threads = threads or usable_cores()
+        if not self.file.is_file():
+            raise ModelError(f"there is no ONNX file {self.file}")
+        self._session = _load(self.file, self.threads)
+        inputs = {node.name for node in self._session.get_inputs()}
+        outputs = {node.name for node in self._session.get_outputs()}
+        if not (inputs <= _INPUTS and "input_ids" in inputs and outputs.issuperset(_OUTPUTS)):
+            raise ModelError(
+                f"{self.file} is no question-answering model: it takes "
+                f"{', '.join(sorted(inputs))} and gives {', '.join(sorted(outputs))}"
+            )
+        self._inputs = sorted(inputs)
+
+    def run(self, batch: Batch) -> tuple[Logits, Logits]:
+        """Start and end logits of every position, both float32 ``[n, batch_len]``."""
+        feed = {name: getattr(batch, name) for name in self._inputs}
+        start, end = self._session.run(_OUTPUTS, feed)
+        return start, end
+
+
+def _load(file: Path, threads: int) -> Any:
+    # Imported here: a light verb such as `potstill info` must not wait for it.
+    import onnxruntime
+    from onnxruntime.capi import onnxruntime_pybind11_state as state
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    # Waiting threads that spin burn a core between two questions and slow their neighbours.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    damaged = (
+        state.Fail,
+        state.InvalidArgument,
+        state.InvalidGraph,
+        state.InvalidProtobuf,
+        state.NoModel,
+        state.NoSuchFile,
+        state.NotImplemented,
+        state.RuntimeException,
+    )
+    try:
+        return onnxruntime.InferenceSession(
+            str(file), sess_options=options, providers=["CPUExecutionProvider"]
+        )
+    except damaged as error:
+        reason = str(error).split("\n", 1)[0]
+        raise ModelError(f"{file} is damaged or no ONNX model: {reason}") from None
+
+
+def usable_cores() -> int:
+    """Cores this process may use: its affinity and container quota respected, siblings once.
+
+    Two hyper-threads of one core share its arithmetic units, so they count as one.
+    """
+    if not hasattr(os, "sched_getaffinity"):
+        return os.cpu_count() or 1
+    allowed = os.sched_getaffinity(0)
+    siblings = {
+        _read(f"/sys/devices/system/cpu/cpu{i}/topology/thread_siblings_list", str(i))
+        for i in allowed
+    }
+    cores = len(siblings)
+    quota, _, period = _read("/sys/fs/cgroup/cpu.max", "max").partition(" ")
+    if quota.isdigit() and period.isdigit():
+        cores = min(cores, -(-int(quota) // int(period)))
+    return max(1, cores)
+
+
+def _read(path: str, otherwise: str) -> str:
+    try:
+        return Path(path).read_text(encoding="ascii").strip()
+    except (OSError, ValueError):
+        return otherwise

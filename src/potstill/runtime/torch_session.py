@@ -1,0 +1,53 @@
+"""A torch model that the caller already holds, run where a session is expected.
+
+torch is imported inside the calls only: whoever has such a model has loaded it already.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from potstill.errors import InputError
+from potstill.runtime.session import Logits
+from potstill.text.windows import Batch
+
+
+class TorchSession:
+    """A question-answering model of this package's or of transformers', as a session."""
+
+    def __init__(self, model: Any) -> None:
+        """Takes the model as it is, on the device it is on; it is put into evaluation mode.
+
+        Args:
+            model: called with ``input_ids``, ``attention_mask`` and, where its config has them,
+                ``token_type_ids``; gives ``start_logits`` and ``end_logits``.
+
+        Raises:
+            InputError: the object is no such model.
+        """
+        config = getattr(model, "config", None)
+        if config is None or not hasattr(model, "parameters") or not hasattr(model, "eval"):
+            raise InputError(f"{type(model).__name__} is no question-answering model of torch")
+        self._model = model.eval()
+        # Our configs and Hugging Face's name the same two numbers differently.
+        self.max_positions: int = getattr(config, "max_positions", None) or getattr(
+            config, "max_position_embeddings", 512
+        )
+        types = getattr(config, "n_token_types", getattr(config, "type_vocab_size", 0))
+        self._inputs = ["input_ids", "attention_mask"] + ["token_type_ids"] * bool(types)
+
+    def run(self, batch: Batch) -> tuple[Logits, Logits]:
+        """Start and end logits of every position, both float32 ``[n, batch_len]``."""
+        import torch
+
+        device = next(self._model.parameters()).device
+        feed = {name: torch.from_numpy(getattr(batch, name)).to(device) for name in self._inputs}
+        with torch.inference_mode():
+            output = self._model(**feed)
+        return _numpy(output.start_logits), _numpy(output.end_logits)
+
+
+def _numpy(logits: Any) -> Logits:
+    return np.asarray(logits.float().cpu().numpy())
