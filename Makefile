@@ -49,7 +49,7 @@ demo: $(DEMO)/.ready
 	@$(ASK) "Who won?" --context "The Denver Broncos defeated the Carolina Panthers 24–10."
 
 test: $(DEV)/.ready
-	$(DEV)/bin/python -m pytest -n $(WORKERS)
+	$(DEV)/bin/python -m pytest -n $(WORKERS) --dist loadgroup
 
 check: lint types arch test
 

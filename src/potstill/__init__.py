@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from potstill import errors as errors
     from potstill.data.qa import load_qa as load_qa
     from potstill.evaluation.qa import score as score
-    from potstill.models.pretrained import BertForQuestionAnswering as BertForQuestionAnswering
-    from potstill.models.pretrained import (
+    from potstill.models.qa import BertForQuestionAnswering as BertForQuestionAnswering
+    from potstill.models.qa import (
         DistilBertForQuestionAnswering as DistilBertForQuestionAnswering,
     )
     from potstill.records import Answer as Answer
@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Answer": "potstill.records",
-    "BertForQuestionAnswering": "potstill.models.pretrained",
-    "DistilBertForQuestionAnswering": "potstill.models.pretrained",
+    "BertForQuestionAnswering": "potstill.models.qa",
+    "DistilBertForQuestionAnswering": "potstill.models.qa",
     "QAClient": "potstill.runtime.qa",
     "QAExample": "potstill.records",
     "QuestionAnsweringPipeline": "potstill.runtime.pipelines",

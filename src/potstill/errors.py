@@ -6,6 +6,7 @@
     ├── InputError (ValueError)        what the caller passed cannot be used
     │   ├── EmptyInputError            an empty question or context
     │   ├── QuestionTooLongError       the question leaves no room for context
+    │   ├── MissingKeyError (KeyError) a dictionary lacks a key that is needed
     │   └── DataError                  a data or predictions file holds something wrong
     ├── RecipeError (ValueError)       a recipe key or value is wrong
     ├── ModelError                     a model folder cannot be used
@@ -40,6 +41,13 @@ class EmptyInputError(InputError):
 
 class QuestionTooLongError(InputError):
     """The question leaves no room for any context in a window."""
+
+
+class MissingKeyError(InputError, KeyError):
+    """A dictionary of the caller's lacks a key that is needed."""
+
+    # KeyError would print the message quoted, as if it were the key.
+    __str__ = Exception.__str__
 
 
 class DataError(InputError):

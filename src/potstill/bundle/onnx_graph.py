@@ -29,7 +29,7 @@ from potstill.bundle.config import ModelConfig
 Array: TypeAlias = NDArray[Any]
 
 OPSET = 17
-"""The first opset with LayerNormalization; newer ones buy nothing here and shut older readers out."""
+"""The first with LayerNormalization; newer ones buy nothing here and shut older readers out."""
 IR_VERSION = 8
 MASKED = -1e4
 """Added to the score of a masked position: exp(-1e4) is 0, and float16 holds it."""
@@ -45,6 +45,8 @@ class Graph:
     initializers: dict[str, onnx.TensorProto] = field(default_factory=dict)
     domains: set[str] = field(default_factory=set)
     """Operator sets used beside the standard one."""
+    memo: dict[Any, Any] = field(default_factory=dict)
+    """What a storage remembers while one graph is written, such as values it has quantised."""
 
     def op(self, kind: str, *inputs: str, n_out: int = 1, **attributes: Any) -> Any:  # noqa: ANN401
         """Appends a node; returns the name of its output, or the list of names if ``n_out`` > 1."""
@@ -180,9 +182,7 @@ def _layer(
     return _norm(g, config, weights, f"{name}.ffn_norm", g.op("Add", linear(inner, "ffn.down"), x))
 
 
-def _norm(
-    g: Graph, config: ModelConfig, weights: Mapping[str, Array], name: str, x: str
-) -> str:
+def _norm(g: Graph, config: ModelConfig, weights: Mapping[str, Array], name: str, x: str) -> str:
     # In float32 always: squares of float16 activations overflow, and 1e-12 is 0 there.
     half = g.dtype != np.float32
     scale = g.const(f"{name}.weight", weights[f"{name}.weight"].astype(np.float32))

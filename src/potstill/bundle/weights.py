@@ -133,12 +133,13 @@ def _read_any(folder: Path, config: ModelConfig) -> Weights:
         return _read_safetensors(_shards(folder / layout.WEIGHTS_INDEX), config)
     if (folder / layout.TORCH_WEIGHTS).is_file():
         return _read_torch(folder / layout.TORCH_WEIGHTS, config)
-    file = layout.onnx_file(folder)
-    if file is not None:
-        # Imported late: onnx costs a light start about 0.1 s and most folders do not need it.
-        from potstill.bundle.onnx_weights import read_onnx_weights
+    for precision in ("fp32", "fp16", "int8"):  # the exactest there is
+        file = layout.onnx_file(folder, precision)
+        if file is not None:
+            # Imported late: onnx costs a light start about 0.1 s and most folders do not need it.
+            from potstill.bundle.onnx_weights import read_onnx_weights
 
-        return read_onnx_weights(file)
+            return read_onnx_weights(file)
     raise WeightsError(
         f"{folder} has no weights: expected {layout.WEIGHTS}, {layout.WEIGHTS_INDEX}, "
         f"{layout.TORCH_WEIGHTS} or {layout.ONNX}"

@@ -125,7 +125,7 @@ def _loggers(recipe: Recipe) -> list[Any]:
     try:
         return [TensorBoardLogger(recipe.out, name="tensorboard", version="")]
     except ModuleNotFoundError:
-        raise MissingExtraError("tensorboard", "train", "tensorboard = true") from None
+        raise MissingExtraError("tensorboard", "tensorboard", "tensorboard = true") from None
 
 
 def _scorer(

@@ -89,7 +89,7 @@ class Recipe:
     log_steps: int = 10
     """Write a line of metrics every so many steps."""
     tensorboard: bool = False
-    """Also write TensorBoard files (needs the package ``tensorboard``)."""
+    """Also write TensorBoard files (needs the extra ``tensorboard``)."""
 
     def __post_init__(self) -> None:
         """Checks every value.

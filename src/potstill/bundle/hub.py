@@ -1,0 +1,143 @@
+"""Models from the Hugging Face hub, through ``huggingface_hub``.
+
+Its environment variables are honoured: ``HF_HOME`` (where downloads are kept), ``HF_TOKEN``,
+``HF_ENDPOINT`` and ``HF_HUB_OFFLINE``. Downloads resume where they were interrupted, and a
+snapshot that is complete is used without the network where there is none.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from potstill.bundle import layout
+from potstill.bundle.atomic import replacing_folder
+from potstill.bundle.manifest import read_manifest
+from potstill.errors import HubError, ModelNotFoundError, OutputError
+
+_BASE = [layout.CONFIG, layout.MANIFEST, layout.CARD, *layout.TEXT_FILES]
+_SAFETENSORS = [layout.WEIGHTS, layout.WEIGHTS_INDEX, "model-*.safetensors"]
+
+
+def download(model: str, *, revision: str | None = None) -> Path:
+    """Downloads what is needed of a model into the hub's cache.
+
+    Only what is used is fetched: safetensors where the model has them (and the ONNX files a
+    bundle's manifest names), otherwise its ONNX file, otherwise ``pytorch_model.bin``.
+
+    Args:
+        model: hub id, ``owner/name``.
+        revision: branch, tag or commit; the main branch where not given.
+
+    Returns:
+        The local folder.
+
+    Raises:
+        ModelNotFoundError: no such model or revision, or it may not be read.
+        HubError: the hub could not be reached, or failed.
+    """
+
+    def fetch(*patterns: str) -> Path:
+        return _snapshot(model, revision, [*_BASE, *patterns])
+
+    folder = fetch(*_SAFETENSORS)
+    if not (folder / layout.CONFIG).is_file():
+        raise ModelNotFoundError(
+            f"{model} has no {layout.CONFIG}: it is no transformers model that potstill can read"
+        )
+    manifest = read_manifest(folder)
+    named = [f for f in manifest.files if f.startswith("onnx/")] if manifest else []
+    if named:
+        folder = fetch(*_SAFETENSORS, *named)
+    for more in ([layout.ONNX], [layout.ONNX_INT8], [layout.TORCH_WEIGHTS]):
+        if _has_weights(folder):
+            break
+        folder = fetch(*_SAFETENSORS, *named, *more)
+    return folder
+
+
+def pull(model: str, out: Path | None = None, *, revision: str | None = None) -> Path:
+    """Downloads a model and, where ``out`` is given, copies its files there.
+
+    Raises:
+        ModelNotFoundError: no such model or revision, or it may not be read.
+        HubError: the hub could not be reached, or failed.
+        OutputError: ``out`` exists and is not empty, or could not be written.
+    """
+    folder = download(model, revision=revision)
+    if out is None:
+        return folder
+    with replacing_folder(out, overwrite=False) as temporary:
+        for file in sorted(folder.rglob("*")):
+            if file.is_file():
+                target = temporary / file.relative_to(folder)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(file, target)  # the cache holds links; their targets are copied
+    return out
+
+
+def _has_weights(folder: Path) -> bool:
+    files = (layout.WEIGHTS, layout.WEIGHTS_INDEX, layout.TORCH_WEIGHTS)
+    return any((folder / f).is_file() for f in files) or layout.onnx_file(folder) is not None
+
+
+def _snapshot(model: str, revision: str | None, patterns: list[str]) -> Path:
+    from huggingface_hub import constants, errors, snapshot_download
+
+    # httpx's base error, whichever generation of httpx this huggingface_hub stands on.
+    transport: tuple[type[Exception], ...] = tuple(
+        b for b in errors.HfHubHTTPError.__mro__ if b.__name__ == "HTTPError"
+    )
+    at = f"the hub at {constants.ENDPOINT}"
+    named = f"{model!r}" + (f" at revision {revision!r}" if revision else "")
+    fetch: Callable[..., Any] = snapshot_download
+    try:
+        return Path(fetch(model, revision=revision, allow_patterns=patterns))
+    except errors.RevisionNotFoundError:
+        raise ModelNotFoundError(
+            f"{model!r} has no revision {revision!r}: check the branch, tag or commit"
+        ) from None
+    except errors.HFValidationError as error:
+        raise ModelNotFoundError(
+            f"{model!r} is neither a folder nor a hub id: {_line(error)}"
+        ) from None
+    except errors.LocalEntryNotFoundError as error:
+        cause = error.__cause__
+        if constants.HF_HUB_OFFLINE:
+            raise ModelNotFoundError(
+                f"{named} is not among the downloaded models and HF_HUB_OFFLINE is set: "
+                "unset it to download, or check the spelling"
+            ) from None
+        raise HubError(
+            f"{at} could not be reached for {named} ({_line(cause or error)}): "
+            "check the connection, HF_ENDPOINT and proxies, or give a local folder"
+        ) from None
+    except errors.HfHubHTTPError as error:
+        status = error.response.status_code
+        if isinstance(error, errors.RepositoryNotFoundError) or status in (401, 403, 404):
+            raise ModelNotFoundError(
+                f"{named} was not found: there is no such folder, and {at} shows no such model: "
+                f"check the spelling; a private or gated model needs HF_TOKEN{_token_note()}"
+            ) from None
+        raise HubError(f"{at} answered {status} for {named}: try again later") from None
+    except transport as error:
+        raise HubError(
+            f"the download of {named} broke off ({_line(error)}): run it again"
+        ) from None
+    except OSError as error:
+        reason = error.strerror or _line(error)
+        raise OutputError(
+            f"{named} could not be stored in {constants.HF_HUB_CACHE}: {reason}"
+        ) from error
+
+
+def _token_note() -> str:
+    return " (one is set: does it grant access?)" if os.environ.get("HF_TOKEN") else ""
+
+
+def _line(error: BaseException) -> str:
+    text = str(error).strip() or type(error).__name__
+    return text.splitlines()[0]

@@ -1,0 +1,75 @@
+"""``potstill export``: a model written in other formats."""
+
+from __future__ import annotations
+
+import click
+
+
+@click.command("export")
+@click.argument("model")
+@click.argument("out", required=False, type=click.Path(file_okay=False))
+@click.option(
+    "--format",
+    "formats",
+    multiple=True,
+    type=click.Choice(["hf", "onnx", "fp16", "int8", "all"]),
+    help="hf (the Hugging Face folder), onnx (float32), fp16, int8 or all; may be repeated.  "
+    "[default: hf]",
+)
+@click.option("--revision", help="Branch, tag or commit of a hub id.")
+@click.option(
+    "--gate",
+    "data",
+    type=click.Path(),
+    metavar="DATA",
+    help="Measure F1 on these questions and refuse a file that loses too much of it.",
+)
+@click.option(
+    "--max-drop",
+    type=click.FloatRange(min=0),
+    metavar="X",
+    help="Most F1, in percent, that a file may lose at the gate.  [default: 0.5]",
+)
+@click.option(
+    "--check",
+    is_flag=True,
+    help="Check an exported folder: hashes and a replay. With OUT, check what was just written; "
+    "without, check MODEL and write nothing.",
+)
+def command(
+    model: str,
+    out: str | None,
+    formats: tuple[str, ...],
+    revision: str | None,
+    data: str | None,
+    max_drop: float | None,
+    check: bool,
+) -> None:
+    """Write MODEL in other formats into the folder OUT.
+
+    MODEL is a folder, a hub id or 'default'. Every ONNX file is run and compared with the source
+    before OUT appears.
+    """
+    if out is None and not check:
+        raise click.UsageError("Missing argument 'OUT'.")
+    if out is None and (formats or data):
+        raise click.UsageError("--check without OUT writes nothing: leave the other options out.")
+    if max_drop is not None and data is None:
+        raise click.UsageError("--max-drop needs --gate.")
+    if out is not None:
+        from potstill.export.bundle import export_bundle
+        from potstill.export.gate import Gate
+
+        gate = None if data is None else Gate.from_file(data, 0.5 if max_drop is None else max_drop)
+        export_bundle(model, out, formats or ("hf",), revision=revision, gate=gate, say=_say)
+        _say(f"written: {out}")
+    if check:
+        from potstill.bundle.layout import find_model
+        from potstill.export.verify import check_bundle
+
+        for line in check_bundle(find_model(out or model, revision=revision)):
+            click.echo(line)
+
+
+def _say(line: str) -> None:
+    click.echo(line, err=True)

@@ -1,0 +1,95 @@
+"""A plain numpy forward pass of the encoder and its head: what exported files are held against.
+
+Written from the papers' equations (Vaswani et al. 2017, Devlin et al. 2019), in float64 and without
+regard to speed; it shares no code with the ONNX graph or the torch model.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from potstill.bundle.config import ModelConfig
+
+Floats: TypeAlias = NDArray[np.float64]
+Ints: TypeAlias = NDArray[np.int64]
+
+
+def forward(
+    config: ModelConfig,
+    weights: Mapping[str, NDArray[Any]],
+    input_ids: Ints,
+    attention_mask: Ints,
+    token_type_ids: Ints,
+) -> tuple[Floats, Floats]:
+    """Start and end logits, float64 [batch, seq], of int64 [batch, seq] inputs.
+
+    Args:
+        config: shape of the encoder.
+        weights: every parameter under our names, linear weights [out, in].
+        input_ids: token ids.
+        attention_mask: 1 where a position may be looked at, 0 where not.
+        token_type_ids: ignored where the model has none.
+    """
+    w = {name: np.asarray(value, np.float64) for name, value in weights.items()}
+    x = w["embeddings.word.weight"][input_ids]  # [batch, seq, width]
+    x = x + w["embeddings.position.weight"][: input_ids.shape[1]]
+    if config.n_token_types:
+        x = x + w["embeddings.token_type.weight"][token_type_ids]
+    x = _norm(x, w, "embeddings.norm", config.norm_eps)
+    allowed = attention_mask.astype(bool)[:, None, None, :]
+    for i in range(config.n_layers):
+        name = f"layers.{i}"
+        attended = _attention(x, w, f"{name}.attention", config, allowed)
+        x = _norm(x + attended, w, f"{name}.attention_norm", config.norm_eps)
+        inner = _ACTIVATIONS[config.activation](_linear(x, w, f"{name}.ffn.up"))
+        x = _norm(x + _linear(inner, w, f"{name}.ffn.down"), w, f"{name}.ffn_norm", config.norm_eps)
+    logits = _linear(x, w, "qa_head")
+    return logits[..., 0], logits[..., 1]
+
+
+def _linear(x: Floats, w: Mapping[str, Floats], name: str) -> Floats:
+    return x @ w[f"{name}.weight"].T + w[f"{name}.bias"]
+
+
+def _norm(x: Floats, w: Mapping[str, Floats], name: str, eps: float) -> Floats:
+    centred = x - x.mean(axis=-1, keepdims=True)
+    variance = np.square(centred).mean(axis=-1, keepdims=True)
+    return centred / np.sqrt(variance + eps) * w[f"{name}.weight"] + w[f"{name}.bias"]
+
+
+def _attention(
+    x: Floats, w: Mapping[str, Floats], name: str, config: ModelConfig, allowed: NDArray[np.bool_]
+) -> Floats:
+    batch, seq, width = x.shape
+
+    def heads(part: str) -> Floats:  # [batch, heads, seq, head_width]
+        value = _linear(x, w, f"{name}.{part}")
+        return value.reshape(batch, seq, config.n_heads, -1).transpose(0, 2, 1, 3)
+
+    scores = heads("query") @ heads("key").transpose(0, 1, 3, 2) / math.sqrt(config.head_width)
+    scores = np.where(allowed, scores, -np.inf)  # every row of a batch may look somewhere
+    scores = np.exp(scores - scores.max(axis=-1, keepdims=True))
+    share = scores / scores.sum(axis=-1, keepdims=True)
+    mixed = (share @ heads("value")).transpose(0, 2, 1, 3).reshape(batch, seq, width)
+    return _linear(mixed, w, f"{name}.output")
+
+
+def _gelu(x: Floats) -> Floats:
+    erf = np.fromiter(map(math.erf, (x / math.sqrt(2)).ravel()), np.float64, x.size)
+    return x * 0.5 * (1 + erf.reshape(x.shape))
+
+
+def _gelu_new(x: Floats) -> Floats:
+    return 0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
+
+
+def _relu(x: Floats) -> Floats:
+    return np.maximum(x, 0)
+
+
+_ACTIVATIONS = {"gelu": _gelu, "gelu_new": _gelu_new, "relu": _relu}

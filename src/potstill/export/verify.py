@@ -1,0 +1,158 @@
+"""Every exported file is run and held against the reference before anyone else sees it.
+
+The inputs are made from the config and a fixed seed, so they need not be stored. What a file
+answered on a small part of them is kept in the manifest, so that a bundle can be replayed later on
+another machine, even where nothing but one int8 file is left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from potstill.bundle import layout
+from potstill.bundle.config import ModelConfig, read_config
+from potstill.bundle.manifest import FileRecord, read_manifest, sha256_of
+from potstill.bundle.weights import Weights
+from potstill.errors import ExportError
+from potstill.export.reference import forward
+from potstill.runtime.session import OnnxSession
+from potstill.text.windows import Batch
+
+SEED = 20
+_LENGTHS = ((5, 24, 13), (96,), (64, 1, 41))
+"""Row lengths of each batch: ragged ones, one alone, and a row of a single token."""
+
+TOLERANCE = {"fp32": 1e-4, "fp16": 0.02, "int8": 0.35}
+"""Largest |Δ| of a logit that passes, as a part of the range of the reference's logits.
+
+A wrong graph is off by about the whole range; random ids, which these are, are harder on int8 than
+text. How much quality int8 costs is for the gate to say, not for this."""
+_REPLAY = {"fp32": 1e-3, "fp16": 0.05, "int8": 0.1}
+"""The same for a replay: rounding differs a little from one processor to the next."""
+
+Logits = tuple[NDArray[Any], NDArray[Any]]
+
+
+def inputs(config: ModelConfig) -> list[Batch]:
+    """The batches that files are verified on: random ids, ragged masks, several lengths."""
+    random = np.random.default_rng(SEED)
+    batches: list[Batch] = []
+    for wanted in _LENGTHS:
+        lengths = np.minimum(wanted, config.max_positions)
+        shape = len(lengths), int(lengths.max())
+        at = np.arange(shape[1])
+        batches.append(
+            Batch(
+                random.integers(0, config.vocab_size, shape, dtype=np.int64),
+                (at < lengths[:, None]).astype(np.int64),
+                ((at >= lengths[:, None] // 3) * (config.n_token_types > 1)).astype(np.int64),
+            )
+        )
+    return batches
+
+
+def reference_logits(config: ModelConfig, weights: Weights) -> list[Logits]:
+    """What the model says about `inputs`, by a plain numpy forward pass."""
+    return [
+        forward(config, weights, b.input_ids, b.attention_mask, b.token_type_ids)
+        for b in inputs(config)
+    ]
+
+
+def verify(
+    file: Path, precision: str, config: ModelConfig, reference: list[Logits]
+) -> tuple[float, dict[str, Any]]:
+    """Runs a file and compares it with the reference.
+
+    Args:
+        file: an ONNX file.
+        precision: ``fp32``, ``fp16`` or ``int8``; decides how much may differ.
+        config: of the model the file was made from.
+        reference: from `reference_logits`.
+
+    Returns:
+        The largest |Δ| of a logit at a position that is not masked, and what to keep for `replay`.
+
+    Raises:
+        ExportError: the file differs by more than its precision explains.
+    """
+    batches = inputs(config)
+    session = OnnxSession(file)
+    found = [session.run(batch) for batch in batches]
+    largest = max(
+        _difference(one, other, batch)
+        for one, other, batch in zip(found, reference, batches, strict=True)
+    )
+    allowed = TOLERANCE[precision] * max(
+        _range(r, b) for r, b in zip(reference, batches, strict=True)
+    )
+    if not largest <= allowed:  # also true of nan
+        raise ExportError(
+            f"{file.name} is wrong: a logit differs from the reference by {largest:.3g}, "
+            f"{precision} explains {allowed:.3g} at most"
+        )
+    first = {
+        name: [[round(float(x), 5) for x in row] for row in logits]
+        for name, logits in zip(("start_logits", "end_logits"), found[0], strict=True)
+    }
+    return largest, {"seed": SEED, **first}
+
+
+def check_bundle(folder: Path) -> list[str]:
+    """Checks a bundle against its manifest: hashes of all files, and a replay of every ONNX file.
+
+    Returns:
+        One line a file that was checked.
+
+    Raises:
+        ExportError: a file is missing, was changed, or answers differently.
+        ModelError: the folder is no bundle.
+    """
+    manifest = read_manifest(folder)
+    if manifest is None:
+        raise ExportError(f"{folder} has no {layout.MANIFEST}, so there is nothing to check it by")
+    config = read_config(folder)
+    lines: list[str] = []
+    for name, record in manifest.files.items():
+        file = folder / name
+        if not file.is_file():
+            raise ExportError(f"{file} is missing, but {layout.MANIFEST} names it")
+        if file.stat().st_size != record.size or sha256_of(file) != record.sha256:
+            raise ExportError(f"{file} was changed since it was written: its hash differs")
+        lines.append(
+            f"{name}: {record.size:,} bytes, hash as written{_replay(file, record, config)}"
+        )
+    return lines
+
+
+def _replay(file: Path, record: FileRecord, config: ModelConfig) -> str:
+    kept: Mapping[str, Any] | None = record.info.get("replay")
+    if not kept or not record.kind.startswith("onnx-"):
+        return ""
+    precision = record.kind.removeprefix("onnx-")
+    batch = inputs(config)[0]
+    before = np.array(kept["start_logits"]), np.array(kept["end_logits"])
+    now = OnnxSession(file).run(batch)
+    largest = _difference(now, before, batch)
+    if not largest <= _REPLAY[precision] * _range(before, batch):
+        raise ExportError(
+            f"{file} answers differently here: a logit is off by {largest:.3g} from what "
+            f"{layout.MANIFEST} has"
+        )
+    return f", replayed within {largest:.2g}"
+
+
+def _difference(one: Logits, other: Logits, batch: Batch) -> float:
+    seen = batch.attention_mask == 1
+    return max(float(np.abs(a - b)[seen].max()) for a, b in zip(one, other, strict=True))
+
+
+def _range(logits: Logits, batch: Batch) -> float:
+    seen = batch.attention_mask == 1
+    values = np.concatenate([part[seen] for part in logits])
+    return float(values.max() - values.min())
