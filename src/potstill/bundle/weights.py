@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from potstill.bundle import layout, names
-from potstill.bundle.atomic import replacing
+from potstill.bundle.atomic import write_bytes
 from potstill.bundle.config import ModelConfig
 from potstill.errors import MissingExtraError, WeightsError
 
@@ -107,8 +107,7 @@ def write_weights(path: Path, weights: Mapping[str, Array], config: ModelConfig)
         WeightsError: a name the table does not know.
         OutputError: the file could not be written; ``path`` is as it was before.
     """
-    from safetensors import SafetensorError
-    from safetensors.numpy import save_file
+    from safetensors.numpy import save
 
     renamed: Weights = {}
     for name, array in weights.items():
@@ -116,14 +115,10 @@ def write_weights(path: Path, weights: Mapping[str, Array], config: ModelConfig)
             theirs = names.to_hf(config.model_type, name)
         except KeyError:
             raise WeightsError(f"{name} is no parameter of a {config.model_type} model") from None
-        # save_file writes the buffer as it lies in memory: a transposed view would be scrambled.
+        # The buffer is written as it lies in memory: a transposed view would be scrambled.
         renamed[theirs] = np.ascontiguousarray(array)
-    with replacing(path) as temporary:
-        try:
-            save_file(renamed, temporary, metadata={"format": "pt"})
-        except SafetensorError as error:
-            # The library wraps a failed write in its own error; atomic reports OSError.
-            raise OSError(str(error)) from error
+    # save_file is not used: it makes files that only their owner may read.
+    write_bytes(path, save(renamed, metadata={"format": "pt"}))
 
 
 def _read_any(folder: Path, config: ModelConfig) -> Weights:

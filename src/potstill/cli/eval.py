@@ -98,9 +98,10 @@ def command(
     readings = _read(client, examples, workers or usable_cores())
     seconds = time.perf_counter() - began
     nullable = loaded.no_answer and client.options.no_answer
-    spans = {e.id: r.spans[0].text for e, r in zip(examples, readings, strict=True)}
-    answers = {e.id: "" if r.is_null else spans[e.id] for e, r in zip(examples, readings)}
-    odds = {e.id: r.null_odds for e, r in zip(examples, readings, strict=True)}
+    by_id = {e.id: reading for e, reading in zip(examples, readings, strict=True)}
+    spans = {name: reading.spans[0].text for name, reading in by_id.items()}
+    answers = {name: "" if by_id[name].is_null else text for name, text in spans.items()}
+    odds = {name: reading.null_odds for name, reading in by_id.items()}
     if predictions is not None:
         write_json(predictions, spans if null_odds is not None else answers)
     if null_odds is not None:
