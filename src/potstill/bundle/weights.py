@@ -121,24 +121,35 @@ def write_weights(path: Path, weights: Mapping[str, Array], config: ModelConfig)
     write_bytes(path, save(renamed, metadata={"format": "pt"}))
 
 
-def _read_any(folder: Path, config: ModelConfig) -> Weights:
-    if (folder / layout.WEIGHTS).is_file():
-        return _read_safetensors([folder / layout.WEIGHTS], config)
-    if (folder / layout.WEIGHTS_INDEX).is_file():
-        return _read_safetensors(_shards(folder / layout.WEIGHTS_INDEX), config)
-    if (folder / layout.TORCH_WEIGHTS).is_file():
-        return _read_torch(folder / layout.TORCH_WEIGHTS, config)
-    for precision in ("fp32", "fp16", "int8"):  # the exactest there is
-        file = layout.onnx_file(folder, precision)
-        if file is not None:
-            # Imported late: onnx costs a light start about 0.1 s and most folders do not need it.
-            from potstill.bundle.onnx_weights import read_onnx_weights
+def weights_file(folder: Path) -> Path:
+    """The file that a folder's weights are read from: the exactest it has.
 
-            return read_onnx_weights(file)
+    Raises:
+        WeightsError: the folder has none.
+    """
+    named = [layout.WEIGHTS, layout.WEIGHTS_INDEX, layout.TORCH_WEIGHTS]
+    named += [layout.ONNX_FILES[precision] for precision in ("fp32", "fp16", "int8")]
+    for name in named:
+        if (folder / name).is_file():
+            return folder / name
     raise WeightsError(
         f"{folder} has no weights: expected {layout.WEIGHTS}, {layout.WEIGHTS_INDEX}, "
         f"{layout.TORCH_WEIGHTS} or {layout.ONNX}"
     )
+
+
+def _read_any(folder: Path, config: ModelConfig) -> Weights:
+    file = weights_file(folder)
+    if file.name == layout.WEIGHTS:
+        return _read_safetensors([file], config)
+    if file.name == layout.WEIGHTS_INDEX:
+        return _read_safetensors(_shards(file), config)
+    if file.name == layout.TORCH_WEIGHTS:
+        return _read_torch(file, config)
+    # Imported late: onnx costs a light start about 0.1 s and most folders do not need it.
+    from potstill.bundle.onnx_weights import read_onnx_weights
+
+    return read_onnx_weights(file)
 
 
 def _shards(index: Path) -> list[Path]:

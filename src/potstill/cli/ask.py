@@ -12,8 +12,9 @@ import click
 if TYPE_CHECKING:
     from potstill.cli.sources import Source, Sources
     from potstill.records import Answer
+    from potstill.runtime.asking import PreparedContext
     from potstill.runtime.qa import QAClient
-    from potstill.runtime.reading import PreparedContext, Reading
+    from potstill.runtime.reading import Reading
 
 _SENTENCE_END = re.compile(r"(?<=[.!?…])[\"'”’)\]]*\s+|\n\s*\n")
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]+")

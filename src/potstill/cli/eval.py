@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 @click.argument("data", type=click.Path())
 @click.option(
     "--predictions",
-    type=click.Path(path_type=Path),
+    type=click.Path(dir_okay=False, path_type=Path),
     metavar="OUT",
     help="Write predictions: JSON, question id → text.",
 )
 @click.option(
     "--null-odds",
-    type=click.Path(path_type=Path),
+    type=click.Path(dir_okay=False, path_type=Path),
     metavar="OUT",
     help="Write how strongly the model leans to no answer: JSON, question id → number. "
     "Predictions then hold the best span even where no answer wins.",

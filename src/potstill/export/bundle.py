@@ -27,7 +27,7 @@ from potstill.bundle.manifest import (
     write_manifest,
 )
 from potstill.bundle.onnx_graph import Storage, build_graph
-from potstill.bundle.weights import Weights, read_weights, write_weights
+from potstill.bundle.weights import Weights, read_weights, weights_file, write_weights
 from potstill.errors import ExportError, InputError, OutputError
 from potstill.export.card import model_card
 from potstill.export.files import write_config, write_tokenizer
@@ -54,6 +54,8 @@ class _Export:
     reference: list[Logits]
     gate: Gate | None
     say: Say
+    int8: Path | None
+    """The int8 file that the weights were read back from, where that is all the source has."""
     records: dict[str, FileRecord] = field(default_factory=dict)
     scores: dict[str, dict[str, float]] = field(default_factory=dict)
     """Precision → what the gate measured."""
@@ -99,7 +101,7 @@ def export_bundle(
     onnx = [f for f in wanted if f in _PRECISION]
     reference = reference_logits(config, weights) if onnx else []
     with replacing_folder(out) as temporary:
-        job = _Export(config, weights, temporary, reference, gate, say)
+        job = _Export(config, weights, temporary, reference, gate, say, _only_int8(folder))
         write_config(temporary, config)
         write_tokenizer(folder, temporary, config)
         _write_card(folder, temporary, model_card(name, config, before))
@@ -163,6 +165,7 @@ def _write_onnx(job: _Export, precision: str) -> None:
 def _measure_fp32(job: _Export) -> None:
     """F1 of the float32 graph, which is thrown away again where nobody asked for it."""
     assert job.gate is not None
+    job.say(f"reading {len(job.gate.examples):,} questions of {job.gate.data} with each file …")
     file = job.out / "fp32.onnx"
     _save_graph(job, "fp32", file)
     job.scores["fp32"] = job.gate.f1(job.out, file)
@@ -170,14 +173,22 @@ def _measure_fp32(job: _Export) -> None:
 
 
 def _save_graph(job: _Export, precision: str, file: Path) -> None:
+    file.parent.mkdir(exist_ok=True)
+    if precision == "int8" and job.int8 is not None:
+        shutil.copyfile(job.int8, file)  # rounding what was rounded would only lose more
+        return
     if precision == "int8":
         storage = int8_storage(job.config)
     else:
         storage = Storage(dtype=np.float16 if precision == "fp16" else np.float32)
     if precision == "fp16":
         _check_half(job.weights)
-    file.parent.mkdir(exist_ok=True)
     file.write_bytes(build_graph(job.config, job.weights, storage).SerializeToString())
+
+
+def _only_int8(folder: Path) -> Path | None:
+    file = weights_file(folder)
+    return file if file == folder / layout.ONNX_INT8 else None
 
 
 def _check_half(weights: Weights) -> None:

@@ -71,8 +71,10 @@ def write_tokenizer(source: Path, out: Path, config: ModelConfig) -> None:
     if (source / layout.VOCAB).is_file():
         shutil.copyfile(source / layout.VOCAB, out / layout.VOCAB)
     elif isinstance(vocabulary, dict):  # WordPiece; other models have no such file
-        tokens = sorted(vocabulary, key=lambda token: vocabulary[token])
-        write_text(out / layout.VOCAB, "".join(f"{token}\n" for token in tokens))
+        tokens = {number: token for token, number in vocabulary.items()}
+        # An id without a token keeps its line, or all that follow would shift.
+        lines = [tokens.get(i, f"[unused-{i}]") for i in range(max(tokens, default=-1) + 1)]
+        write_text(out / layout.VOCAB, "".join(f"{line}\n" for line in lines))
 
 
 def _from_vocabulary(path: Path, options: dict[str, Any]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import fields, replace
 from pathlib import Path
@@ -14,22 +14,14 @@ from typing import Any, Literal, TypeAlias, overload
 from potstill.bundle.config import read_config
 from potstill.bundle.layout import ONNX_FILES, find_model, onnx_file
 from potstill.bundle.manifest import Manifest, read_manifest
-from potstill.errors import EmptyInputError, InputError, ModelError, ModelNotFoundError
+from potstill.errors import InputError, ModelError, ModelNotFoundError
 from potstill.records import Answer
-from potstill.runtime.reading import (
-    PreparedContext,
-    Reading,
-    ReadOptions,
-    Request,
-    check_not_empty,
-    read,
-)
+from potstill.runtime.asking import Context, Contexts, Pair, PreparedContext, prepare, requests
+from potstill.runtime.reading import Reading, ReadOptions, read
 from potstill.runtime.session import OnnxSession, Session
 from potstill.text.tokenizer import Tokenizer
 
-Context: TypeAlias = "str | PreparedContext"
-Contexts: TypeAlias = "Context | Sequence[Context]"
-_Chunk: TypeAlias = "tuple[int, list[tuple[str, Contexts]]]"
+_Chunk: TypeAlias = "tuple[int, list[Pair]]"
 """Consecutive pairs, and the number of the first of them."""
 
 _CHUNK = 64
@@ -129,9 +121,7 @@ class QAClient:
         Raises:
             EmptyInputError: the context holds no text.
         """
-        encoded = self.tokenizer.encode(_text(context, "context"))
-        check_not_empty(context, encoded, "the context")
-        return PreparedContext(context, encoded)
+        return prepare(self.tokenizer, context)
 
     @overload
     def predict(
@@ -229,7 +219,7 @@ class QAClient:
 
     def predict_many(
         self,
-        pairs: Iterable[tuple[str, Contexts]],
+        pairs: Iterable[Pair],
         *,
         top_k: int = 1,
         max_answer_tokens: int | None = None,
@@ -272,7 +262,7 @@ class QAClient:
         return next(self.read_many([(question, context)], **options))
 
     def read_many(
-        self, pairs: Iterable[tuple[str, Contexts]], *, workers: int = 1, **options: Any
+        self, pairs: Iterable[Pair], *, workers: int = 1, **options: Any
     ) -> Iterator[Reading]:
         """Reads many pairs and yields what was found for each, in order, as it is found.
 
@@ -313,30 +303,9 @@ class QAClient:
                 for future in running:
                     future.cancel()
 
-    def _read(
-        self, first: int, pairs: list[tuple[str, Contexts]], options: ReadOptions
-    ) -> list[Reading]:
-        """Tokenizes what is not yet, equal texts once, and reads; ``first`` counts in messages."""
-        asked = [_text(question, "question") for question, _ in pairs]
-        wanted = [_contexts(context) for _, context in pairs]
-        questions = self.tokenizer.encode_batch(asked)
-        texts = list(dict.fromkeys(c for own in wanted for c in own if isinstance(c, str)))
-        encodings = self.tokenizer.encode_batch(texts)
-        known = {t: PreparedContext(t, e) for t, e in zip(texts, encodings, strict=True)}
-        requests: list[Request] = []
-        for i, (question, own) in enumerate(zip(questions, wanted, strict=True)):
-            # A question alone needs no number to be found by.
-            number = f" {first + i}" if first or len(pairs) > 1 else ""
-            name = f"question{number}" if number else "the question"
-            check_not_empty(asked[i], question, name)
-            contexts = [known[c] if isinstance(c, str) else c for c in own]
-            for j, context in enumerate(contexts):
-                which = f"context {j} of {name}" if len(own) > 1 else f"the context of {name}"
-                check_not_empty(
-                    context.text, context.encoded, which if number else which.split(" of")[0]
-                )
-            requests.append(Request(question, contexts))
-        return read(self.session, self.tokenizer, requests, options)
+    def _read(self, first: int, pairs: list[Pair], options: ReadOptions) -> list[Reading]:
+        asked = requests(self.tokenizer, first, pairs)
+        return read(self.session, self.tokenizer, asked, options)
 
 
 def _find_file(folder: Path, precision: str | None, given: str | Path | None) -> Path:
@@ -381,29 +350,9 @@ def _checked(options: ReadOptions) -> ReadOptions:
     return options
 
 
-def _chunks(pairs: Iterable[tuple[str, Contexts]]) -> Iterator[_Chunk]:
+def _chunks(pairs: Iterable[Pair]) -> Iterator[_Chunk]:
     iterator = iter(pairs)
     first = 0
     while chunk := list(itertools.islice(iterator, _CHUNK)):
         yield first, chunk
         first += len(chunk)
-
-
-def _contexts(context: Contexts) -> list[Context]:
-    if isinstance(context, PreparedContext):
-        return [context]
-    if isinstance(context, str):
-        return [context]
-    contexts = list(context)
-    if not contexts:
-        raise EmptyInputError("there is no context to ask: the list is empty")
-    for one in contexts:
-        if not isinstance(one, PreparedContext):
-            _text(one, "context")
-    return contexts
-
-
-def _text(value: object, what: str) -> str:
-    if not isinstance(value, str):
-        raise InputError(f"a {what} must be a string, not {type(value).__name__}")
-    return value

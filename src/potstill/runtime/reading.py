@@ -6,30 +6,20 @@ folders or of the forms in which callers ask.
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from potstill.errors import EmptyInputError, ModelError
+from potstill.errors import ModelError, QuestionTooLongError
 from potstill.records import Answer
+from potstill.runtime.asking import Request
 from potstill.runtime.session import Session
 from potstill.text.rank import best_windows
 from potstill.text.spans import Span, WindowLogits, search
 from potstill.text.tokenizer import Encoded, Tokenizer
 from potstill.text.windows import Window, assemble, by_token_budget, pad, windows
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class PreparedContext:
-    """A context that has been tokenized once and can be asked any number of questions."""
-
-    text: str
-    encoded: Encoded
-
-    def __len__(self) -> int:
-        """Tokens of the context."""
-        return len(self.encoded)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,32 +63,6 @@ class Reading:
         return [] if self.is_null else list(self.spans)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Request:
-    """One question and the contexts it is asked of, tokenized."""
-
-    question: Encoded
-    contexts: Sequence[PreparedContext]
-
-
-def check_not_empty(text: str, encoded: Encoded, which: str) -> None:
-    """Refuses a text without a single token.
-
-    Args:
-        text: the text as the caller gave it.
-        encoded: its tokens.
-        which: what to call it in the message, such as ``"the question"``.
-
-    Raises:
-        EmptyInputError: there is no token.
-    """
-    if len(encoded):
-        return
-    if not text.strip():
-        raise EmptyInputError(f"{which} is empty; give some text")
-    raise EmptyInputError(f"{which} holds nothing that the model can read: {text!r:.40}")
-
-
 def read(
     session: Session, tokenizer: Tokenizer, requests: Sequence[Request], options: ReadOptions
 ) -> list[Reading]:
@@ -126,18 +90,22 @@ def read(
 
 
 def _windows(number: int, request: Request, options: ReadOptions) -> list[Window]:
-    return [
-        window
-        for index, context in enumerate(request.contexts)
-        for window in windows(
-            number,
-            index,
-            len(request.question),
-            len(context),
-            seq_len=options.seq_len,
-            stride=options.stride,
-        )
-    ]
+    n_question = len(request.question)
+    try:
+        return [
+            window
+            for index, context in enumerate(request.contexts)
+            for window in windows(
+                number,
+                index,
+                n_question,
+                len(context),
+                seq_len=options.seq_len,
+                stride=options.stride,
+            )
+        ]
+    except QuestionTooLongError as error:
+        raise QuestionTooLongError(str(error).replace("the question", request.name, 1)) from None
 
 
 def _choose(request: Request, own: list[Window], most: int | None) -> list[Window]:
@@ -200,6 +168,7 @@ def _answer(request: Request, span: Span, align_to_words: bool) -> Answer:
     if align_to_words:
         first, last = _widen(encoded, first, last)
     start, end = int(encoded.offsets[first, 0]), int(encoded.offsets[last, 1])
+    end = _with_marks(context.text, end, encoded, last + 1)
     return Answer(context.text[start:end], span.score, start, end, span.context)
 
 
@@ -211,6 +180,18 @@ def _widen(encoded: Encoded, first: int, last: int) -> tuple[int, int]:
     while last + 1 < len(words) and words[last] >= 0 and words[last + 1] == words[last]:
         last += 1
     return first, last
+
+
+def _with_marks(text: str, end: int, encoded: Encoded, following: int) -> int:
+    """Takes in the combining marks of the last letter.
+
+    A tokenizer that strips accents gives a trailing mark to no token, and without it an answer
+    would end inside what a reader sees as one letter.
+    """
+    limit = int(encoded.offsets[following, 0]) if following < len(encoded) else len(text)
+    while end < limit and unicodedata.category(text[end]).startswith("M"):
+        end += 1
+    return end
 
 
 def _apart(answers: Sequence[Answer]) -> list[Answer]:

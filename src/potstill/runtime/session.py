@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -62,24 +64,42 @@ class OnnxSession:
         self._inputs = sorted(inputs)
 
     def run(self, batch: Batch) -> tuple[Logits, Logits]:
-        """Start and end logits of every position, both float32 ``[n, batch_len]``."""
+        """Start and end logits of every position, both float32 ``[n, batch_len]``.
+
+        Raises:
+            ModelError: the model cannot be run on these ids, as where the tokenizer is another
+                model's.
+        """
         feed = {name: getattr(batch, name) for name in self._inputs}
-        start, end = self._session.run(_OUTPUTS, feed)
+        with _reported(f"{self.file} could not be run"):
+            start, end = self._session.run(_OUTPUTS, feed)
         return start, end
 
 
 def _load(file: Path, threads: int) -> Any:
     # Imported here: a light verb such as `potstill info` must not wait for it.
     import onnxruntime
-    from onnxruntime.capi import onnxruntime_pybind11_state as state
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    options.log_severity_level = 3
+    options.log_severity_level = 4  # every fault is raised as well
     # Waiting threads that spin burn a core between two questions and slow their neighbours.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    damaged = (
+    with _reported(f"{file} is damaged or no ONNX model"):
+        return onnxruntime.InferenceSession(
+            str(file), sess_options=options, providers=["CPUExecutionProvider"]
+        )
+
+
+@contextmanager
+def _reported(what: str) -> Generator[None, None, None]:
+    """Turns onnxruntime's errors, which share no base class of their own, into one line."""
+    import onnxruntime.capi.onnxruntime_pybind11_state as state
+
+    try:
+        yield
+    except (
         state.Fail,
         state.InvalidArgument,
         state.InvalidGraph,
@@ -88,14 +108,9 @@ def _load(file: Path, threads: int) -> Any:
         state.NoSuchFile,
         state.NotImplemented,
         state.RuntimeException,
-    )
-    try:
-        return onnxruntime.InferenceSession(
-            str(file), sess_options=options, providers=["CPUExecutionProvider"]
-        )
-    except damaged as error:
+    ) as error:
         reason = str(error).split("\n", 1)[0]
-        raise ModelError(f"{file} is damaged or no ONNX model: {reason}") from None
+        raise ModelError(f"{what}: {reason}") from None
 
 
 def usable_cores() -> int:

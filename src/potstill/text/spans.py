@@ -108,6 +108,8 @@ def _band(windows: Sequence[WindowLogits], width: int) -> FloatArray:
     band = np.full((n_tokens, width), -np.inf, np.float32)
     for w in windows:
         n = len(w.start)
+        if not n:
+            continue
         ends = np.full(n + width - 1, -np.inf, np.float32)
         ends[:n] = w.end
         logits = w.start[:, None] + np.lib.stride_tricks.sliding_window_view(ends, width)

@@ -90,13 +90,12 @@ class Tokenizer:
         folder = Path(folder)
         config = _read_config(folder / "tokenizer_config.json")
         backend = _open_backend(folder, config)
-        vocabulary = backend.get_vocab(with_added_tokens=True)
         special: dict[str, str] = {}
         for role, usual in _SPECIAL.items():
             named = config.get(f"{role}_token")
             if isinstance(named, dict):
                 named = named.get("content")
-            known = [token for token in usual if token in vocabulary]
+            known = [token for token in usual if backend.token_to_id(token) is not None]
             special[role] = named or (known[0] if known else usual[0])
         return cls(backend, special)
 

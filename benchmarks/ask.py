@@ -1,0 +1,136 @@
+"""One question at a time, the same float32 weights: potstill against transformers' pipeline.
+
+    python benchmarks/ask.py MODEL DATA --peer-python PEER/bin/python [-n 200] [--threads 2]
+
+MODEL is a Hugging Face folder that both read, DATA a file of questions (SQuAD JSON and others).
+PEER is a virtual environment of its own with transformers==4.57.6 and torch. Both systems run in
+a process of their own, are asked the same question one right after the other, in turns, and time
+their own call; starting and loading are left out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from compare import OURS, PEER, report, summary
+
+_LOOP = """
+print("ready", flush=True)
+for line in sys.stdin:
+    item = json.loads(line)
+    began = time.perf_counter()
+    result = answer(question=item["question"], context=item["context"])
+    took = time.perf_counter() - began
+    print(json.dumps({"seconds": took, "answer": result["answer"]}), flush=True)
+"""
+CODE = {
+    PEER: """
+import json, sys, time
+import torch
+from transformers import pipeline
+torch.set_num_threads(int(sys.argv[2]))
+answer = pipeline("question-answering", model=sys.argv[1])
+"""
+    + _LOOP,
+    OURS: """
+import json, sys, time
+from potstill import pipeline
+answer = pipeline("question-answering", model=sys.argv[1], threads=int(sys.argv[2]))
+"""
+    + _LOOP,
+}
+_PAUSE = 0.01
+"""Seconds between two calls: torch's idle threads spin for a while and would slow the next one."""
+
+
+class Worker:
+    """A system in a process of its own, asked over its pipes in lines of JSON."""
+
+    def __init__(self, python: str, code: str, *arguments: str) -> None:
+        self.process = subprocess.Popen(
+            [python, "-c", code, *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "HF_HUB_OFFLINE": "1"},
+        )
+        assert self.process.stdin
+        assert self.process.stdout
+        self.into, self.out = self.process.stdin, self.process.stdout
+        while self._line() != "ready":
+            pass
+
+    def ask(self, item: dict[str, str]) -> dict[str, Any]:
+        time.sleep(_PAUSE)
+        self.into.write(json.dumps(item) + "\n")
+        self.into.flush()
+        return json.loads(self._line())
+
+    def close(self) -> None:
+        self.into.close()
+        self.process.wait(timeout=60)
+
+    def _line(self) -> str:
+        line = self.out.readline()
+        if not line:
+            sys.exit(f"{self.process.args[0]} stopped with status {self.process.wait()}")  # type: ignore[index]
+        return line.strip()
+
+
+def questions(data: Path, n: int, seed: int) -> list[dict[str, str]]:
+    """A random choice of the questions of a file."""
+    from potstill import load_qa
+
+    examples = load_qa(data).examples
+    chosen = random.Random(seed).sample(examples, min(n, len(examples)))
+    return [{"question": example.question, "context": example.context} for example in chosen]
+
+
+def main() -> None:
+    """Measures and prints."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("model", type=Path)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--peer-python", help="python of the peer's environment")
+    parser.add_argument("-n", type=int, default=200, help="questions")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+    items = questions(arguments.data, arguments.n, arguments.seed)
+    pythons = {OURS: sys.executable}
+    if arguments.peer_python:
+        pythons = {PEER: arguments.peer_python, OURS: sys.executable}
+    workers = {
+        name: Worker(python, CODE[name], str(arguments.model), str(arguments.threads))
+        for name, python in pythons.items()
+    }
+    for item in items[:5]:
+        for worker in workers.values():
+            worker.ask(item)
+    times: dict[str, list[float]] = {name: [] for name in workers}
+    answers: dict[str, list[str]] = {name: [] for name in workers}
+    for number, item in enumerate(items):
+        names = list(workers)
+        for name in names if number % 2 else reversed(names):
+            found = workers[name].ask(item)
+            times[name].append(found["seconds"])
+            answers[name].append(found["answer"])
+    for worker in workers.values():
+        worker.close()
+    result = {"threads": arguments.threads, **summary(times)}
+    if PEER in answers:
+        same = sum(a == b for a, b in zip(answers[PEER], answers[OURS], strict=True))
+        result["same_answers"] = same / len(items)
+    report(result, "ms", 1000)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,75 @@
+"""From shell to answer: `potstill ask` against the question-answering pipeline of transformers.
+
+    python benchmarks/cold_start.py --peer-python PEER/bin/python [--peer-model FOLDER]
+
+PEER is a virtual environment of its own with transformers==4.57.6 and torch. Each round starts
+both programs once, one after the other. By default the peer reads the embedded model, exported as
+a Hugging Face folder.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from compare import OURS, PEER, report, summary
+
+QUESTION = "Who won?"
+CONTEXT = "The Denver Broncos defeated the Carolina Panthers 24–10."
+PEER_CODE = """
+import json, sys
+from transformers import pipeline
+answer = pipeline("question-answering", model=sys.argv[1])
+print(json.dumps(answer(question=sys.argv[2], context=sys.argv[3])))
+"""
+
+
+def seconds(command: list[str]) -> float:
+    """Wall-clock time of a program that prints an answer."""
+    began = time.perf_counter()
+    # The peer must not ask the hub whether a local folder has a newer version.
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    took = time.perf_counter() - began
+    if done.returncode or "answer" not in json.dumps(json.loads(done.stdout)):
+        sys.exit(f"{command[0]} failed: {done.stderr.strip()[-2000:]}")
+    return took
+
+
+def main() -> None:
+    """Measures and prints."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--peer-python", type=Path, help="python of the peer's environment")
+    parser.add_argument("--peer-model", type=Path, help="Hugging Face folder for the peer")
+    parser.add_argument("--model", default="default", help="model for potstill")
+    parser.add_argument("-n", type=int, default=9, help="rounds")
+    arguments = parser.parse_args()
+    potstill = [sys.executable, "-m", "potstill"]
+    ask = [*potstill, "ask", QUESTION, "--context", CONTEXT, "--json", "--model", arguments.model]
+    with tempfile.TemporaryDirectory() as folder:
+        commands = {OURS: ask}
+        if arguments.peer_python:
+            model = arguments.peer_model
+            if model is None:
+                model = Path(folder) / "model"
+                export = ["export", arguments.model, str(model), "--format", "hf"]
+                subprocess.run([*potstill, *export], check=True, stdout=subprocess.DEVNULL)
+            peer = [str(arguments.peer_python), "-c", PEER_CODE, str(model), QUESTION, CONTEXT]
+            commands = {PEER: peer, OURS: ask}
+        for command in commands.values():
+            seconds(command)  # fills the file cache
+        times: dict[str, list[float]] = {name: [] for name in commands}
+        for _ in range(arguments.n):
+            for name, command in commands.items():
+                times[name].append(seconds(command))
+    report(summary(times), "s ", 1)
+
+
+if __name__ == "__main__":
+    main()

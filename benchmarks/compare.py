@@ -1,0 +1,57 @@
+"""What the benchmarks share: medians with their spread, printed as a table and as JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import statistics
+from typing import Any
+
+PEER = "transformers"
+OURS = "potstill"
+
+
+def summary(times: dict[str, list[float]]) -> dict[str, Any]:
+    """Median, quartiles and number of each system's times, and how many times faster ours is.
+
+    The ratio is that of the medians; its quartiles are those of the ratios of pairs, measured one
+    right after the other, so that what slows the machine slows both.
+
+    Args:
+        times: system → seconds of each run; equally many runs of each.
+    """
+    result: dict[str, Any] = {
+        "cores": os.cpu_count(),
+        "machine": platform.machine(),
+        "python": platform.python_version(),
+    }
+    for name, values in times.items():
+        result[name] = {"n": len(values), "median": statistics.median(values)} | _spread(values)
+    if PEER in times:
+        pairs = [theirs / ours for theirs, ours in zip(times[PEER], times[OURS], strict=True)]
+        ratio = result[PEER]["median"] / result[OURS]["median"]
+        result["ratio"] = {"of_medians": ratio, "median": statistics.median(pairs)} | _spread(pairs)
+    return result
+
+
+def report(result: dict[str, Any], unit: str, scale: float) -> None:
+    """Prints a table for people and one line of JSON."""
+    print(f"{'':14}{'median':>10}{'quartiles':>20}{'n':>6}")
+    for name in (PEER, OURS):
+        if name in result:
+            row = result[name]
+            spread = f"{row['q1'] * scale:.1f} to {row['q3'] * scale:.1f}"
+            print(f"{name:14}{row['median'] * scale:>8.1f} {unit}{spread:>19}{row['n']:>6}")
+    if "ratio" in result:
+        row = result["ratio"]
+        spread = f"{row['q1']:.2f} to {row['q3']:.2f}"
+        print(f"{'times faster':14}{row['of_medians']:>10.2f}{spread:>20}")
+    print(json.dumps(result))
+
+
+def _spread(values: list[float]) -> dict[str, float]:
+    if len(values) < 2:
+        return {"q1": values[0], "q3": values[0]}
+    quartiles = statistics.quantiles(values, n=4, method="inclusive")
+    return {"q1": quartiles[0], "q3": quartiles[2]}

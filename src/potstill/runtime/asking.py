@@ -1,0 +1,106 @@
+"""What callers pass → tokenized requests: every form of question and context is settled here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias, cast
+
+from potstill.errors import EmptyInputError, InputError
+from potstill.text.tokenizer import Encoded, Tokenizer
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PreparedContext:
+    """A context that has been tokenized once and can be asked any number of questions."""
+
+    text: str
+    encoded: Encoded
+
+    def __len__(self) -> int:
+        """Tokens of the context."""
+        return len(self.encoded)
+
+
+Context: TypeAlias = "str | PreparedContext"
+Contexts: TypeAlias = "Context | Sequence[Context]"
+Pair: TypeAlias = "tuple[str, Contexts]"
+"""A question and what it is asked of."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Request:
+    """One question and the contexts it is asked of, tokenized."""
+
+    name: str
+    """What to call the question in messages: its number, where there are several."""
+    question: Encoded
+    contexts: Sequence[PreparedContext]
+
+
+def prepare(tokenizer: Tokenizer, text: object) -> PreparedContext:
+    """Tokenizes a context.
+
+    Raises:
+        InputError: it is no string.
+        EmptyInputError: it holds no text.
+    """
+    context = _text(text, "context")
+    prepared = PreparedContext(context, tokenizer.encode(context))
+    _check_not_empty(context, prepared.encoded, "the context")
+    return prepared
+
+
+def requests(tokenizer: Tokenizer, first: int, pairs: Sequence[Pair]) -> list[Request]:
+    """Tokenizes pairs, equal texts once.
+
+    Args:
+        tokenizer: of the model that will be asked.
+        first: number of the first pair in the caller's list, for messages.
+        pairs: questions and what each is asked of.
+
+    Raises:
+        InputError: a question or context is no string.
+        EmptyInputError: a question or context holds no text.
+    """
+    asked = [_text(question, "question") for question, _ in pairs]
+    wanted = [_contexts(contexts) for _, contexts in pairs]
+    texts = list(dict.fromkeys(c for own in wanted for c in own if isinstance(c, str)))
+    prepared = map(PreparedContext, texts, tokenizer.encode_batch(texts))
+    known = dict(zip(texts, prepared, strict=True))
+    several = first > 0 or len(pairs) > 1
+    found: list[Request] = []
+    for i, question in enumerate(tokenizer.encode_batch(asked)):
+        name = f"question {first + i}" if several else "the question"
+        _check_not_empty(asked[i], question, name)
+        contexts = [known[c] if isinstance(c, str) else c for c in wanted[i]]
+        for j, context in enumerate(contexts):
+            which = f"context {j}" if len(contexts) > 1 else "the context"
+            _check_not_empty(context.text, context.encoded, f"{which} of {name}")
+        found.append(Request(name, question, contexts))
+    return found
+
+
+def _contexts(value: object) -> list[Context]:
+    if isinstance(value, (str, PreparedContext)):
+        return [value]
+    if not isinstance(value, Iterable):
+        raise InputError(f"a context must be a string, not {type(value).__name__}")
+    values = list(cast("Iterable[object]", value))
+    if not values:
+        raise EmptyInputError("there is no context to ask: the list is empty")
+    return [v if isinstance(v, PreparedContext) else _text(v, "context") for v in values]
+
+
+def _text(value: object, what: str) -> str:
+    if not isinstance(value, str):
+        raise InputError(f"a {what} must be a string, not {type(value).__name__}")
+    return value
+
+
+def _check_not_empty(text: str, encoded: Encoded, which: str) -> None:
+    if len(encoded):
+        return
+    if not text.strip():
+        raise EmptyInputError(f"{which} is empty; give some text")
+    raise EmptyInputError(f"{which} holds nothing that the model can read: {text!r:.40}")

@@ -1,0 +1,181 @@
+"""Downloads, against a stand-in hub on this machine."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import hub_server
+import tiny
+from potstill.bundle import layout
+from potstill.errors import ModelNotFoundError
+
+CODE = """
+import sys
+from pathlib import Path
+from potstill.bundle.hub import pull
+from potstill.errors import PotstillError
+model, out, revision = (word or None for word in sys.argv[1:])
+try:
+    print(pull(model, Path(out) if out else None, revision=revision))
+except PotstillError as error:
+    print(type(error).__name__, error)
+"""
+
+
+@pytest.fixture(scope="module")
+def hub():
+    with hub_server.running() as hub:
+        yield hub
+
+
+class Client:
+    """Runs the client in a process of its own: huggingface_hub reads its environment at import."""
+
+    def __init__(self, hub: hub_server.Hub, home: Path) -> None:
+        self.hub, self.home = hub, home
+        self.url = hub.url
+
+    def pull(self, model: str, out: str = "", revision: str = "", **env: str) -> str:
+        clean = {k: v for k, v in os.environ.items() if not k.startswith("HF_")}
+        settings = {"HF_HOME": str(self.home), "HF_ENDPOINT": self.url, **env}
+        done = subprocess.run(
+            [sys.executable, "-c", CODE, model, out, revision],
+            env={**clean, **settings},
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+
+@pytest.fixture
+def client(hub, tmp_path):
+    hub.models.clear(), hub.private.clear(), hub.downloads.clear()
+    hub.models["team/reader"] = tiny.write_model(tmp_path / "reader")
+    hub.broken, hub.cut = False, None
+    return Client(hub, tmp_path / "home")
+
+
+def names(folder: Path) -> set[str]:
+    return {f.relative_to(folder).as_posix() for f in folder.rglob("*") if f.is_file()}
+
+
+def test_only_what_is_used_is_downloaded_and_kept(client) -> None:
+    source = client.hub.models["team/reader"]
+    (source / "onnx").mkdir()
+    for name in ("onnx/model.onnx", "onnx/model_O4.onnx", "pytorch_model.bin", "tf_model.h5"):
+        (source / name).write_bytes(b"large")
+    folder = Path(client.pull("team/reader"))
+    assert names(folder) == {
+        "config.json", "model.safetensors", "vocab.txt", "tokenizer_config.json",
+    }  # fmt: skip
+    for name in names(folder):
+        assert (folder / name).read_bytes() == (source / name).read_bytes()
+    client.hub.downloads.clear()
+    assert Path(client.pull("team/reader", HF_HUB_OFFLINE="1")) == folder
+    assert client.hub.downloads == []
+
+
+@pytest.mark.parametrize(
+    "name", ["onnx/model.onnx", "onnx/model_quantized.onnx", "pytorch_model.bin"]
+)
+def test_other_weights_are_downloaded_where_there_is_no_safetensors(client, name) -> None:
+    source = client.hub.models["team/reader"]
+    (source / "model.safetensors").unlink()
+    (source / name).parent.mkdir(exist_ok=True)
+    (source / name).write_bytes(b"weights")
+    assert name in names(Path(client.pull("team/reader")))
+
+
+def test_pull_copies_to_a_folder_and_refuses_a_full_one(client, tmp_path) -> None:
+    out = tmp_path / "copy"
+    assert client.pull("team/reader", out=str(out)) == str(out)
+    assert (out / "config.json").is_file() and not (out / "config.json").is_symlink()
+    before = names(out)
+    assert client.pull("team/reader", out=str(out)).startswith("OutputError")
+    assert names(out) == before
+
+
+def test_a_broken_download_is_resumed(client) -> None:
+    client.hub.cut = 4000
+    first = client.pull("team/reader")
+    if first.startswith("HubError"):  # whether the client retries by itself is its own business
+        first = client.pull("team/reader")
+    assert (Path(first) / "model.safetensors").read_bytes() == (
+        client.hub.models["team/reader"] / "model.safetensors"
+    ).read_bytes()
+
+
+def test_an_unknown_model_says_what_to_check(client) -> None:
+    said = client.pull("team/raeder")
+    assert said.startswith("ModelNotFoundError 'team/raeder'")
+    assert "spelling" in said and "HF_TOKEN" in said and "\n" not in said
+
+
+def test_a_private_model_needs_the_token(client) -> None:
+    client.hub.private.add("team/reader")
+    assert "HF_TOKEN" in client.pull("team/reader")
+    assert "does it grant access" in client.pull("team/reader", HF_TOKEN="hf_wrong")
+    assert Path(client.pull("team/reader", HF_TOKEN=hub_server.TOKEN)).is_dir()
+
+
+def test_revisions(client) -> None:
+    assert Path(client.pull("team/reader", revision=hub_server.COMMIT)).name == hub_server.COMMIT
+    said = client.pull("team/reader", revision="v9")
+    assert (
+        said
+        == "ModelNotFoundError 'team/reader' has no revision 'v9': check the branch, tag or commit"
+    )
+
+
+def test_offline_and_not_downloaded(client) -> None:
+    said = client.pull("team/reader", HF_HUB_OFFLINE="1")
+    assert said.startswith("ModelNotFoundError") and "HF_HUB_OFFLINE" in said
+
+
+def test_a_hub_that_cannot_be_reached(client) -> None:
+    client.url = "http://127.0.0.1:9"
+    said = client.pull("team/reader")
+    assert said.startswith("HubError") and "could not be reached" in said and "\n" not in said
+
+
+def test_a_hub_that_is_down(client) -> None:
+    client.hub.broken = True
+    said = client.pull("team/reader")
+    assert said.startswith("HubError") and "500" in said and "\n" not in said
+
+
+def test_a_repository_without_config_is_no_model(client) -> None:
+    (client.hub.models["team/reader"] / "config.json").unlink()
+    assert client.pull("team/reader").startswith(
+        "ModelNotFoundError team/reader has no config.json"
+    )
+
+
+def test_find_model_takes_folders_and_refuses_nonsense(tmp_path) -> None:
+    assert layout.find_model(tmp_path) == tmp_path
+    assert layout.find_model(str(tmp_path)) == tmp_path
+    file = tmp_path / "file.txt"
+    file.write_text("x")
+    for wrong in ("", "  ", "a/b/c", "../nowhere/at/all", str(file), "x\0y", "é/è", Path("no")):
+        with pytest.raises(ModelNotFoundError):
+            layout.find_model(wrong)
+
+
+def test_an_embedded_bundle_that_is_not_there() -> None:
+    with pytest.raises(ModelNotFoundError, match="no embedded model 'giant'"):
+        layout.embedded_folder("giant")
+
+
+def test_the_folder_is_whole_after_the_cache_is_gone(client, tmp_path) -> None:
+    out = tmp_path / "copy"
+    client.pull("team/reader", out=str(out))
+    shutil.rmtree(client.home)
+    assert (out / "model.safetensors").stat().st_size > 1000

@@ -1,0 +1,183 @@
+import json
+import subprocess
+import sys
+
+import pytest
+from click.testing import CliRunner
+
+import tiny
+from potstill.cli import main
+
+TEXT = "\ufeffThe old king\nbuilt a tower by the Thames. It was new! Paris won the game."[1:]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return str(tiny.write_model(tmp_path_factory.mktemp("model")))
+
+
+@pytest.fixture
+def run(model):
+    def call(*arguments, stdin=None):
+        return CliRunner().invoke(main, ["ask", "--model", model, *arguments], input=stdin)
+
+    return call
+
+
+@pytest.fixture
+def file(tmp_path):
+    path = tmp_path / "text.txt"
+    path.write_text(TEXT, encoding="utf-8")
+    return path
+
+
+def test_json(run, file):
+    result = run("who built it", str(file), "--json")
+    assert result.exit_code == 0
+    (row,) = json.loads(result.output)
+    assert list(row) == ["answer", "score", "start", "end", "source"]
+    assert TEXT[row["start"] : row["end"]] == row["answer"]
+    assert row["source"] == str(file)
+
+
+def test_the_answer_in_its_sentence_with_score_and_place(run, file):
+    (row,) = json.loads(run("who built it", str(file), "--json").output)
+    shown = run("who built it", str(file)).output.splitlines()
+    assert shown[0] == row["answer"].replace("\n", " ")
+    assert row["answer"].replace("\n", " ") in shown[1]
+    line = TEXT[: row["start"]].count("\n") + 1
+    assert shown[2].split() == [f"{row['score']:.2f}", f"{file}:{line}"]
+
+
+def test_context(run):
+    (row,) = json.loads(run("who", "--context", "the king", "--json").output)
+    assert row["source"] == "context"
+    assert "\n  0." in run("who", "--context", "the king").output
+
+
+@pytest.mark.parametrize("arguments", [(), ("-",)])
+def test_standard_input(run, arguments):
+    (row,) = json.loads(run("who", *arguments, "--json", stdin="the king").output)
+    assert row["source"] == "stdin"
+
+
+def test_a_byte_order_mark_is_no_text(run, file):
+    file.write_text(TEXT, encoding="utf-8-sig")
+    (row,) = json.loads(run("who built it", str(file), "--json").output)
+    assert TEXT[row["start"] : row["end"]] == row["answer"]
+
+
+def test_several_sources_share_one_ranking(run, file, tmp_path):
+    other = tmp_path / "other.txt"
+    other.write_text("Denver won.")
+    result = run("who won", str(file), str(other), "--context", "a cat", "--top-k", "40", "--json")
+    rows = json.loads(result.output)
+    assert {row["source"] for row in rows} == {str(file), str(other), "context"}
+    assert sum(row["score"] for row in rows) <= 1
+
+
+def test_a_folder_stands_for_its_text_files(run, tmp_path):
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "deep.txt").write_text("the king won")
+    (tmp_path / "a.md").write_text("the queen lost")
+    (tmp_path / "latin.txt").write_bytes(b"caf\xe9")
+    (tmp_path / "picture.bin").write_bytes(b"abc\0def")
+    (tmp_path / ".git").mkdir()
+    (tmp_path / ".git" / "hidden").write_text("the hidden king")
+    result = run("who", str(tmp_path), "--top-k", "20", "--json")
+    rows = json.loads(result.stdout)
+    assert {row["source"] for row in rows} == {
+        str(tmp_path / "a.md"),
+        str(tmp_path / "b" / "deep.txt"),
+    }
+    assert "skipped, no UTF-8 text:" in result.stderr
+    assert "latin.txt" in result.stderr
+    assert "picture.bin" in result.stderr
+
+
+def test_long_texts_are_ranked_and_what_was_left_out_is_said(run, tmp_path):
+    path = tmp_path / "long.txt"
+    path.write_text("The queen wrote a small red book. " * 100 + "The king built Paris.")
+    few = run("who built Paris", str(path), "--windows", "2", "--json")
+    assert "read the best 2 of" in few.stderr
+    assert "--all reads every one" in few.stderr
+    assert json.loads(few.stdout)[0]["start"] > 2500
+    everything = run("who built Paris", str(path), "--windows", "2", "--all", "--json")
+    assert everything.stderr == ""
+
+
+def test_no_answer(run, model, tmp_path):
+    import shutil
+
+    from potstill.bundle.manifest import Manifest, write_manifest
+
+    folder = shutil.copytree(model, tmp_path / "model")
+    write_manifest(folder, Manifest(null_threshold=-1e6))
+    arguments = ("who", "--context", "the king", "--no-answer", "--model", str(folder))
+    assert run(*arguments, "--json").output == "[]\n"
+    result = run(*arguments)
+    assert (result.exit_code, result.output) == (0, "No answer.\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "stdin", "message"),
+    [
+        ((" ", "--context", "the king"), None, "the question is empty"),
+        (("who", "--context", " "), None, "no text to ask: context"),
+        (("who", "--context", "\x01"), None, "no text to ask: context"),
+        (("who",), "", "no text to ask: stdin"),
+        (("who",), b"\xff\xfe\xff", "not UTF-8"),
+        (("who", "/nowhere/at/all.txt"), None, "/nowhere/at/all.txt does not exist"),
+        (("who", "--context", "x", "--model", "/nowhere"), None, "is no model"),
+        (("who " * 300, "--context", "the king"), None, "shorten the question"),
+    ],
+)
+def test_bad_input_is_one_line(run, arguments, stdin, message):
+    result = run(*arguments, stdin=stdin)
+    assert result.exit_code == 1
+    assert result.stdout == ""
+    assert result.stderr.startswith("potstill: error: ")
+    assert result.stderr.count("\n") == 1
+    assert message in result.stderr
+
+
+def test_a_file_that_is_no_text(run, tmp_path):
+    path = tmp_path / "latin.txt"
+    path.write_bytes(b"caf\xe9")
+    result = run("who", str(path))
+    assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
+    assert "is not UTF-8" in result.stderr
+
+
+def test_an_empty_folder(run, tmp_path):
+    result = run("who", str(tmp_path))
+    assert result.exit_code == 1
+    assert "no text to ask" in result.stderr
+
+
+@pytest.mark.parametrize("options", [("--top-k", "0"), ("--windows", "0"), ("--runtime", "x")])
+def test_usage(run, options):
+    assert run("who", "--context", "x", *options).exit_code == 2
+
+
+def test_odd_text_is_shown_without_harm(run, tmp_path):
+    path = tmp_path / "odd.txt"
+    path.write_text("\x1b[31mthe king\x1b[0m \U0001f451 המלך", encoding="utf-8")
+    result = run("who", str(path), "--top-k", "20")
+    assert result.exit_code == 0
+    assert "\x1b" not in result.output
+
+
+def test_asking_imports_only_what_it_needs(model):
+    code = (
+        "import sys; from potstill.cli import main\n"
+        f"main(['ask', 'who', '--context', 'the king', '--json', '--model', {model!r}],"
+        " standalone_mode=False)\n"
+        "print(*sorted({'rich', 'onnx', 'bm25s', 'huggingface_hub', 'torch', 'safetensors'}"
+        " & set(sys.modules)))"
+    )
+    for _ in range(2):  # the first one may have had to write the ONNX file
+        done = subprocess.run(
+            [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=True
+        )
+    assert done.stdout.splitlines()[1:] == [""]

@@ -1,0 +1,80 @@
+"""Exported folders against transformers: tiny random models, float32, 1e-5, no network."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+import transformers
+
+import tiny
+from logits import batch, largest
+from potstill.bundle.config import read_config
+from potstill.export.bundle import export_bundle
+from potstill.runtime.session import OnnxSession
+
+
+def theirs(kind: str, **options: object) -> transformers.PreTrainedModel:
+    torch.manual_seed(0)
+    n = len(tiny.VOCABULARY)
+    if kind == "bert":
+        config = transformers.BertConfig(
+            vocab_size=n, hidden_size=32, num_hidden_layers=3, num_attention_heads=4,
+            intermediate_size=48, max_position_embeddings=64, **options,
+        )  # fmt: skip
+        model = transformers.BertForQuestionAnswering(config)
+    else:
+        config = transformers.DistilBertConfig(
+            vocab_size=n, dim=32, n_layers=3, n_heads=4, hidden_dim=48,
+            max_position_embeddings=64, **options,
+        )  # fmt: skip
+        model = transformers.DistilBertForQuestionAnswering(config)
+    with torch.no_grad():  # their own initialisation is so small that all logits look alike
+        for parameter in model.parameters():
+            parameter.add_(torch.randn_like(parameter) * 0.2)
+    return model.eval()
+
+
+def run(model, rows):
+    names = ["input_ids", "attention_mask"]
+    names += ["token_type_ids"] if model.config.model_type == "bert" else []
+    with torch.no_grad():
+        out = model(**{name: torch.from_numpy(getattr(rows, name)) for name in names})
+    return out.start_logits.numpy(), out.end_logits.numpy()
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        ("bert", {}),
+        ("bert", {"hidden_act": "gelu_new"}),
+        ("bert", {"hidden_act": "relu", "type_vocab_size": 1}),
+        ("distilbert", {}),
+        ("distilbert", {"sinusoidal_pos_embds": True, "activation": "relu"}),
+    ],
+)
+def test_their_folder_exported_by_us(tmp_path, kind, options) -> None:
+    model = theirs(kind, **options)
+    model.save_pretrained(tmp_path / "theirs")
+    tiny.write_tokenizer(tmp_path / "theirs")
+    export_bundle(tmp_path / "theirs", tmp_path / "ours", ["hf", "onnx"])
+    config = read_config(tmp_path / "ours")
+    again = transformers.AutoModelForQuestionAnswering.from_pretrained(tmp_path / "ours").eval()
+    session = OnnxSession(tmp_path / "ours" / "onnx" / "model.onnx")
+    for lengths in ((9, 1, 30), (64,)):
+        rows = batch(config, lengths)
+        wanted = run(model, rows)
+        assert largest(session.run(rows), wanted, rows) < 1e-5 * max(1, np.abs(wanted).max())
+        for one, other in zip(run(again, rows), wanted, strict=True):
+            assert np.array_equal(one, other)
+
+
+@pytest.mark.parametrize("kind", ["bert", "distilbert"])
+def test_the_tokenizer_of_an_exported_folder(tmp_path, kind) -> None:
+    """A folder with only vocab.txt becomes one whose tokenizer transformers opens as it is."""
+    export_bundle(tiny.write_model(tmp_path / "model", kind), tmp_path / "out", ["hf"])
+    tokenizer = transformers.AutoTokenizer.from_pretrained(tmp_path / "out")
+    ids = tokenizer("Who won?", "Denver won.")["input_ids"]
+    words = ["[CLS]", "who", "won", "?", "[SEP]", "denver", "won", ".", "[SEP]"]
+    assert tokenizer.convert_ids_to_tokens(ids) == words
+    assert tokenizer.model_max_length == 128

@@ -1,0 +1,220 @@
+import warnings
+from types import SimpleNamespace
+
+import pytest
+import torch
+import transformers
+
+import tiny
+from potstill.errors import EmptyInputError, InputError, MissingKeyError, QuestionTooLongError
+from potstill.models.qa import BertForQuestionAnswering
+from potstill.runtime.pipelines import QuestionAnsweringPipeline, pipeline
+from potstill.runtime.qa import QAClient
+from potstill.text.tokenizer import Tokenizer
+
+CONTEXT, QUESTION, _ = tiny.SENTENCES[1]
+LONG = " ".join(f"{text} It was year {i}." for i in range(9) for text, _, _ in tiny.SENTENCES)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tiny.write_model(tmp_path_factory.mktemp("model"))
+
+
+@pytest.fixture(scope="module")
+def pipe(folder):
+    return pipeline("question-answering", model=str(folder), threads=1)
+
+
+@pytest.fixture(scope="module")
+def expected(pipe):
+    return pipe(question=QUESTION, context=CONTEXT)
+
+
+def test_keys_and_types(expected):
+    assert {key: type(value) for key, value in expected.items()} == {
+        "score": float, "start": int, "end": int, "answer": str,
+    }  # fmt: skip
+    assert CONTEXT[expected["start"] : expected["end"]] == expected["answer"]
+
+
+ITEM = {"question": QUESTION, "context": CONTEXT}
+EXAMPLE = SimpleNamespace(question_text=QUESTION, context_text=CONTEXT, qas_id="1")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (ITEM,),
+        ([ITEM],),
+        (EXAMPLE,),
+        ([EXAMPLE],),
+        (QUESTION, CONTEXT),
+    ],
+)
+def test_one_input_gives_a_dictionary(pipe, expected, arguments):
+    assert pipe(*arguments) == expected
+
+
+@pytest.mark.parametrize(
+    "keywords",
+    [
+        {"question": [QUESTION], "context": CONTEXT},
+        {"question": [QUESTION], "context": [CONTEXT]},
+        {"data": ITEM},
+        {"X": [EXAMPLE]},
+    ],
+)
+def test_so_does_one_in_keywords(pipe, expected, keywords):
+    assert pipe(**keywords) == expected
+
+
+@pytest.mark.parametrize(
+    "keywords",
+    [
+        {"question": [QUESTION, QUESTION], "context": CONTEXT},
+        {"question": (QUESTION, QUESTION), "context": (CONTEXT, CONTEXT)},
+        {"data": [ITEM, EXAMPLE]},
+    ],
+)
+def test_several_inputs_give_a_list(pipe, expected, keywords):
+    assert pipe(**keywords) == [pytest.approx(expected)] * 2
+
+
+def test_several_positional_inputs(pipe, expected):
+    assert pipe([ITEM, EXAMPLE]) == pipe(ITEM, EXAMPLE) == [pytest.approx(expected)] * 2
+
+
+def test_a_generator_gives_an_iterator(pipe, expected):
+    results = pipe(ITEM for _ in range(3))
+    assert iter(results) is results
+    assert list(results) == [pytest.approx(expected)] * 3
+
+
+def test_top_k(pipe, expected):
+    results = pipe(question=QUESTION, context=LONG, top_k=5)
+    assert len(results) == 5
+    scores = [r["score"] for r in results]
+    assert scores == sorted(scores, reverse=True)
+    assert [len(r) for r in pipe([ITEM, ITEM], top_k=2)] == [2, 2]
+    with pytest.warns(FutureWarning, match="top_k"):
+        assert len(pipe(ITEM, topk=3)) == 3
+
+
+def test_parameters_of_the_pipeline_hold_until_a_call_says_otherwise(folder):
+    pipe = pipeline("question-answering", folder, top_k=2, max_answer_len=1, batch_size=8)
+    assert len(pipe(ITEM)) == 2
+    assert pipe(ITEM, top_k=1)["answer"] in (*CONTEXT[:-1].split(), ".")
+
+
+def test_impossible_answers(pipe):
+    results = pipe(question=QUESTION, context=CONTEXT, handle_impossible_answer=True, top_k=50)
+    (null,) = [r for r in results if r["answer"] == ""]
+    assert (null["start"], null["end"]) == (0, 0)
+    assert 0 < null["score"] < 1
+    assert sum(r["score"] for r in results) <= 1
+    assert results == sorted(results, key=lambda r: -r["score"])
+    assert all(r["answer"] for r in pipe(question=QUESTION, context=CONTEXT, top_k=50))
+
+
+def test_words_are_kept_whole_unless_told_otherwise(pipe):
+    item = {"question": "who", "context": "xyzzy the king"}
+    answers = {r["answer"] for r in pipe(item, top_k=9, max_answer_len=1)}
+    assert answers == {"xyzzy", "the", "king"}
+    parts = {r["answer"] for r in pipe(item, top_k=9, max_answer_len=1, align_to_words=False)}
+    assert parts == {"x", "y", "z", "the", "king"}
+
+
+def test_lengths(pipe):
+    for keywords in ({"max_seq_len": 40}, {"max_seq_len": 40, "doc_stride": 5}, {"doc_stride": 9}):
+        result = pipe(question=QUESTION, context=LONG, **keywords)
+        assert LONG[result["start"] : result["end"]] == result["answer"]
+    for longest in (1, 3):
+        answer = pipe(ITEM, max_answer_len=longest)["answer"]
+        assert len(pipe.tokenizer.encode(answer)) <= longest
+
+
+def test_a_question_is_only_cut_when_asked_to_and_says_so(pipe, expected):
+    question = f"{QUESTION} {'the ' * 50}"
+    n = len(pipe.tokenizer.encode(QUESTION))
+    with pytest.warns(UserWarning, match=f"{n + 50} tokens was cut to max_question_len, {n}"):
+        cut = pipe(question=question, context=CONTEXT, max_question_len=n)
+    assert cut == pytest.approx(expected)
+    assert pipe(question=question, context=CONTEXT) != pytest.approx(expected)
+    assert pipe(ITEM, max_question_len=n) == expected
+    with pytest.raises(QuestionTooLongError):
+        pipe(question="the " * 300, context=CONTEXT)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "keywords", "error", "kind"),
+    [
+        ((), {"question": "", "context": CONTEXT}, EmptyInputError, ValueError),
+        ((), {"question": QUESTION, "context": " "}, EmptyInputError, ValueError),
+        ((), {"question": None, "context": CONTEXT}, InputError, ValueError),
+        ((), {"question": 3, "context": CONTEXT}, InputError, ValueError),
+        (({"question": QUESTION},), {}, MissingKeyError, KeyError),
+        ((), {"question": QUESTION}, InputError, ValueError),
+        ((), {}, InputError, ValueError),
+        ((3,), {}, InputError, ValueError),
+        (([3],), {}, InputError, ValueError),
+        (("just a question",), {}, InputError, ValueError),
+        ((), {"question": [QUESTION] * 2, "context": [CONTEXT]}, InputError, ValueError),
+        ((ITEM,), {"top_k": 0}, InputError, ValueError),
+        ((ITEM,), {"max_answer_len": 0}, InputError, ValueError),
+        ((ITEM,), {"topp_k": 3}, InputError, ValueError),
+    ],
+)
+def test_bad_input(pipe, arguments, keywords, error, kind):
+    with pytest.raises(error, match=r"\A[^\n]+\Z") as caught:
+        pipe(*arguments, **keywords)
+    assert isinstance(caught.value, kind)
+
+
+def test_nothing_to_do(pipe):
+    assert pipe([]) == []
+
+
+def test_bad_construction(folder):
+    with pytest.raises(InputError, match="supported: question-answering"):
+        pipeline("summarization")
+    for options in ({"framework": "tf"}, {"device": "cuda"}, {"torch_dtype": torch.float16}):
+        with pytest.raises(InputError):
+            pipeline("question-answering", folder, **options)
+    with pytest.raises(InputError, match="is no tokenizer"):
+        pipeline("question-answering", folder, tokenizer=3)
+    with pytest.raises(InputError, match="no question-answering model"):
+        QuestionAnsweringPipeline(3, Tokenizer.from_folder(folder))
+
+
+@pytest.mark.parametrize("options", [{"framework": "pt", "device": -1, "torch_dtype": "auto"}, {}])
+def test_what_transformers_took_is_tolerated(folder, options):
+    assert pipeline(model=folder, use_fast=True, num_workers=0, **options)(ITEM)["answer"]
+
+
+def test_a_client_and_other_tokenizers(folder, expected):
+    client = QAClient.from_options(folder)
+    for tokenizer in (None, folder, str(folder), Tokenizer.from_folder(folder)):
+        pipe = QuestionAnsweringPipeline(client, tokenizer)
+        assert pipe(ITEM) == pytest.approx(expected)
+
+
+def test_a_torch_model(folder, expected):
+    model = BertForQuestionAnswering.from_pretrained(folder).train()
+    pipe = QuestionAnsweringPipeline(model, Tokenizer.from_folder(folder), device="cpu")
+    assert not model.training
+    assert pipe(ITEM) == pytest.approx(expected, abs=1e-5)
+    assert pipe(question=QUESTION, context=LONG)["answer"] in LONG
+    with pytest.raises(InputError, match="tokenizer="):
+        QuestionAnsweringPipeline(model)
+
+
+def test_a_model_and_tokenizer_of_transformers(folder, tmp_path, expected):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = transformers.BertForQuestionAnswering.from_pretrained(folder)
+        tokenizer = transformers.BertTokenizerFast(vocab=str(folder / "vocab.txt"))
+    tokenizer.backend_tokenizer.enable_truncation(5)
+    pipe = QuestionAnsweringPipeline(model, tokenizer)
+    assert pipe(ITEM) == pytest.approx(expected, abs=1e-5)
+    assert tokenizer.backend_tokenizer.truncation is not None

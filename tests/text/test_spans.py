@@ -1,0 +1,138 @@
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from potstill.text.spans import WindowLogits, search
+from potstill.text.windows import split
+
+logit = st.floats(-20, 20, width=32)
+
+
+@st.composite
+def questions(draw):
+    """Windows of one question over one to three contexts, with any logits."""
+    found = []
+    for context in range(draw(st.integers(1, 3))):
+        slices = split(
+            1,
+            draw(st.integers(1, 14)),
+            seq_len=draw(st.integers(5, 20)),
+            stride=draw(st.integers(0, 4)),
+        )
+        for start, stop in slices:
+            rows = draw(arrays(np.float32, (2, stop - start), elements=logit))
+            found.append(WindowLogits(context, start, rows[0], rows[1], draw(logit)))
+    return found
+
+
+def brute_force(windows, max_answer_tokens):
+    """Every allowed span with the best logit that any window gives it."""
+    spans = {}
+    for w in windows:
+        for i in range(len(w.start)):
+            for j in range(i, min(len(w.start), i + max_answer_tokens)):
+                key = w.context, w.at + i, w.at + j + 1
+                value = float(np.float32(w.start[i]) + np.float32(w.end[j]))
+                spans[key] = max(value, spans.get(key, -math.inf))
+    return spans
+
+
+widths = st.integers(1, 16)
+
+
+@given(windows=questions(), width=widths, allow_null=st.booleans())
+def test_the_best_span_and_its_probability_are_those_of_brute_force(windows, width, allow_null):
+    result = search(windows, max_answer_tokens=width, allow_null=allow_null)
+    spans = brute_force(windows, width)
+    null = min(w.null for w in windows)
+    top = max(*spans.values(), null)
+    total = sum(math.exp(v - top) for v in spans.values())
+    total += math.exp(null - top) if allow_null else 0
+    best = min(spans, key=lambda key: (-spans[key], key))
+    (span,) = result.spans
+    assert (span.context, span.start, span.stop) == best
+    assert span.logit == pytest.approx(spans[best])
+    assert span.score == pytest.approx(math.exp(spans[best] - top) / total, rel=1e-4)
+    assert result.null_logit == null
+    expected = math.exp(null - top) / total if allow_null else 0.0
+    assert result.null_score == pytest.approx(expected, rel=1e-4, abs=1e-12)
+
+
+@given(windows=questions(), width=widths, top_k=st.integers(1, 30))
+def test_more_spans_are_taken_greedily_and_never_overlap(windows, width, top_k):
+    result = search(windows, top_k=top_k, max_answer_tokens=width)
+    left = brute_force(windows, width)
+    for span in result.spans:
+        key = min(left, key=lambda k: (-left[k], k))
+        assert (span.context, span.start, span.stop) == key
+        left = {k: v for k, v in left.items()
+                if k[0] != key[0] or k[1] >= key[2] or k[2] <= key[1]}  # fmt: skip
+    assert len(result.spans) == top_k or not left
+
+
+@given(windows=questions(), top_k=st.integers(1, 5), allow_null=st.booleans())
+def test_probabilities_sum_to_one_at_most_and_fall(windows, top_k, allow_null):
+    result = search(windows, top_k=top_k, allow_null=allow_null)
+    scores = [span.score for span in result.spans]
+    assert scores == sorted(scores, reverse=True)
+    assert all(0 <= score <= 1 for score in scores)
+    assert sum(scores) + result.null_score <= 1 + 1e-6
+
+
+@given(windows=questions(), random=st.randoms(), top_k=st.integers(1, 4))
+def test_the_order_of_windows_makes_no_difference(windows, random, top_k):
+    mixed = list(windows)
+    random.shuffle(mixed)
+    assert search(mixed, top_k=top_k) == search(windows, top_k=top_k)
+
+
+def test_every_span_takes_part_in_one_distribution():
+    flat = np.zeros(4, np.float32)
+    windows = [WindowLogits(0, 0, flat, flat), WindowLogits(1, 0, flat, flat)]
+    result = search(windows, top_k=20)
+    assert result.spans[0].score == pytest.approx(1 / 20)
+    assert [(s.context, s.start, s.stop) for s in result.spans] == [
+        (context, i, i + 1) for context in (0, 1) for i in range(4)
+    ]
+
+
+def test_a_span_that_two_windows_see_counts_once():
+    a = np.array([0, 0, 5], np.float32)
+    b = np.array([4, 0, 0], np.float32)
+    result = search([WindowLogits(0, 0, a, a), WindowLogits(0, 2, b, b)], top_k=1)
+    assert (result.spans[0].start, result.spans[0].stop, result.spans[0].logit) == (2, 3, 10.0)
+
+
+def test_a_span_across_the_edge_of_both_windows_is_not_made_up():
+    start, end = np.array([9, 0], np.float32), np.array([0, 0], np.float32)
+    first = WindowLogits(0, 0, start, end)
+    second = WindowLogits(0, 2, np.zeros(2, np.float32), np.array([9, 0], np.float32))
+    best = search([first, second]).spans[0]
+    assert best.stop - best.start == 1
+
+
+def test_null_takes_its_share_and_its_least_logit():
+    flat = np.zeros(1, np.float32)
+    windows = [WindowLogits(0, 0, flat, flat, 3.0), WindowLogits(0, 0, flat, flat, 0.0)]
+    result = search(windows, allow_null=True)
+    assert result.null_logit == 0.0
+    assert result.null_score == result.spans[0].score == pytest.approx(0.5)
+    assert search(windows).null_score == 0.0
+
+
+def test_extreme_logits_do_not_overflow():
+    start = np.array([3e4, -3e4], np.float32)
+    result = search([WindowLogits(0, 0, start, start, -6e4)], allow_null=True)
+    assert result.spans[0].score == 1.0
+
+
+def test_nothing_to_search():
+    empty = np.zeros(0, np.float32)
+    assert search([]).spans == []
+    result = search([WindowLogits(0, 0, empty, empty, 1.0)], allow_null=True)
+    assert (result.spans, result.null_score, result.null_logit) == ([], 1.0, 1.0)
+    assert search([WindowLogits(0, 0, empty, empty, 1.0)]).spans == []
