@@ -162,7 +162,7 @@ def test_bad_sources_leave_nothing(model, out) -> None:
 def test_targets_that_are_refused(model, out, tmp_path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("x")
-    with pytest.raises(OutputError, match="no earlier export wrote it"):
+    with pytest.raises(OutputError, match=r"holds thesis.txt, which no earlier export wrote"):
         export_bundle(model, tmp_path / "mine")
     for target in (model, model.parent):
         with pytest.raises(OutputError, match="name another folder"):
@@ -260,3 +260,12 @@ def test_the_gate_reads_with_the_models_own_settings(model, out, tmp_path) -> No
     gate = Gate.from_file(tiny.write_squad(tmp_path / "dev.json"), max_drop=100)
     with pytest.raises((InputError, ModelError)):
         export_bundle(model, out, ["int8"], gate=gate)
+
+
+def test_a_training_run_is_not_replaced(model, out) -> None:
+    export_bundle(model, out, ["hf"])
+    (out / "checkpoints").mkdir()
+    (out / "checkpoints" / "state.json").write_text("{}")
+    with pytest.raises(OutputError, match=r"holds checkpoints/state.json"):
+        export_bundle(model, out, ["hf"])
+    assert (out / "checkpoints" / "state.json").is_file()

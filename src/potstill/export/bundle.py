@@ -130,9 +130,17 @@ def _check_target(folder: Path, out: Path) -> None:
     source, target = folder.resolve(), out.resolve()
     if source == target or target in source.parents:
         raise OutputError(f"{out} holds the model that is being exported; name another folder")
-    if out.is_dir() and any(out.iterdir()) and not (out / layout.MANIFEST).is_file():
+    if not out.is_dir():
+        return
+    # Replacing a folder deletes it: only what an earlier export wrote may go, so not a training
+    # run with its checkpoints, nor a file that somebody put beside the model.
+    found = {f.relative_to(out).as_posix() for f in out.rglob("*") if not f.is_dir()}
+    manifest = read_manifest(out)
+    foreign = sorted(found - {layout.MANIFEST, *(manifest.files if manifest else ())})
+    if foreign:
         raise OutputError(
-            f"{out} is not empty and no earlier export wrote it; remove it or name another folder"
+            f"{out} holds {foreign[0]}, which no earlier export wrote; "
+            "remove it or name another folder"
         )
 
 

@@ -18,11 +18,8 @@ B = 0.75
 """The usual constants: k1 and b of Robertson and Zaragoza, 2009, section 3.2."""
 
 
-def bm25(question: IdArray, pieces: Sequence[IdArray]) -> npt.NDArray[np.float64]:
-    """Score of each piece of text for one question, float64 ``[n]``; 0 where no term matches.
-
-    One question is asked of text that is seen once, so no index is built: only the question's own
-    terms are counted.
+def bm25(question: IdArray, pieces: Sequence[IdArray]) -> npt.NDArray[np.float32]:
+    """Score of each piece of text for one question, float32 ``[n]``; 0 where no term matches.
 
     Args:
         question: token ids of the question; a repeated term counts once.
@@ -30,25 +27,22 @@ def bm25(question: IdArray, pieces: Sequence[IdArray]) -> npt.NDArray[np.float64
 
     Source:
         Robertson and Zaragoza, "The Probabilistic Relevance Framework: BM25 and Beyond", 2009,
-        with the idf that Lucene uses, ``ln(1 + (N - df + 0.5) / (df + 0.5))``, never negative.
+        in the variant of Lucene, whose idf is never negative; computed by ``bm25s``.
     """
-    n = len(pieces)
-    if not n:
-        return np.zeros(0)
-    lengths = np.array([len(piece) for piece in pieces], np.int64)
-    terms = np.unique(question)
-    if not len(terms) or not lengths.sum():
-        return np.zeros(n)
-    ids = np.concatenate(pieces)
-    at = np.minimum(np.searchsorted(terms, ids), len(terms) - 1)
-    hits = np.flatnonzero(terms[at] == ids)
-    owner = np.repeat(np.arange(n), lengths)[hits]
-    counts = np.bincount(owner * len(terms) + at[hits], minlength=n * len(terms))
-    tf = counts.reshape(n, len(terms)).astype(np.float64)
-    df = (tf > 0).sum(axis=0)
-    idf = np.log1p((n - df + 0.5) / (df + 0.5))
-    saturation = K1 * (1 - B + B * lengths / lengths.mean())
-    return (idf * tf / (tf + saturation[:, None])).sum(axis=1)
+    n_terms = max((int(piece.max(initial=-1)) for piece in pieces), default=-1) + 1
+    terms = [int(term) for term in np.unique(question) if term < n_terms]
+    if not terms:
+        return np.zeros(len(pieces), np.float32)
+    # Imported here: only much text is ranked, and a short one should not wait for it.
+    import bm25s
+    from bm25s.tokenization import Tokenized
+
+    index = bm25s.BM25(k1=K1, b=B, method="lucene")
+    corpus = Tokenized(
+        ids=[piece.tolist() for piece in pieces], vocab={str(i): i for i in range(n_terms)}
+    )
+    index.index(corpus, show_progress=False)
+    return np.asarray(index.get_scores_from_ids(terms), np.float32)
 
 
 def best_windows(question: IdArray, pieces: Sequence[IdArray], n: int) -> list[int]:
