@@ -12,7 +12,7 @@ from potstill.bundle.config import ModelConfig
 from potstill.bundle.weights import expected_shapes, write_weights
 
 WORDS = (
-    "the a of in and is was to who what where when which won game city river king built by "
+    "the of in and is was to who what where when which won game city river king built by "
     "denver broncos carolina panthers paris london seine thames queen tower bridge old new "
     "first last year team played lost wrote book red blue green small large model answers"
 ).split()

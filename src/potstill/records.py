@@ -17,7 +17,7 @@ class QAExample:
     answers: tuple[str, ...] = ()
     """Gold answer texts; empty for an unanswerable or unlabelled question."""
     starts: tuple[int | None, ...] = ()
-    """Where each answer starts, in code points of ``context``; ``None`` where the file says nothing."""
+    """Start of each answer in code points of ``context``; ``None`` where the file does not say."""
     is_impossible: bool = False
     """True where the data say that the context holds no answer (SQuAD v2.0)."""
 
