@@ -20,7 +20,7 @@ from potstill.errors import RecipeError
 if sys.version_info >= (3, 11):
     import tomllib
 else:
-    import tomli as tomllib
+    import tomli as tomllib  # pyright: ignore[reportMissingImports]
 
 TASKS = ("question-answering",)
 PRECISIONS = ("auto", "fp32", "bf16")
