@@ -13,22 +13,15 @@ from potstill.bundle import layout
 from potstill.bundle.atomic import write_json, write_text
 from potstill.bundle.config import ModelConfig
 from potstill.errors import TokenizerError
-from potstill.text.tokenizer import read_vocabulary, wordpiece
+from potstill.text.tokenizer import read_options, read_vocabulary, wordpiece
 
-_ARCHITECTURES = {
-    "bert": "BertForQuestionAnswering",
-    "distilbert": "DistilBertForQuestionAnswering",
-}
 _TOKENIZERS = {"bert": "BertTokenizer", "distilbert": "DistilBertTokenizer"}
 _SPECIAL = {"unk": "[UNK]", "sep": "[SEP]", "pad": "[PAD]", "cls": "[CLS]", "mask": "[MASK]"}
 
 
 def write_config(out: Path, config: ModelConfig) -> None:
-    """Writes ``config.json`` with the architecture's name, which AutoModel and Hub pages need."""
-    values = {**config.to_hf(), "architectures": [_ARCHITECTURES[config.model_type]]}
-    values.pop("torch_dtype", None)  # the older spelling of the next
-    values["dtype"] = "float32"
-    write_json(out / layout.CONFIG, values)
+    """Writes ``config.json`` of a question-answering model in float32."""
+    write_json(out / layout.CONFIG, config.to_hf_qa())
 
 
 def write_tokenizer(source: Path, out: Path, config: ModelConfig) -> None:
@@ -40,10 +33,10 @@ def write_tokenizer(source: Path, out: Path, config: ModelConfig) -> None:
     Raises:
         TokenizerError: the source has no ``tokenizer.json`` or ``vocab.txt``, or a broken one.
     """
-    options = _read_json(source / layout.TOKENIZER_CONFIG)
+    options = read_options(source / layout.TOKENIZER_CONFIG)
     fast = source / layout.TOKENIZER
     if fast.is_file():
-        values = _read_json(fast)
+        values = read_options(fast)
     elif (source / layout.VOCAB).is_file():
         values = _from_vocabulary(source / layout.VOCAB, options)
     else:
@@ -89,18 +82,6 @@ def _from_vocabulary(path: Path, options: dict[str, Any]) -> dict[str, Any]:
     )
     backend.decoder = decoders.WordPiece(prefix="##")
     return json.loads(backend.to_str())
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
-    except (ValueError, OSError) as error:
-        raise TokenizerError(f"{path} cannot be read as JSON: {error}") from None
-    if not isinstance(values, dict):
-        raise TokenizerError(f"{path} holds a {type(values).__name__}, not a JSON object")
-    return values
 
 
 def _text(token: Any) -> str:

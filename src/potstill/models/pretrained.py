@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -113,16 +113,7 @@ class Pretrained(nn.Module):
         weights = {name: array.astype(dtype) for name, array in self.to_weights().items()}
         folder = Path(folder)
         write_weights(folder / layout.WEIGHTS, weights, self.config)
-        write_json(folder / layout.CONFIG, self.hf_config(np.dtype(dtype).name))
-
-    def hf_config(self, dtype: str = "float32") -> dict[str, Any]:
-        """What ``config.json`` of this model holds, with its architecture's name."""
-        name = {"bert": "Bert", "distilbert": "DistilBert"}[self.config.model_type]
-        return {
-            **self.config.to_hf(),
-            "architectures": [f"{name}ForQuestionAnswering"],
-            "dtype": dtype,
-        }
+        write_json(folder / layout.CONFIG, self.config.to_hf_qa(dtype=np.dtype(dtype).name))
 
     def _named(self) -> list[tuple[str, nn.Parameter]]:
         return [(name.removeprefix(_ENCODER), p) for name, p in self.named_parameters()]

@@ -88,7 +88,7 @@ class Tokenizer:
             TokenizerError: the files are missing or corrupt.
         """
         folder = Path(folder)
-        config = _read_config(folder / "tokenizer_config.json")
+        config = read_options(folder / "tokenizer_config.json")
         backend = _open_backend(folder, config)
         special: dict[str, str] = {}
         for role, usual in _SPECIAL.items():
@@ -172,7 +172,12 @@ def _encoded(encoding: tokenizers.Encoding) -> Encoded:
     )
 
 
-def _read_config(path: Path) -> dict[str, Any]:
+def read_options(path: Path) -> dict[str, Any]:
+    """``tokenizer_config.json`` or a file like it, empty where there is none.
+
+    Raises:
+        TokenizerError: the file is no JSON object.
+    """
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
