@@ -46,7 +46,7 @@ ASK := $(DEMO)/bin/potstill ask
 demo: $(DEMO)/.ready
 	@$(ASK) "Who patented the column still?" examples/whisky.txt
 	@$(ASK) "What does copper take out of the vapour?" examples/whisky.txt
-	@$(ASK) "Who won?" --context "The Denver Broncos defeated the Carolina Panthers 24–10."
+	@$(ASK) "Who defeated the Carolina Panthers?" --context "The Denver Broncos defeated the Carolina Panthers 24–10."
 
 test: $(DEV)/.ready
 	$(DEV)/bin/python -m pytest -n $(WORKERS) --dist loadgroup

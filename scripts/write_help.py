@@ -17,7 +17,8 @@ Written by `make docs` from the program itself; do not edit.
 
 def render() -> str:
     """The page: the help text of the program and of each verb, in the order of the program."""
-    group = click.Context(main, info_name="potstill", max_content_width=88, terminal_width=88)
+    widths = {"max_content_width": 88, "terminal_width": 88}
+    group = click.Context(main, info_name="potstill", **widths, **main.context_settings)
     sections = [("potstill", main.get_help(group))]
     for verb in main.list_commands(group):
         command = main.get_command(group, verb)

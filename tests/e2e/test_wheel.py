@@ -40,7 +40,13 @@ def test_source_distribution_carries_all_it_takes(installed) -> None:
 
 def test_it_answers_from_the_shell(installed, tmp_path: Path) -> None:
     out = installed.check(
-        "potstill", "ask", "Who won?", "--context", CONTEXT, "--json", cwd=tmp_path
+        "potstill",
+        "ask",
+        "Who defeated the Carolina Panthers?",
+        "--context",
+        CONTEXT,
+        "--json",
+        cwd=tmp_path,
     )
     (answer, *_) = json.loads(out)
     assert answer.keys() == {"answer", "score", "start", "end", "source"}
@@ -51,7 +57,14 @@ def test_it_answers_from_the_shell(installed, tmp_path: Path) -> None:
 
 def test_it_answers_from_standard_input(installed, tmp_path: Path) -> None:
     out = installed.check(
-        "python", "-m", "potstill", "ask", "Who won?", "--json", cwd=tmp_path, stdin=CONTEXT
+        "python",
+        "-m",
+        "potstill",
+        "ask",
+        "Who defeated the Carolina Panthers?",
+        "--json",
+        cwd=tmp_path,
+        stdin=CONTEXT,
     )
     assert "Denver Broncos" in json.loads(out)[0]["answer"]
 

@@ -98,7 +98,7 @@ def test_top_k(pipe, expected):
     assert scores == sorted(scores, reverse=True)
     assert [len(r) for r in pipe([ITEM, ITEM], top_k=2)] == [2, 2]
     with pytest.warns(FutureWarning, match="top_k"):
-        assert len(pipe(ITEM, topk=3)) == 3
+        assert len(pipe(question=QUESTION, context=LONG, topk=3)) == 3
 
 
 def test_parameters_of_the_pipeline_hold_until_a_call_says_otherwise(folder):

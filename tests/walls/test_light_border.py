@@ -69,7 +69,7 @@ def test_it_answers() -> None:
     code = """
 import potstill
 context = "The Denver Broncos defeated the Carolina Panthers 24–10."
-answer = potstill.QAClient.from_options().predict("Who won?", context)
+answer = potstill.QAClient.from_options().predict("Who defeated the Carolina Panthers?", context)
 assert context[answer.start:answer.end] == answer.text
 print(answer.text)
 """
