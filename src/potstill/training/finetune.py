@@ -67,8 +67,6 @@ def finetune(
     note(f"{len(train):,} examples, {len(rows):,} windows, {int(rows.bounds[-1]):,} tokens")
     torch.manual_seed(recipe.seed)  # before a new head is made
     model, new_head = QuestionAnsweringModel.from_folder(folder, config)
-    if new_head:
-        note(f"{recipe.base} has no question-answering head: a new one was made")
     run = Run(
         fabric,
         model,
@@ -78,6 +76,8 @@ def finetune(
         fingerprint=f"{sha256_of(Path(recipe.train))}:{len(rows)}:{rows.bounds[-1]}",
         resume=resume,
     )
+    if new_head and not run.step:
+        note(f"{recipe.base} has no question-answering head: a new one was made")
     if on_start:
         on_start(run.step, run.n_steps)
     score = _scorer(recipe, tokenizer, data, held_out, note)
