@@ -70,9 +70,10 @@ format: $(DEV)/.ready
 docs: $(DEV)/.ready
 	$(DEV)/bin/python scripts/write_help.py
 
+# make bench PEER=peer/bin/python MODEL=folder DATA=dev-v1.1.json: see docs/performance.md
 bench: $(DEV)/.ready
-	$(DEV)/bin/python benchmarks/ask.py
-	$(DEV)/bin/python benchmarks/cold_start.py
+	$(DEV)/bin/python benchmarks/cold_start.py $(if $(PEER),--peer-python $(PEER))
+	$(if $(DATA),$(DEV)/bin/python benchmarks/ask.py $(MODEL) $(DATA) $(if $(PEER),--peer-python $(PEER)))
 
 clean:
 	rm -rf $(DEMO) $(DEV) build dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache

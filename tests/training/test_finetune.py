@@ -237,3 +237,9 @@ def test_unanswerable_questions_are_trained_and_scored_by_the_rules_of_v2(base, 
     # A reader that cannot say "no answer" is scored by v2.0's rules all the same.
     scores = finetune(recipe(base, train, tmp_path / "v1", dev=str(path), max_steps=2))
     assert scores["NoAns_f1"] == 0
+
+
+def test_tensorboard_files_are_written_on_demand(base, train, tmp_path):
+    finetune(recipe(base, train, tmp_path, max_steps=2, tensorboard=True))
+    (file,) = (tmp_path / "tensorboard").glob("events.out.tfevents.*")
+    assert b"loss" in file.read_bytes()
