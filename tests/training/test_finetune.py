@@ -85,6 +85,8 @@ def test_the_result_is_a_bundle(whole):
     assert manifest["recipe"]["learning_rate"] == 1e-3
     assert manifest["data"]["examples"] == 48
     assert manifest["scores"] == scores
+    assert manifest["recipe"]["train"] == "train.json"
+    assert str(out.parent) not in json.dumps(manifest)
     assert scores["total"] == 48
 
 

@@ -82,7 +82,8 @@ def finetune(
         on_start(run.step, run.n_steps)
     score = _scorer(recipe, tokenizer, data, held_out, note)
     scores = _train(run, recipe, fabric, lambda: score(model), on_step)
-    _write_model(Path(recipe.out), folder, model, config, recipe, data, scores)
+    hardware = _hardware(fabric, run)
+    _write_model(Path(recipe.out), folder, model, config, recipe, data, scores, hardware)
     return scores
 
 
@@ -194,6 +195,7 @@ def _write_model(
     recipe: Recipe,
     data: QAData,
     scores: dict[str, Any],
+    hardware: dict[str, Any],
 ) -> None:
     # The dropout of this run is a matter of the recipe: the model keeps its base's own rates.
     rates = {n: getattr(read_config(base), n) for n in _DROPOUTS}
@@ -218,11 +220,31 @@ def _write_model(
                 "sha256": sha256_of(Path(recipe.train)),
                 "examples": len(data.examples),
             },
-            recipe=recipe.to_dict(),
+            recipe=_without_paths(recipe),
             scores=scores,
-            hardware={"machine": platform.machine(), "device": recipe.device},
+            hardware=hardware,
         ),
     )
+
+
+def _hardware(fabric: Fabric, run: Run) -> dict[str, Any]:
+    cuda = fabric.device.type == "cuda"
+    return {
+        "device": torch.cuda.get_device_name(fabric.device) if cuda else platform.machine(),
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+        "training_seconds": round(run.seconds),
+    }
+
+
+def _without_paths(recipe: Recipe) -> dict[str, Any]:
+    """The recipe as it may be published: a manifest tells nothing of the disk it was made on."""
+    values = recipe.to_dict()
+    del values["out"]
+    for key in ("base", "train", "dev"):
+        if values[key] and Path(values[key]).exists():  # else a hub id
+            values[key] = Path(values[key]).resolve().name
+    return values
 
 
 _DROPOUTS = ("hidden_dropout", "attention_dropout", "qa_dropout")
