@@ -220,8 +220,8 @@ def test_windows_longer_than_the_model_are_refused(base, train, tmp_path):
         finetune(recipe(base, train, tmp_path, seq_len=384))
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a CUDA device")
-def test_a_device_that_is_not_there_is_refused(base, train, tmp_path):
+def test_a_device_that_is_not_there_is_refused(base, train, tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(RecipeError, match="torch sees no CUDA device"):
         finetune(recipe(base, train, tmp_path, device="cuda"))
 

@@ -78,7 +78,7 @@ def command(
     """
     from potstill.bundle.atomic import write_json
     from potstill.data.qa import load_qa
-    from potstill.evaluation.qa import score
+    from potstill.evaluation.readings import collect, score_predictions
     from potstill.runtime.qa import QAClient
     from potstill.runtime.session import usable_cores
 
@@ -97,21 +97,13 @@ def command(
     began = time.perf_counter()
     readings = _read(client, examples, workers or usable_cores())
     seconds = time.perf_counter() - began
-    nullable = loaded.no_answer and client.options.no_answer
-    by_id = {e.id: reading for e, reading in zip(examples, readings, strict=True)}
-    spans = {name: reading.spans[0].text for name, reading in by_id.items()}
-    answers = {name: "" if by_id[name].is_null else text for name, text in spans.items()}
-    odds = {name: reading.null_odds for name, reading in by_id.items()}
+    found = collect(examples, readings)
     if predictions is not None:
-        write_json(predictions, spans if null_odds is not None else answers)
+        write_json(predictions, found.spans if null_odds is not None else found.answers)
     if null_odds is not None:
-        write_json(null_odds, odds)
-    scores = score(
-        examples,
-        spans if nullable else answers,
-        null_odds=odds if nullable else None,
-        null_threshold=client.options.null_threshold if nullable else None,
-        no_answer=loaded.no_answer,
+        write_json(null_odds, found.null_odds)
+    scores = score_predictions(
+        examples, found, rules_v2=loaded.no_answer, null_threshold=client.options.threshold
     )
     result = {**scores, "seconds": round(seconds, 3)}
     if as_json:

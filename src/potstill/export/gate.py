@@ -8,7 +8,7 @@ from pathlib import Path
 
 from potstill.data.qa import load_qa
 from potstill.errors import DataError, GateError
-from potstill.evaluation.qa import score
+from potstill.evaluation.readings import collect, score_predictions
 from potstill.records import QAExample
 from potstill.runtime.qa import QAClient
 from potstill.runtime.session import usable_cores
@@ -42,12 +42,10 @@ class Gate:
         client = QAClient.from_options(folder, onnx_file=file, no_answer=self.no_answer, threads=1)
         pairs = ((e.question, e.context) for e in self.examples)
         # Several workers of one thread read faster than one of several, and alike.
-        readings = client.read_many(pairs, workers=usable_cores())
-        predictions = {
-            example.id: next((a.text for a in reading.answers), "")
-            for example, reading in zip(self.examples, readings, strict=True)
-        }
-        scores = score(self.examples, predictions, no_answer=self.no_answer)
+        found = collect(self.examples, client.read_many(pairs, workers=usable_cores()))
+        scores = score_predictions(
+            self.examples, found, rules_v2=self.no_answer, null_threshold=client.options.threshold
+        )
         return {name: scores[name] for name in ("exact", "f1", "total")}
 
     def check(self, name: str, before: float, after: float) -> None:

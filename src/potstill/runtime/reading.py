@@ -41,6 +41,11 @@ class ReadOptions:
     max_windows: int | None = None
     """Read only this many windows of a question, those that BM25 ranks best."""
 
+    @property
+    def threshold(self) -> float | None:
+        """The null threshold, where "no answer" is allowed."""
+        return self.null_threshold if self.no_answer else None
+
 
 @dataclass(frozen=True, slots=True)
 class Reading:

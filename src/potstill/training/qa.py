@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from potstill.evaluation.qa import score
+from potstill.evaluation.readings import collect, score_predictions
 from potstill.models.qa import QAOutput, QuestionAnsweringModel
 from potstill.records import QAExample
 from potstill.runtime.qa import QAClient
@@ -175,16 +175,5 @@ def evaluate(
     )
     client = QAClient(tokenizer, TorchSession(model), options)
     readings = client.read_many((example.question, example.context) for example in examples)
-    predictions: dict[str, str] = {}
-    null_odds: dict[str, float] = {}
-    for example, reading in zip(examples, readings, strict=True):
-        best = next(iter(reading.spans), None)
-        predictions[example.id] = best.text if best else ""
-        null_odds[example.id] = reading.null_odds
-    return score(
-        examples,
-        predictions,
-        null_odds=null_odds if no_answer and rules_v2 else None,
-        null_threshold=options.null_threshold,
-        no_answer=rules_v2,
-    )
+    found = collect(examples, readings)
+    return score_predictions(examples, found, rules_v2=rules_v2, null_threshold=options.threshold)
