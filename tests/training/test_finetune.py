@@ -245,3 +245,15 @@ def test_tensorboard_files_are_written_on_demand(base, train, tmp_path):
     finetune(recipe(base, train, tmp_path, max_steps=2, tensorboard=True))
     (file,) = (tmp_path / "tensorboard").glob("events.out.tfevents.*")
     assert b"loss" in file.read_bytes()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_a_disk_that_fills_up_between_checkpoints_is_one_line(base, train, tmp_path):
+    def fill(report):
+        if report.step == 2:
+            (tmp_path / "metrics.jsonl").unlink()
+            (tmp_path / "metrics.jsonl").symlink_to("/dev/full")
+
+    with pytest.raises(OutputError, match="make room and go on with --resume"):
+        finetune(recipe(base, train, tmp_path, save_steps=1), on_step=fill)
+    assert (tmp_path / "checkpoints" / "step-000000002").is_dir()

@@ -6,7 +6,6 @@ It knows nothing of the task: it is given rows that make batches, and a loss sum
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -19,7 +18,8 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
-from potstill.errors import CheckpointError, RecipeError
+from potstill.bundle.atomic import write_text
+from potstill.errors import CheckpointError, OutputError, RecipeError
 from potstill.training import checkpoint
 from potstill.training.recipe import MAY_CHANGE, Recipe
 from potstill.training.sampling import Schedule, rate_factor, row_count
@@ -251,18 +251,28 @@ class Metrics:
         Args:
             path: the file.
             step: steps done; lines of later steps are removed.
+
+        Raises:
+            OutputError: the file could not be written.
         """
-        path.parent.mkdir(parents=True, exist_ok=True)
         kept = _lines_until(path, step) if path.exists() else []
-        temporary = path.with_suffix(".part")
-        temporary.write_text("".join(kept), encoding="utf-8")
-        os.replace(temporary, path)
+        write_text(path, "".join(kept))
         self._path = path
 
     def write(self, **values: Any) -> None:
-        """Adds a line."""
-        with self._path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(values) + "\n")
+        """Adds a line.
+
+        Raises:
+            OutputError: the file could not be written; the newest checkpoint is as it was.
+        """
+        try:
+            with self._path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(values) + "\n")
+        except OSError as error:
+            raise OutputError(
+                f"{self._path} could not be written: {error.strerror}; "
+                "make room and go on with --resume"
+            ) from error
 
 
 def _lines_until(path: Path, step: int) -> list[str]:
