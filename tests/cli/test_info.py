@@ -62,6 +62,45 @@ def test_model_for_people(model):
     assert "f1 80.12" in result.stdout
 
 
+@pytest.fixture
+def student(model, tmp_path):
+    folder = tmp_path / "student"
+    folder.mkdir()
+    config = json.loads((model / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"intermediate_size": 64}))
+    (folder / "model.safetensors").write_bytes(b"x" * 2500)
+    return folder
+
+
+def test_two_models_as_json(model, student):
+    alone = [json.loads(run(one, "--json").stdout) for one in (model, student)]
+    values = json.loads(run(model, student, "--json").stdout)
+    ratios = [one.pop("ratio_to_first") for one in values]
+    assert values == alone
+    assert ratios[0]["parameters"] == 1
+    assert ratios[1]["parameters"] == alone[1]["parameters"] / alone[0]["parameters"]
+
+
+def test_two_models_for_people(model, student):
+    result = run(model, student, "--seq-len", 16)
+    assert result.exit_code == 0, result.stderr
+    assert "tiny [draft]" in result.stdout
+    lines = {line.split("  ")[0].strip(): line for line in result.stdout.splitlines()}
+    assert "3,072" in lines["ffn_width"]
+    assert "×" in lines["parameters"]
+    assert "×" in lines["FLOPs a token in a row of 16"]
+    assert "×" not in lines["n_layers"]
+    assert lines["model.safetensors"].split()[1:] == ["-", "2.5", "kB"]
+    assert "vocab.txt" not in result.stdout
+
+
+def test_several_at_once_must_be_models(model, data):
+    result = run(model, data)
+    assert result.exit_code == 2
+    assert "own.csv is a data file" in result.stderr
+    assert run().exit_code == 2
+
+
 @pytest.mark.parametrize(
     ("target", "says"),
     [

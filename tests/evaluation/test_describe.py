@@ -2,11 +2,10 @@ import json
 
 import pytest
 
-from potstill.bundle.config import ModelConfig
 from potstill.bundle.manifest import Manifest, write_manifest
 from potstill.data.qa import load_qa
 from potstill.errors import ConfigError
-from potstill.evaluation.describe import describe_model, describe_qa, flops_per_token
+from potstill.evaluation.describe import compare_models, describe_model, describe_qa
 from potstill.text.tokenizer import Tokenizer
 
 CONFIG = {
@@ -79,16 +78,33 @@ def test_describes_a_model_by_its_config(tmp_path):
     assert found["parameters_without_embeddings"] == rest
     assert list(found["files"]) == ["config.json", "onnx/model.onnx"]
     assert found["files"]["onnx/model.onnx"] == 5
+    assert found["bytes"] == sum(found["files"].values())
     assert found["manifest"] is None
     write_manifest(tmp_path, Manifest(name="tiny", scores={"f1": 80.0}))
     assert describe_model(tmp_path)["manifest"]["scores"] == {"f1": 80.0}
     json.dumps(describe_model(tmp_path))
 
 
-def test_flops_grow_with_the_row():
-    config = ModelConfig.from_hf(CONFIG)
-    assert flops_per_token(config, 10) == 2 * (2 * (4 * 64 + 2 * 128 + 2 * 10 * 8) + 16)
-    assert flops_per_token(config, 20) - flops_per_token(config, 10) == 2 * 2 * 2 * 10 * 8
+def test_models_side_by_side(tmp_path):
+    described = []
+    for name, n_layers, n_bytes in (("teacher", 2, 100), ("student", 1, 25)):
+        folder = tmp_path / name
+        (folder / "onnx").mkdir(parents=True)
+        (folder / "config.json").write_text(json.dumps(CONFIG | {"num_hidden_layers": n_layers}))
+        (folder / "onnx" / "model.onnx").write_bytes(b"x" * n_bytes)
+        (folder / f"{name}.txt").touch()
+        described.append(describe_model(folder))
+    teacher, student = compare_models(described)
+    assert set(teacher["ratio_to_first"].pop("files").values()) == {1.0}
+    assert set(teacher["ratio_to_first"].values()) == {1.0}
+    ratio = student["ratio_to_first"]
+    assert ratio["files"]["onnx/model.onnx"] == 0.25
+    assert "student.txt" not in ratio["files"]
+    assert ratio["parameters"] == student["parameters"] / teacher["parameters"]
+    assert ratio["parameters_without_embeddings"] < ratio["parameters"] < 1
+    assert ratio["flops_per_token"] == pytest.approx(0.5, rel=0.01)
+    assert ratio["bytes"] < 1
+    assert {k: v for k, v in student.items() if k != "ratio_to_first"} == described[1]
 
 
 def test_a_folder_that_is_no_model(tmp_path):

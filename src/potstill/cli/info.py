@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ _DATA_SUFFIXES = {".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".gz", ".xz"}
 
 
 @click.command("info")
-@click.argument("target", metavar="MODEL_OR_DATA")
+@click.argument("targets", metavar="MODEL_OR_DATA [MODEL]...", nargs=-1, required=True)
 @click.option(
     "--model",
     default="default",
@@ -37,35 +38,60 @@ _DATA_SUFFIXES = {".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".gz", ".xz"}
     show_default=True,
     help="Tokens that consecutive windows of one context share.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def command(target: str, model: str, seq_len: int, stride: int, as_json: bool) -> None:
-    """Describe a model or a data set.
+@click.option("--json", "as_json", is_flag=True, help="Print JSON: one object, a list for several.")
+def command(targets: tuple[str, ...], model: str, seq_len: int, stride: int, as_json: bool) -> None:
+    """Describe a model or a data set, or several models side by side.
 
     A data file gets its counts, answers a question, offsets, windows and lengths; a model
-    (default, a folder or a hub id) its shape, parameters, cost, files and scores.
+    (default, a folder or a hub id) its shape, parameters, cost, files and scores. Several models,
+    such as a teacher and its student, stand in columns with their ratios to the first; --json
+    then prints a list. FLOPs a token are the multiplications and additions of the matrix products
+    of a full row of --seq-len tokens, attention included.
     """
-    values: dict[str, Any]
-    if _is_data(target):
-        from potstill.bundle.layout import find_model
-        from potstill.data.qa import load_qa
-        from potstill.evaluation.describe import describe_qa
-        from potstill.text.tokenizer import Tokenizer
-
-        data = load_qa(target)
-        tokenizer = Tokenizer.from_folder(find_model(model))
-        described = describe_qa(data, tokenizer, seq_len=seq_len, stride=stride)
-        values = {"kind": "data", "path": target, "tokenizer": model, **described}
+    found: list[dict[str, Any]] | dict[str, Any]
+    first, *others = targets
+    if others:
+        found = _compared(targets, seq_len)
+    elif _is_data(first):
+        found = _described_data(first, model, seq_len, stride)
     else:
-        from potstill.bundle.layout import find_model
-        from potstill.evaluation.describe import describe_model
-
-        folder = find_model(target)
-        described = describe_model(folder, seq_len=seq_len)
-        values = {"kind": "model", "model": target, "folder": str(folder), **described}
+        found = _described_model(first, seq_len)
     if as_json:
-        click.echo(json.dumps(values))
+        click.echo(json.dumps(found))
     else:
-        _print(values)
+        _print(found)
+
+
+def _described_data(target: str, model: str, seq_len: int, stride: int) -> dict[str, Any]:
+    from potstill.bundle.layout import find_model
+    from potstill.data.qa import load_qa
+    from potstill.evaluation.describe import describe_qa
+    from potstill.text.tokenizer import Tokenizer
+
+    data = load_qa(target)
+    tokenizer = Tokenizer.from_folder(find_model(model))
+    described = describe_qa(data, tokenizer, seq_len=seq_len, stride=stride)
+    return {"kind": "data", "path": target, "tokenizer": model, **described}
+
+
+def _described_model(target: str, seq_len: int) -> dict[str, Any]:
+    from potstill.bundle.layout import find_model
+    from potstill.evaluation.describe import describe_model
+
+    folder = find_model(target)
+    described = describe_model(folder, seq_len=seq_len)
+    return {"kind": "model", "model": target, "folder": str(folder), **described}
+
+
+def _compared(targets: tuple[str, ...], seq_len: int) -> list[dict[str, Any]]:
+    from potstill.evaluation.describe import compare_models
+
+    for target in targets:
+        if _is_data(target):
+            raise click.UsageError(
+                f"{target} is a data file: several at once must be models; describe it by itself"
+            )
+    return compare_models([_described_model(target, seq_len) for target in targets])
 
 
 def _is_data(target: str) -> bool:
@@ -81,10 +107,13 @@ def _is_data(target: str) -> bool:
     return path.suffix.lower() in _DATA_SUFFIXES
 
 
-def _print(values: dict[str, Any]) -> None:
+def _print(found: dict[str, Any] | list[dict[str, Any]]) -> None:
     from rich.console import Console
 
-    table = _data_table(values) if values["kind"] == "data" else _model_table(values)
+    if isinstance(found, list):
+        table = _models_table(found)
+    else:
+        table = _data_table(found) if found["kind"] == "data" else _model_table(found)
     Console(soft_wrap=True, highlight=False, emoji=False).print(table)
 
 
@@ -150,7 +179,61 @@ def _model_table(values: dict[str, Any]) -> Table:
             table.add_row(f"score: {_plain(name)}", _plain(_short(value)))
     for name, size in values["files"].items():
         table.add_row(_plain(name), _size(size))
+    table.add_row("all files", _size(values["bytes"]))
     return table
+
+
+def _models_table(models: list[dict[str, Any]]) -> Table:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column(style="bold")
+    names = [Path(one["model"]).name or one["model"] for one in models]
+    if len(set(names)) < len(names):
+        names = [one["model"] for one in models]
+    for name in names:
+        table.add_column(_plain(name), justify="right", overflow="fold")
+
+    def add(label: str, name: str, shown: Callable[[Any], str]) -> None:
+        table.add_row(label, *(shown(one[name]) for one in models))
+
+    def add_ratio(label: str, name: str, shown: Callable[[Any], str]) -> None:
+        cells = [shown(one[name]) + _times(one["ratio_to_first"][name]) for one in models[1:]]
+        table.add_row(label, shown(models[0][name]), *cells)
+
+    add("type", "model_type", str)
+    for name in ("n_layers", "hidden_width", "n_heads", "ffn_width"):
+        add(name, name, _count)
+    add("vocabulary", "vocab_size", _count)
+    add("positions", "max_positions", _count)
+    add_ratio("parameters", "parameters", _count)
+    add_ratio("  without embeddings", "parameters_without_embeddings", _count)
+    label = f"FLOPs a token in a row of {models[0]['seq_len']}"
+    add_ratio(label, "flops_per_token", lambda value: f"{value / 1e6:.1f} million")
+    for name in dict.fromkeys(name for one in models for name in one["files"] if _heavy(name)):
+        table.add_row(_plain(name), *(_file_cell(one, name, one is models[0]) for one in models))
+    add_ratio("all files", "bytes", _size)
+    return table
+
+
+def _heavy(file: str) -> bool:
+    """Whether a file holds weights: beside them the others weigh nothing."""
+    return Path(file).suffix in (".onnx", ".safetensors", ".bin")
+
+
+def _file_cell(model: dict[str, Any], name: str, first: bool) -> str:
+    if name not in model["files"]:
+        return "-"
+    ratio = None if first else model["ratio_to_first"]["files"].get(name)
+    return _size(model["files"][name]) + ("" if ratio is None else _times(ratio))
+
+
+def _count(value: int) -> str:
+    return f"{value:,}"
+
+
+def _times(ratio: float) -> str:
+    return f" ×{ratio:.3g}"
 
 
 def _size(n_bytes: int) -> str:

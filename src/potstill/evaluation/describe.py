@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -10,15 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from potstill.bundle.config import ModelConfig, read_config
+from potstill.bundle.config import read_config
 from potstill.bundle.manifest import read_manifest
-from potstill.bundle.weights import expected_shapes
+from potstill.bundle.size import flops_per_token, parameters
 from potstill.data.qa import QAData
 from potstill.errors import QuestionTooLongError
 from potstill.text.tokenizer import Tokenizer
 from potstill.text.windows import N_SPECIAL, split
 
-_TABLES = tuple(f"embeddings.{name}.weight" for name in ("word", "position", "token_type"))
 _CHUNK = 1024
 """Texts tokenized at once: only their lengths are kept."""
 
@@ -91,15 +89,16 @@ def describe_model(folder: Path, *, seq_len: int = 384) -> dict[str, Any]:
     Returns:
         ``model_type`` and the shape; ``parameters`` (with the question-answering head),
         ``parameters_without_embeddings`` (without the word, position and token type tables),
-        ``flops_per_token`` (multiplications and additions, forward, at ``seq_len``); ``files``
-        (name → bytes) and, where there is a manifest, its ``manifest``.
+        ``flops_per_token`` (multiplications and additions, forward, at ``seq_len``; the formula
+        is in `potstill.bundle.size.flops_per_token`); ``files`` (name → bytes), the ``bytes`` of
+        all of them and, where there is a manifest, its ``manifest``.
 
     Raises:
         ModelError: the config or the manifest cannot be used.
     """
     config = read_config(folder)
     manifest = read_manifest(folder)
-    sizes = {name: math.prod(shape) for name, shape in expected_shapes(config).items()}
+    files = {path.relative_to(folder).as_posix(): path.stat().st_size for path in _files(folder)}
     values: dict[str, Any] = {
         "model_type": config.model_type,
         "n_layers": config.n_layers,
@@ -109,15 +108,12 @@ def describe_model(folder: Path, *, seq_len: int = 384) -> dict[str, Any]:
         "vocab_size": config.vocab_size,
         "max_positions": config.max_positions,
         "activation": config.activation,
-        "parameters": sum(sizes.values()),
-        "parameters_without_embeddings": sum(
-            size for name, size in sizes.items() if name not in _TABLES
-        ),
+        "parameters": parameters(config),
+        "parameters_without_embeddings": parameters(config, embeddings=False),
         "seq_len": seq_len,
         "flops_per_token": flops_per_token(config, seq_len),
-        "files": {
-            path.relative_to(folder).as_posix(): path.stat().st_size for path in _files(folder)
-        },
+        "files": files,
+        "bytes": sum(files.values()),
         "manifest": None,
     }
     if manifest is not None:
@@ -133,16 +129,32 @@ def describe_model(folder: Path, *, seq_len: int = 384) -> dict[str, Any]:
     return values
 
 
-def flops_per_token(config: ModelConfig, seq_len: int) -> int:
-    """Forward multiplications plus additions a token, in the matrix products of one full row.
+def compare_models(described: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Models side by side: each as described, with its ratios to the first.
 
-    Two for each weight of a linear layer, and for attention's two products with ``seq_len``
-    positions; norms, activations and softmax, a few percent, are left out.
+    Args:
+        described: what `describe_model` returned for each, at one ``seq_len``.
+
+    Returns:
+        The same, each with ``ratio_to_first``: ``parameters``, ``parameters_without_embeddings``,
+        ``flops_per_token``, ``bytes`` and ``files`` (those that both have), as fractions.
     """
-    width = config.hidden_width
-    linear = 4 * width * width + 2 * width * config.ffn_width
-    attention = 2 * seq_len * width
-    return 2 * (config.n_layers * (linear + attention) + 2 * width)
+    first = described[0]
+
+    def ratios(one: dict[str, Any]) -> dict[str, Any]:
+        return {
+            **{name: one[name] / first[name] for name in _COMPARED},
+            "files": {
+                name: size / first["files"][name]
+                for name, size in one["files"].items()
+                if first["files"].get(name)
+            },
+        }
+
+    return [{**one, "ratio_to_first": ratios(one)} for one in described]
+
+
+_COMPARED = ("parameters", "parameters_without_embeddings", "flops_per_token", "bytes")
 
 
 def _files(folder: Path) -> list[Path]:
