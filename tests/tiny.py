@@ -38,12 +38,12 @@ def config(model_type: str = "bert", **options) -> ModelConfig:
     return ModelConfig(model_type=model_type, **{**shape, **options})
 
 
-def weights(shape: ModelConfig, *, seed: int = 0, head: bool = True) -> dict[str, np.ndarray]:
+def weights(shape: ModelConfig, *, seed: int = 0, head: str | None = "qa") -> dict[str, np.ndarray]:
     """Random weights, large enough that different inputs give clearly different logits."""
     random = np.random.default_rng(seed)
     found = {
         name: random.normal(0, 0.3, size).astype(np.float32)
-        for name, size in expected_shapes(shape, head=head).items()
+        for name, size in expected_shapes(shape, head=head or None).items()
     }
     for name, array in found.items():
         if name.endswith("norm.weight"):
@@ -62,9 +62,9 @@ def write_tokenizer(folder: Path, *, lower: bool = True) -> None:
 
 
 def write_model(
-    folder: Path, model_type: str = "bert", *, seed: int = 0, head: bool = True, **options
+    folder: Path, model_type: str = "bert", *, seed: int = 0, head: str | None = "qa", **options
 ) -> Path:
-    """A whole model folder in Hugging Face's layout; returns ``folder``."""
+    """A whole model folder in Hugging Face's layout, its ``head`` named as in `bundle.heads`."""
     shape = config(model_type, **options)
     write_tokenizer(folder)
     write_json(folder / "config.json", shape.to_hf())

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from potstill import errors as errors
     from potstill.data.qa import load_qa as load_qa
     from potstill.evaluation.qa import score as score
+    from potstill.models.lm import BertForMaskedLM as BertForMaskedLM
+    from potstill.models.lm import DistilBertForMaskedLM as DistilBertForMaskedLM
     from potstill.models.qa import BertForQuestionAnswering as BertForQuestionAnswering
     from potstill.models.qa import (
         DistilBertForQuestionAnswering as DistilBertForQuestionAnswering,
@@ -36,7 +38,9 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Answer": "potstill.records",
+    "BertForMaskedLM": "potstill.models.lm",
     "BertForQuestionAnswering": "potstill.models.qa",
+    "DistilBertForMaskedLM": "potstill.models.lm",
     "DistilBertForQuestionAnswering": "potstill.models.qa",
     "QAClient": "potstill.runtime.qa",
     "QAExample": "potstill.records",
@@ -50,7 +54,9 @@ _HOMES = {
 
 __all__ = [
     "Answer",
+    "BertForMaskedLM",
     "BertForQuestionAnswering",
+    "DistilBertForMaskedLM",
     "DistilBertForQuestionAnswering",
     "QAClient",
     "QAExample",

@@ -6,15 +6,17 @@ import pytest
 
 import tiny
 from potstill.bundle.config import ModelConfig, read_config
+from potstill.bundle.heads import HEADS, hf_config
 from potstill.bundle.names import from_hf, split_known, to_hf
 from potstill.bundle.weights import expected_shapes
 from potstill.errors import ConfigError
 
 
 @pytest.mark.parametrize("model_type", ["bert", "distilbert"])
-def test_every_name_goes_out_and_comes_back(model_type) -> None:
+@pytest.mark.parametrize("head", [None, *HEADS])
+def test_every_name_goes_out_and_comes_back(model_type, head) -> None:
     config = tiny.config(model_type, n_layers=12)
-    ours = list(expected_shapes(config))
+    ours = list(expected_shapes(config, head=head))
     theirs = [to_hf(model_type, name) for name in ours]
     assert len(set(theirs)) == len(ours)
     assert [from_hf(model_type, name) for name in theirs] == ours
@@ -40,6 +42,14 @@ def test_a_config_goes_out_and_comes_back(tmp_path, model_type) -> None:
     assert found.to_hf() == values
     assert found.extra == {"transformers_version": "5.0"}
     assert found.n_token_types == config.n_token_types
+
+
+@pytest.mark.parametrize("model_type", ["bert", "distilbert"])
+def test_a_config_names_the_class_of_its_head(model_type) -> None:
+    config = tiny.config(model_type)
+    names = {head: hf_config(config, head)["architectures"] for head in HEADS}
+    prefix = {"bert": "Bert", "distilbert": "DistilBert"}[model_type]
+    assert names == {"qa": [f"{prefix}ForQuestionAnswering"], "mlm": [f"{prefix}ForMaskedLM"]}
 
 
 @pytest.mark.parametrize(

@@ -48,12 +48,6 @@ _DISTILBERT = {
 FIELDS = {"bert": _BERT, "distilbert": _DISTILBERT}
 """Hugging Face field name → ours, for each supported ``model_type``."""
 
-QA_ARCHITECTURES = {
-    "bert": "BertForQuestionAnswering",
-    "distilbert": "DistilBertForQuestionAnswering",
-}
-"""Hugging Face's class of each ``model_type`` with the question-answering head."""
-
 _DEFAULTS: dict[str, dict[str, Any]] = {
     "bert": {},
     "distilbert": {"n_token_types": 0, "qa_dropout": 0.1},
@@ -117,16 +111,6 @@ class ModelConfig:
         """The dictionary that ``config.json`` holds, in Hugging Face's field names."""
         ours = {hf: getattr(self, name) for hf, name in FIELDS[self.model_type].items()}
         return {**self.extra, "model_type": self.model_type, **ours}
-
-    def to_hf_qa(self, *, dtype: str = "float32") -> dict[str, Any]:
-        """As `to_hf`, with what AutoModel and the hub's pages need of a question-answering model.
-
-        Args:
-            dtype: of the stored weights.
-        """
-        values = {**self.to_hf(), "architectures": [QA_ARCHITECTURES[self.model_type]]}
-        values.pop("torch_dtype", None)  # the older spelling of the next
-        return {**values, "dtype": dtype}
 
     def _check(self) -> None:
         for name in (

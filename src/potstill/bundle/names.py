@@ -1,7 +1,9 @@
 """The two-way table between Hugging Face's parameter names and ours.
 
 An ordered list of patterns a model type; ``{}`` stands for the layer number. The same rows are
-read left to right when weights come in and right to left when they go out.
+read left to right when weights come in and right to left when they go out. Where two rows have one
+name of ours, the first is the one that is written: files differ in whether they keep the bias of
+BERT's masked-LM head as its own, as the decoder's, or as both.
 """
 
 from __future__ import annotations
@@ -23,6 +25,10 @@ _BERT = [
     ("bert.encoder.layer.{}.output.dense", "layers.{}.ffn.down"),
     ("bert.encoder.layer.{}.output.LayerNorm", "layers.{}.ffn_norm"),
     ("qa_outputs", "qa_head"),
+    ("cls.predictions.transform.dense", "lm_head.dense"),
+    ("cls.predictions.transform.LayerNorm", "lm_head.norm"),
+    ("cls.predictions", "lm_head"),
+    ("cls.predictions.decoder", "lm_head"),
 ]
 _DISTILBERT = [
     ("distilbert.embeddings.word_embeddings", "embeddings.word"),
@@ -37,6 +43,9 @@ _DISTILBERT = [
     ("distilbert.transformer.layer.{}.ffn.lin2", "layers.{}.ffn.down"),
     ("distilbert.transformer.layer.{}.output_layer_norm", "layers.{}.ffn_norm"),
     ("qa_outputs", "qa_head"),
+    ("vocab_transform", "lm_head.dense"),
+    ("vocab_layer_norm", "lm_head.norm"),
+    ("vocab_projector", "lm_head"),
 ]
 TABLE = {"bert": _BERT, "distilbert": _DISTILBERT}
 """model_type → rows of (Hugging Face module, our module)."""

@@ -18,45 +18,50 @@ from numpy.typing import NDArray
 from potstill.bundle import layout, names
 from potstill.bundle.atomic import write_bytes
 from potstill.bundle.config import ModelConfig
+from potstill.bundle.heads import HEADS, HeadName, Shapes, linear_shapes, norm_shapes
 from potstill.errors import MissingExtraError, WeightsError
 
 Array: TypeAlias = NDArray[Any]
 Weights: TypeAlias = dict[str, Array]
 """Our parameter name → array; a linear layer's weight is [out, in], as torch keeps it."""
 
-HEAD = ("qa_head.weight", "qa_head.bias")
 
+def expected_shapes(config: ModelConfig, *, head: HeadName | None = "qa") -> Shapes:
+    """Name → shape of every parameter that a model of this config has.
 
-def expected_shapes(config: ModelConfig, *, head: bool = True) -> dict[str, tuple[int, ...]]:
-    """Name → shape of every parameter that a model of this config has."""
+    Args:
+        config: the model's shape.
+        head: the head on it; ``None`` for a bare encoder.
+    """
     width, ffn = config.hidden_width, config.ffn_width
-    shapes: dict[str, tuple[int, ...]] = {
+    shapes: Shapes = {
         "embeddings.word.weight": (config.vocab_size, width),
         "embeddings.position.weight": (config.max_positions, width),
     }
     if config.n_token_types:
         shapes["embeddings.token_type.weight"] = (config.n_token_types, width)
-    _norm(shapes, "embeddings.norm", width)
+    shapes |= norm_shapes("embeddings.norm", width)
     for i in range(config.n_layers):
         for part in ("query", "key", "value", "output"):
-            _linear(shapes, f"layers.{i}.attention.{part}", width, width)
-        _norm(shapes, f"layers.{i}.attention_norm", width)
-        _linear(shapes, f"layers.{i}.ffn.up", ffn, width)
-        _linear(shapes, f"layers.{i}.ffn.down", width, ffn)
-        _norm(shapes, f"layers.{i}.ffn_norm", width)
-    if head:
-        _linear(shapes, "qa_head", 2, width)
-    return shapes
+            shapes |= linear_shapes(f"layers.{i}.attention.{part}", width, width)
+        shapes |= norm_shapes(f"layers.{i}.attention_norm", width)
+        shapes |= linear_shapes(f"layers.{i}.ffn.up", ffn, width)
+        shapes |= linear_shapes(f"layers.{i}.ffn.down", width, ffn)
+        shapes |= norm_shapes(f"layers.{i}.ffn_norm", width)
+    return shapes | HEADS[head].shapes(config) if head else shapes
 
 
-def read_weights(folder: Path, config: ModelConfig, *, require_head: bool = True) -> Weights:
+def read_weights(
+    folder: Path, config: ModelConfig, *, head: HeadName = "qa", require_head: bool = True
+) -> Weights:
     """Reads the weights of a model folder.
 
     Args:
         folder: a Hugging Face model folder or a bundle.
         config: what the weights must fit.
-        require_head: refuse a folder without the question-answering head (a bare encoder);
-            ``False`` leaves the head out of the result where the folder has none.
+        head: the head to read; any other that the folder has is left where it is.
+        require_head: refuse a folder without this head; ``False`` leaves the head out of the
+            result where the folder has none.
 
     Returns:
         Our name → array, floating point as stored (float32, float16; bfloat16 widened to float32).
@@ -66,14 +71,14 @@ def read_weights(folder: Path, config: ModelConfig, *, require_head: bool = True
         MissingExtraError: the folder only has ``pytorch_model.bin`` and torch is not installed.
     """
     stored = _read_any(folder, config)
-    head = all(name in stored for name in HEAD)
-    shapes = expected_shapes(config, head=head)
+    known = HEADS[head]
+    found = all(name in stored for name in known.shapes(config))
+    shapes = expected_shapes(config, head=head if found else None)
     check_weights(stored, shapes, where=str(folder))
-    if require_head and not head:
-        raise WeightsError(
-            f"{folder} has no question-answering head (qa_outputs.weight, qa_outputs.bias): "
-            "it is a bare encoder; fine-tune it first with `potstill finetune`"
-        )
+    if require_head and not found:
+        raise WeightsError(f"{folder} has no {known.title}: {known.remedy}")
+    if found and head == "mlm":
+        _check_tied(stored, folder)
     return {name: stored[name] for name in shapes}
 
 
@@ -232,14 +237,13 @@ def _read_torch(file: Path, config: ModelConfig) -> Weights:
     return weights
 
 
-def _linear(shapes: dict[str, tuple[int, ...]], name: str, n_out: int, n_in: int) -> None:
-    shapes[f"{name}.weight"] = (n_out, n_in)
-    shapes[f"{name}.bias"] = (n_out,)
-
-
-def _norm(shapes: dict[str, tuple[int, ...]], name: str, width: int) -> None:
-    shapes[f"{name}.weight"] = (width,)
-    shapes[f"{name}.bias"] = (width,)
+def _check_tied(stored: Weights, folder: Path) -> None:
+    decoder = stored.get("lm_head.weight")  # older files repeat the word table under this name
+    if decoder is not None and not np.array_equal(decoder, stored["embeddings.word.weight"]):
+        raise WeightsError(
+            f"{folder} has a masked-LM decoder of its own, which is not supported: "
+            "tie it to the word embeddings (tie_word_embeddings) and save the model again"
+        )
 
 
 def _text(shape: tuple[int, ...]) -> str:

@@ -12,6 +12,7 @@ from tokenizers import decoders, processors
 from potstill.bundle import layout
 from potstill.bundle.atomic import write_json, write_text
 from potstill.bundle.config import ModelConfig
+from potstill.bundle.heads import hf_config
 from potstill.errors import TokenizerError
 from potstill.text.tokenizer import read_options, read_vocabulary, wordpiece
 
@@ -21,7 +22,7 @@ _SPECIAL = {"unk": "[UNK]", "sep": "[SEP]", "pad": "[PAD]", "cls": "[CLS]", "mas
 
 def write_config(out: Path, config: ModelConfig) -> None:
     """Writes ``config.json`` of a question-answering model in float32."""
-    write_json(out / layout.CONFIG, config.to_hf_qa())
+    write_json(out / layout.CONFIG, hf_config(config, "qa"))
 
 
 def write_tokenizer(source: Path, out: Path, config: ModelConfig) -> None:

@@ -14,8 +14,9 @@ from typing_extensions import Self
 from potstill.bundle import layout
 from potstill.bundle.atomic import write_json
 from potstill.bundle.config import ModelConfig, read_config
+from potstill.bundle.heads import HEADS, HeadName, hf_config
 from potstill.bundle.layout import find_model
-from potstill.bundle.weights import HEAD, Weights, check_weights, read_weights, write_weights
+from potstill.bundle.weights import Weights, check_weights, read_weights, write_weights
 from potstill.errors import ConfigError
 
 _ENCODER = "encoder."
@@ -27,6 +28,8 @@ class Pretrained(nn.Module):
 
     model_type: ClassVar[str | None] = None
     """The only ``model_type`` a class accepts; ``None`` for any."""
+    head: ClassVar[HeadName]
+    """The head that a class puts on its encoder."""
 
     def __init__(self, config: ModelConfig) -> None:
         """Makes the model with random weights.
@@ -46,8 +49,8 @@ class Pretrained(nn.Module):
     def from_pretrained(cls, model: str | Path, *, revision: str | None = None) -> Self:
         """Loads a model in float32 and evaluation mode.
 
-        A folder without a question-answering head gives a model whose head is random, with a
-        warning: it has to be trained.
+        A folder without the head of this class (a bare encoder, or one with another head) gives a
+        model whose head is random, with a warning: it has to be trained.
 
         Args:
             model: ``"default"``, a model folder (Hugging Face's or a bundle) or a hub id.
@@ -62,7 +65,7 @@ class Pretrained(nn.Module):
         loaded, new = cls.from_folder(folder, read_config(folder))
         if new:
             warnings.warn(
-                f"{folder} has no question-answering head: a new one was made, train it before use",
+                f"{folder} has no {HEADS[cls.head].title}: a new one was made, train it before use",
                 UserWarning,
                 stacklevel=2,
             )
@@ -75,9 +78,9 @@ class Pretrained(nn.Module):
         Returns:
             The model, and whether its head is new (random) because the folder has none.
         """
-        weights = read_weights(folder, config, require_head=False)
+        weights = read_weights(folder, config, head=cls.head, require_head=False)
         model = cls(config)
-        new = any(name not in weights for name in HEAD)
+        new = any(name not in weights for name in HEADS[cls.head].shapes(config))
         model.load_weights(weights)
         return model, new
 
@@ -88,7 +91,8 @@ class Pretrained(nn.Module):
             WeightsError: a name or a shape that is not this model's.
         """
         own = dict(self._named())
-        shapes = {n: tuple(p.shape) for n, p in own.items() if n in weights or n not in HEAD}
+        head = HEADS[self.head].shapes(self.config)
+        shapes = {n: tuple(p.shape) for n, p in own.items() if n in weights or n not in head}
         check_weights(weights, shapes, where="the weights")
         with torch.no_grad():
             for name in shapes:
@@ -113,7 +117,9 @@ class Pretrained(nn.Module):
         weights = {name: array.astype(dtype) for name, array in self.to_weights().items()}
         folder = Path(folder)
         write_weights(folder / layout.WEIGHTS, weights, self.config)
-        write_json(folder / layout.CONFIG, self.config.to_hf_qa(dtype=np.dtype(dtype).name))
+        write_json(
+            folder / layout.CONFIG, hf_config(self.config, self.head, dtype=np.dtype(dtype).name)
+        )
 
     def _named(self) -> list[tuple[str, nn.Parameter]]:
         return [(name.removeprefix(_ENCODER), p) for name, p in self.named_parameters()]

@@ -34,6 +34,8 @@ class QAOutput:
 class QuestionAnsweringModel(Pretrained):
     """An encoder of any kind with the question-answering head."""
 
+    head = "qa"
+
     def __init__(self, config: ModelConfig) -> None:
         super().__init__(config)
         self.encoder = Encoder(config)

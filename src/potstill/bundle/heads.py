@@ -1,0 +1,86 @@
+"""The heads a model folder may carry on its encoder: names, shapes, Hugging Face's classes.
+
+One row a head. What reads weights, what writes a config and what makes a model all look here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+from potstill.bundle.config import ModelConfig
+
+Shapes: TypeAlias = dict[str, tuple[int, ...]]
+HeadName: TypeAlias = Literal["qa", "mlm"]
+"""``qa``: question answering; ``mlm``: masked language modelling."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Head:
+    """What is known of one head."""
+
+    title: str
+    """As messages call it."""
+    shapes: Callable[[ModelConfig], Shapes]
+    """Our parameter name → shape on an encoder of a config."""
+    architectures: Mapping[str, str]
+    """``model_type`` → Hugging Face's class with this head."""
+    remedy: str
+    """How a bare encoder comes by one."""
+
+
+def linear_shapes(name: str, n_out: int, n_in: int) -> Shapes:
+    """Parameters of a linear layer."""
+    return {f"{name}.weight": (n_out, n_in), f"{name}.bias": (n_out,)}
+
+
+def norm_shapes(name: str, width: int) -> Shapes:
+    """Parameters of a layer norm."""
+    return {f"{name}.weight": (width,), f"{name}.bias": (width,)}
+
+
+def _mlm_shapes(config: ModelConfig) -> Shapes:
+    width = config.hidden_width
+    # The decoder's matrix is the word table itself, so a file holds it once, as that.
+    return {
+        **linear_shapes("lm_head.dense", width, width),
+        **norm_shapes("lm_head.norm", width),
+        "lm_head.bias": (config.vocab_size,),
+    }
+
+
+HEADS: Mapping[HeadName, Head] = {
+    "qa": Head(
+        title="question-answering head",
+        shapes=lambda config: linear_shapes("qa_head", 2, config.hidden_width),
+        architectures={
+            "bert": "BertForQuestionAnswering",
+            "distilbert": "DistilBertForQuestionAnswering",
+        },
+        remedy="fine-tune it first with `potstill finetune`",
+    ),
+    "mlm": Head(
+        title="masked-LM head",
+        shapes=_mlm_shapes,
+        architectures={"bert": "BertForMaskedLM", "distilbert": "DistilBertForMaskedLM"},
+        remedy="train one first with `potstill finetune recipes/mlm-head.toml`",
+    ),
+}
+"""Name → head."""
+
+
+def hf_config(config: ModelConfig, head: HeadName, *, dtype: str = "float32") -> dict[str, Any]:
+    """What ``config.json`` holds for AutoModel and the hub's pages to know the head.
+
+    Args:
+        config: the model's shape.
+        head: the head its weights have.
+        dtype: of the stored weights.
+    """
+    values = {
+        **config.to_hf(),
+        "architectures": [HEADS[head].architectures[config.model_type]],
+    }
+    values.pop("torch_dtype", None)  # the older spelling of the next
+    return {**values, "dtype": dtype}

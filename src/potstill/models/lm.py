@@ -1,0 +1,120 @@
+"""The masked language model: an encoder and a head that names the token at every position."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from potstill.bundle.config import ModelConfig
+from potstill.models.encoder import Encoder, initialize
+from potstill.models.layers import ACTIVATIONS
+from potstill.models.pretrained import Pretrained
+
+IGNORE = -100
+"""Label of a position that is not predicted, as Hugging Face marks it."""
+
+
+@dataclass(slots=True)
+class LMOutput:
+    """What a masked language model returns; the values that exist can be unpacked in order."""
+
+    loss: Tensor | None
+    """Mean cross-entropy of the labelled positions, where labels were given; scalar."""
+    logits: Tensor
+    """``[batch, seq, vocab]``, or ``[n, vocab]`` where positions were chosen."""
+    hidden_states: tuple[Tensor, ...] | None = None
+    """Embeddings and every layer, each ``[batch, seq, width]``, where asked for."""
+
+    def __iter__(self) -> Iterator[object]:
+        values = (self.loss, self.logits, self.hidden_states)
+        return iter(value for value in values if value is not None)
+
+
+class LMHead(nn.Module):
+    """Dense, activation, norm, and the bias of a decoder whose matrix is the word table."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        width = config.hidden_width
+        self.dense = nn.Linear(width, width)
+        self.activation = ACTIVATIONS[config.activation]
+        self.norm = nn.LayerNorm(width, eps=config.norm_eps)
+        self.bias = nn.Parameter(torch.zeros(config.vocab_size))
+
+    def forward(self, hidden: Tensor, words: Tensor) -> Tensor:
+        """``[…, width]`` states and the ``[vocab, width]`` word table → ``[…, vocab]`` logits."""
+        return F.linear(self.norm(self.activation(self.dense(hidden))), words, self.bias)
+
+
+class MaskedLM(Pretrained):
+    """An encoder of any kind with the masked-LM head."""
+
+    head = "mlm"
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__(config)
+        self.encoder = Encoder(config)
+        self.lm_head = LMHead(config)
+        initialize(self, config.initializer_range)
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor | None = None,
+        token_type_ids: Tensor | None = None,
+        labels: Tensor | None = None,
+        output_hidden_states: bool = False,
+        *,
+        positions: Tensor | None = None,
+    ) -> LMOutput:
+        """Scores every token of the vocabulary at every position, or at chosen ones.
+
+        Args:
+            input_ids: int64 ``[batch, seq]``.
+            attention_mask: 1 for real tokens, 0 for padding, ``[batch, seq]``.
+            token_type_ids: int64 ``[batch, seq]``; ignored by models without token types.
+            labels: the tokens to predict, int64 ``[batch, seq]``, -100 where there is none; with
+                them the output has a loss.
+            output_hidden_states: whether to return the states of every layer.
+            positions: True where logits are wanted, bool ``[batch, seq]``. Logits of all
+                positions are most of a small model's cost, and training needs a seventh of them.
+        """
+        states = self.encode(input_ids, attention_mask, token_type_ids)
+        hidden = states[-1]
+        if positions is not None:
+            hidden = hidden[positions]  # (n, width)
+            labels = None if labels is None else labels[positions]
+        logits = self.lm_logits(hidden)
+        loss = None
+        if labels is not None:
+            loss = F.cross_entropy(logits.flatten(0, -2), labels.flatten(), ignore_index=IGNORE)
+        return LMOutput(loss, logits, states if output_hidden_states else None)
+
+    def encode(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor | None = None,
+        token_type_ids: Tensor | None = None,
+    ) -> tuple[Tensor, ...]:
+        """Hidden states ``[batch, seq, width]``: the embeddings', then one for each layer."""
+        return self.encoder(input_ids, attention_mask, token_type_ids)
+
+    def lm_logits(self, hidden: Tensor) -> Tensor:
+        """``[…, width]`` states of the last layer → ``[…, vocab]``."""
+        return self.lm_head(hidden, self.encoder.embeddings.word.weight)
+
+
+class BertForMaskedLM(MaskedLM):
+    """BERT with the masked-LM head."""
+
+    model_type = "bert"
+
+
+class DistilBertForMaskedLM(MaskedLM):
+    """DistilBERT with the masked-LM head."""
+
+    model_type = "distilbert"
