@@ -20,6 +20,8 @@ class QAExample:
     """Start of each answer in code points of ``context``; ``None`` where the file does not say."""
     is_impossible: bool = False
     """True where the data say that the context holds no answer (SQuAD v2.0)."""
+    title: str = ""
+    """The article that the context belongs to, where the file says so."""
 
 
 @dataclass(frozen=True, slots=True)

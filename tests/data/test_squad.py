@@ -119,3 +119,23 @@ def test_names_the_place_of_a_fault(path, value, says):
 def test_refuses_other_json(values):
     with pytest.raises(DataError, match="not a SQuAD object"):
         list(read_squad(values, "x.json"))
+
+
+@pytest.mark.parametrize(("title", "expected"), [("Normandy", "Normandy"), (None, ""), (7, "")])
+def test_the_title_of_an_article_is_kept(title, expected):
+    values = copy.deepcopy(FILE)
+    values["data"][0]["title"] = title
+    assert {e.title for e in read_squad(values, "x.json")} == {expected}
+    del values["data"][0]["title"]
+    assert {e.title for e in read_squad(values, "x.json")} == {""}
+
+
+def test_answers_may_be_missing_where_no_labels_are_needed():
+    values = copy.deepcopy(FILE)
+    questions = values["data"][0]["paragraphs"][0]["qas"]
+    del questions[0]["answers"]
+    questions[1]["answers"] = None
+    assert [e.answers for e in read_squad(values, "x.json", labelled=False)] == [(), ()]
+    questions[1]["answers"] = 3
+    with pytest.raises(DataError, match="'answers' is a number, not a list"):
+        list(read_squad(values, "x.json", labelled=False))

@@ -34,6 +34,13 @@ def test_csv_ids_and_starts(tmp_path):
     assert [(row.id, row.starts) for row in rows] == [("x", (1,)), ("y", (None,))]
 
 
+def test_titles(tmp_path):
+    (row,) = from_csv(tmp_path, "title,question,context\nNormandy,q,c\n")
+    assert row.title == "Normandy"
+    rows = from_jsonl(tmp_path, {"question": "q", "context": "c", "title": 3})
+    assert [row.title for row in rows] == [""]
+
+
 def test_empty_answer_is_unanswerable_and_no_answer_column_is_unlabelled(tmp_path):
     (empty,) = from_csv(tmp_path, "question,context,answer\nq,c,\n")
     (absent,) = from_csv(tmp_path, "question,context\nq,c\n")

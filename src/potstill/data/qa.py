@@ -102,7 +102,7 @@ def load_qa(path: str | Path, *, offsets: Literal["strict", "fix", "keep"] = "ke
     )
 
 
-def _read(path: Path) -> tuple[str | None, Iterable[QAExample]]:
+def _read(path: Path, *, labelled: bool = True) -> tuple[str | None, Iterable[QAExample]]:
     suffixes = [s.lower() for s in path.suffixes if s.lower() not in (".gz", ".xz")]
     kind = suffixes[-1] if suffixes else ""
     if kind in (".jsonl", ".ndjson"):
@@ -116,7 +116,9 @@ def _read(path: Path) -> tuple[str | None, Iterable[QAExample]]:
     if isinstance(values, list):
         return None, read_rows(values, str(path))
     version = values.get("version") if isinstance(values, dict) else None
-    return (None if version is None else str(version)), read_squad(values, str(path))
+    return (None if version is None else str(version)), read_squad(
+        values, str(path), labelled=labelled
+    )
 
 
 def _claims(example: QAExample) -> list[tuple[str, int]]:

@@ -12,12 +12,13 @@ from potstill.records import QAExample
 _KINDS = {str: "a string", list: "a list", dict: "an object", bool: "true or false"}
 
 
-def read_squad(values: Any, name: str) -> Iterator[QAExample]:
+def read_squad(values: Any, name: str, *, labelled: bool = True) -> Iterator[QAExample]:
     """Walks articles, paragraphs and questions in order.
 
     Args:
         values: the parsed file.
         name: what to call the file in errors.
+        labelled: whether every question must have a list of answers, be it an empty one.
 
     Raises:
         DataError: a key is missing or holds the wrong kind of value; the message names its path.
@@ -25,18 +26,21 @@ def read_squad(values: Any, name: str) -> Iterator[QAExample]:
     if not isinstance(values, dict):
         raise DataError(f"{name} holds {_kind(values)}, not a SQuAD object with 'data'")
     for a, article in enumerate(take(values, "data", list, name)):
-        for p, paragraph in enumerate(take(article, "paragraphs", list, f"{name}: data[{a}]")):
+        paragraphs = take(article, "paragraphs", list, f"{name}: data[{a}]")
+        title = as_title(article.get("title"))
+        for p, paragraph in enumerate(paragraphs):
             where = f"{name}: data[{a}].paragraphs[{p}]"
             context = take(paragraph, "context", str, where)
             for q, question in enumerate(take(paragraph, "qas", list, where)):
-                yield _example(question, context, f"{where}.qas[{q}]")
+                yield _example(question, context, title, f"{where}.qas[{q}]", labelled)
 
 
-def _example(question: Any, context: str, where: str) -> QAExample:
+def _example(question: Any, context: str, title: str, where: str, labelled: bool) -> QAExample:
     text = take(question, "question", str, where)
     if "id" not in question:
         raise DataError(f"{where} has no 'id'")
-    answers = take(question, "answers", list, where)
+    missing = not labelled and question.get("answers") is None
+    answers = [] if missing else take(question, "answers", list, where)
     texts = tuple(take(x, "text", str, f"{where}.answers[{i}]") for i, x in enumerate(answers))
     starts = tuple(
         check_start(x.get("answer_start"), f"{where}.answers[{i}]") for i, x in enumerate(answers)
@@ -51,6 +55,7 @@ def _example(question: Any, context: str, where: str) -> QAExample:
         answers=texts,
         starts=starts,
         is_impossible=bool(impossible),
+        title=title,
     )
 
 
@@ -85,6 +90,11 @@ def check_start(value: Any, where: str) -> int | None:
 def as_id(value: Any) -> str:
     """An id of any JSON type as text: the spelling it gets as a key of a JSON object."""
     return value if isinstance(value, str) else json.dumps(value)
+
+
+def as_title(value: Any) -> str:
+    """The title of an article; empty where it has none that is text."""
+    return value if isinstance(value, str) else ""
 
 
 def _kind(value: Any) -> str:

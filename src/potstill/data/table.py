@@ -1,9 +1,9 @@
 """One's own questions, one a row: CSV, TSV or JSONL → examples, with offsets as claimed.
 
-Columns ``question`` and ``context``, and where known ``answer``, ``answer_start`` and ``id``;
-other columns are ignored. An empty answer says that the context holds none. JSONL rows may give
-several answers (lists in ``answer`` and ``answer_start``), or carry Hugging Face's
-``answers: {"text": […], "answer_start": […]}``.
+Columns ``question`` and ``context``, and where known ``answer``, ``answer_start``, ``id`` and
+``title`` (of the article the context belongs to); other columns are ignored. An empty answer says
+that the context holds none. JSONL rows may give several answers (lists in ``answer`` and
+``answer_start``), or carry Hugging Face's ``answers: {"text": […], "answer_start": […]}``.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from potstill.data.files import open_text, parse_json
-from potstill.data.squad import as_id, check_start, take
+from potstill.data.squad import as_id, as_title, check_start, take
 from potstill.errors import DataError
 from potstill.records import QAExample
 
@@ -112,6 +112,7 @@ def _example(row: Any, number: int, where: str) -> QAExample:
         answers=texts,
         starts=starts,
         is_impossible=labelled and not texts,
+        title=as_title(row.get("title")),
     )
 
 

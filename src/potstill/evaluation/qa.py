@@ -8,14 +8,13 @@ and gold are both empty, and drops predictions whose null odds are above a thres
 
 from __future__ import annotations
 
-import re
-import string
 import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from potstill.data.files import read_json
+from potstill.data.normal import normalize_answer
 from potstill.errors import DataError
 from potstill.evaluation.thresholds import best_threshold
 from potstill.records import QAExample
@@ -23,19 +22,7 @@ from potstill.records import QAExample
 NULL_THRESHOLD = 1.0
 """Where no threshold is given: the v2.0 script's own default, meant for probabilities."""
 
-_NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
-_ARTICLES = re.compile(r"\b(a|an|the)\b")
-
 Scores = dict[str, float]
-
-
-def normalize_answer(text: str) -> str:
-    """Lower case, no ASCII punctuation, no English articles, single spaces.
-
-    Source: ``normalize_answer`` of the SQuAD v1.1 and v2.0 evaluation scripts.
-    """
-    text = text.lower().translate(_NO_PUNCTUATION)
-    return " ".join(_ARTICLES.sub(" ", text).split())
 
 
 def exact_match(prediction: str, gold: str) -> float:
@@ -94,7 +81,7 @@ def score(
         raise DataError("there are no questions to score: give a data file that holds some")
     missing, foreign = _check_ids(examples, predictions, allow_missing)
     answered = [example for example in examples if example.id in predictions]
-    exact, f1s = _score_each(answered, predictions, no_answer)
+    exact, f1s = score_each(answered, predictions, no_answer=no_answer)
     if no_answer:
         scores = _score_groups(
             examples, predictions, exact, f1s, null_odds, null_threshold, allow_missing
@@ -106,6 +93,37 @@ def score(
     if allow_missing:
         scores.update(missing=missing, foreign=foreign)
     return scores
+
+
+def score_each(
+    examples: Iterable[QAExample], predictions: Mapping[str, str], *, no_answer: bool
+) -> tuple[Scores, Scores]:
+    """Exact match and F1 of every question by itself, as its prediction stands.
+
+    Args:
+        examples: questions with gold answers.
+        predictions: question id → predicted text, ``""`` for no answer.
+        no_answer: score as v2.0 does.
+
+    Returns:
+        Exact match and F1, question id → value in [0, 1].
+
+    Raises:
+        DataError: an example has no gold answer (v1.1).
+    """
+    exact: Scores = {}
+    f1s: Scores = {}
+    for example in examples:
+        golds = [normalize_answer(text) for text in example.answers]
+        if no_answer:
+            golds = [gold for gold in golds if gold] or [""]
+        elif not golds:
+            raise DataError(f"question {example.id!r} has no gold answer to score against")
+        prediction = normalize_answer(predictions[example.id])
+        exact[example.id] = float(prediction in golds)
+        words = prediction.split()
+        f1s[example.id] = max(_overlap(words, gold.split(), no_answer) for gold in golds)
+    return exact, f1s
 
 
 def read_predictions(path: str | Path) -> dict[str, str]:
@@ -156,24 +174,6 @@ def _overlap(prediction: list[str], gold: list[str], no_answer: bool) -> float:
         return 0.0
     precision, recall = common / len(prediction), common / len(gold)
     return 2 * precision * recall / (precision + recall)
-
-
-def _score_each(
-    examples: Iterable[QAExample], predictions: Mapping[str, str], no_answer: bool
-) -> tuple[Scores, Scores]:
-    exact: Scores = {}
-    f1s: Scores = {}
-    for example in examples:
-        golds = [normalize_answer(text) for text in example.answers]
-        if no_answer:
-            golds = [gold for gold in golds if gold] or [""]
-        elif not golds:
-            raise DataError(f"question {example.id!r} has no gold answer to score against")
-        prediction = normalize_answer(predictions[example.id])
-        exact[example.id] = float(prediction in golds)
-        words = prediction.split()
-        f1s[example.id] = max(_overlap(words, gold.split(), no_answer) for gold in golds)
-    return exact, f1s
 
 
 def _score_groups(

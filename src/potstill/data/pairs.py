@@ -1,0 +1,254 @@
+"""Questions put to contexts they were not written for: unlabelled pairs and mined negatives.
+
+Unlabelled pairs are for a teacher to answer. Everything here depends on the examples, their order
+and the seed alone, and asking for more pairs only adds to what fewer would have been.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+from random import Random
+
+import numpy as np
+import numpy.typing as npt
+
+from potstill.data.cloze import cloze_questions
+from potstill.data.normal import normalize_answer
+from potstill.data.qa import _check_ids, _read
+from potstill.errors import DataError, InputError
+from potstill.records import QAExample
+
+_HARDEST = 100
+"""Most paragraphs that one question is tried on, those most like it first."""
+
+
+def other_paragraphs(examples: Sequence[QAExample], n: int | None, *, seed: int) -> list[QAExample]:
+    """Asks questions of other paragraphs of their article, without answers.
+
+    Every question is asked of one other paragraph before any is asked of a second. Examples
+    without a title count as one article.
+
+    Args:
+        examples: the questions and, together, the paragraphs.
+        n: number of pairs; ``None`` for one of each question whose article has another paragraph.
+        seed: which questions come first, and which paragraphs each is asked of.
+
+    Returns:
+        Unlabelled examples with the ids ``{id}@1``, ``{id}@2``, …
+
+    Raises:
+        InputError: there are no ``n`` such pairs.
+    """
+    articles = _articles(examples)
+    places = {title: {c: i for i, c in enumerate(own)} for title, own in articles.items()}
+
+    def ask(example: QAExample) -> Iterator[QAExample]:
+        contexts = articles[example.title]
+        others = len(contexts) - 1
+        if not others:
+            return
+        place = places[example.title][example.context]
+        first = Random(f"{seed} {example.id}").randrange(others)
+        for k in range(others):
+            context = contexts[(place + 1 + (first + k) % others) % len(contexts)]
+            yield _asked_of(example, context, f"{example.id}@{k + 1}")
+
+    return _in_turns([ask(example) for example in _shuffled(examples, seed)], n, "other paragraphs")
+
+
+def mine_negatives(
+    examples: Sequence[QAExample],
+    n: int | None,
+    *,
+    seed: int,
+    among: Iterable[QAExample] = (),
+) -> list[QAExample]:
+    """Pairs questions with paragraphs of their article that do not answer them.
+
+    A paragraph does not answer a question where none of its gold answers occurs in it, both in the
+    normal form in which answers are scored, not even inside a word. That is a check of the text:
+    a paragraph that answers in other words passes. Of the paragraphs that pass, those that share
+    the most, and the rarest, words with the question are taken first, for they are the hardest.
+
+    Args:
+        examples: questions with gold answers; those without are left out.
+        n: number of pairs; ``None`` for one of each question that has one.
+        seed: which questions come first.
+        among: examples whose paragraphs may be used beside those of ``examples``.
+
+    Returns:
+        Examples with ``is_impossible`` and the ids ``{id}~1``, ``{id}~2``, …
+
+    Raises:
+        InputError: there are no ``n`` such pairs.
+
+    Source:
+        Clark and Gardner, "Simple and Effective Multi-Paragraph Reading Comprehension", 2018
+        (arXiv:1710.10723), section 3: paragraphs of the same article, ranked by TF-IDF.
+    """
+    articles = {title: _Article(own) for title, own in _articles([*examples, *among]).items()}
+    golds: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for example in examples:
+        # One question may be asked of two paragraphs: neither answer may occur then.
+        golds[_key(example)].update(map(normalize_answer, example.answers))
+
+    def ask(example: QAExample) -> Iterator[QAExample]:
+        article, own = articles[example.title], golds[_key(example)]
+        k = 0
+        for i in article.most_like(example.question):
+            if article.contexts[i] == example.context or any(g in article.normal[i] for g in own):
+                continue
+            k += 1
+            asked = _asked_of(example, article.contexts[i], f"{example.id}~{k}")
+            yield replace(asked, is_impossible=True)
+
+    # An answer of nothing but articles and punctuation cannot be looked for.
+    checkable = [e for e in _shuffled(examples, seed) if e.answers and all(golds[_key(e)])]
+    return _in_turns([ask(example) for example in checkable], n, "paragraphs without the answer")
+
+
+def cloze(
+    paragraphs: Iterable[str], n: int | None, *, seed: int, per_paragraph: int = 1
+) -> Iterator[QAExample]:
+    """Makes cloze questions from plain paragraphs, see `potstill.data.cloze`.
+
+    Args:
+        paragraphs: read one at a time, and no further than needed.
+        n: number of questions; ``None`` for as many as there are.
+        seed: which of a paragraph's questions are taken.
+        per_paragraph: most questions of one paragraph.
+
+    Returns:
+        Unlabelled examples with the ids ``cloze@{number of the paragraph}.{k}``, as a stream.
+
+    Raises:
+        InputError: ``n`` is less than 1; or, at the end of the stream, there were no questions
+            at all or fewer than ``n``.
+    """
+    _check_number(n)
+    found = _cloze(paragraphs, seed, per_paragraph)
+    return _counted(found if n is None else islice(found, n), n)
+
+
+def load_pairs(path: str | Path) -> list[QAExample]:
+    """Reads questions and contexts, and drops whatever answers the file has.
+
+    Args:
+        path: any file that `potstill.data.qa.load_qa` reads; answers may be missing.
+
+    Raises:
+        DataError: the file cannot be read, holds no questions, repeats an id, or a question or a
+            context is empty.
+    """
+    path = Path(path)
+    _, rows = _read(path, labelled=False)
+    examples = [replace(row, answers=(), starts=(), is_impossible=False) for row in rows]
+    if not examples:
+        raise DataError(f"{path} holds no questions")
+    _check_ids(examples, path)
+    for example in examples:
+        for name in ("question", "context"):
+            if not getattr(example, name).strip():
+                raise DataError(f"{path}: question {example.id!r}: its {name} is empty: drop it")
+    return examples
+
+
+class _Article:
+    """Paragraphs that can be ranked by the words they share with a question."""
+
+    def __init__(self, contexts: list[str]) -> None:
+        self.contexts = contexts
+        self.normal = [normalize_answer(context) for context in contexts]
+        places: dict[str, list[int]] = {}
+        for i, normal in enumerate(self.normal):
+            for word in dict.fromkeys(normal.split()):
+                places.setdefault(word, []).append(i)
+        self._places = {word: np.array(found, np.int64) for word, found in places.items()}
+
+    def most_like(self, question: str) -> npt.NDArray[np.int64]:
+        """Indices of the paragraphs most like a question, best first; equal ones in order."""
+        scores = np.zeros(len(self.contexts))
+        for word in dict.fromkeys(normalize_answer(question).split()):
+            found = self._places.get(word)
+            if found is not None:
+                scores[found] += math.log(1 + len(self.contexts) / len(found))
+        return np.argsort(-scores, kind="stable")[:_HARDEST].copy()
+
+
+def _articles(examples: Iterable[QAExample]) -> dict[str, list[str]]:
+    """Title → its distinct contexts, in the order of the file."""
+    found: dict[str, dict[str, None]] = {}
+    for example in examples:
+        found.setdefault(example.title, {})[example.context] = None
+    return {title: list(contexts) for title, contexts in found.items()}
+
+
+def _key(example: QAExample) -> tuple[str, str]:
+    return example.title, normalize_answer(example.question)
+
+
+def _shuffled(examples: Sequence[QAExample], seed: int) -> list[QAExample]:
+    mixed = list(examples)
+    Random(seed).shuffle(mixed)
+    return mixed
+
+
+def _asked_of(example: QAExample, context: str, name: str) -> QAExample:
+    return replace(example, id=name, context=context, answers=(), starts=(), is_impossible=False)
+
+
+def _in_turns(sources: list[Iterator[QAExample]], n: int | None, what: str) -> list[QAExample]:
+    """One pair of each source, then a second of each, and so on until there are ``n``."""
+    _check_number(n)
+    found: list[QAExample] = []
+    while sources and (n is None or len(found) < n):
+        left: list[Iterator[QAExample]] = []
+        for source in sources:
+            if len(found) == n:
+                break
+            pair = next(source, None)
+            if pair is not None:
+                found.append(pair)
+                left.append(source)
+        if n is None:
+            break
+        sources = left
+    if not found or (n is not None and len(found) < n):
+        wanted = "any" if n is None else f"{n:,}"
+        raise InputError(
+            f"cannot make {wanted} pairs of questions and {what}, only {len(found):,}: "
+            "ask for fewer, or give data with more paragraphs an article"
+        )
+    return found
+
+
+def _check_number(n: int | None) -> None:
+    if n is not None and n < 1:
+        raise InputError(f"the number of pairs must be at least 1, not {n}")
+
+
+def _cloze(paragraphs: Iterable[str], seed: int, per_paragraph: int) -> Iterator[QAExample]:
+    for number, line in enumerate(paragraphs):
+        paragraph = line.strip()
+        found = cloze_questions(paragraph)
+        taken = Random(f"{seed} {number}").sample(found, min(per_paragraph, len(found)))
+        for k, one in enumerate(taken, start=1):
+            yield QAExample(id=f"cloze@{number}.{k}", question=one.question, context=paragraph)
+
+
+def _counted(found: Iterator[QAExample], n: int | None) -> Iterator[QAExample]:
+    count = 0
+    for example in found:
+        yield example
+        count += 1
+    if not count or (n is not None and count < n):
+        wanted = "any" if n is None else f"{n:,}"
+        raise InputError(
+            f"cannot make {wanted} cloze questions of these paragraphs, only {count:,}: ask for "
+            "fewer, or give more English text of several sentences a paragraph"
+        )
