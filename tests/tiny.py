@@ -92,3 +92,19 @@ def write_squad(path: Path, *, copies: int = 1) -> Path:
     data = [{"title": "tiny", "paragraphs": paragraphs}]
     path.write_text(json.dumps({"version": "1.1", "data": data}), encoding="utf-8")
     return path
+
+
+def write_corpus(path: Path, *, articles: int = 40) -> Path:
+    """Plain text of so many short articles over `WORDS`, each with its title."""
+    random = np.random.default_rng(0)
+    blocks = []
+    for number in range(articles):
+        lines = [f"= Article {number} ="]
+        for _ in range(random.integers(1, 4)):
+            # A word follows from the one before, so that there is something to learn.
+            at = int(random.integers(len(WORDS)))
+            chosen = [WORDS[(at + 7 * step) % len(WORDS)] for step in range(random.integers(6, 14))]
+            lines.append(f"In {1900 + number}, {' '.join(chosen)}.")
+        blocks.append("\n".join(lines))
+    path.write_text("\n\n".join(blocks) + "\n", encoding="utf-8")
+    return path

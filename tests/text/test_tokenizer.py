@@ -160,3 +160,22 @@ def test_threads_share_one_tokenizer(tokenizer):
 def test_it_is_the_tokenizers_library_underneath():
     backend = module.wordpiece({t: i for i, t in enumerate(tiny.VOCABULARY)}, {})
     assert isinstance(backend, tokenizers.Tokenizer)
+
+
+def test_what_a_language_model_asks_of_its_tokenizer(tmp_path) -> None:
+    tiny.write_tokenizer(tmp_path)
+    tokenizer = Tokenizer.from_folder(tmp_path)
+    assert tokenizer.mask_id == tiny.VOCABULARY.index("[MASK]")
+    special, goes_on = tokenizer.special(), tokenizer.continuations()
+    assert special.tolist() == [token.startswith("[") for token in tiny.VOCABULARY]
+    assert goes_on.tolist() == [token.startswith("##") for token in tiny.VOCABULARY]
+    texts = ["The old tower.", "", "\ud800 xyz"]
+    for ids, encoded in zip(tokenizer.ids_batch(texts), tokenizer.encode_batch(texts), strict=True):
+        assert ids.tolist() == encoded.ids.tolist()
+
+
+def test_a_fingerprint_tells_tokenizers_apart(tmp_path) -> None:
+    for name, lower in (("a", True), ("b", True), ("c", False)):
+        tiny.write_tokenizer(tmp_path / name, lower=lower)
+    prints = [Tokenizer.from_folder(tmp_path / name).fingerprint() for name in "abc"]
+    assert prints[0] == prints[1] != prints[2]

@@ -14,9 +14,6 @@ from potstill.models.encoder import Encoder, initialize
 from potstill.models.layers import ACTIVATIONS
 from potstill.models.pretrained import Pretrained
 
-IGNORE = -100
-"""Label of a position that is not predicted, as Hugging Face marks it."""
-
 
 @dataclass(slots=True)
 class LMOutput:
@@ -77,8 +74,8 @@ class MaskedLM(Pretrained):
             input_ids: int64 ``[batch, seq]``.
             attention_mask: 1 for real tokens, 0 for padding, ``[batch, seq]``.
             token_type_ids: int64 ``[batch, seq]``; ignored by models without token types.
-            labels: the tokens to predict, int64 ``[batch, seq]``, -100 where there is none; with
-                them the output has a loss.
+            labels: the tokens to predict, int64 ``[batch, seq]``, -100 (as Hugging Face and torch
+                mark it) where there is none; with them the output has a loss.
             output_hidden_states: whether to return the states of every layer.
             positions: True where logits are wanted, bool ``[batch, seq]``. Logits of all
                 positions are most of a small model's cost, and training needs a seventh of them.
@@ -91,7 +88,7 @@ class MaskedLM(Pretrained):
         logits = self.lm_logits(hidden)
         loss = None
         if labels is not None:
-            loss = F.cross_entropy(logits.flatten(0, -2), labels.flatten(), ignore_index=IGNORE)
+            loss = F.cross_entropy(logits.flatten(0, -2), labels.flatten())
         return LMOutput(loss, logits, states if output_hidden_states else None)
 
     def encode(

@@ -7,9 +7,10 @@ so that any number of threads may call it.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -28,7 +29,13 @@ _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 _CHUNK = 100_000
 """Code points of a long text given to the tokenizer at once: its memory grows with the piece."""
 
-_SPECIAL = {"cls": ("[CLS]", "<s>"), "sep": ("[SEP]", "</s>"), "pad": ("[PAD]", "<pad>")}
+_SPECIAL = {
+    "cls": ("[CLS]", "<s>"),
+    "sep": ("[SEP]", "</s>"),
+    "pad": ("[PAD]", "<pad>"),
+    "mask": ("[MASK]", "<mask>"),
+}
+_CONTINUES = "##"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,10 +65,11 @@ class Tokenizer:
 
         Args:
             backend: a tokenizer of the ``tokenizers`` library.
-            special: the texts of the ``cls``, ``sep`` and ``pad`` tokens.
+            special: the texts of the ``cls``, ``sep`` and ``pad`` tokens, and of ``mask`` where
+                there is one.
 
         Raises:
-            TokenizerError: a special token is not in the vocabulary.
+            TokenizerError: a special token other than ``mask`` is not in the vocabulary.
         """
         backend.no_truncation()
         backend.no_padding()
@@ -70,6 +78,8 @@ class Tokenizer:
         self.cls_id = self._special_id("cls", special["cls"])
         self.sep_id = self._special_id("sep", special["sep"])
         self.pad_id = self._special_id("pad", special["pad"])
+        self.mask_id: int | None = backend.token_to_id(special.get("mask", ""))
+        """``None`` where the vocabulary has none: such a model cannot learn to fill in words."""
 
     def _special_id(self, role: str, token: str) -> int:
         number = self._backend.token_to_id(token)
@@ -118,7 +128,38 @@ class Tokenizer:
             for encoding in self._backend.encode_batch(cleaned, add_special_tokens=False)
         ]
 
-    def tokens(self, ids: Sequence[int] | IntArray) -> list[str]:
+    def ids_batch(self, texts: Sequence[str]) -> list[IntArray]:
+        """Token ids alone, for whole corpora: without offsets it is several times as fast."""
+        cleaned = [_clean(text) for text in texts]
+        return [
+            np.array(encoding.ids, np.int32)
+            for encoding in self._backend.encode_batch_fast(cleaned, add_special_tokens=False)
+        ]
+
+    def fingerprint(self) -> str:
+        """SHA-256 of everything that decides how this tokenizer cuts a text."""
+        return hashlib.sha256(self._backend.to_str().encode("utf-8", "surrogatepass")).hexdigest()
+
+    def special(self) -> npt.NDArray[np.bool_]:
+        """True for tokens that are no text: ``[CLS]``, ``[UNK]`` and the like, ``[vocab_size]``."""
+        found = np.zeros(self.vocab_size, np.bool_)
+        for number, token in self._backend.get_added_tokens_decoder().items():
+            if token.special and number < self.vocab_size:
+                found[number] = True
+        named = [self.cls_id, self.sep_id, self.pad_id, self.mask_id]
+        found[[number for number in named if number is not None]] = True
+        return found
+
+    def continuations(self) -> npt.NDArray[np.bool_]:
+        """True for tokens that go on with a word (``##ing``), ``[vocab_size]``.
+
+        All false for a tokenizer that does not mark them so.
+        """
+        return np.array(
+            [token.startswith(_CONTINUES) for token in self.tokens(range(self.vocab_size))]
+        )
+
+    def tokens(self, ids: Iterable[int] | IntArray) -> list[str]:
         """The vocabulary's own spelling of each id."""
         return [self._backend.id_to_token(int(number)) or "" for number in ids]
 
