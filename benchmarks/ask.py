@@ -11,16 +11,12 @@ their own call; starting and loading are left out.
 from __future__ import annotations
 
 import argparse
-import json
-import os
 import random
-import subprocess
 import sys
-import time
 from pathlib import Path
-from typing import Any
 
 from compare import OURS, PEER, report, summary
+from worker import Worker
 
 _LOOP = """
 print("ready", flush=True)
@@ -48,42 +44,6 @@ answer = pipeline("question-answering", model=sys.argv[1], threads=int(sys.argv[
 """
     + _LOOP,
 }
-_PAUSE = 0.01
-"""Seconds between two calls: torch's idle threads spin for a while and would slow the next one."""
-
-
-class Worker:
-    """A system in a process of its own, asked over its pipes in lines of JSON."""
-
-    def __init__(self, python: str, code: str, *arguments: str) -> None:
-        self.process = subprocess.Popen(
-            [python, "-c", code, *arguments],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env={**os.environ, "HF_HUB_OFFLINE": "1"},
-        )
-        assert self.process.stdin
-        assert self.process.stdout
-        self.into, self.out = self.process.stdin, self.process.stdout
-        while self._line() != "ready":
-            pass
-
-    def ask(self, item: dict[str, str]) -> dict[str, Any]:
-        time.sleep(_PAUSE)
-        self.into.write(json.dumps(item) + "\n")
-        self.into.flush()
-        return json.loads(self._line())
-
-    def close(self) -> None:
-        self.into.close()
-        self.process.wait(timeout=60)
-
-    def _line(self) -> str:
-        line = self.out.readline()
-        if not line:
-            sys.exit(f"{self.process.args[0]} stopped with status {self.process.wait()}")  # type: ignore[index]
-        return line.strip()
 
 
 def questions(data: Path, n: int, seed: int) -> list[dict[str, str]]:

@@ -20,7 +20,9 @@ _PATH = re.compile(r"(?:^|[\s='\"\[])(?:/|~/|[A-Za-z]:\\)[^\s'\"]*")
 """An absolute path in a text: a record is published, the disk it was made on is not."""
 
 _NEUTRAL = frozenset(
-    "seed evaluate_steps save_minutes save_steps keep log_steps tensorboard threads".split()
+    (
+        "seed dev cache evaluate_steps save_minutes save_steps keep log_steps tensorboard threads"
+    ).split()
 )
 """Recipe keys in which the runs of one row may differ: the seed, and what changes no weights but
 for rounding."""

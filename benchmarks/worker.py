@@ -1,0 +1,49 @@
+"""A system in a process of its own, so that two can be asked in turns and share nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from typing import Any
+
+_PAUSE = 0.01
+"""Seconds between two calls: torch's idle threads spin for a while and would slow the next one."""
+
+
+class Worker:
+    """A program asked over its pipes in lines of JSON; it prints ``ready`` before the first."""
+
+    def __init__(self, python: str, code: str, *arguments: str) -> None:
+        self.process = subprocess.Popen(
+            [python, "-c", code, *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "HF_HUB_OFFLINE": "1"},
+        )
+        assert self.process.stdin
+        assert self.process.stdout
+        self.into, self.out = self.process.stdin, self.process.stdout
+        while self._line() != "ready":
+            pass
+
+    def ask(self, item: dict[str, Any]) -> dict[str, Any]:
+        """Sends one line and waits for the one that comes back."""
+        time.sleep(_PAUSE)
+        self.into.write(json.dumps(item) + "\n")
+        self.into.flush()
+        return json.loads(self._line())
+
+    def close(self) -> None:
+        """Ends the program by ending its input."""
+        self.into.close()
+        self.process.wait(timeout=60)
+
+    def _line(self) -> str:
+        line = self.out.readline()
+        if not line:
+            sys.exit(f"{self.process.args[0]} stopped with status {self.process.wait()}")  # type: ignore[index]
+        return line.strip()
