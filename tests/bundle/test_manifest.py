@@ -14,7 +14,12 @@ def test_round_trip(tmp_path) -> None:
     assert record.size == 3
     assert record.sha256 == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
     manifest = Manifest(
-        no_answer=True, null_threshold=-1.5, files={"a": record}, scores={"f1": 84.5}, name="é"
+        no_answer=True,
+        null_threshold=-1.5,
+        files={"a": record},
+        scores={"f1": 84.5},
+        calibration={"temperature": 1.25, "n_questions": 7},
+        name="é",
     )
     write_manifest(tmp_path, manifest)
     assert read_manifest(tmp_path) == manifest
@@ -45,6 +50,10 @@ def test_unknown_keys_are_ignored(tmp_path) -> None:
         ('{"format_version": 1, "stride": 0}', "stride"),
         ('{"format_version": 1, "no_answer": 1}', "no_answer"),
         ('{"format_version": 1, "null_threshold": "x"}', "null_threshold"),
+        ('{"format_version": 1, "calibration": []}', "calibration"),
+        ('{"format_version": 1, "calibration": {"temperature": "x"}}', "temperature"),
+        ('{"format_version": 1, "calibration": {"temperature": 0}}', "temperature"),
+        ('{"format_version": 1, "calibration": {"temperature": NaN}}', "temperature"),
         ('{"format_version": 1, "files": {"a": {}}}', "no manifest"),
         ('{"format_version": 1, "files": {"a": 3}}', "no manifest"),
         ('{"format_version": 1, "files": []}', "no manifest"),

@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -100,11 +101,22 @@ def test_a_bundle_of_one_int8_file_becomes_a_float_folder(model, out, tmp_path) 
 
 
 def test_what_the_source_knows_is_kept(model, out) -> None:
-    before = Manifest(no_answer=True, seq_len=64, scores={"f1": 80.5}, data={"train": "x"})
+    before = Manifest(
+        licence="CC-BY-SA-4.0",
+        no_answer=True,
+        null_threshold=-1.5,
+        seq_len=64,
+        scores={"f1": 80.5},
+        data={"train": "x"},
+        calibration={"temperature": 1.5, "ece_after": 0.01},
+    )
     write_manifest(model, before)
     (model / "README.md").write_text("# My own card\n")
     manifest = export_bundle(model, out, ["hf"])
-    assert (manifest.no_answer, manifest.seq_len, manifest.scores) == (True, 64, {"f1": 80.5})
+    assert read_manifest(out) == manifest
+    assert replace(manifest, name="", files={}, tools={}) == before
+    options = QAClient.from_options(out).options
+    assert (options.threshold, options.temperature) == (-1.5, 1.5)
     assert (out / "README.md").read_text() == "# My own card\n"
 
 

@@ -321,6 +321,8 @@ def test_options_out_of_range(client, options):
         {"threads": 0},
         {"token_budget": 0},
         {"precision": "int4"},
+        {"temperature": 0},
+        {"temperature": float("nan")},
     ],
 )
 def test_client_options_out_of_range(folder, options):
@@ -337,6 +339,48 @@ def test_options_default_to_the_manifest(tmp_path):
     assert (options.seq_len, options.stride, options.max_answer_tokens) == (64, 16, 5)
     assert options.no_answer
     assert QAClient.from_options(folder, seq_len=100, no_answer=False).options.seq_len == 100
+
+
+def test_a_temperature_changes_the_scores_alone(tmp_path):
+    folder = tiny.write_model(tmp_path)
+    plain = QAClient.from_options(folder)
+    write_manifest(folder, Manifest(calibration={"temperature": 4.0}))
+    client = QAClient.from_options(folder)
+    assert (plain.options.temperature, client.options.temperature) == (1.0, 4.0)
+    assert QAClient.from_options(folder, temperature=2.0).options.temperature == 2.0
+    one, other = (c.predict(QUESTION, LONG, top_k=5) for c in (plain, client))
+    assert [replace(a, score=0) for a in one] == [replace(a, score=0) for a in other]
+    ratio = [a.score / one[0].score for a in one]
+    flatter = [a.score / other[0].score for a in other]
+    assert flatter == pytest.approx([r ** (1 / 4) for r in ratio], rel=1e-3)
+    same_call = client.read(QUESTION, LONG, top_k=5, temperature=1.0)
+    assert [a.score for a in same_call.answers] == pytest.approx([a.score for a in one])
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_kept_logits_are_searched_as_often_as_one_likes(client, workers):
+    asked = []
+    session = client.session
+    counting = QAClient(client.tokenizer, session, client.options)
+    counting.session = type(
+        "Counting",
+        (),
+        {"run": lambda _, batch: asked.append(len(batch.input_ids)) or session.run(batch)},
+    )()
+    pairs = [(QUESTION, CONTEXT), ("Who won?", LONG), (QUESTION, [CONTEXT, LONG])] * 30
+    said = list(counting.logits_many(pairs, workers=workers))
+    n_windows = sum(asked)
+    for options in (
+        client.options,
+        replace(client.options, no_answer=True, null_threshold=2.0, temperature=3.0, top_k=3),
+        replace(client.options, align_to_words=True, max_answer_tokens=2),
+    ):
+        expected = QAClient(client.tokenizer, session, options).read_many(pairs)
+        for one, other in zip(said, expected, strict=True):
+            found = one.search(options)
+            assert replace(found, spans=()) == replace(other, spans=())
+            assert found.spans == other.spans
+    assert sum(asked) == n_windows == sum(one.n_windows for one in said)
 
 
 def test_a_file_with_scales_per_batch_runs_every_window_alone(tmp_path):

@@ -83,6 +83,39 @@ def test_probabilities_sum_to_one_at_most_and_fall(windows, top_k, allow_null):
     assert sum(scores) + result.null_score <= 1 + 1e-6
 
 
+@given(
+    windows=questions(),
+    top_k=st.integers(1, 5),
+    allow_null=st.booleans(),
+    temperature=st.floats(0.05, 20),
+)
+def test_a_temperature_changes_the_scores_alone(windows, top_k, allow_null, temperature):
+    plain = search(windows, top_k=top_k, allow_null=allow_null)
+    found = search(windows, top_k=top_k, allow_null=allow_null, temperature=temperature)
+
+    def places(result):
+        return [(s.context, s.start, s.stop, s.logit) for s in result.spans]
+
+    assert places(found) == places(plain)
+    assert found.null_logit == plain.null_logit
+    logits = [*brute_force(windows, 30).values(), *([found.null_logit] if allow_null else [])]
+    total = sum(math.exp((v - max(logits)) / temperature) for v in logits)
+    for span in found.spans:
+        mass = math.exp((span.logit - max(logits)) / temperature)
+        assert span.score == pytest.approx(mass / total, rel=1e-4, abs=1e-12)
+    if allow_null:
+        mass = math.exp((found.null_logit - max(logits)) / temperature)
+        assert found.null_score == pytest.approx(mass / total, rel=1e-4, abs=1e-12)
+
+
+@given(windows=questions(), temperature=st.floats(0.05, 20))
+def test_all_spans_and_null_sum_to_one_at_any_temperature(windows, temperature):
+    result = search(  # spans of one token: none rules out another
+        windows, top_k=100, max_answer_tokens=1, allow_null=True, temperature=temperature
+    )
+    assert sum(s.score for s in result.spans) + result.null_score == pytest.approx(1, abs=1e-5)
+
+
 @given(windows=questions(), random=st.randoms(), top_k=st.integers(1, 4))
 def test_the_order_of_windows_makes_no_difference(windows, random, top_k):
     mixed = list(windows)

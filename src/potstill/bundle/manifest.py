@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -57,6 +58,8 @@ class Manifest:
     scores: Mapping[str, Any] = field(default_factory=dict)
     hardware: Mapping[str, Any] = field(default_factory=dict)
     calibration: Mapping[str, Any] = field(default_factory=dict)
+    """How ``null_threshold`` and ``temperature`` (what logits are divided by before they become
+    probabilities) were fitted, and how well."""
     tools: Mapping[str, str] = field(default_factory=dict)
     """Package → version that wrote the bundle."""
 
@@ -147,3 +150,8 @@ def _check(manifest: Manifest, path: Path) -> None:
         raise ModelError(f"{path}: null_threshold must be a number")
     if not isinstance(manifest.no_answer, bool):
         raise ModelError(f"{path}: no_answer must be true or false")
+    if not isinstance(manifest.calibration, Mapping):
+        raise ModelError(f"{path}: calibration must be an object")
+    temperature = manifest.calibration.get("temperature", 1.0)
+    if not isinstance(temperature, (int, float)) or not 0 < temperature < math.inf:
+        raise ModelError(f"{path}: calibration's temperature must be a number above 0")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import math
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, overload
+from typing import Any, Literal, TypeAlias, TypeVar, overload
 
 from potstill.bundle.config import read_config
 from potstill.bundle.layout import ONNX_FILES, find_model, onnx_file
@@ -17,12 +18,14 @@ from potstill.bundle.manifest import Manifest, read_manifest
 from potstill.errors import InputError, ModelError, ModelNotFoundError
 from potstill.records import Answer
 from potstill.runtime.asking import Context, Contexts, Pair, PreparedContext, prepare, requests
-from potstill.runtime.reading import Reading, ReadOptions, read
+from potstill.runtime.reading import QuestionLogits, Reading, ReadOptions, read, read_logits
 from potstill.runtime.session import OnnxSession, Session
 from potstill.text.tokenizer import Tokenizer
 
 _Chunk: TypeAlias = "tuple[int, list[Pair]]"
 """Consecutive pairs, and the number of the first of them."""
+
+_Found = TypeVar("_Found")
 
 _CHUNK = 64
 """Requests of `QAClient.read_many` that are tokenized, sorted by length and run together."""
@@ -59,6 +62,7 @@ class QAClient:
         max_answer_tokens: int | None = None,
         no_answer: bool | None = None,
         null_threshold: float | None = None,
+        temperature: float | None = None,
         token_budget: int | None = None,
     ) -> QAClient:
         """Opens a model.
@@ -79,6 +83,8 @@ class QAClient:
                 trained.
             null_threshold: "no answer" wins where its logit exceeds the best span's by more than
                 this; by default the manifest's, or 0.
+            temperature: scores are probabilities of the logits divided by this, which changes no
+                answer; by default what the model was calibrated to, or 1.
             token_budget: most tokens of one batch of windows, padding included.
 
         Raises:
@@ -102,6 +108,7 @@ class QAClient:
             "max_answer_tokens": max_answer_tokens,
             "no_answer": no_answer,
             "null_threshold": null_threshold,
+            "temperature": temperature,
             "token_budget": token_budget,
         }
         options = ReadOptions(
@@ -110,6 +117,7 @@ class QAClient:
             max_answer_tokens=manifest.max_answer_tokens,
             no_answer=manifest.no_answer,
             null_threshold=manifest.null_threshold,
+            temperature=manifest.calibration.get("temperature", 1.0),
             batch_of_one=_batch_of_one(manifest, folder, file),
         )
         options = _checked(_updated(options, given))
@@ -279,33 +287,56 @@ class QAClient:
             EmptyInputError: a question or context holds no text.
             QuestionTooLongError: a question leaves no room for context in a window.
         """
-        if workers < 1:
-            raise InputError(f"workers must be at least 1, not {workers}")
         chosen = _checked(_updated(self.options, options))
-        chunks = _chunks(pairs)
-        if workers == 1:
-            return itertools.chain.from_iterable(self._read(*chunk, chosen) for chunk in chunks)
-        return self._read_parallel(chunks, chosen, workers)
 
-    def _read_parallel(
-        self, chunks: Iterable[_Chunk], options: ReadOptions, workers: int
-    ) -> Iterator[Reading]:
-        with ThreadPoolExecutor(workers) as pool:
-            running: deque[Future[list[Reading]]] = deque()
-            try:
-                for chunk in chunks:
-                    running.append(pool.submit(self._read, *chunk, options))
-                    if len(running) > 2 * workers:
-                        yield from running.popleft().result()
-                while running:
+        def answer(chunk: _Chunk) -> list[Reading]:
+            return read(self.session, self.tokenizer, requests(self.tokenizer, *chunk), chosen)
+
+        return _each(answer, pairs, workers)
+
+    def logits_many(
+        self, pairs: Iterable[Pair], *, workers: int = 1, **options: Any
+    ) -> Iterator[QuestionLogits]:
+        """As `read_many`, before the search: the model runs once, and its logits are kept.
+
+        ``said.search(options)`` then gives what `read_many` would have given.
+        """
+        chosen = _checked(_updated(self.options, options))
+
+        def say(chunk: _Chunk) -> list[QuestionLogits]:
+            asked = requests(self.tokenizer, *chunk)
+            return read_logits(self.session, self.tokenizer, asked, chosen)
+
+        return _each(say, pairs, workers)
+
+
+def _each(
+    work: Callable[[_Chunk], list[_Found]], pairs: Iterable[Pair], workers: int
+) -> Iterator[_Found]:
+    """What ``work`` finds for each pair, in order; ``pairs`` may be an endless stream."""
+    if workers < 1:
+        raise InputError(f"workers must be at least 1, not {workers}")
+    chunks = _chunks(pairs)
+    if workers == 1:
+        return itertools.chain.from_iterable(work(chunk) for chunk in chunks)
+    return _each_parallel(work, chunks, workers)
+
+
+def _each_parallel(
+    work: Callable[[_Chunk], list[_Found]], chunks: Iterable[_Chunk], workers: int
+) -> Iterator[_Found]:
+    with ThreadPoolExecutor(workers) as pool:
+        running: deque[Future[list[_Found]]] = deque()
+        try:
+            for chunk in chunks:
+                running.append(pool.submit(work, chunk))
+                if len(running) > 2 * workers:
                     yield from running.popleft().result()
-            finally:
-                for future in running:
-                    future.cancel()
-
-    def _read(self, first: int, pairs: list[Pair], options: ReadOptions) -> list[Reading]:
-        asked = requests(self.tokenizer, first, pairs)
-        return read(self.session, self.tokenizer, asked, options)
+            while running:
+                yield from running.popleft().result()
+        finally:
+            for future in running:
+                future.cancel()
 
 
 def _find_file(folder: Path, precision: str | None, given: str | Path | None) -> Path:
@@ -347,6 +378,8 @@ def _checked(options: ReadOptions) -> ReadOptions:
             raise InputError(f"{name} must be at least 1, not {value}")
     if options.stride < 0:
         raise InputError(f"stride must not be negative, not {options.stride}")
+    if not 0 < options.temperature < math.inf:
+        raise InputError(f"temperature must be a number above 0, not {options.temperature}")
     return options
 
 

@@ -31,6 +31,7 @@ class ReadOptions:
     max_answer_tokens: int = 30
     no_answer: bool = False
     null_threshold: float = 0.0
+    temperature: float = 1.0
     token_budget: int = 512
     """Most tokens of a batch, padding included. On a CPU larger batches only buy padding: with
     MiniLM-L6 and SQuAD's lengths 2,048 took a fifth longer than windows alone, 512 no longer."""
@@ -70,10 +71,53 @@ class Reading:
         return [] if self.is_null else list(self.spans)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class QuestionLogits:
+    """What a model said about one question, to be searched as often as one likes."""
+
+    request: Request
+    windows: Sequence[WindowLogits]
+    """Of the windows that were read."""
+    n_windows: int
+    """Windows that cover all contexts."""
+
+    def search(self, options: ReadOptions) -> Reading:
+        """Finds the answers; which windows were read is settled, the rest is as ``options`` say."""
+        result = search(
+            self.windows,
+            # Widened spans may fall together, so some are kept in hand.
+            top_k=options.top_k * 4 if options.align_to_words else options.top_k,
+            max_answer_tokens=options.max_answer_tokens,
+            allow_null=options.no_answer,
+            temperature=options.temperature,
+        )
+        odds = result.null_logit - result.spans[0].logit if result.spans else float("inf")
+        spans = [_answer(self.request, span, options.align_to_words) for span in result.spans]
+        return Reading(
+            tuple(_apart(spans)[: options.top_k] if options.align_to_words else spans),
+            result.null_score,
+            odds,
+            options.no_answer and odds > options.null_threshold,
+            self.n_windows,
+            len(self.windows),
+        )
+
+
 def read(
     session: Session, tokenizer: Tokenizer, requests: Sequence[Request], options: ReadOptions
 ) -> list[Reading]:
     """Reads every window of every request, in batches of similar length, and searches each.
+
+    Raises:
+        QuestionTooLongError: a question leaves no room for context.
+    """
+    return [said.search(options) for said in read_logits(session, tokenizer, requests, options)]
+
+
+def read_logits(
+    session: Session, tokenizer: Tokenizer, requests: Sequence[Request], options: ReadOptions
+) -> list[QuestionLogits]:
+    """Reads every window of every request, in batches of similar length.
 
     Raises:
         QuestionTooLongError: a question leaves no room for context.
@@ -91,7 +135,7 @@ def read(
         for window, logits in zip(group, _run(session, tokenizer, requests, group), strict=True):
             said[window.question].append(logits)
     return [
-        _reading(request, logits, len(own), options)
+        QuestionLogits(request, logits, len(own))
         for request, logits, own in zip(requests, said, covering, strict=True)
     ]
 
@@ -144,28 +188,6 @@ def _run(
         null = float(start[i, 0]) + float(end[i, 0])
         said.append(WindowLogits(w.context, w.start, start[i, part], end[i, part], null))
     return said
-
-
-def _reading(
-    request: Request, logits: Sequence[WindowLogits], n_windows: int, options: ReadOptions
-) -> Reading:
-    result = search(
-        logits,
-        # Widened spans may fall together, so some are kept in hand.
-        top_k=options.top_k * 4 if options.align_to_words else options.top_k,
-        max_answer_tokens=options.max_answer_tokens,
-        allow_null=options.no_answer,
-    )
-    odds = result.null_logit - result.spans[0].logit if result.spans else float("inf")
-    spans = [_answer(request, span, options.align_to_words) for span in result.spans]
-    return Reading(
-        tuple(_apart(spans)[: options.top_k] if options.align_to_words else spans),
-        result.null_score,
-        odds,
-        options.no_answer and odds > options.null_threshold,
-        n_windows,
-        len(logits),
-    )
 
 
 def _answer(request: Request, span: Span, align_to_words: bool) -> Answer:

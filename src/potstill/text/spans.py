@@ -4,6 +4,9 @@ All windows of all contexts asked share **one** distribution: the probability of
 ``exp(start + end)`` over the sum of the same for every allowed span (and for "no answer", where
 the model was trained to give it), so scores compare across windows and documents. A span that
 several windows see counts once, with the best logit any of them gives it.
+
+A temperature divides the logits before they become probabilities. It moves the scores of a model
+that is too sure of itself to where they are right as often as they say, and changes no answer.
 """
 
 from __future__ import annotations
@@ -65,6 +68,7 @@ def search(
     top_k: int = 1,
     max_answer_tokens: int = 30,
     allow_null: bool = False,
+    temperature: float = 1.0,
 ) -> SpanResult:
     """Finds the best spans of one question.
 
@@ -77,6 +81,7 @@ def search(
         max_answer_tokens: longest span, in tokens.
         allow_null: whether "no answer" takes part in the distribution; its logit is the minimum
             over windows, as in SQuAD v2.0's reference decoding.
+        temperature: probabilities are those of the logits divided by it; above 0.
     """
     bands = {
         context: _band([w for w in windows if w.context == context], max_answer_tokens)
@@ -88,11 +93,13 @@ def search(
         top = max(top, null_logit)
     if top == -math.inf:
         return SpanResult([], 0.0, null_logit)
-    total = sum(float(np.exp(band - top, dtype=np.float64).sum()) for band in bands.values())
-    null_mass = math.exp(null_logit - top) if allow_null else 0.0
+    total = sum(
+        float(np.exp((band - top) / temperature, dtype=np.float64).sum()) for band in bands.values()
+    )
+    null_mass = math.exp((null_logit - top) / temperature) if allow_null else 0.0
     total += null_mass
     spans = [
-        Span(context, start, stop, math.exp(logit - top) / total, logit)
+        Span(context, start, stop, math.exp((logit - top) / temperature) / total, logit)
         for context, start, stop, logit in _best(bands, top_k)
     ]
     return SpanResult(spans, null_mass / total, null_logit)
