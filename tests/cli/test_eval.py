@@ -100,6 +100,33 @@ def test_a_model_that_always_answers(model, unanswerable):
     assert "best_f1" not in found
 
 
+def test_calibration_figures_and_curves(unanswerable, data, tmp_path):
+    model, curve = tiny.write_model(tmp_path / "model"), tmp_path / "curve.json"
+    plain = json.loads(run(model, data, "--json", "--calibration").output)
+    write_manifest(model, Manifest(calibration={"temperature": 3.0}))
+    result = run(model, data, "--json", "--calibration", "--curve", curve)
+    found = json.loads(result.output)
+    figures = ["ece", "aurc", "f1_at_25", "f1_at_50", "f1_at_75", "f1_at_100"]
+    assert list(found)[3:] == ["seconds", *figures, "ece_before", "temperature"]
+    assert found["f1_at_100"] == pytest.approx(found["f1"]) == pytest.approx(plain["f1"])
+    assert (plain["temperature"], found["temperature"]) == (1, 3)
+    assert plain["ece"] == plain["ece_before"] == pytest.approx(found["ece_before"])
+    assert found["ece"] != pytest.approx(found["ece_before"])
+    curves = json.loads(curve.read_text())
+    assert len(curves["risk_coverage"]["risk"]) == 80
+    assert curves["risk_coverage"]["risk"][-1] == pytest.approx(1 - found["f1"] / 100, abs=1e-6)
+    assert sum(row["count"] for row in curves["reliability"]) == 80
+    two = json.loads(run(model, unanswerable, "--json", "--calibration", "--no-answer").output)
+    assert {"HasAns_f1", "NoAns_f1", "best_f1", "ece", "aurc"} <= two.keys()
+
+
+def test_a_curve_alone_adds_no_figures(model, data, tmp_path):
+    curve = tmp_path / "curve.json"
+    found = json.loads(run(model, data, "--json", "--curve", curve, "--limit", 5).output)
+    assert list(found) == ["exact", "f1", "total", "seconds"]
+    assert list(json.loads(curve.read_text())) == ["risk_coverage", "reliability"]
+
+
 def test_bad_input_is_one_line_and_writes_nothing(model, data, tmp_path):
     for arguments in ((model, tmp_path / "none.json"), (tmp_path / "none", data)):
         result = run(*arguments, "--predictions", tmp_path / "p.json")

@@ -6,15 +6,18 @@ import json
 import sys
 import time
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 if TYPE_CHECKING:
     from potstill.records import QAExample
     from potstill.runtime.qa import QAClient
-    from potstill.runtime.reading import Reading
+    from potstill.runtime.reading import QuestionLogits, Reading
+
+_Found = TypeVar("_Found")
 
 
 @click.command("eval")
@@ -56,6 +59,18 @@ if TYPE_CHECKING:
     "--threads", type=click.IntRange(min=1), default=1, show_default=True, help="Threads of each."
 )
 @click.option("--precision", type=click.Choice(["fp32", "fp16", "int8"]), help="Which ONNX file.")
+@click.option(
+    "--calibration",
+    is_flag=True,
+    help="Add how far confidence can be believed: ece (against exact match; ece_before at "
+    "temperature 1), aurc, and F1 of the most confident 25, 50, 75 and 100%.",
+)
+@click.option(
+    "--curve",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="OUT",
+    help="Write the risk-coverage curve (risk is 1 - F1) and the reliability table as JSON.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(
     model: str,
@@ -69,6 +84,8 @@ def command(
     workers: int | None,
     threads: int,
     precision: Any,
+    calibration: bool,
+    curve: Path | None,
     as_json: bool,
 ) -> None:
     """Predict the questions of DATA with MODEL and score the answers.
@@ -78,6 +95,7 @@ def command(
     """
     from potstill.bundle.atomic import write_json
     from potstill.data.qa import load_qa
+    from potstill.evaluation.confidence import confidences
     from potstill.evaluation.readings import collect, score_predictions
     from potstill.runtime.qa import QAClient
     from potstill.runtime.session import usable_cores
@@ -95,7 +113,7 @@ def command(
         no_answer=no_answer or None,
     )
     began = time.perf_counter()
-    readings = _read(client, examples, workers or usable_cores())
+    readings, said = _read(client, examples, workers or usable_cores(), keep=calibration)
     seconds = time.perf_counter() - began
     found = collect(examples, readings)
     if predictions is not None:
@@ -105,19 +123,37 @@ def command(
     scores = score_predictions(
         examples, found, rules_v2=loaded.no_answer, null_threshold=client.options.threshold
     )
-    result = {**scores, "seconds": round(seconds, 3)}
+    result: dict[str, Any] = {**scores, "seconds": round(seconds, 3)}
+    if calibration or curve is not None:
+        sure = confidences(examples, readings, rules_v2=loaded.no_answer)
+        if curve is not None:
+            write_json(curve, sure.curve())
+        if calibration:
+            plain = replace(client.options, temperature=1.0)
+            before = [one.search(plain) for one in said]
+            result.update(
+                sure.figures(),
+                ece_before=confidences(examples, before, rules_v2=loaded.no_answer).ece,
+                temperature=client.options.temperature,
+            )
     if as_json:
         click.echo(json.dumps(result))
     else:
         _print(result)
 
 
-def _read(client: QAClient, examples: list[QAExample], workers: int) -> list[Reading]:
-    pairs = ((example.question, example.context) for example in examples)
-    return list(_shown(client.read_many(pairs, workers=workers), len(examples)))
+def _read(
+    client: QAClient, examples: list[QAExample], workers: int, *, keep: bool
+) -> tuple[list[Reading], list[QuestionLogits]]:
+    """Reads the examples; where the logits are to be kept, to be searched again, gives them too."""
+    pairs = [(example.question, example.context) for example in examples]
+    if not keep:
+        return list(_shown(client.read_many(pairs, workers=workers), len(pairs))), []
+    said = list(_shown(client.logits_many(pairs, workers=workers), len(pairs)))
+    return [one.search(client.options) for one in said], said
 
 
-def _shown(readings: Iterable[Reading], total: int) -> Iterator[Reading]:
+def _shown(readings: Iterable[_Found], total: int) -> Iterator[_Found]:
     """Passes readings on with a progress bar on a terminal's stderr."""
     if not sys.stderr.isatty():
         yield from readings
