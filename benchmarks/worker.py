@@ -30,6 +30,12 @@ class Worker:
         while self._line() != "ready":
             pass
 
+    def __enter__(self) -> Worker:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     def ask(self, item: dict[str, Any]) -> dict[str, Any]:
         """Sends one line and waits for the one that comes back."""
         time.sleep(_PAUSE)
@@ -41,9 +47,11 @@ class Worker:
         """Ends the program by ending its input."""
         self.into.close()
         self.process.wait(timeout=60)
+        self.out.close()
 
     def _line(self) -> str:
         line = self.out.readline()
         if not line:
-            sys.exit(f"{self.process.args[0]} stopped with status {self.process.wait()}")  # type: ignore[index]
+            self.close()
+            sys.exit(f"{self.process.args[0]} stopped with status {self.process.returncode}")  # type: ignore[index]
         return line.strip()
