@@ -2,9 +2,11 @@
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from potstill.bundle.config import ModelConfig
 from potstill.errors import ConfigError, ModelNotFoundError, WeightsError
+from potstill.models.layers import plain_attention
 from potstill.models.qa import (
     BertForQuestionAnswering,
     DistilBertForQuestionAnswering,
@@ -98,3 +100,30 @@ def test_dropout_is_only_on_while_training(model):
     assert torch.equal(model(ids).start_logits, model(ids).start_logits)
     model.train()
     assert not torch.equal(model(ids).start_logits, model(ids).start_logits)
+
+
+@pytest.mark.parametrize("padded", [False, True])
+def test_plain_attention_computes_what_the_fused_kernel_does(padded):
+    torch.manual_seed(0)
+    query, key, value = torch.randn(3, 2, 4, 9, 8)
+    mask = torch.ones(2, 1, 1, 9).bool()
+    mask[1, ..., 6:] = False
+    options = {"attn_mask": mask if padded else None, "dropout_p": 0.0}
+    expected = F.scaled_dot_product_attention(query, key, value, **options)
+    torch.testing.assert_close(plain_attention(query, key, value, **options), expected)
+
+
+def test_training_in_bfloat16_gives_the_same_gradients_but_for_rounding():
+    torch.manual_seed(0)
+    model = BertForQuestionAnswering(CONFIG.with_dropout(0.0)).train()
+    ids = torch.randint(5, 50, (3, 12))
+    mask = torch.ones(3, 12, dtype=torch.int64)
+    mask[2, 7:] = 0
+    gradients = []
+    for half in (False, True):
+        model.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16, enabled=half):
+            output = model(ids, mask, start_positions=ids[:, 0] % 7, end_positions=ids[:, 1] % 7)
+        output.loss.backward()
+        gradients.append(torch.cat([p.grad.flatten() for p in model.parameters()]))
+    assert torch.nn.functional.cosine_similarity(*gradients, dim=0) > 0.999

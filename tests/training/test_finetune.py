@@ -16,7 +16,8 @@ import tiny
 from potstill.errors import CheckpointError, DataError, OutputError, RecipeError
 from potstill.models.qa import QuestionAnsweringModel
 from potstill.training.finetune import finetune, split_held_out
-from potstill.training.recipe import make_recipe
+from potstill.training.recipe_file import make_recipe
+from potstill.training.runs import Listeners
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +57,7 @@ def stop_at(step):
         if report.step == step:
             raise Stopped
 
-    return listener
+    return Listeners(step=listener)
 
 
 def weights(out):
@@ -107,7 +108,7 @@ def test_the_same_seed_gives_the_same_weights(base, train, whole, tmp_path):
 @pytest.mark.parametrize("step", [1, 2, 3, 7, 10])
 def test_a_stopped_run_goes_on_bit_for_bit(base, train, whole, tmp_path, step):
     with pytest.raises(Stopped):
-        finetune(recipe(base, train, tmp_path, save_steps=2), on_step=stop_at(step))
+        finetune(recipe(base, train, tmp_path, save_steps=2), listeners=stop_at(step))
     finetune(recipe(base, train, tmp_path, save_steps=2), resume=True)
     assert equal(weights(tmp_path), weights(whole[0]))
     found, expected = (
@@ -255,5 +256,5 @@ def test_a_disk_that_fills_up_between_checkpoints_is_one_line(base, train, tmp_p
             (tmp_path / "metrics.jsonl").symlink_to("/dev/full")
 
     with pytest.raises(OutputError, match="make room and go on with --resume"):
-        finetune(recipe(base, train, tmp_path, save_steps=1), on_step=fill)
+        finetune(recipe(base, train, tmp_path, save_steps=1), listeners=Listeners(step=fill))
     assert (tmp_path / "checkpoints" / "step-000000002").is_dir()

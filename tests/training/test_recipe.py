@@ -1,9 +1,14 @@
 """Recipes: what they accept, and how they refuse."""
 
+import re
+from dataclasses import fields
+
 import pytest
 
 from potstill.errors import RecipeError
-from potstill.training.recipe import MAY_CHANGE, Recipe, make_recipe, read_recipe
+from potstill.training.distil_recipe import DistilRecipe
+from potstill.training.recipe import LMDistilRecipe, LMRecipe, Recipe
+from potstill.training.recipe_file import make_recipe, read_recipe
 
 LEAST = {"base": "b", "train": "t", "out": "o"}
 
@@ -34,7 +39,7 @@ def test_what_is_missing_can_come_from_the_command_line(tmp_path):
     ("values", "message"),
     [
         ({"learning_rat": 1.0}, "unknown recipe key 'learning_rat': did you mean 'learning_rate'"),
-        ({"zzz": 1}, "unknown recipe key 'zzz'; known: base, train"),
+        ({"zzz": 1}, "unknown recipe key 'zzz'; known: task, out"),
         ({"epochs": "two"}, "epochs must be of type float, not 'two'"),
         ({"seed": 1.5}, "seed must be of type int"),
         ({"seed": True}, "seed must be of type int"),
@@ -81,8 +86,62 @@ def test_the_shipped_recipes_are_recipes():
     found = sorted((Path(__file__).parents[2] / "recipes").glob("*.toml"))
     assert found
     for path in found:
-        read_recipe(path)
+        # Each says in its first lines which verb it is for.
+        verb = re.search(r"potstill (finetune|distil) ", path.read_text(encoding="utf-8"))[1]
+        read_recipe(path, ["base=b", "out=o"], verb=verb)
 
 
-def test_keys_that_may_change_exist():
-    assert set(Recipe.__slots__) >= MAY_CHANGE
+@pytest.mark.parametrize("kind", [Recipe, DistilRecipe, LMRecipe, LMDistilRecipe])
+def test_every_key_that_is_checked_exists(kind):
+    names = {field.name for field in fields(kind)}
+    assert names >= kind.MAY_CHANGE | {*kind.RANGES, *kind.CHOICES, *kind.REQUIRED, *kind.PATHS}
+
+
+def test_the_verb_and_the_task_choose_the_kind_of_recipe(tmp_path):
+    path = write(tmp_path, 'base = "b"\ntrain = "t"\nout = "o"\n')
+    assert type(read_recipe(path)) is Recipe
+    assert type(read_recipe(path, verb="distil")) is DistilRecipe
+    corpus = {"task": "masked-lm", "base": "b", "corpus": "c", "out": "o"}
+    assert type(make_recipe(corpus)) is LMRecipe
+    assert type(make_recipe(corpus, verb="distil")) is LMDistilRecipe
+    with pytest.raises(RecipeError, match="unknown recipe key 'alpha_kd'"):
+        read_recipe(path, ["alpha_kd=1"])
+
+
+def test_a_list_can_be_given_on_the_command_line(tmp_path):
+    path = write(tmp_path, 'base = "b"\ntrain = "t"\nout = "o"\nlayers = [0, 2]\n')
+    given = ['teacher=["default", "small"]', "teacher_weights=[1, 3]"]
+    recipe = read_recipe(path, given, verb="distil")
+    assert recipe.teachers == ("default", "small")
+    assert recipe.mixture == (0.25, 0.75)
+    assert recipe.layers == (0, 2)
+    assert recipe.to_dict()["teacher"] == ["default", "small"]
+    with pytest.raises(RecipeError, match="teacher must be of type str or list"):
+        read_recipe(path, ["teacher=[x"], verb="distil")
+    assert read_recipe(path, ["teacher=small", "layers=last"], verb="distil").layers == "last"
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"temperature": 0}, "temperature must be between"),
+        ({"temperature": -1.0}, "temperature must be between"),
+        ({"alpha_ce": 0, "alpha_kd": 0}, "alpha_ce and alpha_kd sum to 0"),
+        ({"alpha_kd": -1.0}, "alpha_kd must be between 0"),
+        ({"teacher": ""}, "teacher is empty"),
+        ({"teacher": []}, "teacher is empty"),
+        ({"teacher": ["a", 3]}, "teacher must be a list of str, which 3 is not"),
+        ({"teacher": 3}, "teacher must be of type str or list, not 3"),
+        ({"teacher_weights": [1.0, 2.0]}, "teacher_weights has 2 values for 1 teachers"),
+        ({"teacher_weights": [0.0]}, "teacher_weights must be 0 or more and not all 0"),
+        ({"transfer_first": 0.5}, "transfer_first needs something to transfer"),
+        (
+            {"alpha_hidden": 1.0, "transfer_first": 0.5, "transfer_until": 0.2},
+            "transfer_first 0.5 is more than transfer_until 0.2",
+        ),
+        ({"mask_positions": False, "teacher_stride": 64}, "compares rows position by position"),
+    ],
+)
+def test_wrong_values_of_a_distillation_are_named(values, message):
+    with pytest.raises(RecipeError, match=message):
+        make_recipe({**LEAST, **values}, verb="distil")

@@ -11,6 +11,7 @@ from potstill.errors import PotstillError
 VERBS = {
     "ask": "Answer a question from files, a text or standard input.",
     "finetune": "Train a model on a task, as a recipe says.",
+    "distil": "Train a small model on what larger ones say.",
     "eval": "Predict and score a data set.",
     "score": "Score a predictions file as the official script does.",
     "export": "Write a model in other formats.",

@@ -6,7 +6,14 @@ import time
 from types import TracebackType
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
 from typing_extensions import Self
 
 _LINE_SECONDS = 30.0
@@ -21,15 +28,16 @@ class TrainingProgress:
     def __init__(self) -> None:
         self._console = Console(stderr=True)
         self._bar = Progress(
-            TextColumn("training"),
+            TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
-            TextColumn("loss {task.fields[loss]:.3f}  {task.fields[speed]:,.0f} tokens/s"),
+            TextColumn("{task.fields[said]}"),
             TimeRemainingColumn(),
             console=self._console,
             disable=not self._console.is_terminal,
         )
-        self._task = self._bar.add_task("training", total=None, loss=float("nan"), speed=0.0)
+        self._task = self._bar.add_task("training", total=None, visible=False, said="")
+        self._stages: dict[str, TaskID] = {}
         self._n_steps = 0
         self._first = 0
         self._loss: float | None = None
@@ -57,9 +65,20 @@ class TrainingProgress:
     def start(self, step: int, n_steps: int) -> None:
         """Training begins (or goes on) behind ``step`` of ``n_steps``."""
         self._n_steps, self._first = n_steps, step
-        self._bar.update(self._task, total=n_steps, completed=step)
+        self._bar.update(self._task, total=n_steps, completed=step, visible=True)
         if step:
             self.note(f"going on behind step {step} of {n_steps}")
+
+    def stage(self, name: str, done: int, total: int) -> None:
+        """A stage before the training has done so much of so much."""
+        if name not in self._stages:
+            self._stages[name] = self._bar.add_task(name, total=total, said="")
+        self._bar.update(self._stages[name], completed=done)
+        if self._console.is_terminal:
+            return
+        if time.monotonic() - self._line_at > _LINE_SECONDS or done == total:
+            self._line_at = time.monotonic()
+            self.note(f"{name}: {done:,} of {total:,}")
 
     def step(self, step: int, loss: float, tokens: int, seconds: float) -> None:
         """A step is done: its number, loss and tokens, and the seconds of training so far."""
@@ -70,14 +89,12 @@ class TrainingProgress:
             self._tokens += tokens
         self._loss = _SMOOTH * (self._loss or loss) + (1 - _SMOOTH) * loss
         speed = self._tokens / max(seconds - self._began, 1e-9)
-        self._bar.update(self._task, completed=step, loss=self._loss, speed=speed)
+        said = f"loss {self._loss:.3f}  {speed:,.0f} tokens/s"
+        self._bar.update(self._task, completed=step, said=said)
         if self._console.is_terminal:
             return
         if time.monotonic() - self._line_at > _LINE_SECONDS or step == self._n_steps:
             self._line_at = time.monotonic()
             done = max(1, step - self._first)
             left = (self._n_steps - step) * (seconds - self._began) / done / 60
-            self.note(
-                f"step {step}/{self._n_steps}  loss {self._loss:.3f}  "
-                f"{speed:,.0f} tokens/s  {left:.0f} min left"
-            )
+            self.note(f"step {step}/{self._n_steps}  {said}  {left:.0f} min left")

@@ -3,49 +3,44 @@
 from __future__ import annotations
 
 import hashlib
-import platform
-import shutil
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
-from lightning_fabric import Fabric
 
-from potstill.bundle import layout
-from potstill.bundle.atomic import replacing, write_json
 from potstill.bundle.config import ModelConfig, read_config
 from potstill.bundle.layout import find_model
-from potstill.bundle.manifest import Manifest, sha256_of, write_manifest
-from potstill.data.qa import QAData, load_qa
-from potstill.errors import MissingExtraError, RecipeError
+from potstill.bundle.manifest import Manifest, sha256_of
+from potstill.data.pairs import mine_negatives
+from potstill.data.qa import load_qa
+from potstill.errors import InputError, RecipeError
+from potstill.evaluation.confidence import Calibration
 from potstill.models.qa import QuestionAnsweringModel
 from potstill.records import QAExample
 from potstill.text.tokenizer import Tokenizer
 from potstill.training import qa
-from potstill.training.loop import Metrics, Run, StepReport, make_fabric
+from potstill.training.loop import Run, make_fabric
 from potstill.training.recipe import Recipe
-
-Listener = Callable[[StepReport], None]
+from potstill.training.runs import (
+    Listeners,
+    hardware,
+    make_loggers,
+    train,
+    without_paths,
+    write_model,
+)
 
 
 def finetune(
-    recipe: Recipe,
-    *,
-    resume: bool = False,
-    on_start: Callable[[int, int], None] | None = None,
-    on_step: Listener | None = None,
-    on_note: Callable[[str], None] | None = None,
-) -> dict[str, Any]:
+    recipe: Recipe, *, resume: bool = False, listeners: Listeners | None = None
+) -> dict[str, float]:
     """Trains a question-answering model as ``recipe`` says and writes it to ``recipe.out``.
 
     Args:
         recipe: the run.
         resume: go on from the newest checkpoint in ``recipe.out``.
-        on_start: told the steps already done and those of the whole run.
-        on_step: told about every step.
-        on_note: told, in a line, what else is worth knowing.
+        listeners: told how it goes.
 
     Returns:
         The scores (``exact``, ``f1``, ``total``), where the recipe names data to score on.
@@ -56,15 +51,14 @@ def finetune(
         CheckpointError: the run in ``recipe.out`` cannot be continued.
         ModelError: the base model cannot be used.
     """
-    note = on_note or (lambda _: None)
+    listeners = listeners or Listeners()
     folder = find_model(recipe.base)
-    config = _config(folder, recipe)
+    config = with_recipe(read_config(folder), recipe)
     tokenizer = Tokenizer.from_folder(folder)
-    fabric = make_fabric(recipe, _loggers(recipe))
-    data = load_qa(recipe.train, offsets="fix" if recipe.fix_offsets else "strict")
-    train, held_out = split_held_out(data.examples, recipe.holdout)
-    rows = qa.make_rows(train, tokenizer, seq_len=recipe.seq_len, stride=recipe.stride)
-    note(f"{len(train):,} examples, {len(rows):,} windows, {int(rows.bounds[-1]):,} tokens")
+    fabric = make_fabric(recipe, make_loggers(recipe))
+    data = load_split(recipe)
+    rows = qa.make_rows(data.train, tokenizer, seq_len=recipe.seq_len, stride=recipe.stride)
+    listeners.note(describe(data.train, rows))
     torch.manual_seed(recipe.seed)  # before a new head is made
     model, new_head = QuestionAnsweringModel.from_folder(folder, config)
     run = Run(
@@ -73,18 +67,52 @@ def finetune(
         rows,
         qa.batch_loss,
         recipe,
-        fingerprint=f"{sha256_of(Path(recipe.train))}:{len(rows)}:{rows.bounds[-1]}",
+        fingerprint=fingerprint(recipe, rows),
         resume=resume,
     )
     if new_head and not run.step:
-        note(f"{recipe.base} has no question-answering head: a new one was made")
-    if on_start:
-        on_start(run.step, run.n_steps)
-    score = _scorer(recipe, tokenizer, data, held_out, note)
-    scores = _train(run, recipe, fabric, lambda: score(model), on_step)
-    hardware = _hardware(fabric, run)
-    _write_model(Path(recipe.out), folder, model, config, recipe, data, scores, hardware)
+        listeners.note(f"{recipe.base} has no question-answering head: a new one was made")
+    scorer = qa.Scorer(recipe, tokenizer, data, listeners.note)
+    scores = train(run, recipe, fabric, lambda: scorer.score(model), listeners)
+    # The dropout of this run is a matter of the recipe: the model keeps its base's own rates.
+    model.config = keep_dropout(config, read_config(folder))
+    manifest = describe_run(recipe, data, scores, scorer.calibration(model))
+    manifest = replace(manifest, hardware=hardware(fabric, run))
+    write_model(Path(recipe.out), model, folder, recipe, manifest)
     return scores
+
+
+def load_split(recipe: Recipe) -> qa.QASplit:
+    """The training data of a recipe: what is trained on, what is held out, what was mined.
+
+    Raises:
+        DataError: the data are wrong.
+        RecipeError: so many negatives cannot be mined from them.
+    """
+    data = load_qa(recipe.train, offsets="fix" if recipe.fix_offsets else "strict")
+    examples = data.examples[: recipe.examples or None]
+    train_on, held_out = split_held_out(examples, recipe.holdout)
+    n_train = len(train_on)
+    if recipe.negatives:
+        # Held-out questions are asked of any paragraph: only so are they as hard as in training.
+        held_out = held_out + _negatives(held_out, recipe, among=examples)
+        train_on = train_on + _negatives(train_on, recipe)
+    return qa.QASplit(
+        train=train_on,
+        held_out=held_out,
+        n_labelled=n_train,
+        no_answer=data.no_answer or bool(recipe.negatives),
+    )
+
+
+def _negatives(
+    examples: list[QAExample], recipe: Recipe, *, among: Sequence[QAExample] = ()
+) -> list[QAExample]:
+    n = round(recipe.negatives * len(examples))
+    try:
+        return mine_negatives(examples, n, seed=recipe.seed, among=among) if n else []
+    except InputError as error:
+        raise RecipeError(f"negatives={recipe.negatives:g}: {error}") from None
 
 
 def split_held_out(
@@ -108,8 +136,12 @@ def split_held_out(
     return [e for e in examples if not held(e)], [e for e in examples if held(e)]
 
 
-def _config(folder: Path, recipe: Recipe) -> ModelConfig:
-    config = read_config(folder)
+def with_recipe(config: ModelConfig, recipe: Recipe) -> ModelConfig:
+    """The config to train with.
+
+    Raises:
+        RecipeError: the recipe's windows are longer than the model can read.
+    """
     if recipe.seq_len > config.max_positions:
         raise RecipeError(
             f"seq_len {recipe.seq_len} is more than the {config.max_positions} positions of "
@@ -118,133 +150,40 @@ def _config(folder: Path, recipe: Recipe) -> ModelConfig:
     return config if recipe.dropout is None else config.with_dropout(recipe.dropout)
 
 
-def _loggers(recipe: Recipe) -> list[Any]:
-    if not recipe.tensorboard:
-        return []
-    from lightning_fabric.loggers.tensorboard import TensorBoardLogger
-
-    try:
-        return [TensorBoardLogger(recipe.out, name="tensorboard", version="")]
-    except ModuleNotFoundError:
-        raise MissingExtraError("tensorboard", "tensorboard", "tensorboard = true") from None
+def keep_dropout(config: ModelConfig, base: ModelConfig) -> ModelConfig:
+    """``config`` with the dropout rates of ``base``."""
+    names = ("hidden_dropout", "attention_dropout", "qa_dropout")
+    return replace(config, **{name: getattr(base, name) for name in names})
 
 
-def _scorer(
-    recipe: Recipe,
-    tokenizer: Tokenizer,
-    data: QAData,
-    held_out: list[QAExample],
-    note: Callable[[str], None],
-) -> Callable[[QuestionAnsweringModel], dict[str, Any]]:
-    examples, rules_v2 = held_out, data.no_answer
-    if recipe.dev and not held_out:
-        dev = load_qa(recipe.dev)
-        examples, rules_v2 = dev.examples, dev.no_answer
-        if dev.warning:
-            note(f"{recipe.dev}: {dev.warning}")
-
-    def score(model: QuestionAnsweringModel) -> dict[str, Any]:
-        if not examples:
-            return {}
-        return qa.evaluate(
-            model, tokenizer, examples, recipe, no_answer=data.no_answer, rules_v2=rules_v2
-        )
-
-    return score
+def describe(examples: list[QAExample], rows: qa.QARows) -> str:
+    """What is trained on, in a line."""
+    return f"{len(examples):,} examples, {len(rows):,} windows, {int(rows.bounds[-1]):,} tokens"
 
 
-def _train(
-    run: Run,
-    recipe: Recipe,
-    fabric: Fabric,
-    score: Callable[[], dict[str, Any]],
-    on_step: Listener | None,
-) -> dict[str, Any]:
-    metrics = Metrics(Path(recipe.out) / "metrics.jsonl", step=run.step)
-
-    def evaluate() -> dict[str, Any]:
-        scores = score()
-        if scores:
-            metrics.write(step=run.step, **scores)
-            fabric.log_dict({k: scores[k] for k in ("exact", "f1")}, step=run.step)
-        return scores
-
-    for report in run:
-        if report.step % recipe.log_steps == 0 or report.step == report.n_steps:
-            values = {
-                "epoch": report.epoch,
-                "loss": report.loss,
-                "rate": report.rate,
-                "grad_norm": report.grad_norm,
-            }
-            metrics.write(step=report.step, seconds=round(report.seconds, 3), **values)
-            fabric.log_dict(values, step=report.step)
-        if on_step:
-            on_step(report)
-        every = recipe.evaluate_steps
-        if every and report.step % every == 0 and report.step < report.n_steps:
-            evaluate()
-    return evaluate()
+def fingerprint(recipe: Recipe, rows: qa.QARows) -> str:
+    """Identifies the training data of a run."""
+    return f"{sha256_of(Path(recipe.train))}:{len(rows)}:{rows.bounds[-1]}"
 
 
-def _write_model(
-    out: Path,
-    base: Path,
-    model: QuestionAnsweringModel,
-    config: ModelConfig,
-    recipe: Recipe,
-    data: QAData,
-    scores: dict[str, Any],
-    hardware: dict[str, Any],
-) -> None:
-    # The dropout of this run is a matter of the recipe: the model keeps its base's own rates.
-    rates = {n: getattr(read_config(base), n) for n in _DROPOUTS}
-    model.config = replace(config, **rates)
-    model.save_pretrained(out)
-    model.config = config
-    for name in layout.TEXT_FILES:
-        if (base / name).is_file():
-            with replacing(out / name) as temporary:
-                shutil.copyfile(base / name, temporary)
-    write_json(out / "recipe.json", recipe.to_dict())
-    write_manifest(
-        out,
-        Manifest(
-            name=out.resolve().name,
-            no_answer=data.no_answer,
-            seq_len=recipe.seq_len,
-            stride=recipe.stride,
-            max_answer_tokens=recipe.max_answer_tokens,
-            data={
-                "train": Path(recipe.train).name,
-                "sha256": sha256_of(Path(recipe.train)),
-                "examples": len(data.examples),
-            },
-            recipe=_without_paths(recipe),
-            scores=scores,
-            hardware=hardware,
-        ),
+def describe_run(
+    recipe: Recipe, data: qa.QASplit, scores: dict[str, float], calibration: Calibration | None
+) -> Manifest:
+    """The manifest of a finished run, without its hardware."""
+    threshold = calibration.null_threshold if calibration else None
+    return Manifest(
+        name=Path(recipe.out).resolve().name,
+        no_answer=data.no_answer,
+        null_threshold=threshold or 0.0,
+        seq_len=recipe.seq_len,
+        stride=recipe.stride,
+        max_answer_tokens=recipe.max_answer_tokens,
+        data={
+            "train": Path(recipe.train).name,
+            "sha256": sha256_of(Path(recipe.train)),
+            "examples": data.n_labelled,
+        },
+        recipe=without_paths(recipe),
+        scores=scores,
+        calibration=calibration.to_manifest() if calibration else {},
     )
-
-
-def _hardware(fabric: Fabric, run: Run) -> dict[str, Any]:
-    cuda = fabric.device.type == "cuda"
-    return {
-        "device": torch.cuda.get_device_name(fabric.device) if cuda else platform.machine(),
-        "threads": torch.get_num_threads(),
-        "torch": torch.__version__,
-        "training_seconds": round(run.seconds),
-    }
-
-
-def _without_paths(recipe: Recipe) -> dict[str, Any]:
-    """The recipe as it may be published: a manifest tells nothing of the disk it was made on."""
-    values = recipe.to_dict()
-    del values["out"]
-    for key in ("base", "train", "dev"):
-        if values[key] and Path(values[key]).exists():  # else a hub id
-            values[key] = Path(values[key]).resolve().name
-    return values
-
-
-_DROPOUTS = ("hidden_dropout", "attention_dropout", "qa_dropout")

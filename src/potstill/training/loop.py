@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from potstill.bundle.atomic import write_text
 from potstill.errors import CheckpointError, OutputError, RecipeError
 from potstill.training import checkpoint
-from potstill.training.recipe import MAY_CHANGE, Recipe
+from potstill.training.recipe import RunRecipe
 from potstill.training.sampling import Schedule, rate_factor, row_count
 
 
@@ -38,6 +38,10 @@ class Rows(Protocol):
     def batch(self, rows: list[int]) -> dict[str, Tensor]:
         """Some rows as padded tensors."""
         ...
+
+
+Loss: TypeAlias = Callable[[Any, dict[str, Tensor], float], Tensor]
+"""Model, batch, share of the steps done → loss summed over the rows of the batch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +64,7 @@ class StepReport:
     """Seconds of training so far, earlier sittings included."""
 
 
-def make_fabric(recipe: Recipe, loggers: Any = ()) -> Fabric:
+def make_fabric(recipe: RunRecipe, loggers: Any = ()) -> Fabric:
     """The device and precision a recipe asks for.
 
     Raises:
@@ -91,15 +95,29 @@ def _has_bf16(device: str) -> bool:
     return bool(probe and probe())
 
 
-def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.AdamW:
-    """AdamW with weight decay on matrices only."""
-    matrices = [p for p in model.parameters() if p.ndim > 1]
-    others = [p for p in model.parameters() if p.ndim <= 1]
+def make_optimizer(model: nn.Module, recipe: RunRecipe) -> torch.optim.AdamW:
+    """AdamW on what may be trained, with weight decay on matrices only."""
+    trained = [p for p in model.parameters() if p.requires_grad]
+    matrices = [p for p in trained if p.ndim > 1]
+    others = [p for p in trained if p.ndim <= 1]
     groups = [
         {"params": matrices, "weight_decay": recipe.weight_decay},
         {"params": others, "weight_decay": 0.0},
     ]
     return torch.optim.AdamW(groups, lr=recipe.learning_rate, fused=True)
+
+
+def make_schedule(rows: Rows, recipe: RunRecipe, *, rows_per_step: int = 0) -> Schedule:
+    """The batches of every step of a run; ``rows_per_step`` as `Schedule` takes it."""
+    return Schedule(
+        rows.lengths,
+        budget=recipe.batch_tokens,
+        accumulate=recipe.accumulate,
+        seed=recipe.seed,
+        epochs=recipe.epochs,
+        max_steps=recipe.max_steps,
+        rows_per_step=rows_per_step,
+    )
 
 
 class Run:
@@ -113,11 +131,12 @@ class Run:
         fabric: Fabric,
         model: nn.Module,
         rows: Rows,
-        loss: Callable[[Any, dict[str, Tensor]], Tensor],
-        recipe: Recipe,
+        loss: Loss,
+        recipe: RunRecipe,
         *,
         fingerprint: str,
         resume: bool,
+        rows_per_step: int = 0,
     ) -> None:
         """Prepares a run.
 
@@ -125,10 +144,11 @@ class Run:
             fabric: device and precision.
             model: with the weights to start from.
             rows: the training set.
-            loss: of one batch, summed over its rows.
+            loss: of one batch, summed over its rows; told the share of the steps done.
             recipe: the run.
             fingerprint: identifies the training data; a resumed run must have the same.
             resume: go on from the newest checkpoint, if there is one.
+            rows_per_step: as `Schedule` takes it.
 
         Raises:
             CheckpointError: the folder holds a run and ``resume`` is false, or the checkpoint is
@@ -136,18 +156,11 @@ class Run:
             RecipeError: there is nothing to train on.
         """
         if not len(rows):
-            raise RecipeError(f"{recipe.train} holds no examples to train on")
+            raise RecipeError("there is nothing to train on: the training data hold no rows")
         self._fabric, self._rows, self._loss, self._recipe = fabric, rows, loss, recipe
         self._checkpoints = Path(recipe.out) / "checkpoints"
         self._facts = {"recipe": recipe.to_dict(), "data": fingerprint}
-        self._schedule = Schedule(
-            rows.lengths,
-            budget=recipe.batch_tokens,
-            accumulate=recipe.accumulate,
-            seed=recipe.seed,
-            epochs=recipe.epochs,
-            max_steps=recipe.max_steps,
-        )
+        self._schedule = make_schedule(rows, recipe, rows_per_step=rows_per_step)
         torch.manual_seed(recipe.seed)
         # Unwrapped: a checkpoint holds the model's own names, whatever Fabric puts around it.
         self.model = model
@@ -162,6 +175,11 @@ class Run:
                     "or name another out"
                 )
             self._continue(newest)
+
+    @property
+    def schedule(self) -> Schedule:
+        """The batches of every step."""
+        return self._schedule
 
     @property
     def n_steps(self) -> int:
@@ -209,7 +227,7 @@ class Run:
             batch = self._fabric.to_device(self._rows.batch(rows))
             # Divided by the rows of the whole step, so that how they were cut into batches
             # changes nothing.
-            loss = self._loss(self._module, batch) / n_rows
+            loss = self._loss(self._module, batch, number / self.n_steps) / n_rows
             self._fabric.backward(loss)
             total += float(loss.detach())
             tokens += int(self._rows.lengths[rows].sum())
@@ -228,15 +246,14 @@ class Run:
         progress = checkpoint.read_progress(path)
         then = progress.facts.get("recipe", {})
         for key, value in self._recipe.to_dict().items():
-            if key not in MAY_CHANGE and then.get(key) != value:
+            if key not in self._recipe.MAY_CHANGE and then.get(key) != value:
                 raise CheckpointError(
                     f"{path} was made with {key}={then.get(key)!r}, not {value!r}: "
                     "give the same value, or name another out"
                 )
         if progress.facts.get("data") != self._facts["data"]:
             raise CheckpointError(
-                f"{path} was made with other training data than {self._recipe.train}: "
-                "give the same file, or name another out"
+                f"{path} was made with other training data: give the same, or name another out"
             )
         checkpoint.restore(path, self.model, self._optimizer)
         self.step, self.seconds = progress.step, progress.seconds

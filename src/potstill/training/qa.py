@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +10,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from potstill.data.qa import load_qa
+from potstill.evaluation.confidence import Calibration
 from potstill.evaluation.readings import collect, score_predictions
+from potstill.losses.span import span_cross_entropy
 from potstill.models.qa import QAOutput, QuestionAnsweringModel
 from potstill.records import QAExample
 from potstill.runtime.qa import QAClient
@@ -18,7 +21,7 @@ from potstill.runtime.reading import ReadOptions
 from potstill.runtime.torch_session import TorchSession
 from potstill.text.tokenizer import Encoded, Tokenizer
 from potstill.text.windows import Window, assemble, pad, windows
-from potstill.training.losses import span_cross_entropy
+from potstill.training.calibrate import calibrate
 from potstill.training.recipe import Recipe
 
 _CHUNK = 2000
@@ -36,6 +39,8 @@ class QARows:
         start: position of the answer's first token in its row, int64 ``[n_rows]``; 0 (``[CLS]``)
             where the row does not hold the whole answer.
         end: position of the answer's last token, int64 ``[n_rows]``.
+        example: which example each row asks, int32 ``[n_rows]``.
+        slices: first and one past the last context token of each row, int32 ``[n_rows, 2]``.
         pad_id: the padding token.
     """
 
@@ -44,6 +49,8 @@ class QARows:
     context_at: npt.NDArray[np.int32]
     start: npt.NDArray[np.int64]
     end: npt.NDArray[np.int64]
+    example: npt.NDArray[np.int32]
+    slices: npt.NDArray[np.int32]
     pad_id: int
 
     def __len__(self) -> int:
@@ -98,7 +105,7 @@ def make_rows(
         QuestionTooLongError: a question leaves no room for context.
     """
     ids: list[npt.NDArray[np.int64]] = []
-    labels: list[tuple[int, int, int]] = []
+    facts: list[tuple[int, ...]] = []
     for at in range(0, len(examples), _CHUNK):
         chunk = examples[at : at + _CHUNK]
         texts = list(dict.fromkeys(example.context for example in chunk))
@@ -110,14 +117,17 @@ def make_rows(
             n = len(question), len(context)
             for window in windows(i, i, *n, seq_len=seq_len, stride=stride):
                 ids.append(assemble(tokenizer, question, context, window))
-                labels.append((window.context_at, *_within(window, gold)))
-    columns = np.array(labels, np.int64).reshape(-1, 3)
+                where = at + i, window.start, window.stop
+                facts.append((window.context_at, *_within(window, gold), *where))
+    columns = np.array(facts, np.int64).reshape(-1, 6)
     return QARows(
         np.concatenate(ids).astype(np.int32) if ids else np.empty(0, np.int32),
         np.cumsum([0, *map(len, ids)], dtype=np.int64),
         columns[:, 0].astype(np.int32),
         columns[:, 1],
         columns[:, 2],
+        columns[:, 3].astype(np.int32),
+        columns[:, 4:].astype(np.int32),
         tokenizer.pad_id,
     )
 
@@ -136,44 +146,73 @@ def _within(window: Window, gold: tuple[int, int] | None) -> tuple[int, int]:
     return gold[0] + shift, gold[1] + shift
 
 
-def batch_loss(model: QuestionAnsweringModel, batch: dict[str, Tensor]) -> Tensor:
+def batch_loss(model: QuestionAnsweringModel, batch: dict[str, Tensor], _: float) -> Tensor:
     """Fine-tuning loss of one batch, summed over its rows; scalar."""
     output: QAOutput = model(batch["input_ids"], batch["attention_mask"], batch["token_type_ids"])
     return span_cross_entropy(
         output.start_logits, output.end_logits, batch["start"], batch["end"], batch["allowed"]
-    )
+    ).sum()
 
 
-def evaluate(
-    model: QuestionAnsweringModel,
-    tokenizer: Tokenizer,
-    examples: Sequence[QAExample],
-    recipe: Recipe,
-    *,
-    no_answer: bool,
-    rules_v2: bool,
-) -> dict[str, float]:
-    """Scores a model as it stands, through the reader that ships.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QASplit:
+    """The training data of a run."""
 
-    Args:
-        model: left in the mode (training or not) it was in.
-        tokenizer: of the model.
-        examples: what to ask, with gold answers.
-        recipe: windows, answer length and batch size.
-        no_answer: whether the model was trained to say that there is no answer.
-        rules_v2: score by the rules of SQuAD v2.0.
+    train: list[QAExample]
+    """What is trained on, mined negatives at the end."""
+    held_out: list[QAExample]
+    """Of other contexts, with negatives of their own; empty where nothing is held out."""
+    n_labelled: int
+    """Examples of ``train`` that the file itself holds."""
+    no_answer: bool
+    """Whether the model learns to say that there is no answer."""
 
-    Returns:
-        ``exact``, ``f1``, ``total``, and what v2.0 adds to them.
-    """
-    options = ReadOptions(
-        seq_len=recipe.seq_len,
-        stride=recipe.stride,
-        max_answer_tokens=recipe.max_answer_tokens,
-        no_answer=no_answer,
-        token_budget=recipe.batch_tokens,
-    )
-    client = QAClient(tokenizer, TorchSession(model), options)
-    readings = client.read_many((example.question, example.context) for example in examples)
-    found = collect(examples, readings)
-    return score_predictions(examples, found, rules_v2=rules_v2, null_threshold=options.threshold)
+
+class Scorer:
+    """Scores and calibrates a model as it stands, through the reader that ships."""
+
+    def __init__(
+        self, recipe: Recipe, tokenizer: Tokenizer, data: QASplit, note: Callable[[str], None]
+    ) -> None:
+        """Loads what to score on: what was held out, or else ``recipe.dev``.
+
+        Raises:
+            DataError: ``recipe.dev`` cannot be read.
+        """
+        self._tokenizer = tokenizer
+        self._data = data
+        self._examples, self._rules_v2 = data.held_out, data.no_answer
+        if recipe.dev and not data.held_out:
+            dev = load_qa(recipe.dev)
+            self._examples, self._rules_v2 = dev.examples, dev.no_answer
+            if dev.warning:
+                note(f"{recipe.dev}: {dev.warning}")
+        self._options = ReadOptions(
+            seq_len=recipe.seq_len,
+            stride=recipe.stride,
+            max_answer_tokens=recipe.max_answer_tokens,
+            no_answer=data.no_answer,
+            token_budget=recipe.batch_tokens,
+        )
+
+    def score(self, model: QuestionAnsweringModel) -> dict[str, float]:
+        """``exact``, ``f1``, ``total`` and what v2.0 adds; empty where there is nothing to ask."""
+        if not self._examples:
+            return {}
+        asked = ((example.question, example.context) for example in self._examples)
+        found = collect(self._examples, self._client(model).read_many(asked))
+        return score_predictions(
+            self._examples,
+            found,
+            rules_v2=self._rules_v2,
+            null_threshold=self._options.threshold,
+        )
+
+    def calibration(self, model: QuestionAnsweringModel) -> Calibration | None:
+        """Null threshold and temperature, fitted on what was held out; ``None`` without it."""
+        if not self._data.held_out:
+            return None
+        return calibrate(self._client(model), self._data.held_out, no_answer=self._data.no_answer)
+
+    def _client(self, model: QuestionAnsweringModel) -> QAClient:
+        return QAClient(self._tokenizer, TorchSession(model), self._options)

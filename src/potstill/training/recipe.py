@@ -1,52 +1,32 @@
-"""A recipe: one whole run in one small TOML file.
+"""Recipes: every key of a training run, with what it means and which values it takes.
 
-Every key is a field of `Recipe`; a key that is not is an error that names it. Any key can be given
-on the command line as ``key=value``, which wins over the file.
+A recipe is one whole run in one small TOML file (`potstill.training.recipe_file` reads it). Each
+kind of run has a class here, and every key is a field of it.
 """
 
 from __future__ import annotations
 
-import difflib
-import sys
-import types
-import typing
-from collections.abc import Iterable, Mapping
-from dataclasses import MISSING, asdict, dataclass, fields
-from pathlib import Path
-from typing import Any
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar
 
 from potstill.errors import RecipeError
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib  # pyright: ignore[reportMissingImports]
-
-TASKS = ("question-answering",)
 PRECISIONS = ("auto", "fp32", "bf16")
 DEVICES = ("auto", "cpu", "cuda")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Recipe:
-    """What to train, on what, and how."""
+class RunRecipe:
+    """What every run has: where it writes, how long it lasts, how it steps."""
 
-    base: str
-    """Model to start from: a folder, a hub id or ``default``. A missing head is made new."""
-    train: str
-    """Training data: SQuAD JSON, CSV or JSONL, plain or packed (.gz, .xz)."""
+    task: str
     out: str
     """Folder of the run: the finished model, ``metrics.jsonl`` and ``checkpoints``."""
-    dev: str = ""
-    """Data to score on after training (and every ``evaluate_steps``); never trained on."""
-    task: str = "question-answering"
     seed: int = 0
     epochs: float = 2.0
     """Passes over the training data; a fraction stops within one."""
     max_steps: int = 0
     """Stop after so many optimiser steps, 0 for as many as ``epochs`` asks for."""
-    holdout: float = 0.0
-    """Share of the training contexts kept out of training and scored on instead of ``dev``."""
     batch_tokens: int = 4000
     """Most tokens of one batch, padding included."""
     accumulate: int = 1
@@ -64,14 +44,6 @@ class Recipe:
     """Largest norm of the whole gradient; 0 switches clipping off."""
     dropout: float | None = None
     """Rate of every dropout while training; left out, the base model's own rates."""
-    seq_len: int = 384
-    """Longest window, in tokens."""
-    stride: int = 128
-    """Tokens that neighbouring windows of a context share."""
-    max_answer_tokens: int = 30
-    """Longest answer the scoring may give, in tokens."""
-    fix_offsets: bool = False
-    """Move wrong answer offsets to the answer's nearest occurrence instead of refusing them."""
     precision: str = "auto"
     """``fp32``, ``bf16`` (autocast), or ``auto``: bf16 where the processor has it."""
     device: str = "auto"
@@ -91,131 +63,202 @@ class Recipe:
     tensorboard: bool = False
     """Also write TensorBoard files (needs the extra ``tensorboard``)."""
 
+    REQUIRED: ClassVar[tuple[str, ...]] = ("out",)
+    """Keys that may not be empty."""
+    CHOICES: ClassVar[dict[str, tuple[str, ...]]] = {"precision": PRECISIONS, "device": DEVICES}
+    RANGES: ClassVar[dict[str, tuple[float, float]]] = {
+        "seed": (0, 2**63 - 1),
+        "epochs": (1e-9, 10_000),
+        "max_steps": (0, 1e12),
+        "batch_tokens": (1, 1e9),
+        "accumulate": (1, 1e6),
+        "learning_rate": (0, 10),
+        "warmup": (0, 1),
+        "decay": (0, 1),
+        "weight_decay": (0, 10),
+        "clip_norm": (0, 1e9),
+        "dropout": (0, 0.99),
+        "threads": (0, 4096),
+        "evaluate_steps": (0, 1e12),
+        "save_minutes": (0, 1e9),
+        "save_steps": (0, 1e12),
+        "keep": (1, 1e6),
+        "log_steps": (1, 1e12),
+    }
+    """Key → least and greatest value."""
+    MAY_CHANGE: ClassVar[frozenset[str]] = frozenset(
+        "out epochs max_steps decay evaluate_steps save_minutes save_steps keep log_steps "
+        "tensorboard threads".split()
+    )
+    """Keys that a resumed run may give anew: where files lie, what is written, how long it
+    lasts. The data themselves are held to their fingerprint."""
+    PATHS: ClassVar[tuple[str, ...]] = ()
+    """Keys that may name a place on this machine, beside ``out``."""
+
     def __post_init__(self) -> None:
         """Checks every value.
 
         Raises:
             RecipeError: names the first key whose value cannot be used.
         """
-        for name, choices in (("task", TASKS), ("precision", PRECISIONS), ("device", DEVICES)):
+        for name, choices in self.CHOICES.items():
             value = getattr(self, name)
             if value not in choices:
                 raise RecipeError(f"{name} must be one of {', '.join(choices)}, not {value!r}")
-        for name in ("base", "train", "out"):
+        for name in self.REQUIRED:
             if not getattr(self, name):
                 raise RecipeError(f"{name} is empty: give it in the recipe or as {name}=PATH")
-        for name, low, high in _RANGES:
+        for name, (low, high) in self.RANGES.items():
             value = getattr(self, name)
             if value is not None and not low <= value <= high:
                 raise RecipeError(f"{name} must be between {low:g} and {high:g}, not {value!r}")
 
     def to_dict(self) -> dict[str, Any]:
-        """Every key and its value."""
-        return asdict(self)
+        """Every key and its value, as JSON holds them."""
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
 
 
-_RANGES = (
-    ("seed", 0, 2**63 - 1),
-    ("epochs", 1e-9, 10_000),
-    ("max_steps", 0, 1e12),
-    ("holdout", 0, 0.9),
-    ("batch_tokens", 1, 1e9),
-    ("accumulate", 1, 1e6),
-    ("learning_rate", 0, 10),
-    ("warmup", 0, 1),
-    ("decay", 0, 1),
-    ("weight_decay", 0, 10),
-    ("clip_norm", 0, 1e9),
-    ("dropout", 0, 0.99),
-    ("seq_len", 8, 1e6),
-    ("stride", 1, 1e6),
-    ("max_answer_tokens", 1, 1e6),
-    ("threads", 0, 4096),
-    ("evaluate_steps", 0, 1e12),
-    ("save_minutes", 0, 1e9),
-    ("save_steps", 0, 1e12),
-    ("keep", 1, 1e6),
-    ("log_steps", 1, 1e12),
-)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe(RunRecipe):
+    """Fine-tuning on question answering."""
 
-MAY_CHANGE = frozenset(
-    "base train out dev epochs max_steps decay evaluate_steps save_minutes save_steps keep "
-    "log_steps tensorboard threads max_answer_tokens".split()
-)
-"""Keys that a resumed run may give anew: where files lie, what is written, how long it lasts. The
-training file itself is held to its fingerprint."""
+    task: str = "question-answering"
+    base: str
+    """Model to start from: a folder, a hub id or ``default``. A missing head is made new."""
+    train: str
+    """Training data: SQuAD JSON, CSV or JSONL, plain or packed (.gz, .xz)."""
+    dev: str = ""
+    """Data to score on after training (and every ``evaluate_steps``); never trained on."""
+    examples: int = 0
+    """Train on the first so many questions of ``train``, 0 for all."""
+    holdout: float = 0.0
+    """Share of the training contexts kept out of training and scored on instead of ``dev``;
+    confidence and the null threshold are fitted on them."""
+    negatives: float = 0.0
+    """Unanswerable questions to mine, as a share of the training questions: each is asked of
+    another paragraph that does not hold its answer, and the model learns to say so."""
+    seq_len: int = 384
+    """Longest window, in tokens."""
+    stride: int = 128
+    """Tokens that neighbouring windows of a context share."""
+    max_answer_tokens: int = 30
+    """Longest answer the scoring may give, in tokens."""
+    fix_offsets: bool = False
+    """Move wrong answer offsets to the answer's nearest occurrence instead of refusing them."""
 
-
-def read_recipe(path: str | Path, overrides: Iterable[str] = ()) -> Recipe:
-    """Reads a recipe file and puts ``key=value`` overrides on top.
-
-    Raises:
-        RecipeError: the file is missing or no TOML, a key is unknown or a value does not fit.
-    """
-    path = Path(path)
-    try:
-        with path.open("rb") as file:
-            values: dict[str, Any] = tomllib.load(file)
-    except OSError as error:
-        raise RecipeError(f"recipe {path} cannot be read: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise RecipeError(f"recipe {path} is no TOML: {error}") from None
-    for override in overrides:
-        key, equals, text = override.partition("=")
-        if not equals:
-            raise RecipeError(f"{override!r} is no override: write key=value")
-        values[key.strip()] = _parse(key.strip(), text)
-    return make_recipe(values)
-
-
-def make_recipe(values: Mapping[str, Any]) -> Recipe:
-    """A recipe from a dictionary.
-
-    Raises:
-        RecipeError: an unknown or missing key, or a value of the wrong kind.
-    """
-    kinds = _kinds()
-    checked = {key: _checked(key, value, kinds) for key, value in values.items()}
-    required = [f.name for f in fields(Recipe) if f.default is MISSING]
-    missing = [name for name in required if name not in checked]
-    if missing:
-        name = missing[0]
-        raise RecipeError(f"the recipe lacks {name}: give it in the file or as {name}=VALUE")
-    return Recipe(**checked)
-
-
-def _kinds() -> dict[str, tuple[type, ...]]:
-    hints = typing.get_type_hints(Recipe)
-    return {
-        key: typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
-        for key, hint in hints.items()
+    REQUIRED: ClassVar[tuple[str, ...]] = ("base", "train", "out")
+    RANGES: ClassVar[dict[str, tuple[float, float]]] = {
+        **RunRecipe.RANGES,
+        "examples": (0, 1e12),
+        "holdout": (0, 0.9),
+        "negatives": (0, 10),
+        "seq_len": (8, 1e6),
+        "stride": (1, 1e6),
+        "max_answer_tokens": (1, 1e6),
     }
+    MAY_CHANGE: ClassVar[frozenset[str]] = RunRecipe.MAY_CHANGE | {
+        "base",
+        "train",
+        "dev",
+        "max_answer_tokens",
+    }
+    PATHS: ClassVar[tuple[str, ...]] = ("base", "train", "dev")
 
 
-def _known(key: str, kinds: Mapping[str, Any]) -> None:
-    if key not in kinds:
-        close = difflib.get_close_matches(key, kinds, n=1)
-        hint = f": did you mean {close[0]!r}?" if close else f"; known: {', '.join(kinds)}"
-        raise RecipeError(f"unknown recipe key {key!r}{hint}")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LMRecipe(RunRecipe):
+    """Training a masked language model on plain text."""
+
+    task: str = "masked-lm"
+    base: str
+    """Model to start from: a folder, a hub id or ``default``. A missing head is made new."""
+    corpus: str
+    """Plain text: a file, a folder or a glob of ``.txt``, plain or packed (.gz, .xz)."""
+    cache: str = ""
+    """Folder for the packed corpus; by default the user's cache."""
+    max_rows: int = 0
+    """Use only the first so many rows of the corpus, 0 for all."""
+    holdout: float = 0.01
+    """Share of the documents kept out of training; the loss on them is reported."""
+    seq_len: int = 128
+    """Tokens of a row."""
+    sequences_per_step: int = 0
+    """Rows of one optimiser step, cut into batches of ``batch_tokens``; 0 for ``accumulate``
+    batches."""
+    mask_share: float = 0.15
+    """Share of the tokens to predict."""
+    whole_words: bool = False
+    """Mask whole words rather than single pieces."""
+    train_only_head: bool = False
+    """Leave the encoder as it is: for an encoder that has lost its head."""
+    fresh: bool = False
+    """Start from random weights in the shape of ``base``."""
+    n_layers: int = 0
+    """Layers of the model, 0 for as many as ``base`` has."""
+    hidden_width: int = 0
+    """Width of a fresh model, 0 for that of ``base``."""
+    ffn_width: int = 0
+    """Feed-forward width of a fresh model, 0 for that of ``base``."""
+    n_heads: int = 0
+    """Attention heads of a fresh model, 0 for as many as ``base`` has."""
+    layers: str | tuple[int, ...] = "uniform"
+    """Which layers of ``base`` to take where ``n_layers`` is fewer: ``uniform``, ``first``,
+    ``last``, ``skip``, or a list of their numbers from 0."""
+
+    REQUIRED: ClassVar[tuple[str, ...]] = ("base", "corpus", "out")
+    RANGES: ClassVar[dict[str, tuple[float, float]]] = {
+        **RunRecipe.RANGES,
+        "max_rows": (0, 1e12),
+        "holdout": (0, 0.9),
+        "seq_len": (8, 1e6),
+        "sequences_per_step": (0, 1e9),
+        "mask_share": (0.01, 0.9),
+        "n_layers": (0, 1000),
+        "hidden_width": (0, 1e6),
+        "ffn_width": (0, 1e6),
+        "n_heads": (0, 1e4),
+    }
+    MAY_CHANGE: ClassVar[frozenset[str]] = RunRecipe.MAY_CHANGE | {"base", "corpus", "cache"}
+    PATHS: ClassVar[tuple[str, ...]] = ("base", "corpus", "cache")
 
 
-def _checked(key: str, value: Any, kinds: Mapping[str, tuple[type, ...]]) -> Any:
-    _known(key, kinds)
-    if float in kinds[key] and type(value) is int:
-        return float(value)
-    if type(value) not in kinds[key]:
-        names = " or ".join(kind.__name__ for kind in kinds[key])
-        raise RecipeError(f"{key} must be of type {names}, not {value!r}")
-    return value
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LMDistilRecipe(LMRecipe):
+    """Distilling a language model, as DistilBERT was made (https://arxiv.org/abs/1910.01108)."""
 
+    teacher: str = ""
+    """The masked language model to learn from; by default ``base``."""
+    head_steps: int = 200
+    """Steps that first train a head for a teacher that has none; 0 refuses such a teacher."""
+    alpha_ce: float = 5.0
+    """Weight of the teacher's soft targets."""
+    alpha_mlm: float = 2.0
+    """Weight of the masked-language-model loss."""
+    alpha_cos: float = 1.0
+    """Weight of the cosine between the last hidden states."""
+    temperature: float = 2.0
+    """Temperature of the soft targets."""
+    all_positions: bool = False
+    """Compare soft targets on every real token rather than on the hidden ones alone: what
+    DistilBERT's published code does by default, at several times the cost."""
 
-def _parse(key: str, text: str) -> Any:
-    kinds = _kinds()
-    _known(key, kinds)
-    if str in kinds[key]:
-        return text
-    try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        kind = kinds[key][0].__name__
-        raise RecipeError(f"{key} must be of type {kind}, not {text!r}") from None
+    RANGES: ClassVar[dict[str, tuple[float, float]]] = {
+        **LMRecipe.RANGES,
+        "head_steps": (0, 1e12),
+        "alpha_ce": (0, 1e6),
+        "alpha_mlm": (0, 1e6),
+        "alpha_cos": (0, 1e6),
+        "temperature": (1e-3, 1e3),
+    }
+    MAY_CHANGE: ClassVar[frozenset[str]] = LMRecipe.MAY_CHANGE | {"teacher"}
+    PATHS: ClassVar[tuple[str, ...]] = (*LMRecipe.PATHS, "teacher")
+
+    def __post_init__(self) -> None:
+        """Checks every value.
+
+        Raises:
+            RecipeError: names the first key whose value cannot be used.
+        """
+        super(LMDistilRecipe, self).__post_init__()
+        if not self.alpha_ce + self.alpha_mlm + self.alpha_cos > 0:
+            raise RecipeError("alpha_ce, alpha_mlm and alpha_cos sum to 0: give one a weight")

@@ -47,8 +47,8 @@ def epoch_batches(
 class Schedule:
     """Every optimiser step of a run: how many there are, and the batches of each.
 
-    A step takes ``accumulate`` consecutive batches; steps do not cross from one epoch to the next,
-    so the last of an epoch may have fewer.
+    A step takes ``accumulate`` consecutive batches, or ``rows_per_step`` rows cut into batches;
+    steps do not cross from one epoch to the next, so the last of an epoch may have fewer.
     """
 
     def __init__(
@@ -60,13 +60,15 @@ class Schedule:
         seed: int,
         epochs: float,
         max_steps: int = 0,
+        rows_per_step: int = 0,
     ) -> None:
         self._lengths = lengths
+        self._rows_per_step = rows_per_step
         self._budget = budget
         self._accumulate = accumulate
         self._seed = seed
         self._epoch = -1
-        self._batches: list[list[int]] = []
+        self._steps: list[list[list[int]]] = []
         counts = [self._count(epoch) for epoch in range(math.ceil(epochs))]
         steps = sum(counts[: math.floor(epochs)])
         if epochs != math.floor(epochs):
@@ -79,21 +81,48 @@ class Schedule:
         """Row indices of each batch of step ``number``, counted from 0."""
         epoch = self.epoch(number)
         if epoch != self._epoch:
-            self._batches = self._load(epoch)
+            self._steps = self._load(epoch)
             self._epoch = epoch
-        within = number - (int(self._ends[epoch - 1]) if epoch else 0)
-        at = within * self._accumulate
-        return self._batches[at : at + self._accumulate]
+        return self._steps[number - (int(self._ends[epoch - 1]) if epoch else 0)]
+
+    def rows(self) -> npt.NDArray[np.int64]:
+        """Every row that some step of the run takes, once, in the order of first use."""
+        used: dict[int, None] = {}
+        for number in range(self.n_steps):
+            for batch in self.step(number):
+                used.update(dict.fromkeys(batch))
+            if len(used) == len(self._lengths):
+                break
+        return np.fromiter(used, np.int64, len(used))
 
     def epoch(self, number: int) -> int:
         """The epoch that step ``number`` belongs to, from 0."""
         return int(np.searchsorted(self._ends, number, side="right"))
 
-    def _load(self, epoch: int) -> list[list[int]]:
-        return epoch_batches(self._lengths, self._budget, seed=self._seed, epoch=epoch)
+    def _load(self, epoch: int) -> list[list[list[int]]]:
+        if self._rows_per_step:
+            return _steps_of_rows(
+                self._lengths, self._rows_per_step, self._budget, seed=self._seed, epoch=epoch
+            )
+        batches = epoch_batches(self._lengths, self._budget, seed=self._seed, epoch=epoch)
+        n = self._accumulate
+        return [batches[at : at + n] for at in range(0, len(batches), n)]
 
     def _count(self, epoch: int) -> int:
-        return math.ceil(len(self._load(epoch)) / self._accumulate)
+        return len(self._load(epoch))
+
+
+def _steps_of_rows(
+    lengths: npt.NDArray[np.integer], n_rows: int, budget: int, *, seed: int, epoch: int
+) -> list[list[list[int]]]:
+    """Steps of exactly ``n_rows`` rows, each cut into batches of similar lengths."""
+    order = np.random.default_rng([seed, epoch]).permutation(len(lengths))
+    steps: list[list[list[int]]] = []
+    for at in range(0, len(order), n_rows):
+        rows = order[at : at + n_rows]
+        groups = by_token_budget(lengths[rows].tolist(), budget)
+        steps.append([[int(rows[i]) for i in group] for group in groups])
+    return steps
 
 
 def rate_factor(step: int, n_steps: int, *, warmup: float, decay: float) -> float:

@@ -1,0 +1,43 @@
+"""``potstill distil``: train a small model on what a larger one says."""
+
+from __future__ import annotations
+
+import click
+
+from potstill.cli.training import needs_training, print_result, recipe_options, shown
+
+
+@click.command(short_help="Train a small model on what larger ones say.")
+@recipe_options
+@click.option(
+    "--cache-only", is_flag=True, help="Only have the teachers label the data, and train nothing."
+)
+def command(
+    recipe: str, overrides: tuple[str, ...], resume: bool, as_json: bool, cache_only: bool
+) -> None:
+    """Trains a student as RECIPE (a TOML file) says.
+
+    Any key of the recipe can be given as KEY=VALUE, which wins over the file; a list is written
+    as TOML writes it:
+
+    potstill distil recipes/squad-distil-3l.toml teacher='["default","DIR"]' train=FILE out=DIR
+
+    What teachers say is kept on disk and read again by every other run. A run that was cut off
+    goes on with --resume, bit for bit as if it had not been.
+    """
+    with needs_training():
+        from potstill.training.distil import distil
+        from potstill.training.distil_recipe import DistilRecipe
+        from potstill.training.recipe_file import read_recipe
+        from potstill.training.start import start
+
+    run = read_recipe(recipe, overrides, verb="distil")
+    with shown() as listeners:
+        if not cache_only:
+            scores = start(run, resume=resume, listeners=listeners)
+        elif isinstance(run, DistilRecipe):
+            distil(run, cache_only=True, listeners=listeners)
+            return
+        else:
+            raise click.UsageError(f"--cache-only has no meaning for task {run.task}")
+    print_result(scores, run.out, as_json)

@@ -1,0 +1,71 @@
+"""What the verbs that train have in common: their options' meaning, progress, the last lines."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from potstill.cli.progress import TrainingProgress
+from potstill.errors import MissingExtraError
+
+if TYPE_CHECKING:
+    from potstill.training.loop import StepReport
+    from potstill.training.runs import Listeners
+
+
+@contextmanager
+def shown() -> Generator[Listeners, None, None]:
+    """Listeners that show a run on stderr.
+
+    Raises:
+        MissingExtraError: what trains is not installed.
+    """
+    with needs_training():
+        from potstill.training.runs import Listeners
+    with TrainingProgress() as progress:
+
+        def step(report: StepReport) -> None:
+            progress.step(report.step, report.loss, report.tokens, report.seconds)
+
+        yield Listeners(start=progress.start, step=step, note=progress.note, stage=progress.stage)
+
+
+@contextmanager
+def needs_training() -> Generator[None, None, None]:
+    """Turns a missing library into one line that says how to get it."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(error.name or "torch", "train", "training") from None
+
+
+def print_result(scores: Mapping[str, Any], out: str, as_json: bool) -> None:
+    """Says where the model is and how good."""
+    if as_json:
+        click.echo(json.dumps(dict(scores)))
+        return
+    click.echo(f"the model is in {out}")
+    if scores:
+        total = scores.get("total")
+        parts = [f"{name} {scores[name]:.2f}" for name in scores if name != "total"]
+        click.echo("  ".join(parts) + (f"  of {total}" if total is not None else ""))
+
+
+def recipe_options(command: Callable[..., None]) -> Callable[..., None]:
+    """The arguments and options of every verb that takes a recipe."""
+    for option in reversed(
+        (
+            click.argument("recipe", type=click.Path(exists=True, dir_okay=False)),
+            click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]..."),
+            click.option(
+                "--resume", is_flag=True, help="Go on from the newest checkpoint of the run."
+            ),
+            click.option("--json", "as_json", is_flag=True, help="Print the scores as JSON."),
+        )
+    ):
+        command = option(command)
+    return command

@@ -1,0 +1,293 @@
+"""A task-level distillation run from recipe to model folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+
+from potstill.bundle.cache import cache_folder
+from potstill.bundle.config import ModelConfig, read_config
+from potstill.bundle.heads import HEADS
+from potstill.bundle.layout import find_model
+from potstill.bundle.weights import read_weights
+from potstill.compression.student import fresh_config, select_layers, take_layers
+from potstill.data.pairs import cloze, load_pairs, other_paragraphs
+from potstill.data.text import documents
+from potstill.errors import InputError, RecipeError
+from potstill.losses.span import span_cross_entropy, span_kl
+from potstill.models.qa import QuestionAnsweringModel
+from potstill.records import QAExample
+from potstill.text.tokenizer import Tokenizer
+from potstill.training import qa
+from potstill.training.distil_recipe import DistilRecipe
+from potstill.training.finetune import (
+    describe,
+    describe_run,
+    fingerprint,
+    keep_dropout,
+    load_split,
+    with_recipe,
+)
+from potstill.training.loop import Run, make_fabric, make_schedule
+from potstill.training.runs import Listeners, hardware, make_loggers, train, write_model
+from potstill.training.soft_labels import DistilRows, Labelling, label_rows
+from potstill.training.teacher_cache import TeacherCache
+from potstill.training.teachers import Teacher, fill, tokenizer_hash
+from potstill.training.transfer import Student, Transfer
+
+
+def distil(
+    recipe: DistilRecipe,
+    *,
+    resume: bool = False,
+    cache_only: bool = False,
+    listeners: Listeners | None = None,
+) -> dict[str, float]:
+    """Trains a student as ``recipe`` says and writes it to ``recipe.out``.
+
+    Args:
+        recipe: the run.
+        resume: go on from the newest checkpoint in ``recipe.out``.
+        cache_only: only have the teachers label what the run needs, and train nothing.
+        listeners: told how it goes.
+
+    Returns:
+        The scores (``exact``, ``f1``, ``total``), where the recipe names data to score on.
+
+    Raises:
+        RecipeError: a value of the recipe cannot be used on this machine, with these data, or
+            with these models.
+        DataError: the training data are wrong.
+        CheckpointError: the run in ``recipe.out`` cannot be continued.
+        ModelError: a model cannot be used.
+        OutputError: the teachers' outputs could not be written.
+    """
+    listeners = listeners or Listeners()
+    fabric = make_fabric(recipe, make_loggers(recipe))
+    folder = find_model(recipe.base)
+    tokenizer = Tokenizer.from_folder(folder)
+    teachers = _open_teachers(recipe, fabric, listeners.note)
+    student = make_student(recipe, folder, listeners.note)
+    transfer = _make_transfer(recipe, folder, student)
+    if transfer:
+        transfer.setup(fabric)
+    data = load_split(recipe)
+    unlabelled = gather_unlabelled(recipe, data.train)
+    examples = data.train + unlabelled
+    rows = _make_rows(recipe, examples, len(data.train), tokenizer, teachers)
+    listeners.note(describe(examples, rows.rows))
+    if cache_only:
+        _ask(teachers, examples, rows, make_schedule(rows, recipe).rows(), listeners)
+        return {}
+    run = Run(
+        fabric,
+        Student(student, transfer.projections if transfer else nn.ModuleList()),
+        rows,
+        DistilLoss(recipe, transfer),
+        recipe,
+        fingerprint=":".join([fingerprint(recipe, rows.rows), *(c.key for _, c in teachers)]),
+        resume=resume,
+    )
+    wanted = run.schedule.rows()
+    wanted = wanted[rows.has_teacher[wanted]]
+    _ask(teachers, examples, rows, wanted, listeners)
+    label_rows(
+        rows,
+        wanted,
+        examples,
+        tokenizer,
+        teachers,
+        Labelling(
+            temperature=recipe.temperature,
+            mixture=recipe.mixture,
+            whole_rows=not recipe.mask_positions,
+        ),
+        lambda done, total: listeners.stage("aligning", done, total),
+    )
+    scorer = qa.Scorer(recipe, tokenizer, data, listeners.note)
+    scores = train(run, recipe, fabric, lambda: scorer.score(student), listeners)
+    student.config = keep_dropout(student.config, read_config(folder))
+    manifest = describe_run(recipe, data, scores, scorer.calibration(student))
+    facts = {**manifest.data, "unlabelled": len(unlabelled)}
+    manifest = replace(manifest, data=facts, hardware=hardware(fabric, run))
+    write_model(Path(recipe.out), student, folder, recipe, manifest)
+    return scores
+
+
+class DistilLoss:
+    """The loss of one batch, summed over its rows.
+
+    alpha_ce · cross-entropy of the gold answers + alpha_kd · divergence from the teachers + the
+    inner losses, each for the rows and the share of the run it applies to.
+    """
+
+    def __init__(self, recipe: DistilRecipe, transfer: Transfer | None) -> None:
+        self._recipe, self._transfer = recipe, transfer
+
+    def __call__(self, student: Student, batch: dict[str, Tensor], done: float) -> Tensor:
+        recipe = self._recipe
+        inner = self._transfer if done < recipe.transfer_until else None
+        output = student(batch, states=inner is not None)
+        total = output.start_logits.new_zeros(len(batch["start"]), dtype=torch.float32)
+        if inner is not None:
+            total = total + inner.loss(student, output, batch)
+            if done < recipe.transfer_first:
+                return total.sum()
+        logits = output.start_logits, output.end_logits
+        if recipe.alpha_ce:
+            gold = span_cross_entropy(*logits, batch["start"], batch["end"], batch["allowed"])
+            total = total + recipe.alpha_ce * gold * batch["has_gold"]
+        if recipe.alpha_kd:
+            where = batch["allowed"] if recipe.mask_positions else batch["attention_mask"].bool()
+            soft = batch["teacher_start"], batch["teacher_end"]
+            distance = span_kl(*logits, *soft, where, recipe.temperature)
+            total = total + recipe.alpha_kd * distance * batch["has_teacher"]
+        return total.sum()
+
+
+def make_student(
+    recipe: DistilRecipe, folder: Path, note: Callable[[str], None]
+) -> QuestionAnsweringModel:
+    """The student before its first step.
+
+    Raises:
+        RecipeError: the shape cannot be had from ``recipe.base``.
+        ModelError: ``recipe.base`` cannot be used.
+    """
+    config = with_recipe(read_config(folder), recipe)
+    torch.manual_seed(recipe.seed)
+    if recipe.fresh:
+        return QuestionAnsweringModel(_fresh(config, recipe))
+    for key in ("hidden_width", "ffn_width", "n_heads"):
+        if getattr(recipe, key) not in (0, getattr(config, key)):
+            raise RecipeError(
+                f"{key}={getattr(recipe, key)} is not that of {recipe.base} "
+                f"({getattr(config, key)}): only a student with fresh=true can have another"
+            )
+    weights = read_weights(folder, config, require_head=False)
+    layers = select_layers(recipe.layers, config.n_layers, recipe.n_layers)
+    config, weights = take_layers(config, weights, layers)
+    student = QuestionAnsweringModel(config)
+    if any(name not in weights for name in HEADS["qa"].shapes(config)):
+        note(f"{recipe.base} has no question-answering head: a new one was made")
+    student.load_weights(weights)
+    return student
+
+
+def _fresh(config: ModelConfig, recipe: DistilRecipe) -> ModelConfig:
+    return fresh_config(
+        config,
+        n_layers=recipe.n_layers,
+        hidden_width=recipe.hidden_width,
+        ffn_width=recipe.ffn_width,
+        n_heads=recipe.n_heads,
+    )
+
+
+def gather_unlabelled(recipe: DistilRecipe, train_on: list[QAExample]) -> list[QAExample]:
+    """The questions that only teachers answer, an equal number from each source.
+
+    Raises:
+        RecipeError: a source has too few.
+        DataError: a source cannot be read.
+    """
+    sources = recipe.unlabelled_sources
+    n = round(recipe.unlabelled_share * len(train_on) / max(1, len(sources)))
+    if not n:
+        return []
+    found: list[QAExample] = []
+    for source in sources:
+        try:
+            found += _from_source(source, n, train_on, recipe.seed)
+        except InputError as error:
+            raise RecipeError(f"unlabelled={source}: {error}") from None
+    return found
+
+
+def _from_source(source: str, n: int, train_on: list[QAExample], seed: int) -> list[QAExample]:
+    if source == "paragraphs":
+        return other_paragraphs([e for e in train_on if not e.is_impossible], n, seed=seed)
+    kind, colon, path = source.partition(":")
+    if colon and kind == "cloze":
+        paragraphs = (text for document in documents([path]) for text in document.paragraphs)
+        return list(cloze(paragraphs, n, seed=seed))
+    pairs = load_pairs(source)
+    order = np.random.default_rng(seed).permutation(len(pairs))[:n]
+    return [pairs[i] for i in np.sort(order)]
+
+
+def _open_teachers(
+    recipe: DistilRecipe, fabric: Fabric, note: Callable[[str], None]
+) -> list[tuple[Teacher, TeacherCache]]:
+    if not recipe.alpha_kd:
+        return []
+    root = Path(recipe.cache) if recipe.cache else cache_folder() / "teachers"
+    found: list[tuple[Teacher, TeacherCache]] = []
+    for name in recipe.teachers:
+        teacher = Teacher(
+            name,
+            seq_len=recipe.teacher_seq_len or recipe.seq_len,
+            stride=recipe.teacher_stride or recipe.stride,
+            device=fabric.device.type,
+            threads=recipe.threads,
+        )
+        found.append((teacher, TeacherCache(root, teacher.facts(), note)))
+    return found
+
+
+def _make_transfer(
+    recipe: DistilRecipe, folder: Path, student: QuestionAnsweringModel
+) -> Transfer | None:
+    if not recipe.matches_inside:
+        return None
+    name = recipe.teachers[0]
+    theirs = find_model(name)
+    if tokenizer_hash(theirs) != tokenizer_hash(folder):
+        raise RecipeError(
+            f"teacher {name} cuts text into other tokens than the student, so that their inner "
+            "states cannot be aligned: leave alpha_hidden, alpha_attention and alpha_relation out"
+        )
+    weights_config = read_config(theirs)
+    read_weights(theirs, weights_config)  # refuses a teacher without the head
+    teacher, _ = QuestionAnsweringModel.from_folder(theirs, weights_config)
+    return Transfer(recipe, teacher, student)
+
+
+def _make_rows(
+    recipe: DistilRecipe,
+    examples: list[QAExample],
+    n_gold: int,
+    tokenizer: Tokenizer,
+    teachers: list[tuple[Teacher, TeacherCache]],
+) -> DistilRows:
+    rows = qa.make_rows(examples, tokenizer, seq_len=recipe.seq_len, stride=recipe.stride)
+    # A teacher that was never taught to say "no answer" would teach a guess.
+    speaks_null = all(teacher.no_answer for teacher, _ in teachers)
+    taught = np.array([speaks_null or not e.is_impossible for e in examples])
+    return DistilRows.empty(
+        rows, rows.example < n_gold, taught[rows.example] & bool(recipe.alpha_kd)
+    )
+
+
+def _ask(
+    teachers: list[tuple[Teacher, TeacherCache]],
+    examples: list[QAExample],
+    rows: DistilRows,
+    wanted: np.ndarray,
+    listeners: Listeners,
+) -> None:
+    order = dict.fromkeys(rows.rows.example[wanted[rows.has_teacher[wanted]]].tolist())
+    needed = [examples[i] for i in order]
+    for teacher, cache in teachers:
+        fill(
+            cache,
+            teacher,
+            needed,
+            lambda done, total, name=teacher.name: listeners.stage(f"asking {name}", done, total),
+        )

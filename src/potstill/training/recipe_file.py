@@ -1,0 +1,147 @@
+"""Recipe files: TOML in, a checked recipe out.
+
+A key that the run does not have is an error that names it. Any key can be given on the command
+line as ``key=value``, which wins over the file.
+"""
+
+from __future__ import annotations
+
+import difflib
+import sys
+import types
+import typing
+from collections.abc import Iterable, Mapping
+from dataclasses import MISSING, fields
+from pathlib import Path
+from typing import Any, Literal
+
+from potstill.errors import RecipeError
+from potstill.training.distil_recipe import DistilRecipe
+from potstill.training.recipe import LMDistilRecipe, LMRecipe, Recipe, RunRecipe
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib  # pyright: ignore[reportMissingImports]
+
+Verb = Literal["finetune", "distil"]
+
+KINDS: dict[Verb, dict[str, type[RunRecipe]]] = {
+    "finetune": {"question-answering": Recipe, "masked-lm": LMRecipe},
+    "distil": {"question-answering": DistilRecipe, "masked-lm": LMDistilRecipe},
+}
+"""Verb → task → class of its recipe."""
+
+
+def read_recipe(
+    path: str | Path, overrides: Iterable[str] = (), *, verb: Verb = "finetune"
+) -> RunRecipe:
+    """Reads a recipe file and puts ``key=value`` overrides on top.
+
+    Args:
+        path: the file.
+        overrides: what was given on the command line.
+        verb: what the recipe is for.
+
+    Raises:
+        RecipeError: the file is missing or no TOML, a key is unknown or a value does not fit.
+    """
+    path = Path(path)
+    try:
+        with path.open("rb") as file:
+            values: dict[str, Any] = tomllib.load(file)
+    except OSError as error:
+        raise RecipeError(f"recipe {path} cannot be read: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise RecipeError(f"recipe {path} is no TOML: {error}") from None
+    given: dict[str, str] = {}
+    for override in overrides:
+        key, equals, text = override.partition("=")
+        if not equals:
+            raise RecipeError(f"{override!r} is no override: write key=value")
+        given[key.strip()] = text
+    kind = _kind(given.get("task", values.get("task")), verb)
+    values.update({key: _parse(key, text, kind) for key, text in given.items()})
+    return make_recipe(values, verb=verb)
+
+
+def make_recipe(values: Mapping[str, Any], *, verb: Verb = "finetune") -> Any:
+    """A recipe from a dictionary, of the class that ``verb`` and its ``task`` ask for.
+
+    Raises:
+        RecipeError: an unknown or missing key, or a value of the wrong kind.
+    """
+    kind = _kind(values.get("task"), verb)
+    checked = {key: _checked(key, value, kind) for key, value in values.items()}
+    required = [f.name for f in fields(kind) if f.default is MISSING]
+    missing = [name for name in required if name not in checked]
+    if missing:
+        name = missing[0]
+        raise RecipeError(f"the recipe lacks {name}: give it in the file or as {name}=VALUE")
+    return kind(**checked)
+
+
+def _kind(task: Any, verb: Verb) -> type[RunRecipe]:
+    kinds = KINDS[verb]
+    if task is None:
+        return kinds["question-answering"]
+    if task not in kinds:
+        raise RecipeError(f"task must be one of {', '.join(kinds)}, not {task!r}")
+    return kinds[task]
+
+
+def _types(kind: type[RunRecipe]) -> dict[str, tuple[Any, ...]]:
+    hints = typing.get_type_hints(kind)
+    return {
+        f.name: typing.get_args(hints[f.name])
+        if isinstance(hints[f.name], types.UnionType)
+        else (hints[f.name],)
+        for f in fields(kind)
+    }
+
+
+def _wanted(key: str, kind: type[RunRecipe]) -> tuple[Any, ...]:
+    known = _types(kind)
+    if key in known:
+        return known[key]
+    close = difflib.get_close_matches(key, known, n=1)
+    hint = f": did you mean {close[0]!r}?" if close else f"; known: {', '.join(known)}"
+    raise RecipeError(f"unknown recipe key {key!r}{hint}")
+
+
+def _checked(key: str, value: Any, kind: type[RunRecipe]) -> Any:
+    wanted = _wanted(key, kind)
+    if float in wanted and type(value) is int:
+        return float(value)
+    items = next((typing.get_args(t)[0] for t in wanted if typing.get_origin(t) is tuple), None)
+    if items is not None and isinstance(value, (list, tuple)):
+        return tuple(_item(key, item, items) for item in typing.cast("list[Any]", value))
+    if type(value) not in wanted:
+        raise RecipeError(f"{key} must be of type {_names(wanted)}, not {value!r}")
+    return value
+
+
+def _item(key: str, item: Any, wanted: type) -> Any:
+    if wanted is float and type(item) is int:
+        return float(item)
+    if type(item) is not wanted:
+        raise RecipeError(f"{key} must be a list of {wanted.__name__}, which {item!r} is not")
+    return item
+
+
+def _names(wanted: tuple[Any, ...]) -> str:
+    return " or ".join(
+        "list" if typing.get_origin(t) is tuple else "nothing" if t is type(None) else t.__name__
+        for t in wanted
+    )
+
+
+def _parse(key: str, text: str, kind: type[RunRecipe]) -> Any:
+    wanted = _wanted(key, kind)
+    is_list = text.lstrip().startswith("[") and any(typing.get_origin(t) is tuple for t in wanted)
+    if str in wanted and not is_list:
+        return text
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        raise RecipeError(f"{key} must be of type {_names(wanted)}, not {text!r}") from None

@@ -1,0 +1,154 @@
+"""What every kind of run shares: its loggers, its metrics, the folder it leaves behind."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+
+from potstill.bundle import layout
+from potstill.bundle.atomic import replacing, write_json
+from potstill.bundle.manifest import Manifest, write_manifest
+from potstill.errors import MissingExtraError
+from potstill.models.pretrained import Pretrained
+from potstill.training.loop import Metrics, Run, StepReport
+from potstill.training.recipe import RunRecipe
+
+
+def _nothing(*_: Any) -> None:
+    """Listens to nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listeners:
+    """Who is told how a run goes."""
+
+    start: Callable[[int, int], None] = _nothing
+    """The steps already done and those of the whole run."""
+    step: Callable[[StepReport], None] = _nothing
+    """Every optimiser step."""
+    note: Callable[[str], None] = _nothing
+    """What else is worth knowing, in a line."""
+    stage: Callable[[str, int, int], None] = _nothing
+    """A stage before the training: its name, how much of it is done, how much there is."""
+
+
+def make_loggers(recipe: RunRecipe) -> list[Any]:
+    """The loggers a recipe asks for.
+
+    Raises:
+        MissingExtraError: TensorBoard is asked for and not installed.
+    """
+    if not recipe.tensorboard:
+        return []
+    from lightning_fabric.loggers.tensorboard import TensorBoardLogger
+
+    try:
+        return [TensorBoardLogger(recipe.out, name="tensorboard", version="")]
+    except ModuleNotFoundError:
+        raise MissingExtraError("tensorboard", "tensorboard", "tensorboard = true") from None
+
+
+def train(
+    run: Run,
+    recipe: RunRecipe,
+    fabric: Fabric,
+    score: Callable[[], Mapping[str, float]],
+    listeners: Listeners,
+) -> dict[str, float]:
+    """Takes every step of a run, writes its metrics and scores it at the end.
+
+    Args:
+        run: new or continued.
+        recipe: of the run.
+        fabric: with its loggers.
+        score: the model as it stands → scores by name; empty where there is nothing to score on.
+        listeners: told about every step.
+
+    Returns:
+        The scores at the end.
+    """
+    metrics = Metrics(Path(recipe.out) / "metrics.jsonl", step=run.step)
+
+    def evaluate() -> dict[str, float]:
+        scores = dict(score())
+        if scores:
+            metrics.write(step=run.step, **scores)
+            fabric.log_dict({k: v for k, v in scores.items() if k != "total"}, step=run.step)
+        return scores
+
+    listeners.start(run.step, run.n_steps)
+    for report in run:
+        if report.step % recipe.log_steps == 0 or report.step == report.n_steps:
+            values = {
+                "epoch": report.epoch,
+                "loss": report.loss,
+                "rate": report.rate,
+                "grad_norm": report.grad_norm,
+            }
+            metrics.write(step=report.step, seconds=round(report.seconds, 3), **values)
+            fabric.log_dict(values, step=report.step)
+        listeners.step(report)
+        every = recipe.evaluate_steps
+        if every and report.step % every == 0 and report.step < report.n_steps:
+            evaluate()
+    return evaluate()
+
+
+def write_model(
+    out: Path, model: Pretrained, text_from: Path, recipe: RunRecipe, manifest: Manifest
+) -> None:
+    """Leaves a whole model folder: weights, config, tokenizer, recipe, manifest.
+
+    Args:
+        out: folder of the run.
+        model: the finished model.
+        text_from: model folder whose tokenizer it uses.
+        recipe: of the run.
+        manifest: its ``name``, where empty, becomes that of the folder.
+
+    Raises:
+        OutputError: a file could not be written.
+    """
+    model.save_pretrained(out)
+    for name in layout.TEXT_FILES:
+        source = text_from / name
+        if source.is_file() and source.resolve() != (out / name).resolve():
+            with replacing(out / name) as temporary:
+                shutil.copyfile(source, temporary)
+    write_json(out / "recipe.json", recipe.to_dict())
+    write_manifest(out, manifest)
+
+
+def hardware(fabric: Fabric, run: Run) -> dict[str, Any]:
+    """What a run was computed on, and how long it took."""
+    cuda = fabric.device.type == "cuda"
+    return {
+        "device": torch.cuda.get_device_name(fabric.device) if cuda else platform.machine(),
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+        "training_seconds": round(run.seconds),
+    }
+
+
+def without_paths(recipe: RunRecipe) -> dict[str, Any]:
+    """The recipe as it may be published: a manifest tells nothing of the disk it was made on."""
+    values = recipe.to_dict()
+    del values["out"]
+    for key in recipe.PATHS:
+        value = values[key]
+        values[key] = [_name(v) for v in value] if isinstance(value, list) else _name(value)
+    return values
+
+
+def _name(value: str) -> str:
+    prefix, colon, rest = value.partition(":")
+    if colon and Path(rest).exists():  # such as cloze:FILE
+        return f"{prefix}:{Path(rest).resolve().name}"
+    return Path(value).resolve().name if value and Path(value).exists() else value  # else a hub id

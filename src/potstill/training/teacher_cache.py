@@ -1,0 +1,223 @@
+"""What teachers said, on disk: computed once, read by every student.
+
+A cache belongs to one teacher with one tokenizer and one way of cutting windows; inside it every
+question and context has a key of its own, so that any part of any data set can share it. It grows
+by shards: flat columns in one safetensors file, memory-mapped when read, written in one step.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from safetensors.numpy import save
+
+from potstill.bundle.atomic import write_bytes, write_json
+from potstill.errors import OutputError
+from potstill.records import QAExample
+
+_SUFFIX = ".safetensors"
+_FACTS = "teacher.json"
+_KEY_BYTES = 16
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class WindowOutput:
+    """A teacher's logits for one window.
+
+    Attributes:
+        start: first token of the context slice.
+        stop: one past its last token.
+        context_at: position of the slice's first token in the row.
+        start_logits: of every position of the row, float16 ``[row_len]``.
+        end_logits: as ``start_logits``.
+    """
+
+    start: int
+    stop: int
+    context_at: int
+    start_logits: npt.NDArray[np.float16]
+    end_logits: npt.NDArray[np.float16]
+
+
+Outputs = list[WindowOutput]
+"""The windows of one question, in the order of its context."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Shard:
+    columns: Mapping[str, npt.NDArray[Any]]
+    first_window: npt.NDArray[np.int64]
+
+
+class TeacherCache:
+    """The outputs of one teacher."""
+
+    def __init__(
+        self, root: Path, facts: Mapping[str, Any], note: Callable[[str], None] = lambda _: None
+    ) -> None:
+        """Opens a cache, or starts an empty one.
+
+        Shards that are damaged, or were written by something else, are set aside with a note that
+        says why; what they held is computed again.
+
+        Args:
+            root: folder of all caches.
+            facts: all that the outputs depend on: hashes of the teacher's weights and tokenizer,
+                and how windows are cut.
+            note: told, in a line, about every shard that cannot be used.
+
+        Raises:
+            OutputError: the folder cannot be made.
+        """
+        self.facts = dict(facts)
+        text = json.dumps(self.facts, sort_keys=True)
+        self.key = hashlib.sha256(text.encode()).hexdigest()[:32]
+        self.folder = root / self.key
+        self._shards: list[_Shard] = []
+        self._places: dict[bytes, tuple[int, int]] = {}
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(
+                f"the teacher cache {self.folder} cannot be made: {error.strerror}; "
+                "name another with cache=FOLDER"
+            ) from error
+        if not (self.folder / _FACTS).exists():
+            write_json(self.folder / _FACTS, self.facts)
+        for file in sorted(self.folder.glob(f"*{_SUFFIX}")):
+            try:
+                self._take(_read_shard(file, self.key))
+            except _UnusableShard as error:
+                note(f"{file.name} of the teacher cache is left out: {error}; computing it again")
+                file.unlink(missing_ok=True)
+
+    def __contains__(self, example: QAExample) -> bool:
+        return key_of(example) in self._places
+
+    def __len__(self) -> int:
+        """Questions whose outputs are there."""
+        return len(self._places)
+
+    def __getitem__(self, example: QAExample) -> Outputs:
+        """The windows of a question; they lie in the file, not in memory.
+
+        Raises:
+            KeyError: the question is not in the cache.
+        """
+        number, row = self._places[key_of(example)]
+        shard = self._shards[number]
+        columns, first = shard.columns, shard.first_window
+        return [
+            WindowOutput(
+                int(columns["slices"][w, 0]),
+                int(columns["slices"][w, 1]),
+                int(columns["context_at"][w]),
+                columns["start"][columns["bounds"][w] : columns["bounds"][w + 1]],
+                columns["end"][columns["bounds"][w] : columns["bounds"][w + 1]],
+            )
+            for w in range(first[row], first[row + 1])
+        ]
+
+    def missing(self, examples: Iterable[QAExample]) -> list[QAExample]:
+        """Those that are not there, in their order, equal questions once."""
+        wanted: dict[bytes, QAExample] = {}
+        for example in examples:
+            key = key_of(example)
+            if key not in self._places:
+                wanted.setdefault(key, example)
+        return list(wanted.values())
+
+    def add(self, examples: Sequence[QAExample], outputs: Sequence[Outputs]) -> None:
+        """Writes a shard of questions and their outputs, in one step.
+
+        Raises:
+            OutputError: it could not be written; the cache is as it was.
+        """
+        columns = _columns(examples, outputs)
+        name = hashlib.sha256(columns["keys"].tobytes()).hexdigest()[:24] + _SUFFIX
+        facts = {"cache": self.key, "crc32": str(_checksum(columns))}
+        try:
+            write_bytes(self.folder / name, save(columns, metadata=facts))
+        except OutputError as error:
+            raise OutputError(f"{error}; make room or name another cache=FOLDER") from error
+        self._take(_read_shard(self.folder / name, self.key))
+
+    def _take(self, columns: Mapping[str, npt.NDArray[Any]]) -> None:
+        first = np.concatenate([[0], np.cumsum(columns["n_windows"], dtype=np.int64)])
+        for row, key in enumerate(columns["keys"]):
+            self._places[key.tobytes()] = len(self._shards), row
+        self._shards.append(_Shard(columns, first))
+
+
+def key_of(example: QAExample) -> bytes:
+    """Identifies what a teacher reads of an example: its question and its context."""
+    digest = hashlib.blake2b(digest_size=_KEY_BYTES)
+    for text in (example.question, example.context):
+        data = text.encode("utf-8", "surrogatepass")
+        digest.update(len(data).to_bytes(8, "little"))
+        digest.update(data)
+    return digest.digest()
+
+
+def _columns(
+    examples: Sequence[QAExample], outputs: Sequence[Outputs]
+) -> dict[str, npt.NDArray[Any]]:
+    windows = [window for own in outputs for window in own]
+    keys = b"".join(key_of(example) for example in examples)
+    return {
+        "keys": np.frombuffer(keys, np.uint8).reshape(-1, _KEY_BYTES),
+        "n_windows": np.array([len(own) for own in outputs], np.int32),
+        "slices": np.array([(w.start, w.stop) for w in windows], np.int32).reshape(-1, 2),
+        "context_at": np.array([w.context_at for w in windows], np.int32),
+        "bounds": np.cumsum([0, *(len(w.start_logits) for w in windows)], dtype=np.int64),
+        "start": np.concatenate([w.start_logits for w in windows]).astype(np.float16),
+        "end": np.concatenate([w.end_logits for w in windows]).astype(np.float16),
+    }
+
+
+def _checksum(columns: Mapping[str, npt.NDArray[Any]]) -> int:
+    total = 0
+    for name in sorted(columns):
+        total = zlib.crc32(np.ascontiguousarray(columns[name]).data, total)
+    return total
+
+
+class _UnusableShard(Exception):
+    """Says why a shard cannot be read."""
+
+
+def _read_shard(file: Path, key: str) -> dict[str, npt.NDArray[Any]]:
+    try:
+        columns, facts = _map_columns(file)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise _UnusableShard(f"it is damaged ({error})") from None
+    if facts.get("cache") != key:
+        raise _UnusableShard("it is stale: another teacher, tokenizer or way of cutting windows")
+    if facts.get("crc32") != str(_checksum(columns)):
+        raise _UnusableShard("it is damaged (its checksum is wrong)")
+    return columns
+
+
+def _map_columns(file: Path) -> tuple[dict[str, npt.NDArray[Any]], dict[str, str]]:
+    """The tensors of a safetensors file as views of the mapped file, and its metadata."""
+    data = np.memmap(file, np.uint8, "r")
+    start = 8 + int.from_bytes(data[:8].tobytes(), "little")
+    header = json.loads(data[8:start].tobytes())
+    facts = header.pop("__metadata__")
+    types = {"U8": np.uint8, "I32": np.int32, "I64": np.int64, "F16": np.float16}
+    columns = {
+        name: np.frombuffer(
+            data[start + entry["data_offsets"][0] : start + entry["data_offsets"][1]],
+            types[entry["dtype"]],
+        ).reshape(entry["shape"])
+        for name, entry in header.items()
+    }
+    return columns, facts

@@ -1,0 +1,182 @@
+"""Teachers: models that label questions with the logits of every window."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from potstill.bundle import layout
+from potstill.bundle.cache import ensure_onnx
+from potstill.bundle.config import read_config
+from potstill.bundle.layout import find_model
+from potstill.bundle.manifest import Manifest, read_manifest, sha256_of
+from potstill.bundle.weights import read_weights
+from potstill.errors import ModelError, QuestionTooLongError, RecipeError
+from potstill.models.qa import QuestionAnsweringModel
+from potstill.records import QAExample
+from potstill.runtime.session import OnnxSession, Session
+from potstill.runtime.torch_session import TorchSession
+from potstill.text.tokenizer import Tokenizer
+from potstill.text.windows import assemble, by_token_budget, pad, windows
+from potstill.training.teacher_cache import Outputs, TeacherCache, WindowOutput
+
+SHARD = 256
+"""Questions of a shard: what an interruption loses at most."""
+
+_WEIGHTS = (layout.WEIGHTS, layout.TORCH_WEIGHTS, *layout.ONNX_FILES.values())
+_BUDGET = {"cpu": 512, "cuda": 32_768}
+"""Device → most tokens of a batch."""
+
+
+class Teacher:
+    """A question-answering model that others learn from."""
+
+    def __init__(
+        self, name: str, *, seq_len: int, stride: int, device: str = "cpu", threads: int = 0
+    ) -> None:
+        """Opens a teacher; its weights are loaded when it is first asked.
+
+        Args:
+            name: a folder, a hub id or ``default``.
+            seq_len: longest window, in tokens; less where the teacher has fewer positions.
+            stride: tokens that neighbouring windows share.
+            device: ``cpu`` or ``cuda``.
+            threads: threads on the CPU, 0 for one for each core.
+
+        Raises:
+            ModelError: there is no such model, or it does not answer questions.
+        """
+        self.name = name
+        self.folder = find_model(name)
+        config = read_config(self.folder)
+        manifest = read_manifest(self.folder) or Manifest()
+        if manifest.task != "question-answering":
+            raise ModelError(
+                f"teacher {name} was trained for {manifest.task}, not question answering"
+            )
+        self.no_answer = manifest.no_answer
+        self.tokenizer = Tokenizer.from_folder(self.folder)
+        self.seq_len = min(seq_len, config.max_positions)
+        self.stride = stride
+        self._device, self._threads = device, threads
+        self._session: Session | None = None
+        if device == "cpu":
+            self._file = ensure_onnx(self.folder)  # refuses a folder without the head
+
+    def facts(self) -> dict[str, Any]:
+        """All that the outputs depend on, as hashes and numbers."""
+        return {
+            "weights": _hash_of(self.folder, (layout.CONFIG, *_WEIGHTS), "*.safetensors"),
+            "tokenizer": tokenizer_hash(self.folder),
+            "seq_len": self.seq_len,
+            "stride": self.stride,
+        }
+
+    def read(self, examples: Sequence[QAExample]) -> list[Outputs]:
+        """The logits of every window of every example.
+
+        Raises:
+            RecipeError: a question does not fit the teacher's windows.
+        """
+        texts = list(dict.fromkeys(example.context for example in examples))
+        contexts = dict(zip(texts, self.tokenizer.encode_batch(texts), strict=True))
+        questions = self.tokenizer.encode_batch([example.question for example in examples])
+        rows, at = [], []
+        for i, example in enumerate(examples):
+            context = contexts[example.context]
+            try:
+                at += windows(
+                    i,
+                    i,
+                    len(questions[i]),
+                    len(context),
+                    seq_len=self.seq_len,
+                    stride=self.stride,
+                )
+            except QuestionTooLongError as error:
+                raise RecipeError(
+                    f"question {example.id!r} does not fit the windows of teacher {self.name} "
+                    f"({error}): give a larger teacher_seq_len"
+                ) from None
+            rows += [assemble(self.tokenizer, questions[i], context, w) for w in at[len(rows) :]]
+        found: list[Outputs] = [[] for _ in examples]
+        said = self._run(rows, [window.context_at for window in at])
+        for window, (start, end) in zip(at, said, strict=True):
+            found[window.question].append(
+                WindowOutput(window.start, window.stop, window.context_at, start, end)
+            )
+        return found
+
+    def _run(self, rows: list[Any], context_at: list[int]) -> list[tuple[Any, Any]]:
+        session = self._open()
+        said: list[tuple[Any, Any]] = [((), ())] * len(rows)
+        for group in by_token_budget([len(row) for row in rows], _BUDGET[self._device]):
+            batch = pad(
+                [rows[i] for i in group], [context_at[i] for i in group], self.tokenizer.pad_id
+            )
+            start, end = session.run(batch)
+            for i, s, e in zip(group, start, end, strict=True):
+                n = len(rows[i])
+                said[i] = s[:n].astype(np.float16), e[:n].astype(np.float16)
+        return said
+
+    def _open(self) -> Session:
+        if self._session is None:
+            if self._device == "cpu":
+                self._session = OnnxSession(self._file, threads=self._threads or None)
+            else:
+                config = read_config(self.folder)
+                read_weights(self.folder, config)  # refuses a folder without the head
+                model, _ = QuestionAnsweringModel.from_folder(self.folder, config)
+                self._session = TorchSession(model.to(self._device))
+        return self._session
+
+
+def fill(
+    cache: TeacherCache,
+    teacher: Teacher,
+    examples: Sequence[QAExample],
+    progress: Callable[[int, int], None],
+) -> None:
+    """Has a teacher label what its cache lacks, a shard at a time.
+
+    Args:
+        cache: of this teacher.
+        teacher: asked only where something is missing.
+        examples: what is needed; labelled in this order.
+        progress: told how many of them are there, and how many there are.
+
+    Raises:
+        OutputError: a shard could not be written.
+        RecipeError: a question does not fit the teacher's windows.
+    """
+    left = iter(missing := cache.missing(examples))
+    done = len(examples) - len(missing)
+    progress(done, len(examples))
+    while chunk := list(islice(left, SHARD)):
+        cache.add(chunk, teacher.read(chunk))
+        done += len(chunk)
+        progress(done, len(examples))
+
+
+def tokenizer_hash(folder: Path) -> str:
+    """A hash of the files that decide how a model cuts text into tokens."""
+    # The vocabulary alone says less than tokenizer.json, and is only read where that is missing.
+    if (folder / layout.TOKENIZER).is_file():
+        return _hash_of(folder, (layout.TOKENIZER,))
+    return _hash_of(folder, (layout.VOCAB, layout.TOKENIZER_CONFIG))
+
+
+def _hash_of(folder: Path, names: Sequence[str], pattern: str = "") -> str:
+    files = {folder / name for name in names if (folder / name).is_file()}
+    if pattern:
+        files.update(folder.glob(pattern))
+    digest = hashlib.sha256()
+    for file in sorted(files):
+        digest.update(f"{file.relative_to(folder).as_posix()}:{sha256_of(file)}\n".encode())
+    return digest.hexdigest()

@@ -1,0 +1,345 @@
+"""Whole distillations on tiny models: what students learn, and going on after a stop."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tokenizers
+import torch
+from safetensors.torch import load_file
+from tokenizers import models, pre_tokenizers, trainers
+
+import tiny
+from potstill.errors import CheckpointError, OutputError, RecipeError, WeightsError
+from potstill.models.qa import QuestionAnsweringModel
+from potstill.text.tokenizer import Tokenizer
+from potstill.training import distil as module
+from potstill.training.distil import distil
+from potstill.training.recipe_file import make_recipe
+from potstill.training.runs import Listeners
+
+
+@pytest.fixture(scope="module")
+def teacher(tmp_path_factory):
+    return tiny.write_model(tmp_path_factory.mktemp("teacher"), n_layers=4)
+
+
+@pytest.fixture(scope="module")
+def byte_level(tmp_path_factory):
+    """A teacher that cuts text into byte-level pieces of its own."""
+    folder = tiny.write_model(tmp_path_factory.mktemp("bytes"), seed=3, vocab_size=300)
+    backend = tokenizers.Tokenizer(models.BPE())
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    backend.train_from_iterator(
+        (sentence for sentence, *_ in tiny.SENTENCES),
+        trainers.BpeTrainer(
+            vocab_size=300,
+            special_tokens=["<pad>", "<s>", "</s>"],
+            initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+            show_progress=False,
+        ),
+    )
+    backend.save(str(folder / "tokenizer.json"))
+    (folder / "vocab.txt").unlink()
+    (folder / "tokenizer_config.json").unlink()
+    return folder
+
+
+@pytest.fixture(scope="module")
+def train(tmp_path_factory):
+    return tiny.write_squad(tmp_path_factory.mktemp("data") / "train.json", copies=12)
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture
+def recipe(teacher, train, cache):
+    def make(out, **more):
+        values = {
+            "base": str(teacher),
+            "teacher": str(teacher),
+            "train": str(train),
+            "out": str(out),
+            "cache": str(cache),
+            "n_layers": 2,
+            "epochs": 2.0,
+            "batch_tokens": 100,
+            "learning_rate": 1e-3,
+            "dropout": 0.1,  # so that a wrong random state would show
+            "log_steps": 1,
+            "threads": 1,
+            "seq_len": 64,
+            "stride": 16,
+        }
+        return make_recipe({**values, **more}, verb="distil")
+
+    return make
+
+
+class Stopped(Exception):
+    """Raised from outside, in the middle of a run."""
+
+
+def stop_at(step):
+    def listener(report):
+        if report.step == step:
+            raise Stopped
+
+    return Listeners(step=listener)
+
+
+def weights(out):
+    return load_file(Path(out) / "model.safetensors")
+
+
+def equal(a, b):
+    return a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
+
+
+def losses(out):
+    lines = [json.loads(s) for s in (Path(out) / "metrics.jsonl").read_text().splitlines()]
+    return [line["loss"] for line in lines if "loss" in line]
+
+
+MODES = {
+    "plain": {},
+    "notebook": {"mask_positions": False},
+    "inside": {"alpha_hidden": 1.0, "alpha_attention": 1.0, "alpha_relation": 1.0},
+    "inside first": {"alpha_relation": 1.0, "transfer_first": 0.5, "transfer_until": 0.5},
+    "unlabelled": {"unlabelled": ["paragraphs"], "unlabelled_share": 0.5},
+    "negatives": {"negatives": 0.5},
+}
+
+
+@pytest.mark.parametrize("mode", MODES.values(), ids=MODES)
+def test_a_stopped_run_goes_on_bit_for_bit(recipe, tmp_path, mode):
+    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
+    distil(recipe(whole, **mode))
+    with pytest.raises(Stopped):
+        distil(recipe(stopped, save_steps=2, **mode), listeners=stop_at(7))
+    distil(recipe(stopped, save_steps=2, **mode), resume=True)
+    assert equal(weights(stopped), weights(whole))
+    assert losses(stopped) == losses(whole)
+    student = QuestionAnsweringModel.from_pretrained(whole)
+    assert student.config.n_layers == 2
+    assert student.config.hidden_dropout == 0.1
+    assert not [name for name in weights(whole) if "projection" in name]
+
+
+def agreement(out, teacher, train):
+    """How far a student's distributions are from its teacher's, as the loss has it."""
+    lines = losses(out)
+    return lines[0], np.mean(lines[-5:])
+
+
+@pytest.mark.parametrize("mode", [{}, {"mask_positions": False}], ids=["masked", "notebook"])
+def test_a_student_comes_to_agree_with_its_teacher(recipe, tmp_path, mode):
+    mode = {"alpha_ce": 0.0, "alpha_kd": 1.0, "dropout": 0.0, "learning_rate": 5e-3, **mode}
+    distil(recipe(tmp_path, epochs=25.0, **mode))
+    first, last = losses(tmp_path)[0], np.mean(losses(tmp_path)[-5:])
+    assert last < 0.2 * first
+
+
+def test_a_student_equal_to_its_teacher_has_nothing_to_learn(recipe, tmp_path):
+    options = {"alpha_ce": 0.0, "n_layers": 4, "dropout": 0.0, "temperature": 1.5}
+    inner = {"alpha_hidden": 1.0, "alpha_attention": 1.0, "alpha_relation": 1.0}
+    distil(recipe(tmp_path / "a", max_steps=1, learning_rate=0.0, **options))
+    distil(recipe(tmp_path / "b", max_steps=1, learning_rate=0.0, **options, **inner))
+    assert losses(tmp_path / "a")[0] == pytest.approx(0, abs=1e-3)  # the cache holds float16
+    assert losses(tmp_path / "b")[0] == pytest.approx(0, abs=1e-3)
+
+
+def test_a_teacher_with_other_tokens_teaches(recipe, byte_level, tmp_path):
+    options = {"alpha_ce": 0.0, "dropout": 0.0, "learning_rate": 5e-3, "epochs": 25.0}
+    distil(recipe(tmp_path, teacher=str(byte_level), teacher_seq_len=48, **options))
+    found = losses(tmp_path)
+    assert np.mean(found[-5:]) < 0.6 * found[0]
+
+
+def test_an_ensemble_is_the_weighted_mean_of_its_teachers(
+    recipe, teacher, byte_level, train, cache, tmp_path
+):
+    rows = {}
+    for name, teachers, mixture in (
+        ("one", [teacher], ()),
+        ("other", [byte_level], ()),
+        ("both", [teacher, byte_level], (1.0, 3.0)),
+    ):
+        names = [str(folder) for folder in teachers]
+        made = recipe(tmp_path / name, teacher=names, teacher_weights=mixture, max_steps=1)
+        seen = []
+        original = module.DistilLoss.__call__
+
+        def spy(self, student, batch, done, original=original, seen=seen):
+            seen.append({k: v.clone() for k, v in batch.items()})
+            return original(self, student, batch, done)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(module.DistilLoss, "__call__", spy)
+            distil(made)
+        rows[name] = seen[0]
+    for key in ("teacher_start", "teacher_end"):
+        expected = 0.25 * rows["one"][key] + 0.75 * rows["other"][key]
+        torch.testing.assert_close(rows["both"][key], expected, atol=2e-3, rtol=0)
+        torch.testing.assert_close(
+            rows["both"][key].sum(-1), torch.ones(len(expected)), atol=5e-3, rtol=0
+        )
+
+
+def counted(monkeypatch):
+    """How many questions teachers are asked from now on."""
+    asked = []
+    read = module.Teacher.read
+
+    def spy(self, examples):
+        asked.extend(examples)
+        return read(self, examples)
+
+    monkeypatch.setattr(module.Teacher, "read", spy)
+    return asked
+
+
+def test_a_second_run_and_another_student_ask_no_teacher(recipe, tmp_path, monkeypatch):
+    fresh = str(tmp_path / "cache")
+    asked = counted(monkeypatch)
+    distil(recipe(tmp_path / "a", cache=fresh), cache_only=True)
+    assert len(asked) == 48
+    assert not (tmp_path / "a" / "model.safetensors").exists()
+    distil(recipe(tmp_path / "a", cache=fresh))
+    distil(recipe(tmp_path / "b", cache=fresh, n_layers=1, temperature=5.0, seed=3))
+    assert len(asked) == 48
+    distil(recipe(tmp_path / "c", cache=fresh, teacher_stride=8))
+    assert len(asked) == 96
+
+
+def test_a_short_run_asks_only_what_it_needs(recipe, tmp_path, monkeypatch):
+    asked = counted(monkeypatch)
+    distil(recipe(tmp_path, cache=str(tmp_path / "cache"), max_steps=2))
+    assert 0 < len(asked) < 12
+
+
+def test_an_interrupted_teacher_loses_no_more_than_a_shard(recipe, tmp_path, monkeypatch):
+    monkeypatch.setattr("potstill.training.teachers.SHARD", 10)
+    asked = counted(monkeypatch)
+    fresh = str(tmp_path / "cache")
+
+    def stop(name, done, total):
+        if done == 30:
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        distil(recipe(tmp_path / "a", cache=fresh), listeners=Listeners(stage=stop))
+    assert len(asked) == 30
+    distil(recipe(tmp_path / "a", cache=fresh))
+    assert len(asked) == 48
+    distil(recipe(tmp_path / "b", cache=str(tmp_path / "other")))
+    assert equal(weights(tmp_path / "a"), weights(tmp_path / "b"))
+
+
+def test_gold_counts_where_there_is_gold_and_the_teacher_where_it_may(recipe, tmp_path):
+    seen = []
+    original = module.DistilLoss.__call__
+
+    def spy(self, student, batch, done):
+        seen.append(batch)
+        return original(self, student, batch, done)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module.DistilLoss, "__call__", spy)
+        distil(
+            recipe(
+                tmp_path, unlabelled="paragraphs", unlabelled_share=0.5, negatives=0.25, epochs=1
+            )
+        )
+    gold = torch.cat([batch["has_gold"] for batch in seen])
+    taught = torch.cat([batch["has_teacher"] for batch in seen])
+    assert int(gold.sum()) == 48 + 12
+    assert int((~gold).sum()) == 30  # half as many as what is trained on
+    # The teacher has never learned to say that there is no answer, so it says nothing of those.
+    assert int((~taught).sum()) == 12
+    assert bool((gold | taught).all())
+
+
+def test_students_of_every_shape(recipe, teacher, tmp_path):
+    other = tiny.write_model(tmp_path / "other", "distilbert", seed=9, n_layers=3, head=False)
+    one = recipe(tmp_path / "a", base=str(other), layers=(2, 0), n_layers=0, max_steps=1)
+    distil(one)
+    config = QuestionAnsweringModel.from_pretrained(tmp_path / "a").config
+    assert (config.model_type, config.n_layers) == ("distilbert", 2)
+    shape = {"hidden_width": 12, "n_heads": 3, "ffn_width": 20, "n_layers": 1}
+    inner = {"alpha_hidden": 1.0, "alpha_relation": 1.0, "relation_heads": 4}
+    distil(recipe(tmp_path / "b", fresh=True, max_steps=2, layer_map=[3], **shape, **inner))
+    config = QuestionAnsweringModel.from_pretrained(tmp_path / "b").config
+    assert (config.hidden_width, config.n_heads, config.ffn_width) == (12, 3, 20)
+
+
+def test_held_out_contexts_calibrate_the_student(recipe, tmp_path):
+    scores = distil(recipe(tmp_path, holdout=0.3, negatives=0.5, max_steps=4))
+    assert {"exact", "f1", "HasAns_f1", "NoAns_f1"} <= scores.keys()
+    manifest = json.loads((tmp_path / "potstill.json").read_text())
+    assert manifest["no_answer"] is True
+    assert manifest["calibration"]["temperature"] > 0
+    assert manifest["null_threshold"] == manifest["calibration"]["null_threshold"]
+
+
+WRONG = {
+    "layers": ({"layers": (0, 9), "n_layers": 2}, "layers names layer 9"),
+    "too many layers": ({"n_layers": 9}, "n_layers 9 is more than the 4 layers"),
+    "width": ({"hidden_width": 12}, "hidden_width=12 is not that of .* only a student with fresh"),
+    "layer map": ({"alpha_hidden": 1.0, "layer_map": (0, 4)}, "layer_map names layer 4"),
+    "relation heads": ({"alpha_relation": 1.0, "relation_heads": 5}, "relation_heads 5 does not"),
+    "heads": (
+        {"alpha_attention": 1.0, "fresh": True, "n_heads": 4},
+        "alpha_attention needs as many heads",
+    ),
+    "too many pairs": (
+        {"unlabelled": "paragraphs", "unlabelled_share": 900.0},
+        "unlabelled=paragraphs: cannot make",
+    ),
+    "too many negatives": ({"negatives": 9.9, "examples": 4}, "negatives=9.9: cannot make"),
+    "window": ({"teacher_seq_len": 8}, "does not fit the windows of teacher"),
+}
+
+
+@pytest.mark.parametrize(("options", "message"), WRONG.values(), ids=WRONG)
+def test_what_cannot_be_done_is_said_before_the_first_step(recipe, tmp_path, options, message):
+    with pytest.raises(RecipeError, match=message):
+        distil(recipe(tmp_path, **options))
+    assert not (tmp_path / "checkpoints").exists()
+
+
+def test_inner_losses_need_the_same_tokens(recipe, byte_level, tmp_path):
+    with pytest.raises(RecipeError, match="cuts text into other tokens than the student"):
+        distil(recipe(tmp_path, teacher=str(byte_level), alpha_hidden=1.0))
+    with pytest.raises(RecipeError, match="cannot be aligned .* use mask_positions=true"):
+        distil(recipe(tmp_path, teacher=str(byte_level), mask_positions=False))
+
+
+def test_a_teacher_without_the_head_is_refused(recipe, tmp_path):
+    bare = tiny.write_model(tmp_path / "bare", head=False)
+    with pytest.raises(WeightsError, match="no question-answering head"):
+        distil(recipe(tmp_path / "out", teacher=str(bare)))
+
+
+def test_another_teacher_cannot_go_on_with_a_run(recipe, teacher, byte_level, tmp_path):
+    distil(recipe(tmp_path, max_steps=2))
+    with pytest.raises(CheckpointError, match="other training data"):
+        distil(recipe(tmp_path, max_steps=4, teacher=str(byte_level)), resume=True)
+    with pytest.raises(CheckpointError, match="already holds a run"):
+        distil(recipe(tmp_path, max_steps=4))
+
+
+def test_a_cache_that_cannot_be_written_is_one_line(recipe, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match="cache=FOLDER"):
+        distil(recipe(tmp_path / "out", cache=str(tmp_path / "file")))
+
+
+def test_the_byte_level_tokenizer_differs(byte_level, teacher):
+    text = tiny.SENTENCES[0][0]
+    one, other = (Tokenizer.from_folder(f).encode(text) for f in (byte_level, teacher))
+    assert len(one) != len(other)
