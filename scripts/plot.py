@@ -1,24 +1,54 @@
-"""Small plots as SVG text: the same bytes from the same figures, on any machine.
+"""The plots of the results page: what they show, and matplotlib's drawing of it as SVG.
 
-A plotting library's files change with its version, its fonts and the day; these are compared by a
-test and read in diffs.
+What a plot shows is written into its file, too, so that two files can be compared by it: their
+bytes change with matplotlib's version. Only `draw` needs matplotlib.
 """
 
 from __future__ import annotations
 
+import io
+import json
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from html import escape
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+from xml.etree import ElementTree
 
-_WIDTH, _HEIGHT = 760, 460
-_LEFT, _RIGHT, _TOP, _BOTTOM = 70, 20, 40, 60
-_LINE = 16
-"""Pixels between two lines of text."""
-_LETTER = 6.6
-"""Pixels of a letter, roughly: fonts differ."""
-_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
-"""Okabe and Ito's, which colour-blind people tell apart; used again from the first after these."""
+from potstill.errors import MissingExtraError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.transforms import Bbox
+
+_INCH = 72
+"""Pixels of an inch, which makes matplotlib's points pixels: of text, lines and offsets."""
+_SIZE = (760 / _INCH, 460 / _INCH)
+_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#000000", "#e69f00", "#56b4e9")
+"""Okabe and Ito's, which colour-blind people tell apart, the pale ones last."""
+_DASHES = ("-", "--", ":", "-.")
+"""One for each round through the colours."""
+_STYLE = {
+    "figure.dpi": _INCH,
+    "font.size": 12,
+    "axes.titlesize": 13,
+    "axes.titleweight": "bold",
+    "axes.titlepad": 14,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": "#666666",
+    "axes.axisbelow": True,
+    "axes.grid": True,
+    "figure.constrained_layout.h_pad": 0.1,
+    "grid.color": "#e4e4e4",
+    "xtick.color": "#444444",
+    "ytick.color": "#444444",
+    "text.parse_math": False,
+    # Without these the file holds letters as outlines and ids that are random.
+    "svg.fonttype": "none",
+    "svg.hashsalt": "potstill",
+}
+_DESCRIPTION = "{http://purl.org/dc/elements/1.1/}description"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,10 +56,14 @@ class Point:
     """A named point; each spread is (low, high), drawn as a bar."""
 
     label: str
+    series: str
+    """Points of one series have one colour."""
     x: float
     y: float
     x_spread: tuple[float, float] | None = None
     y_spread: tuple[float, float] | None = None
+    teacher: bool = False
+    """Drawn as a star."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,157 +71,216 @@ class Line:
     """A named curve."""
 
     label: str
+    series: str
+    """Curves of one series have one colour and one line in the legend."""
     points: Sequence[tuple[float, float]]
 
 
-@dataclass(frozen=True, slots=True)
-class _Axis:
-    """Values → pixels, and where the ticks are."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scatter:
+    """Named points over a logarithmic x axis."""
 
-    low: float
-    high: float
-    step: float
-    start: float
-    stop: float
+    title: str
+    x: str
+    """What the x axis shows, with its unit."""
+    y: str
+    """What the y axis shows."""
+    points: Sequence[Point]
+    """At least one; every x above 0."""
 
-    @classmethod
-    def over(cls, values: Iterable[float], start: float, stop: float) -> _Axis:
-        known = list(values)
-        low, high = min(known), max(known)
-        room = 0.08 * (high - low) or abs(high) * 0.1 or 1.0
-        step = _nice((high - low + 2 * room) / 6)
-        # Nothing negative is measured here, so no axis begins below 0.
-        return cls(
-            max(math.floor((low - room) / step) * step, 0.0 if low >= 0 else -math.inf),
-            math.ceil((high + room) / step) * step,
-            step,
-            start,
-            stop,
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Curves:
+    """Named curves; attributes as of `Scatter`."""
+
+    title: str
+    x: str
+    y: str
+    lines: Sequence[Line]
+
+
+def facts(picture: Scatter | Curves) -> Any:
+    """What a picture shows, as JSON knows it: numbers to six digits, the labels and the kind."""
+    values = {"kind": type(picture).__name__.lower(), **asdict(picture)}
+    return json.loads(json.dumps(_rounded(values)))
+
+
+def shown(svg: str) -> Any:
+    """The `facts` in a drawn picture, or None if it holds none."""
+    try:
+        found = next(ElementTree.fromstring(svg).iter(_DESCRIPTION), None)
+        return None if found is None else json.loads(found.text or "")
+    except (ElementTree.ParseError, ValueError):
+        return None
+
+
+def draw(picture: Scatter | Curves) -> str:
+    """A picture as SVG, with its `facts` in it.
+
+    The same picture gives the same text with one version of matplotlib.
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
+    """
+    try:
+        import matplotlib
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise MissingExtraError("matplotlib", "report", "drawing plots") from None
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()  # whatever the user's own settings are
+        matplotlib.rcParams.update(_STYLE)
+        figure = Figure(figsize=_SIZE, layout="constrained")
+        FigureCanvasAgg(figure)  # measures text
+        axes = figure.add_subplot(title=picture.title, xlabel=picture.x, ylabel=picture.y)
+        if isinstance(picture, Scatter):
+            _draw_points(figure, axes, picture.points)
+        else:
+            _draw_lines(axes, picture.lines)
+        text = io.StringIO()
+        description = json.dumps(facts(picture), ensure_ascii=False)
+        about = {"Title": picture.title, "Description": description, "Creator": None, "Date": None}
+        figure.savefig(text, format="svg", metadata=about)
+    # matplotlib leaves spaces at the ends of lines, which git calls an error.
+    return "".join(f"{line.rstrip()}\n" for line in text.getvalue().splitlines())
+
+
+def _draw_points(figure: Figure, axes: Axes, points: Sequence[Point]) -> None:
+    from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
+
+    axes.set_xscale("log")
+    axes.set_xlim(*_log_limits([v for p in points for v in (p.x, *(p.x_spread or ()))]))
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 4, 5, 6, 8)))
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.margins(y=0.15)
+    axes.yaxis.get_major_formatter().set_useOffset(False)
+    styles = _styles(point.series for point in points)
+    for point in points:
+        colour, _ = styles[point.series]
+        if point.x_spread:
+            axes.hlines(point.y, *point.x_spread, color=colour, alpha=0.45, linewidth=1.2)
+        axes.errorbar(
+            point.x,
+            point.y,
+            yerr=_arms(point.y, point.y_spread),
+            color=colour,
+            marker="*" if point.teacher else "o",
+            markersize=15 if point.teacher else 8,
+            markeredgecolor="white",
+            elinewidth=1.5,
+            capsize=3,
+        )
+    _name_points(figure, axes, points, styles)
+
+
+def _draw_lines(axes: Axes, lines: Sequence[Line]) -> None:
+    for series, (colour, dashes) in _styles(line.series for line in lines).items():
+        own = [line for line in lines if line.series == series]
+        label = series if len(own) == 1 else f"{series} ({len(own)} runs)"
+        width = 1.8 if len(own) == 1 else 1.1
+        for line in own:
+            xs, ys = zip(*line.points, strict=True)
+            axes.plot(xs, ys, color=colour, linestyle=dashes, linewidth=width, label=label)
+            label = "_"  # which matplotlib keeps out of the legend
+    axes.legend(loc="best", framealpha=0.9, edgecolor="none")
+
+
+def _styles(series: Iterable[str]) -> dict[str, tuple[str, str]]:
+    """Series → colour and dashes."""
+    return {
+        name: (
+            _COLOURS[number % len(_COLOURS)],
+            _DASHES[number // len(_COLOURS) % len(_DASHES)],
+        )
+        for number, name in enumerate(dict.fromkeys(series))
+    }
+
+
+def _log_limits(values: Sequence[float]) -> tuple[float, float]:
+    """Room at both sides, more at the right for a name, and at least a factor of two in all."""
+    low, high = min(values), max(values)
+    room = max((high / low) ** 0.1, math.sqrt(2 * low / high), 1.1)
+    return low / room, high * room**2.5
+
+
+def _arms(value: float, spread: tuple[float, float] | None) -> list[list[float]] | None:
+    """A spread as matplotlib takes it: lengths below and above the value."""
+    if spread is None:
+        return None
+    # A mean of equal values may lie beside them by a rounding, and no length may be negative.
+    return [[max(value - spread[0], 0.0)], [max(spread[1] - value, 0.0)]]
+
+
+def _name_points(
+    figure: Figure, axes: Axes, points: Sequence[Point], styles: Mapping[str, tuple[str, str]]
+) -> None:
+    """Writes each point's name beside it, where the fewest marks, bars and names are covered."""
+    from matplotlib.colors import to_rgb
+
+    figure.draw_without_rendering()  # the layout, which has to stand before pixels mean anything
+    figure.set_layout_engine("none")
+    taken = [box for point in points for box in _marks(axes, point)]
+    for point in points:
+        text = f"{point.label} (teacher)" if point.teacher else point.label
+        probe = axes.text(0, 0, text)
+        size = probe.get_window_extent(figure.canvas.get_renderer())
+        probe.remove()
+        at = axes.transData.transform((point.x, point.y))
+        box, far = min(
+            _places(at, size.width, size.height),
+            key=lambda place: place[0].count_overlaps(taken) + 10 * _outside(place[0], axes.bbox),
+        )
+        taken.append(box)
+        # Letters need more contrast with white than marks do.
+        colour = [0.65 * part for part in to_rgb(styles[point.series][0])]
+        axes.annotate(
+            text,
+            (point.x, point.y),
+            (box.x0 - at[0], box.y0 - at[1]),
+            textcoords="offset points",
+            color=colour,
+            arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.6} if far else None,
         )
 
-    def at(self, value: float) -> float:
-        return self.start + (value - self.low) / (self.high - self.low) * (self.stop - self.start)
 
-    def ticks(self) -> list[float]:
-        return [
-            self.low + i * self.step for i in range(round((self.high - self.low) / self.step) + 1)
-        ]
+def _marks(axes: Axes, point: Point) -> Iterator[Bbox]:
+    """Pixels that a point and its bars cover."""
+    from matplotlib.transforms import Bbox
 
-    def shown(self, value: float) -> str:
-        digits = max(0, -math.floor(math.log10(self.step)))
-        return f"{round(value, digits) + 0.0:,.{digits}f}"
-
-
-def scatter(points: Sequence[Point], *, title: str, x: str, y: str) -> str:
-    """Named points with their spreads.
-
-    Args:
-        points: at least one.
-        title: of the picture.
-        x: what the x axis shows, with its unit.
-        y: what the y axis shows.
-    """
-    across, up = _axes(
-        [v for p in points for v in (p.x, *(p.x_spread or ()))],
-        [v for p in points for v in (p.y, *(p.y_spread or ()))],
-    )
-    body: list[str] = []
-    taken: list[tuple[float, float, float]] = []
-    for number, point in enumerate(points):
-        colour = _COLOURS[number % len(_COLOURS)]
-        left, top = across.at(point.x), up.at(point.y)
-        if point.x_spread:
-            low, high = (across.at(v) for v in point.x_spread)
-            body.append(_stroke([(low, top), (high, top)], colour, 1.5))
-        if point.y_spread:
-            low, high = (up.at(v) for v in point.y_spread)
-            body.append(_stroke([(left, low), (left, high)], colour, 1.5))
-        body.append(f'<circle cx="{left:.1f}" cy="{top:.1f}" r="5" fill="{colour}"/>')
-        body.append(_label(point.label, left, top, colour, taken))
-    return _picture(body, across, up, title, x, y)
+    spreads = [(point.x, point.y)]
+    spreads += [(x, point.y) for x in point.x_spread or ()]
+    spreads += [(point.x, y) for y in point.y_spread or ()]
+    middle, *ends = axes.transData.transform(spreads)
+    yield Bbox([middle - 6, middle + 6])
+    for end in ends:
+        yield Bbox([[*map(min, middle, end)], [*map(max, middle, end)]]).padded(2)
 
 
-def lines(curves: Sequence[Line], *, title: str, x: str, y: str) -> str:
-    """Curves with their names at the top right; arguments as for `scatter`."""
-    across, up = _axes(
-        [v for curve in curves for v, _ in curve.points],
-        [v for curve in curves for _, v in curve.points],
-    )
-    body: list[str] = []
-    for number, curve in enumerate(curves):
-        colour = _COLOURS[number % len(_COLOURS)]
-        body.append(_stroke([(across.at(a), up.at(b)) for a, b in curve.points], colour, 2))
-        top, left = _TOP + 14 + number * _LINE, _WIDTH - _RIGHT - 10
-        body.append(_text(left, top, curve.label, "end", f'fill="{colour}"'))
-    return _picture(body, across, up, title, x, y)
+def _places(at: Any, width: float, height: float) -> Iterator[tuple[Bbox, bool]]:
+    """Places for a name, the best first, and whether each needs a line to its point."""
+    from matplotlib.transforms import Bbox
+
+    for distance in (6, 20, 36, 54, 74):
+        for up in (distance, -distance - height):
+            for right in (6, -width / 2, -6 - width):
+                box = Bbox.from_bounds(at[0] + right, at[1] + up, width, height)
+                yield box, distance > 20
 
 
-def _axes(xs: list[float], ys: list[float]) -> tuple[_Axis, _Axis]:
-    return (
-        _Axis.over(xs, _LEFT, _WIDTH - _RIGHT),
-        _Axis.over(ys, _HEIGHT - _BOTTOM, _TOP),
+def _outside(box: Bbox, frame: Bbox) -> bool:
+    return not (
+        frame.x0 <= box.x0 and box.x1 <= frame.x1 and frame.y0 <= box.y0 and box.y1 <= frame.y1
     )
 
 
-def _nice(step: float) -> float:
-    """The next of 1, 2, 5, 10, 20, … and their parts."""
-    power = 10.0 ** math.floor(math.log10(step))
-    return next(m * power for m in (1, 2, 5, 10) if m * power >= step * (1 - 1e-9))
-
-
-def _label(
-    text: str, left: float, top: float, colour: str, taken: list[tuple[float, float, float]]
-) -> str:
-    """A point's name above its bar, higher where another name stands already."""
-    width = len(text) * _LETTER
-    begin = left + 8 if left + 8 + width < _WIDTH - _RIGHT else left - 8 - width
-    place = top - 7
-    while any(
-        abs(place - other) < _LINE and begin < stop and start < begin + width
-        for start, stop, other in taken
-    ):
-        place -= 1
-    taken.append((begin, begin + width, place))
-    return _text(begin, place, text, "start", f'fill="{colour}"')
-
-
-def _text(left: float, top: float, text: str, anchor: str, more: str = "") -> str:
-    return (
-        f'<text x="{left:.1f}" y="{top:.1f}" text-anchor="{anchor}"{" " if more else ""}{more}>'
-        f"{escape(text)}</text>"
-    )
-
-
-def _stroke(points: Iterable[tuple[float, float]], colour: str, width: float) -> str:
-    path = " ".join(f"{a:.1f},{b:.1f}" for a, b in points)
-    return f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="{width}"/>'
-
-
-def _picture(body: list[str], across: _Axis, up: _Axis, title: str, x: str, y: str) -> str:
-    middle, bottom = (_LEFT + _WIDTH - _RIGHT) / 2, _HEIGHT - _BOTTOM
-    grid: list[str] = []
-    for value in across.ticks():
-        left = across.at(value)
-        grid.append(_stroke([(left, _TOP), (left, bottom)], "#ddd", 1))
-        grid.append(_text(left, bottom + 18, across.shown(value), "middle"))
-    for value in up.ticks():
-        top = up.at(value)
-        grid.append(_stroke([(_LEFT, top), (_WIDTH - _RIGHT, top)], "#ddd", 1))
-        grid.append(_text(_LEFT - 8, top + 4, up.shown(value), "end"))
-    half = (_TOP + bottom) / 2
-    return "\n".join(
-        [
-            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" '
-            f'width="{_WIDTH}" height="{_HEIGHT}" role="img" aria-labelledby="title" '
-            'font-family="DejaVu Sans,Verdana,sans-serif" font-size="12">',
-            f'<title id="title">{escape(title)}</title>',
-            f'<rect width="{_WIDTH}" height="{_HEIGHT}" fill="#fff"/>',
-            _text(middle, 24, title, "middle", 'font-weight="bold"'),
-            *grid,
-            *body,
-            _text(middle, _HEIGHT - 14, x, "middle"),
-            _text(18, half, y, "middle", f'transform="rotate(-90 18 {half:.1f})"'),
-            "</svg>",
-            "",
-        ]
-    )
+def _rounded(value: Any) -> Any:
+    """Floats to six digits: the last ones of a mean differ between versions of Python."""
+    if isinstance(value, float):
+        return float(f"{value:.6g}")
+    if isinstance(value, dict):
+        return {key: _rounded(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_rounded(item) for item in value]
+    return value

@@ -9,10 +9,18 @@ is replaced by what the records say:
                                   further scores to show (HasAns_f1 and others)
     <!-- plot: NAME -->           F1 against milliseconds a question
     <!-- curve: NAME KEY -->      KEY of metrics.jsonl over the steps
-    <!-- runs: NAME -->           what made each run: commit, cost, seeds, command lines
+    <!-- runs: NAME… -->          what made each run of these tables: commit, cost, seeds, commands
+
+A section that stands between these two lines is left out as long as the table has no records:
+
+    <!-- with: NAME -->
+    <!-- end: NAME -->
 
 Rows follow the file names of the records. Records of one name are one row: they may differ in
 their seed only, and the row holds mean ± sample standard deviation.
+
+``--check`` compares the page's text and what the plots show, not how they are drawn, and needs no
+matplotlib.
 """
 
 from __future__ import annotations
@@ -36,10 +44,15 @@ HEAD = (
     "records there, not this file. -->\n\n"
 )
 _MARK = re.compile(r"^<!-- (\w+): (.+?) -->$", re.M)
+_SECTION = re.compile(r"^<!-- with: (\S+) -->\n+(.*?)^<!-- end: \1 -->\n+", re.M | re.S)
 _UNKNOWN = "–"
+_SHARES = ("ece", "aurc")
+"""Beginnings of the keys of scores that lie in [0, 1], not in percent."""
+
+File = str | plot.Scatter | plot.Curves
 
 
-def render(records: Sequence[RunRecord], page: str) -> dict[str, str]:
+def render(records: Sequence[RunRecord], page: str) -> dict[str, File]:
     """The page and its plots.
 
     Args:
@@ -47,38 +60,46 @@ def render(records: Sequence[RunRecord], page: str) -> dict[str, str]:
         page: the hand-written part, with marks.
 
     Returns:
-        Path below ``docs`` → text: ``results.md`` and ``results/NAME.svg`` for each plot.
+        Path below ``docs`` → text of ``results.md`` and picture of each ``results/NAME.svg``.
 
     Raises:
-        DataError: a mark is unknown or names a table without records, a record stands in no
-            table of the page, or records that share a row or a table do not belong together.
+        DataError: a mark is unknown or names a table without records, a record stands in a
+            table that the page lacks, or records that share a row or a table do not belong
+            together.
     """
-    files: dict[str, str] = {}
+    files: dict[str, File] = {}
     shown: set[str] = set()
     groups = group(records)
+    known = {table for record in records for table in record.tables}
 
     def replace(mark: re.Match[str]) -> str:
         kind, words = mark.group(1), mark.group(2).split()
+        if kind in ("with", "end"):
+            raise DataError(f"page.md: {mark.group()} lacks its other half")
         if kind not in _KINDS:
-            raise DataError(f"page.md: {mark.group()} is none of {', '.join(_KINDS)}")
-        rows = [g for g in groups.values() if words[0] in g.first.tables]
+            raise DataError(f"page.md: {mark.group()} is none of {', '.join(_KINDS)}, with, end")
+        tables = words if kind == "runs" else words[:1]
+        rows = [g for g in groups.values() if not set(tables).isdisjoint(g.first.tables)]
         if not rows:
             raise DataError(f"page.md: {mark.group()} names a table that no record stands in")
-        shown.add(words[0])
+        if kind != "runs":
+            shown.update(tables)
         text, pictures = _KINDS[kind](rows, words, groups)
         files.update(pictures)
         return text
 
-    body = _MARK.sub(replace, page)
+    sections = _SECTION.sub(lambda found: found[2] if found[1] in known else "", page)
+    body = _MARK.sub(replace, sections)
     for record in records:
-        if not shown.intersection(record.tables):
-            raise DataError(f"{record.name} stands in {record.tables}, which page.md does not show")
+        if lacking := set(record.tables) - shown:
+            missing = ", ".join(sorted(lacking))
+            raise DataError(f"{record.name} stands in {missing}, which page.md does not show")
     return {"results.md": HEAD + body, **files}
 
 
 def _table(
     rows: list[Group], words: list[str], groups: dict[str, Group]
-) -> tuple[str, dict[str, str]]:
+) -> tuple[str, dict[str, File]]:
     _check_same_questions(rows, words[0])
     extra = words[1:]
     heads = ["model", "seeds", "parameters (without embeddings)", "file", "MB", "EM", "F1"]
@@ -95,7 +116,10 @@ def _cells(
 ) -> list[str]:
     run = one.first
     name = f"{run.name} ({run.note})" if run.note else run.name
-    scores = [_mean(one.scores(precision, key)) for key in ("exact", "f1", *extra)]
+    scores = [
+        _mean(one.scores(precision, key), 3 if key.startswith(_SHARES) else 2)
+        for key in ("exact", "f1", *extra)
+    ]
     size = [run.bytes[precision] / 1e6] if precision in run.bytes else []
     return [
         name if first else "the same",
@@ -163,8 +187,9 @@ def _check_same_questions(rows: list[Group], table: str) -> None:
 
 def _plot(
     rows: list[Group], words: list[str], groups: dict[str, Group]
-) -> tuple[str, dict[str, str]]:
+) -> tuple[str, dict[str, File]]:
     points: list[plot.Point] = []
+    teachers = {one.first.teacher for one in rows}
     for one in rows:
         for precision in one.precisions:
             f1, ms = one.scores(precision, "f1"), one.speeds(precision, "median")
@@ -172,6 +197,8 @@ def _plot(
                 points.append(
                     plot.Point(
                         label=f"{one.first.name}, {precision}",
+                        series=one.first.name,
+                        teacher=one.first.name in teachers,
                         x=statistics.fmean(ms),
                         y=statistics.fmean(f1),
                         x_spread=(
@@ -183,8 +210,12 @@ def _plot(
                 )
     if not points:
         raise DataError(f"table {words[0]}: no record has both an F1 and a time to plot")
-    picture = plot.scatter(
-        points, title="F1 against time", x="milliseconds a question (quartiles)", y="F1 (range)"
+    several = any(point.y_spread for point in points)
+    picture = plot.Scatter(
+        title="F1 against time",
+        x="milliseconds a question, log scale (bars: quartiles)",
+        y="F1 (bars: range over seeds)" if several else "F1",
+        points=points,
     )
     file = f"results/{words[0]}.svg"
     return f"![F1 against milliseconds a question]({file})", {file: picture}
@@ -192,7 +223,7 @@ def _plot(
 
 def _curve(
     rows: list[Group], words: list[str], groups: dict[str, Group]
-) -> tuple[str, dict[str, str]]:
+) -> tuple[str, dict[str, File]]:
     if len(words) != 2:
         raise DataError(f"page.md: a curve is written <!-- curve: {words[0]} KEY -->")
     table, key = words
@@ -204,19 +235,19 @@ def _curve(
                 continue
             name = f"{run.name}, seed {run.seed}" if len(one.runs) > 1 else run.name
             points = [(step, value) for step, value in run.curves[key]]
-            curves.append(plot.Line(label=name, points=points))
+            curves.append(plot.Line(label=name, series=run.name, points=points))
             cost = _cost(Group((run,)))
             lines.append(_row([name, f"{points[-1][0]:,}", f"{points[-1][1]:.4f}", cost]))
     if not curves:
         raise DataError(f"table {table}: no record has a curve of {key}")
     file = f"results/{table}-{key}.svg"
-    picture = plot.lines(curves, title=f"{key} over the steps", x="step", y=key)
+    picture = plot.Curves(title=f"{key} over the steps", x="step", y=key, lines=curves)
     return f"![{key} over the steps]({file})\n\n" + "\n".join(lines), {file: picture}
 
 
 def _runs(
     rows: list[Group], words: list[str], groups: dict[str, Group]
-) -> tuple[str, dict[str, str]]:
+) -> tuple[str, dict[str, File]]:
     return "\n\n".join(_run_text(one) for one in rows), {}
 
 
@@ -253,7 +284,7 @@ def _row(cells: Iterable[str]) -> str:
     return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
 
 
-_Part = Callable[[list[Group], list[str], dict[str, Group]], tuple[str, dict[str, str]]]
+_Part = Callable[[list[Group], list[str], dict[str, Group]], tuple[str, dict[str, File]]]
 _KINDS: dict[str, _Part] = {"table": _table, "plot": _plot, "curve": _curve, "runs": _runs}
 
 
@@ -264,14 +295,16 @@ def stale(docs: Path) -> list[str]:
         DataError: as `render`.
     """
     found: list[str] = []
-    for name, text in rendered(docs).items():
+    for name, wanted in rendered(docs).items():
         path = docs / name
-        if not path.is_file() or path.read_text(encoding="utf-8") != text:
+        text = path.read_text(encoding="utf-8") if path.is_file() else ""
+        same = text == wanted if isinstance(wanted, str) else plot.shown(text) == plot.facts(wanted)
+        if not same:
             found.append(name)
     return found
 
 
-def rendered(docs: Path) -> dict[str, str]:
+def rendered(docs: Path) -> dict[str, File]:
     """What `render` makes of the records and the page in ``docs/results``.
 
     Raises:
@@ -297,7 +330,10 @@ def main() -> int:
             for name in late:
                 print(f"{name} is not what the records say: run scripts/write_results.py")
             return 1 if late else 0
-        for name, text in rendered(arguments.docs).items():
+        files = rendered(arguments.docs)
+        # All is drawn before anything is written, so that a page never lacks its plots.
+        texts = {name: f if isinstance(f, str) else plot.draw(f) for name, f in files.items()}
+        for name, text in texts.items():
             write_text(arguments.docs / name, text)
     except PotstillError as error:
         print(f"write_results: error: {error}", file=sys.stderr)

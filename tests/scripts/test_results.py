@@ -1,5 +1,6 @@
 """Run folders and measurements → records → the results page and its plots."""
 
+import importlib
 import json
 import re
 import runpy
@@ -28,6 +29,12 @@ def script(monkeypatch):
         return stopped.value.code
 
     return run
+
+
+@pytest.fixture
+def plot(script):
+    """The module of that name, which is in no package."""
+    return importlib.import_module("plot")
 
 
 def finished_run(folder, *, seed, **shape):
@@ -128,18 +135,57 @@ def test_the_same_records_give_the_same_bytes(script, docs):
     assert script("write_results.py", "--docs", docs, "--check") == 1
 
 
-def test_the_plot_names_every_point(script, docs):
+def texts(svg):
+    return {e.text for e in ET.fromstring(svg.read_text()).iter() if e.tag.endswith("text")}
+
+
+def test_the_plot_names_every_point_and_holds_its_numbers(script, plot, docs):
     script("write_results.py", "--docs", docs)
-    root = ET.fromstring((docs / "results" / "all.svg").read_text())
-    texts = [element.text for element in root.iter() if element.tag.endswith("text")]
-    assert {"teacher, fp32", "student, fp32"} <= set(texts)
-    circles = [element for element in root.iter() if element.tag.endswith("circle")]
-    (slow, fast) = circles
-    assert float(fast.get("cx")) < float(slow.get("cx"))
-    assert float(fast.get("cy")) > float(slow.get("cy"))
+    svg = docs / "results" / "all.svg"
+    assert {"teacher, fp32 (teacher)", "student, fp32"} <= texts(svg)
+    shown = plot.shown(svg.read_text())
+    slow, fast = shown["points"]
+    assert (slow["label"], slow["x"], slow["y"]) == ("teacher, fp32", 40, 80)
+    assert (slow["teacher"], fast["teacher"]) == (True, False)
+    assert (fast["x"], fast["x_spread"]) == (20, [18.1818, 22.2222])
+    assert (fast["y"], fast["y_spread"]) == (71, [70, 72])
 
 
-def test_a_curve_is_thinned_to_means(script, docs):
+def test_the_check_compares_what_plots_show_not_how_they_are_drawn(script, docs, monkeypatch):
+    script("write_results.py", "--docs", docs)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)  # a machine that cannot draw
+    svg = docs / "results" / "all.svg"
+    drawn = svg.read_text()
+    svg.write_text(drawn.replace("#0072b2", "#000000").replace("font-size: 12px", "font-size: 9px"))
+    assert script("write_results.py", "--docs", docs, "--check") == 0
+    for other in (drawn.replace('"y": 71.0', '"y": 71.1'), drawn[:-200], "<svg/>", None):
+        svg.unlink() if other is None else svg.write_text(other)
+        assert script("write_results.py", "--docs", docs, "--check") == 1
+
+
+def test_without_matplotlib_nothing_is_written(script, docs, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    assert script("write_results.py", "--docs", docs) == 1
+    assert "pip install 'potstill[report]'" in capsys.readouterr().err
+    assert not (docs / "results.md").exists()
+
+
+def test_a_crowd_of_points_is_named_without_overlap(plot):
+    points = [
+        plot.Point(label=f"model {n}", series=f"{n % 9}", x=10 + n / 9, y=80 + n % 3 / 9)
+        for n in range(12)
+    ]
+    picture = plot.Scatter(title="t", x="x", y="y", points=points)
+    root = ET.fromstring(plot.draw(picture))
+    names = [e for e in root.iter() if (e.text or "").startswith("model ")]
+    assert len(names) == 12
+    places = [(float(e.get("x")), float(e.get("y"))) for e in names]
+    for n, (left, bottom) in enumerate(places):
+        for other, height in places[:n]:
+            assert abs(left - other) > 45 or abs(bottom - height) > 11
+
+
+def test_a_curve_is_thinned_to_means(script, plot, docs):
     record = json.loads((docs / "results" / "1-student.json").read_text())
     points = record["curves"]["loss"]
     assert len(points) <= 100
@@ -151,21 +197,39 @@ def test_a_curve_is_thinned_to_means(script, docs):
         "teacher",
         *(f"student, seed {n}" for n in range(3)),
     ]
-    assert (docs / "results" / "all-loss.svg").is_file()
+    svg = docs / "results" / "all-loss.svg"
+    assert {"teacher", "student (3 runs)"} <= texts(svg)
+    shown = plot.shown(svg.read_text())["lines"][1]["points"]
+    assert shown == [[step, pytest.approx(value, rel=1e-5)] for step, value in points]
+
+
+def test_a_section_without_records_is_left_out(script, docs):
+    section = "<!-- with: {0} -->\n\n## About {0}\n\n<!-- table: {0} -->\n\n<!-- end: {0} -->\n\n"
+    page = (
+        section.format("all") + section.format("later") + "## After\n\n<!-- runs: later all -->\n"
+    )
+    (docs / "results" / "page.md").write_text(page)
+    assert script("write_results.py", "--docs", docs) == 0
+    text = (docs / "results.md").read_text()
+    assert re.findall(r"^## .*", text, re.M) == ["## About all", "## After"]
+    assert text.count("<!--") == 1  # the line that says what wrote the page
+    assert "\n\n\n" not in text
+    assert text.count("**student**") == 1
 
 
 def test_further_scores_are_columns_where_they_are_asked_for(script, docs, tmp_path):
     run = finished_run(tmp_path / "nullable", seed=0)
-    scores = eval_file(tmp_path / "eval.json", 70.0, NoAns_f1=65.5)
+    scores = eval_file(tmp_path / "eval.json", 70.0, NoAns_f1=65.5, ece=0.0314)
     script(
         "record_run.py", run, "--name", "x", "--table", "null", "--eval", f"fp32={scores}",
         "--out", docs / "results" / "9.json",
     )  # fmt: skip
     page = docs / "results" / "page.md"
-    page.write_text(page.read_text() + "\n<!-- table: null NoAns_f1 -->\n")
+    page.write_text(page.read_text() + "\n<!-- table: null NoAns_f1 ece -->\n")
     assert script("write_results.py", "--docs", docs) == 0
     *_, head, _, row = rows(docs)
-    assert dict(zip(head, row, strict=True))["NoAns_f1"] == "65.50"
+    by_head = dict(zip(head, row, strict=True))
+    assert (by_head["NoAns_f1"], by_head["ece"]) == ("65.50", "0.031")
 
 
 def change(docs, file, values):
@@ -178,7 +242,7 @@ def change(docs, file, values):
     [
         ({"recipe": RECIPE | {"seed": 1, "learning_rate": 1.0}}, "differ in learning_rate"),
         ({"seed": 0}, "the same seed"),
-        ({"tables": ["elsewhere"], "name": "other"}, "page.md does not show"),
+        ({"tables": ["all", "elsewhere"], "name": "other"}, "elsewhere, which page.md does not"),
         ({"scored_on": "train.json", "name": "other"}, "different questions"),
         ({"teacher": "nobody", "name": "other"}, "'nobody' has no record"),
         ({"surprise": 1}, "no surprise"),
@@ -198,6 +262,7 @@ def test_records_that_do_not_belong_together(script, docs, capsys, values, says)
     ("mark", "says"),
     [
         ("<!-- tabel: all -->", "is none of table, plot, curve, runs"),
+        ("<!-- with: all -->", "lacks its other half"),
         ("<!-- table: al -->", "no record stands in"),
         ("<!-- curve: all -->", "KEY"),
         ("<!-- curve: all lss -->", "no record has a curve of lss"),
