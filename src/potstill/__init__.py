@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     from potstill import errors as errors
+    from potstill import losses as losses
     from potstill.data.qa import load_qa as load_qa
     from potstill.evaluation.qa import score as score
     from potstill.models.lm import BertForMaskedLM as BertForMaskedLM
@@ -52,6 +53,9 @@ _HOMES = {
 }
 """Public name → the module it lives in."""
 
+_MODULES = ("errors", "losses")
+"""Public names that are modules themselves."""
+
 __all__ = [
     "Answer",
     "BertForMaskedLM",
@@ -65,6 +69,7 @@ __all__ = [
     "__version__",
     "errors",
     "load_qa",
+    "losses",
     "pipeline",
     "score",
 ]
@@ -75,19 +80,19 @@ def __getattr__(name: str) -> Any:
         from importlib.metadata import version
 
         value: Any = version("potstill")
-    elif name == "errors":
-        value = import_module("potstill.errors")
+    elif name in _MODULES:
+        value = _load(f"potstill.{name}", name)
     elif name in _HOMES:
-        value = getattr(_home(name), name)
+        value = getattr(_load(_HOMES[name], name), name)
     else:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     globals()[name] = value
     return value
 
 
-def _home(name: str) -> ModuleType:
+def _load(module: str, name: str) -> ModuleType:
     try:
-        return import_module(_HOMES[name])
+        return import_module(module)
     except ModuleNotFoundError as error:
         if error.name != "torch":
             raise

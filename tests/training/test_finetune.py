@@ -205,6 +205,23 @@ def test_held_out_contexts_are_scored(base, train, tmp_path):
     assert [line["step"] for line in lines if "f1" in line] == [1, 2]
 
 
+@pytest.mark.parametrize("step", [2, 3])
+def test_no_score_is_lost_or_written_twice(base, train, tmp_path, step):
+    def scored(out):
+        lines = [json.loads(s) for s in (out / "metrics.jsonl").read_text().splitlines()]
+        return [line for line in lines if "f1" in line]
+
+    options = {"holdout": 0.3, "max_steps": 4, "evaluate_steps": 2, "save_steps": 1}
+    finetune(recipe(base, train, tmp_path / "whole", **options))
+    stopped = tmp_path / "stopped"
+    with pytest.raises(Stopped):  # behind the checkpoint of this step, before its scores
+        finetune(recipe(base, train, stopped, **options), listeners=stop_at(step))
+    for _ in range(2):  # the second time there is nothing left to do
+        finetune(recipe(base, train, stopped, **options), resume=True)
+        assert scored(stopped) == scored(tmp_path / "whole")
+    assert [line["step"] for line in scored(stopped)] == [2, 4]
+
+
 def test_wrong_offsets_are_refused_or_mended(base, train, tmp_path):
     data = json.loads(Path(train).read_text())
     answers = data["data"][0]["paragraphs"][0]["qas"][0]["answers"]

@@ -253,7 +253,8 @@ class Run:
                 )
         if progress.facts.get("data") != self._facts["data"]:
             raise CheckpointError(
-                f"{path} was made with other training data: give the same, or name another out"
+                f"{path} was made with other training data (or, where there is one, another "
+                "teacher): give the same, or name another out"
             )
         checkpoint.restore(path, self.model, self._optimizer)
         self.step, self.seconds = progress.step, progress.seconds
@@ -267,7 +268,8 @@ class Metrics:
 
         Args:
             path: the file.
-            step: steps done; lines of later steps are removed.
+            step: steps done; lines of later steps are removed, and so are the scores at this one,
+                which a run that was stopped here may or may not have written.
 
         Raises:
             OutputError: the file could not be written.
@@ -296,9 +298,10 @@ def _lines_until(path: Path, step: int) -> list[str]:
     kept: list[str] = []
     for line in path.read_text(encoding="utf-8").splitlines(keepends=True):
         try:
-            done = json.loads(line)["step"]
+            values = json.loads(line)
+            done = values["step"]
         except (ValueError, KeyError, TypeError):
             continue  # the half line that a kill left behind
-        if done <= step:
+        if done < step or (done == step and "loss" in values):
             kept.append(line)
     return kept

@@ -69,14 +69,10 @@ def project(
         return None
     found: list[tuple[float, Array]] = []
     same = _same_tokens(theirs, starts_here, offsets) and _same_tokens(theirs, ends_here, offsets)
-    for row, (here, null, edge) in enumerate(
-        (
-            (starts_here, float(nearest.start_logits[0]), 0),
-            (ends_here, float(nearest.end_logits[0]), 1),
-        )
-    ):
-        here = here & np.isfinite(logits[row])
-        scores = np.concatenate([[null], logits[row][here]]) / temperature
+    nulls = nearest.start_logits[0], nearest.end_logits[0]
+    for edge, asked in enumerate((starts_here, ends_here)):
+        here = asked & np.isfinite(logits[edge])
+        scores = np.concatenate([[nulls[edge]], logits[edge][here]]) / temperature
         mass = np.exp(scores - scores.max())
         mass /= mass.sum()
         if same and here.sum() == len(offsets):

@@ -83,7 +83,13 @@ def train(
             fabric.log_dict({k: v for k, v in scores.items() if k != "total"}, step=run.step)
         return scores
 
+    def is_due(step: int) -> bool:
+        every = recipe.evaluate_steps
+        return bool(every) and step % every == 0 and 0 < step < run.n_steps
+
     listeners.start(run.step, run.n_steps)
+    if is_due(run.step):  # its scores may not have been written when the run was stopped
+        evaluate()
     for report in run:
         if report.step % recipe.log_steps == 0 or report.step == report.n_steps:
             values = {
@@ -95,8 +101,7 @@ def train(
             metrics.write(step=report.step, seconds=round(report.seconds, 3), **values)
             fabric.log_dict(values, step=report.step)
         listeners.step(report)
-        every = recipe.evaluate_steps
-        if every and report.step % every == 0 and report.step < report.n_steps:
+        if is_due(report.step):
             evaluate()
     return evaluate()
 

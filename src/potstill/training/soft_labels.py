@@ -108,7 +108,9 @@ def label_rows(
         RecipeError: a teacher's windows cannot be aligned with the student's.
     """
     todo = np.sort(wanted)
-    owners = into.rows.example[todo]
+    owners: list[int] = into.rows.example[todo].tolist()
+    if not len(todo):
+        return
     for at in range(0, len(todo), _CHUNK):
         progress(at, len(todo))
         rows = todo[at : at + _CHUNK]
@@ -119,7 +121,7 @@ def label_rows(
             for teacher, _ in teachers
         ]
         for row in rows:
-            example = examples[into.rows.example[row]]
+            example = examples[int(into.rows.example[row])]
             for (teacher, cache), contexts, weight in zip(
                 teachers, theirs, how.mixture, strict=True
             ):
