@@ -51,7 +51,7 @@ def test_answers_of_byte_level_tokens_are_pieces_of_the_text(client, question, c
 
 def test_white_space_is_no_text_though_it_has_tokens(client):
     assert len(client.tokenizer.encode(" \n ")) > 0
-    with pytest.raises(EmptyInputError, match="the context is empty"):
+    with pytest.raises(EmptyInputError, match="the context of the question is empty"):
         client.predict("Who won?", " \n ")
 
 
