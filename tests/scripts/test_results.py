@@ -314,3 +314,7 @@ def test_the_committed_records_make_a_page(script, tmp_path):
     for file in (source / "page.md", *source.glob("*.json")):
         (folder / file.name).write_bytes(file.read_bytes())
     assert script("write_results.py", "--docs", tmp_path / "docs") == 0
+
+
+def test_the_page_is_current(script):
+    assert script("write_results.py", "--check") == 0

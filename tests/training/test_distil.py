@@ -130,12 +130,6 @@ def test_a_stopped_run_goes_on_bit_for_bit(recipe, tmp_path, mode):
     assert not [name for name in weights(whole) if "projection" in name]
 
 
-def agreement(out, teacher, train):
-    """How far a student's distributions are from its teacher's, as the loss has it."""
-    lines = losses(out)
-    return lines[0], np.mean(lines[-5:])
-
-
 @pytest.mark.parametrize("mode", [{}, {"mask_positions": False}], ids=["masked", "notebook"])
 def test_a_student_comes_to_agree_with_its_teacher(recipe, tmp_path, mode):
     mode = {"alpha_ce": 0.0, "alpha_kd": 1.0, "dropout": 0.0, "learning_rate": 5e-3, **mode}

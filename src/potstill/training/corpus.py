@@ -24,6 +24,7 @@ from potstill.bundle.manifest import sha256_of
 from potstill.data.text import Document, corpus_files, documents
 from potstill.errors import DataError, OutputError
 from potstill.text.tokenizer import Tokenizer
+from potstill.training.sampling import is_held_out
 
 LAYOUT_VERSION = 1
 """Raised when the same text would be packed into other rows than before."""
@@ -131,12 +132,6 @@ def open_corpus(
     return Corpus(train, held_out, key)
 
 
-def held_out(text: str, share: float) -> bool:
-    """Whether a text belongs to the share that is kept out of training: a matter of its hash."""
-    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
-    return int.from_bytes(digest[:8], "big") < share * 2**64
-
-
 def _read_index(folder: Path) -> dict[str, Any]:
     return json.loads((folder / _INDEX).read_text(encoding="utf-8"))
 
@@ -217,7 +212,7 @@ def _pack(
             # Title and first words tell documents apart, and a very long one that was cut stays
             # nearly always on one side.
             name = document.title or document.paragraphs[0]
-            packer = packers[held_out(name, packing.holdout)]
+            packer = packers[is_held_out(name, packing.holdout)]
             packer.add([next(ids) for _ in document.paragraphs])
             if packers[0].full:
                 break

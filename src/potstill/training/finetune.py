@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -30,6 +29,7 @@ from potstill.training.runs import (
     without_paths,
     write_model,
 )
+from potstill.training.sampling import is_held_out
 
 
 def finetune(
@@ -126,14 +126,9 @@ def split_held_out(
         examples: all of them.
         share: of the contexts, 0 to 1.
     """
-    if not share:
-        return examples, []
-
-    def held(example: QAExample) -> bool:
-        digest = hashlib.sha256(example.context.encode("utf-8", "surrogatepass")).digest()
-        return int.from_bytes(digest[:8], "big") < share * 2**64
-
-    return [e for e in examples if not held(e)], [e for e in examples if held(e)]
+    held = [is_held_out(example.context, share) for example in examples]
+    kept = [e for e, out in zip(examples, held, strict=True) if not out]
+    return kept, [e for e, out in zip(examples, held, strict=True) if out]
 
 
 def with_recipe(config: ModelConfig, recipe: Recipe) -> ModelConfig:

@@ -1,10 +1,12 @@
-"""Which rows form which batch: a permutation from (seed, epoch), nothing else.
+"""Which texts are kept out of training, and which rows form which batch.
 
-The order of an epoch is a pure function, so a run can be continued at any step by its number.
+The order of an epoch is a pure function of (seed, epoch), so a run can be continued at any step
+by its number.
 """
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Sequence
 
@@ -143,6 +145,12 @@ def rate_factor(step: int, n_steps: int, *, warmup: float, decay: float) -> floa
     fall = min(n_steps - rise, round(n_steps * decay))
     left = n_steps - step
     return min(1.0, left / fall) if fall else 1.0
+
+
+def is_held_out(text: str, share: float) -> bool:
+    """Whether a text belongs to the share that is kept out of training: a matter of its hash."""
+    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
+    return int.from_bytes(digest[:8], "big") < share * 2**64
 
 
 def row_count(batches: Sequence[Sequence[int]]) -> int:
