@@ -22,6 +22,8 @@ from potstill.text.spans import Span, WindowLogits, search
 from potstill.text.tokenizer import Encoded, PairLayout, Tokenizer
 from potstill.text.windows import Window, assemble, by_token_budget, pad, windows
 
+_NEVER = np.float32(-np.inf)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadOptions:
@@ -195,8 +197,8 @@ def _run(
         part = slice(w.context_at, w.context_at + w.stop - w.start)
         null = float(start[i, 0]) + float(end[i, 0])
         blank = _blank(requests[w.question].contexts[w.context], w)
-        edges = (np.where(blank, np.float32(-np.inf), logits[i, part]) for logits in (start, end))
-        said.append(WindowLogits(w.context, w.start, *edges, null))
+        starts, ends = (np.where(blank, _NEVER, logits[i, part]) for logits in (start, end))
+        said.append(WindowLogits(w.context, w.start, starts, ends, null))
     return said
 
 
