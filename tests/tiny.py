@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 
 import numpy as np
+import tokenizers
+from tokenizers import models, pre_tokenizers, processors, trainers
 
 from potstill.bundle.atomic import write_json
 from potstill.bundle.config import ModelConfig
@@ -22,6 +24,14 @@ VOCABULARY = [
     *".,?!-()'", *WORDS, *LETTERS, *(f"##{letter}" for letter in LETTERS),
 ]  # fmt: skip
 
+BYTE_LEVEL_SIZE = 330
+"""Most tokens of the vocabulary that `byte_level` makes."""
+_SHAPES = {
+    "distilbert": {"n_token_types": 0},
+    "roberta": {"n_token_types": 1, "pad_id": 1, "vocab_size": BYTE_LEVEL_SIZE},
+    "electra": {"embedding_width": 12},
+}
+
 
 def config(model_type: str = "bert", **options) -> ModelConfig:
     """A config of about 10,000 parameters over `VOCABULARY`."""
@@ -33,8 +43,7 @@ def config(model_type: str = "bert", **options) -> ModelConfig:
         "ffn_width": 32,
         "max_positions": 128,
     }
-    if model_type == "distilbert":
-        shape["n_token_types"] = 0
+    shape |= _SHAPES.get(model_type, {})
     return ModelConfig(model_type=model_type, **{**shape, **options})
 
 
@@ -61,12 +70,43 @@ def write_tokenizer(folder: Path, *, lower: bool = True) -> None:
     )
 
 
+def byte_level(**options) -> tokenizers.Tokenizer:
+    """A byte-level BPE over `SENTENCES`, as RoBERTa has one; pieces of words are tokens too."""
+    backend = tokenizers.Tokenizer(models.BPE())
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
+    trainer = trainers.BpeTrainer(
+        vocab_size=BYTE_LEVEL_SIZE,
+        special_tokens=special,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    backend.train_from_iterator((text for text, *_ in SENTENCES * 3), trainer)
+    backend.post_processor = processors.RobertaProcessing(
+        ("</s>", 2), ("<s>", 0), **{"trim_offsets": True, "add_prefix_space": False, **options}
+    )
+    return backend
+
+
+def write_byte_level(folder: Path, *, pieces: bool = False) -> None:
+    """``tokenizer.json`` of `byte_level`, or as older folders have it: ``pieces`` of it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / "tokenizer_config.json", {"tokenizer_class": "RobertaTokenizer"})
+    if pieces:
+        byte_level().model.save(str(folder))
+    else:
+        byte_level().save(str(folder / "tokenizer.json"))
+
+
 def write_model(
     folder: Path, model_type: str = "bert", *, seed: int = 0, head: str | None = "qa", **options
 ) -> Path:
     """A whole model folder in Hugging Face's layout, its ``head`` named as in `bundle.heads`."""
     shape = config(model_type, **options)
-    write_tokenizer(folder)
+    if model_type == "roberta":
+        write_byte_level(folder)
+    else:
+        write_tokenizer(folder)
     write_json(folder / "config.json", shape.to_hf())
     write_weights(folder / "model.safetensors", weights(shape, seed=seed, head=head), shape)
     return folder

@@ -24,10 +24,13 @@ if TYPE_CHECKING:
     from potstill.evaluation.qa import score as score
     from potstill.models.lm import BertForMaskedLM as BertForMaskedLM
     from potstill.models.lm import DistilBertForMaskedLM as DistilBertForMaskedLM
+    from potstill.models.lm import RobertaForMaskedLM as RobertaForMaskedLM
     from potstill.models.qa import BertForQuestionAnswering as BertForQuestionAnswering
     from potstill.models.qa import (
         DistilBertForQuestionAnswering as DistilBertForQuestionAnswering,
     )
+    from potstill.models.qa import ElectraForQuestionAnswering as ElectraForQuestionAnswering
+    from potstill.models.qa import RobertaForQuestionAnswering as RobertaForQuestionAnswering
     from potstill.records import Answer as Answer
     from potstill.records import QAExample as QAExample
     from potstill.runtime.pipelines import QuestionAnsweringPipeline as QuestionAnsweringPipeline
@@ -43,9 +46,12 @@ _HOMES = {
     "BertForQuestionAnswering": "potstill.models.qa",
     "DistilBertForMaskedLM": "potstill.models.lm",
     "DistilBertForQuestionAnswering": "potstill.models.qa",
+    "ElectraForQuestionAnswering": "potstill.models.qa",
     "QAClient": "potstill.runtime.qa",
     "QAExample": "potstill.records",
     "QuestionAnsweringPipeline": "potstill.runtime.pipelines",
+    "RobertaForMaskedLM": "potstill.models.lm",
+    "RobertaForQuestionAnswering": "potstill.models.qa",
     "Tokenizer": "potstill.text.tokenizer",
     "load_qa": "potstill.data.qa",
     "pipeline": "potstill.runtime.pipelines",
@@ -62,9 +68,12 @@ __all__ = [
     "BertForQuestionAnswering",
     "DistilBertForMaskedLM",
     "DistilBertForQuestionAnswering",
+    "ElectraForQuestionAnswering",
     "QAClient",
     "QAExample",
     "QuestionAnsweringPipeline",
+    "RobertaForMaskedLM",
+    "RobertaForQuestionAnswering",
     "Tokenizer",
     "__version__",
     "errors",

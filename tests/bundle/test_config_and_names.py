@@ -11,10 +11,14 @@ from potstill.bundle.names import from_hf, split_known, to_hf
 from potstill.bundle.weights import expected_shapes
 from potstill.errors import ConfigError
 
+TYPES = ["bert", "distilbert", "roberta", "electra"]
 
-@pytest.mark.parametrize("model_type", ["bert", "distilbert"])
+
+@pytest.mark.parametrize("model_type", TYPES)
 @pytest.mark.parametrize("head", [None, *HEADS])
 def test_every_name_goes_out_and_comes_back(model_type, head) -> None:
+    if head and model_type not in HEADS[head].architectures:
+        return
     config = tiny.config(model_type, n_layers=12)
     ours = list(expected_shapes(config, head=head))
     theirs = [to_hf(model_type, name) for name in ours]
@@ -33,7 +37,7 @@ def test_old_and_foreign_names() -> None:
         to_hf("distilbert", "embeddings.token_type.weight")
 
 
-@pytest.mark.parametrize("model_type", ["bert", "distilbert"])
+@pytest.mark.parametrize("model_type", TYPES)
 def test_a_config_goes_out_and_comes_back(tmp_path, model_type) -> None:
     config = tiny.config(model_type, activation="relu", hidden_dropout=0.25)
     values = {**config.to_hf(), "transformers_version": "5.0"}
@@ -42,14 +46,42 @@ def test_a_config_goes_out_and_comes_back(tmp_path, model_type) -> None:
     assert found.to_hf() == values
     assert found.extra == {"transformers_version": "5.0"}
     assert found.n_token_types == config.n_token_types
+    assert found.max_positions == config.max_positions
 
 
-@pytest.mark.parametrize("model_type", ["bert", "distilbert"])
+def test_robertas_position_table_has_rows_that_no_token_uses() -> None:
+    """The published ones have 514 rows and read 512 tokens."""
+    values = {"model_type": "roberta", "max_position_embeddings": 514, "pad_token_id": 1}
+    config = ModelConfig.from_hf(values)
+    assert (config.max_positions, config.position_offset) == (512, 2)
+    assert config.to_hf()["max_position_embeddings"] == 514
+    assert expected_shapes(config)["embeddings.position.weight"] == (514, 768)
+    with pytest.raises(ConfigError, match="max_positions"):
+        ModelConfig.from_hf({**values, "max_position_embeddings": 2})
+
+
+def test_electras_projection_is_there_where_the_widths_differ() -> None:
+    small = ModelConfig.from_hf({"model_type": "electra", "embedding_size": 64, "hidden_size": 128})
+    assert (small.projects, small.table_width, small.hidden_width) == (True, 64, 128)
+    assert expected_shapes(small)["embedding_projection.weight"] == (128, 64)
+    base = ModelConfig.from_hf({"model_type": "electra", "embedding_size": 96, "hidden_size": 96})
+    assert not base.projects
+    assert "embedding_projection.weight" not in expected_shapes(base)
+    assert base.to_hf()["embedding_size"] == 96
+
+
+@pytest.mark.parametrize("model_type", TYPES)
 def test_a_config_names_the_class_of_its_head(model_type) -> None:
     config = tiny.config(model_type)
-    names = {head: hf_config(config, head)["architectures"] for head in HEADS}
-    prefix = {"bert": "Bert", "distilbert": "DistilBert"}[model_type]
-    assert names == {"qa": [f"{prefix}ForQuestionAnswering"], "mlm": [f"{prefix}ForMaskedLM"]}
+    heads = [head for head in HEADS if model_type in HEADS[head].architectures]
+    names = {head: hf_config(config, head)["architectures"] for head in heads}
+    prefix = dict(zip(TYPES, ["Bert", "DistilBert", "Roberta", "Electra"], strict=True))[model_type]
+    assert names["qa"] == [f"{prefix}ForQuestionAnswering"]
+    if model_type == "electra":
+        with pytest.raises(ConfigError, match="electra models cannot have a masked-LM head"):
+            hf_config(config, "mlm")
+    else:
+        assert names["mlm"] == [f"{prefix}ForMaskedLM"]
 
 
 @pytest.mark.parametrize(
@@ -63,6 +95,8 @@ def test_a_config_names_the_class_of_its_head(model_type) -> None:
         ('{"model_type": "bert", "hidden_size": "10"}', "hidden_width"),
         ('{"model_type": "bert", "hidden_act": "silu"}', "silu"),
         ('{"model_type": "bert", "hidden_dropout_prob": 1.5}', "hidden_dropout"),
+        ('{"model_type": "roberta", "pad_token_id": -1}', "pad_id"),
+        ('{"model_type": "electra", "embedding_size": "x"}', "embedding_width"),
         ('{"model_type": "bert", "position_embedding_type": "relative_key"}', "relative_key"),
     ],
 )

@@ -21,7 +21,7 @@ SHAPES = st.builds(
 )
 
 
-@pytest.mark.parametrize("model_type", ["bert", "distilbert"])
+@pytest.mark.parametrize("model_type", ["bert", "distilbert", "roberta", "electra"])
 def test_parameters_are_those_of_the_weights(model_type):
     config = tiny.config(model_type)
     weights = tiny.weights(config)

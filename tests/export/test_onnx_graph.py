@@ -15,7 +15,7 @@ from potstill.runtime.session import OnnxSession
 from potstill.text.windows import Batch
 
 
-@pytest.mark.parametrize("model_type", ["bert", "distilbert"])
+@pytest.mark.parametrize("model_type", ["bert", "distilbert", "roberta", "electra"])
 @pytest.mark.parametrize("activation", ["gelu", "gelu_new", "relu"])
 def test_float32(tmp_path, model_type, activation) -> None:
     config = tiny.config(model_type, activation=activation, norm_eps=1e-3)
@@ -30,7 +30,13 @@ def test_float32(tmp_path, model_type, activation) -> None:
 
 def test_inputs_outputs_and_opset() -> None:
     """What transformers.js and other readers rely on."""
-    for model_type, extra in (("bert", ["token_type_ids"]), ("distilbert", [])):
+    types = ["token_type_ids"]
+    for model_type, extra in (
+        ("bert", types),
+        ("distilbert", []),
+        ("roberta", []),
+        ("electra", types),
+    ):
         config = tiny.config(model_type)
         for storage in (Storage(), Storage(dtype=np.float16)):
             model = build_graph(config, tiny.weights(config), storage)
@@ -70,8 +76,9 @@ def test_float16_with_large_activations(tmp_path) -> None:
     assert largest(found, expected(config, weights, rows), rows) < 0.1
 
 
-def test_weights_are_read_back(tmp_path) -> None:
-    config = tiny.config()
+@pytest.mark.parametrize("model_type", ["bert", "roberta", "electra"])
+def test_weights_are_read_back(tmp_path, model_type) -> None:
+    config = tiny.config(model_type)
     weights = tiny.weights(config)
     exact = read_onnx_weights(save(tmp_path / "a.onnx", build_graph(config, weights)))
     assert exact.keys() == weights.keys()

@@ -13,7 +13,7 @@ from potstill.models.lm import MaskedLM
 from potstill.models.qa import QuestionAnsweringModel
 
 
-@pytest.fixture(params=["bert", "distilbert"])
+@pytest.fixture(params=["bert", "distilbert", "roberta"])
 def folder(request, tmp_path):
     return tiny.write_model(tmp_path / "model", request.param, head="mlm")
 
@@ -94,7 +94,11 @@ def test_a_head_as_older_files_spell_it(tmp_path):
 
 def test_a_decoder_of_its_own_is_refused(folder):
     config = read_config(folder)
-    name = {"bert": "cls.predictions.decoder.weight", "distilbert": "vocab_projector.weight"}
+    name = {
+        "bert": "cls.predictions.decoder.weight",
+        "distilbert": "vocab_projector.weight",
+        "roberta": "lm_head.decoder.weight",
+    }
     own = np.ones((config.vocab_size, config.hidden_width), np.float32)
     _rewrite(folder, **{name[config.model_type]: own})
     with pytest.raises(WeightsError, match="decoder of its own"):
@@ -104,6 +108,6 @@ def test_a_decoder_of_its_own_is_refused(folder):
 def test_unpacking_gives_what_exists(folder):
     model = MaskedLM.from_pretrained(folder)
     (logits,) = model(IDS)
-    assert logits.shape == (3, 12, len(tiny.VOCABULARY))
+    assert logits.shape == (3, 12, model.config.vocab_size)
     loss, *_ = model(IDS, labels=IDS)
     assert loss.ndim == 0

@@ -5,7 +5,12 @@ import torch
 import transformers
 
 from potstill.bundle.names import from_hf
-from potstill.models.lm import BertForMaskedLM, DistilBertForMaskedLM, MaskedLM
+from potstill.models.lm import (
+    BertForMaskedLM,
+    DistilBertForMaskedLM,
+    MaskedLM,
+    RobertaForMaskedLM,
+)
 
 TOLERANCE = {"atol": 1e-5, "rtol": 0}
 
@@ -21,6 +26,20 @@ def bert(**options):
         **options,
     )
     return transformers.BertForMaskedLM(config), BertForMaskedLM
+
+
+def roberta(**options):
+    config = transformers.RobertaConfig(
+        vocab_size=120,
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        intermediate_size=64,
+        max_position_embeddings=48,
+        type_vocab_size=1,
+        **options,
+    )
+    return transformers.RobertaForMaskedLM(config), RobertaForMaskedLM
 
 
 def distilbert(**options):
@@ -41,6 +60,8 @@ MAKERS = {
     "bert-gelu_new": lambda: bert(hidden_act="gelu_new"),
     "distilbert": distilbert,
     "distilbert-relu": lambda: distilbert(activation="relu"),
+    "roberta": roberta,
+    "roberta-relu": lambda: roberta(hidden_act="relu"),
 }
 
 

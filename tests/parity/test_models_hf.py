@@ -5,22 +5,39 @@ import torch
 import transformers
 
 from potstill.bundle.names import from_hf
-from potstill.models.qa import BertForQuestionAnswering, DistilBertForQuestionAnswering
+from potstill.models.qa import (
+    BertForQuestionAnswering,
+    DistilBertForQuestionAnswering,
+    ElectraForQuestionAnswering,
+    RobertaForQuestionAnswering,
+)
 
 TOLERANCE = {"atol": 1e-5, "rtol": 0}
 
 
+SHAPE = {
+    "vocab_size": 120,
+    "hidden_size": 32,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 4,
+    "intermediate_size": 64,
+    "max_position_embeddings": 48,
+}
+
+
 def bert(**options):
-    config = transformers.BertConfig(
-        vocab_size=120,
-        hidden_size=32,
-        num_hidden_layers=3,
-        num_attention_heads=4,
-        intermediate_size=64,
-        max_position_embeddings=48,
-        **options,
-    )
+    config = transformers.BertConfig(**SHAPE, **options)
     return transformers.BertForQuestionAnswering(config), BertForQuestionAnswering
+
+
+def roberta(**options):
+    config = transformers.RobertaConfig(**SHAPE, **options)
+    return transformers.RobertaForQuestionAnswering(config), RobertaForQuestionAnswering
+
+
+def electra(**options):
+    config = transformers.ElectraConfig(**SHAPE, **options)
+    return transformers.ElectraForQuestionAnswering(config), ElectraForQuestionAnswering
 
 
 def distilbert(**options):
@@ -42,6 +59,10 @@ MAKERS = {
     "bert-gelu_new": lambda: bert(hidden_act="gelu_new"),
     "distilbert": distilbert,
     "distilbert-sinusoidal": lambda: distilbert(sinusoidal_pos_embds=True),
+    "roberta": lambda: roberta(type_vocab_size=1, layer_norm_eps=1e-5),
+    "roberta-own": lambda: roberta(type_vocab_size=2, pad_token_id=0),
+    "electra": lambda: electra(embedding_size=16),
+    "electra-base": lambda: electra(embedding_size=32),
 }
 
 
@@ -66,7 +87,7 @@ def inputs(model, *, ragged, types=True):
         for row, length in enumerate((20, 13, 5, 1)):
             mask[row, length:] = 0
     batch = {"input_ids": ids, "attention_mask": mask}
-    if types and model.config.model_type == "bert":
+    if types and model.config.model_type in ("bert", "electra"):
         batch["token_type_ids"] = torch.randint(0, 2, (4, 20))
     return batch
 

@@ -17,12 +17,14 @@ from potstill.runtime.session import OnnxSession
 def theirs(kind: str, **options: object) -> transformers.PreTrainedModel:
     torch.manual_seed(0)
     n = len(tiny.VOCABULARY)
-    if kind == "bert":
-        config = transformers.BertConfig(
-            vocab_size=n, hidden_size=32, num_hidden_layers=3, num_attention_heads=4,
-            intermediate_size=48, max_position_embeddings=64, **options,
-        )  # fmt: skip
-        model = transformers.BertForQuestionAnswering(config)
+    if kind != "distilbert":
+        name = {"bert": "Bert", "roberta": "Roberta", "electra": "Electra"}[kind]
+        shape = {
+            "vocab_size": n, "hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 4,
+            "intermediate_size": 48, "max_position_embeddings": 64,
+        }  # fmt: skip
+        config = getattr(transformers, f"{name}Config")(**{**shape, **options})
+        model = getattr(transformers, f"{name}ForQuestionAnswering")(config)
     else:
         config = transformers.DistilBertConfig(
             vocab_size=n, dim=32, n_layers=3, n_heads=4, hidden_dim=48,
@@ -37,7 +39,8 @@ def theirs(kind: str, **options: object) -> transformers.PreTrainedModel:
 
 def run(model, rows):
     names = ["input_ids", "attention_mask"]
-    names += ["token_type_ids"] if model.config.model_type == "bert" else []
+    if model.config.model_type in ("bert", "electra"):
+        names.append("token_type_ids")
     with torch.no_grad():
         out = model(**{name: torch.from_numpy(getattr(rows, name)) for name in names})
     return out.start_logits.numpy(), out.end_logits.numpy()
@@ -51,12 +54,23 @@ def run(model, rows):
         ("bert", {"hidden_act": "relu", "type_vocab_size": 1}),
         ("distilbert", {}),
         ("distilbert", {"sinusoidal_pos_embds": True, "activation": "relu"}),
+        (
+            "roberta",
+            {
+                "vocab_size": tiny.BYTE_LEVEL_SIZE,
+                "max_position_embeddings": 66,
+                "type_vocab_size": 1,
+            },
+        ),
+        ("electra", {"embedding_size": 24}),
+        ("electra", {"embedding_size": 32, "hidden_act": "gelu_new"}),
     ],
 )
 def test_their_folder_exported_by_us(tmp_path, kind, options) -> None:
     model = theirs(kind, **options)
     model.save_pretrained(tmp_path / "theirs")
-    tiny.write_tokenizer(tmp_path / "theirs")
+    write = tiny.write_byte_level if kind == "roberta" else tiny.write_tokenizer
+    write(tmp_path / "theirs")
     export_bundle(tmp_path / "theirs", tmp_path / "ours", ["hf", "onnx"])
     config = read_config(tmp_path / "ours")
     again = transformers.AutoModelForQuestionAnswering.from_pretrained(tmp_path / "ours").eval()
@@ -69,7 +83,7 @@ def test_their_folder_exported_by_us(tmp_path, kind, options) -> None:
             assert np.array_equal(one, other)
 
 
-@pytest.mark.parametrize("kind", ["bert", "distilbert"])
+@pytest.mark.parametrize("kind", ["bert", "distilbert", "electra"])
 def test_the_tokenizer_of_an_exported_folder(tmp_path, kind) -> None:
     """A folder with only vocab.txt becomes one whose tokenizer transformers opens as it is."""
     export_bundle(tiny.write_model(tmp_path / "model", kind), tmp_path / "out", ["hf"])

@@ -1,7 +1,8 @@
 """``config.json`` of a model folder, read into one typed config and written back.
 
 Hugging Face spells the same quantity differently for BERT and for DistilBERT
-(``num_hidden_layers`` and ``n_layers``); both spellings stop here.
+(``num_hidden_layers`` and ``n_layers``), and counts RoBERTa's positions by the rows of a table of
+which two are never used; all of that stops here.
 """
 
 from __future__ import annotations
@@ -45,13 +46,29 @@ _DISTILBERT = {
     "initializer_range": "initializer_range",
     "pad_token_id": "pad_id",
 }
-FIELDS = {"bert": _BERT, "distilbert": _DISTILBERT}
+FIELDS = {
+    "bert": _BERT,
+    "distilbert": _DISTILBERT,
+    "roberta": _BERT,
+    "electra": {**_BERT, "embedding_size": "embedding_width"},
+}
 """Hugging Face field name → ours, for each supported ``model_type``."""
 
 _DEFAULTS: dict[str, dict[str, Any]] = {
     "bert": {},
     "distilbert": {"n_token_types": 0, "qa_dropout": 0.1},
+    "roberta": {"vocab_size": 50265, "pad_id": 1},
+    "electra": {"embedding_width": 128, "hidden_width": 256, "n_heads": 4, "ffn_width": 1024},
 }
+"""What a field is where ``config.json`` leaves it out and `ModelConfig` has another default."""
+
+
+def position_offset(model_type: str, pad_id: int) -> int:
+    """Rows of a position table that stand before position 0: ``pad_id + 1`` in RoBERTa."""
+    return pad_id + 1 if model_type == "roberta" else 0
+
+
+_MAY_BE_0 = ("embedding_width", "n_token_types", "pad_id")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,11 +78,13 @@ class ModelConfig:
     model_type: str = "bert"
     vocab_size: int = 30522
     hidden_width: int = 768
+    embedding_width: int = 0
+    """Width of the embedding tables; 0 for ``hidden_width``, as everywhere but in ELECTRA."""
     n_layers: int = 12
     n_heads: int = 12
     ffn_width: int = 3072
     max_positions: int = 512
-    """Longest ``seq_len`` the position table allows."""
+    """Longest ``seq_len`` the position table allows: its rows less `position_offset`."""
     n_token_types: int = 2
     """0 where the encoder has no token types (DistilBERT)."""
     activation: str = "gelu"
@@ -82,6 +101,30 @@ class ModelConfig:
     @property
     def head_width(self) -> int:
         return self.hidden_width // self.n_heads
+
+    @property
+    def table_width(self) -> int:
+        """Width of the embedding tables."""
+        return self.embedding_width or self.hidden_width
+
+    @property
+    def projects(self) -> bool:
+        """Whether a projection takes the embeddings to ``hidden_width``."""
+        return self.table_width != self.hidden_width
+
+    @property
+    def position_offset(self) -> int:
+        """Rows of the position table before position 0.
+
+        Where there are some (RoBERTa), only tokens that are no padding are counted, and padding
+        has the last of these rows.
+        """
+        return position_offset(self.model_type, self.pad_id)
+
+    @property
+    def lm_activation(self) -> str:
+        """The activation inside the masked-LM head; RoBERTa's does not follow ``activation``."""
+        return "gelu" if self.model_type == "roberta" else self.activation
 
     def with_dropout(self, rate: float) -> ModelConfig:
         """The same config with every dropout set to ``rate``."""
@@ -105,11 +148,19 @@ class ModelConfig:
         extra = {k: v for k, v in values.items() if k not in names and k != "model_type"}
         config = cls(model_type=model_type, extra=extra, **fields)
         config._check()
+        if config.embedding_width == config.hidden_width:
+            config = replace(config, embedding_width=0)
+        config = replace(config, max_positions=config.max_positions - config.position_offset)
+        config._check()
         return config
 
     def to_hf(self) -> dict[str, Any]:
         """The dictionary that ``config.json`` holds, in Hugging Face's field names."""
-        ours = {hf: getattr(self, name) for hf, name in FIELDS[self.model_type].items()}
+        values = {name: getattr(self, name) for name in FIELDS[self.model_type].values()}
+        values["max_positions"] += self.position_offset
+        if "embedding_width" in values:
+            values["embedding_width"] = self.table_width
+        ours = {hf: values[name] for hf, name in FIELDS[self.model_type].items()}
         return {**self.extra, "model_type": self.model_type, **ours}
 
     def _check(self) -> None:
@@ -120,10 +171,10 @@ class ModelConfig:
             "n_heads",
             "ffn_width",
             "max_positions",
-            "n_token_types",
+            *_MAY_BE_0,
         ):
             value = getattr(self, name)
-            least = 0 if name == "n_token_types" else 1
+            least = 0 if name in _MAY_BE_0 else 1
             if not isinstance(value, int) or isinstance(value, bool) or value < least:
                 raise ConfigError(f"{name} must be an integer of at least {least}, not {value!r}")
         for name in ("hidden_dropout", "attention_dropout", "qa_dropout"):

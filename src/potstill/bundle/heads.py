@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 from potstill.bundle.config import ModelConfig
+from potstill.errors import ConfigError
 
 Shapes: TypeAlias = dict[str, tuple[int, ...]]
 HeadName: TypeAlias = Literal["qa", "mlm"]
@@ -57,17 +58,39 @@ HEADS: Mapping[HeadName, Head] = {
         architectures={
             "bert": "BertForQuestionAnswering",
             "distilbert": "DistilBertForQuestionAnswering",
+            "roberta": "RobertaForQuestionAnswering",
+            "electra": "ElectraForQuestionAnswering",
         },
         remedy="fine-tune it first with `potstill finetune`",
     ),
     "mlm": Head(
         title="masked-LM head",
         shapes=_mlm_shapes,
-        architectures={"bert": "BertForMaskedLM", "distilbert": "DistilBertForMaskedLM"},
+        # Not ELECTRA: its generator's head is another, and its encoder learned something else.
+        architectures={
+            "bert": "BertForMaskedLM",
+            "distilbert": "DistilBertForMaskedLM",
+            "roberta": "RobertaForMaskedLM",
+        },
         remedy="train one first with `potstill finetune recipes/mlm-head.toml`",
     ),
 }
 """Name → head."""
+
+
+def architecture(config: ModelConfig, head: HeadName) -> str:
+    """Hugging Face's class of this encoder with this head.
+
+    Raises:
+        ConfigError: such encoders have no such head.
+    """
+    known = HEADS[head]
+    if config.model_type not in known.architectures:
+        raise ConfigError(
+            f"{config.model_type} models cannot have a {known.title}: "
+            f"use one of type {', '.join(known.architectures)}"
+        )
+    return known.architectures[config.model_type]
 
 
 def hf_config(config: ModelConfig, head: HeadName, *, dtype: str = "float32") -> dict[str, Any]:
@@ -78,9 +101,6 @@ def hf_config(config: ModelConfig, head: HeadName, *, dtype: str = "float32") ->
         head: the head its weights have.
         dtype: of the stored weights.
     """
-    values = {
-        **config.to_hf(),
-        "architectures": [HEADS[head].architectures[config.model_type]],
-    }
+    values = {**config.to_hf(), "architectures": [architecture(config, head)]}
     values.pop("torch_dtype", None)  # the older spelling of the next
     return {**values, "dtype": dtype}

@@ -19,6 +19,8 @@ TOKENIZER = "tokenizer.json"
 TOKENIZER_CONFIG = "tokenizer_config.json"
 SPECIAL_TOKENS = "special_tokens_map.json"
 VOCAB = "vocab.txt"
+VOCAB_JSON = "vocab.json"
+MERGES = "merges.txt"
 CARD = "README.md"
 MANIFEST = "potstill.json"
 ONNX = "onnx/model.onnx"
@@ -28,8 +30,11 @@ ONNX_INT8 = "onnx/model_quantized.onnx"
 ONNX_FILES = {"fp32": ONNX, "fp16": ONNX_FP16, "int8": ONNX_INT8}
 """Precision → file, as transformers.js names them."""
 
-TEXT_FILES = (TOKENIZER, TOKENIZER_CONFIG, SPECIAL_TOKENS, VOCAB)
-"""Files of a tokenizer; a folder has ``tokenizer.json`` or ``vocab.txt`` or both."""
+TEXT_FILES = (TOKENIZER, TOKENIZER_CONFIG, SPECIAL_TOKENS, VOCAB, VOCAB_JSON, MERGES)
+"""Files of a tokenizer: ``tokenizer.json``, or what it can be made from, or both.
+
+That is ``vocab.txt`` of WordPiece (BERT, ELECTRA), ``vocab.json`` with ``merges.txt`` of byte-level
+BPE (RoBERTa)."""
 
 DEFAULT = "default"
 """Name of the model that ships inside the package."""

@@ -1,6 +1,7 @@
 """The two-way table between Hugging Face's parameter names and ours.
 
-An ordered list of patterns a model type; ``{}`` stands for the layer number. The same rows are
+An ordered list of patterns a model type; ``{}`` stands for the layer number. RoBERTa and ELECTRA
+have BERT's own names below a first part that is theirs. The same rows are
 read left to right when weights come in and right to left when they go out. Where two rows have one
 name of ours, the first is the one that is written: files differ in whether they keep the bias of
 BERT's masked-LM head as its own, as the decoder's, or as both.
@@ -11,24 +12,47 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+_QA_HEAD = [("qa_outputs", "qa_head")]
+_BERT_ENCODER = [
+    ("embeddings.word_embeddings", "embeddings.word"),
+    ("embeddings.position_embeddings", "embeddings.position"),
+    ("embeddings.token_type_embeddings", "embeddings.token_type"),
+    ("embeddings.LayerNorm", "embeddings.norm"),
+    ("encoder.layer.{}.attention.self.query", "layers.{}.attention.query"),
+    ("encoder.layer.{}.attention.self.key", "layers.{}.attention.key"),
+    ("encoder.layer.{}.attention.self.value", "layers.{}.attention.value"),
+    ("encoder.layer.{}.attention.output.dense", "layers.{}.attention.output"),
+    ("encoder.layer.{}.attention.output.LayerNorm", "layers.{}.attention_norm"),
+    ("encoder.layer.{}.intermediate.dense", "layers.{}.ffn.up"),
+    ("encoder.layer.{}.output.dense", "layers.{}.ffn.down"),
+    ("encoder.layer.{}.output.LayerNorm", "layers.{}.ffn_norm"),
+]
+
+
+def _like_bert(first: str) -> list[tuple[str, str]]:
+    return [(f"{first}.{theirs}", ours) for theirs, ours in _BERT_ENCODER]
+
+
 _BERT = [
-    ("bert.embeddings.word_embeddings", "embeddings.word"),
-    ("bert.embeddings.position_embeddings", "embeddings.position"),
-    ("bert.embeddings.token_type_embeddings", "embeddings.token_type"),
-    ("bert.embeddings.LayerNorm", "embeddings.norm"),
-    ("bert.encoder.layer.{}.attention.self.query", "layers.{}.attention.query"),
-    ("bert.encoder.layer.{}.attention.self.key", "layers.{}.attention.key"),
-    ("bert.encoder.layer.{}.attention.self.value", "layers.{}.attention.value"),
-    ("bert.encoder.layer.{}.attention.output.dense", "layers.{}.attention.output"),
-    ("bert.encoder.layer.{}.attention.output.LayerNorm", "layers.{}.attention_norm"),
-    ("bert.encoder.layer.{}.intermediate.dense", "layers.{}.ffn.up"),
-    ("bert.encoder.layer.{}.output.dense", "layers.{}.ffn.down"),
-    ("bert.encoder.layer.{}.output.LayerNorm", "layers.{}.ffn_norm"),
-    ("qa_outputs", "qa_head"),
+    *_like_bert("bert"),
+    *_QA_HEAD,
     ("cls.predictions.transform.dense", "lm_head.dense"),
     ("cls.predictions.transform.LayerNorm", "lm_head.norm"),
     ("cls.predictions", "lm_head"),
     ("cls.predictions.decoder", "lm_head"),
+]
+_ROBERTA = [
+    *_like_bert("roberta"),
+    *_QA_HEAD,
+    ("lm_head.dense", "lm_head.dense"),
+    ("lm_head.layer_norm", "lm_head.norm"),
+    ("lm_head", "lm_head"),
+    ("lm_head.decoder", "lm_head"),
+]
+_ELECTRA = [
+    *_like_bert("electra"),
+    ("electra.embeddings_project", "embedding_projection"),
+    *_QA_HEAD,
 ]
 _DISTILBERT = [
     ("distilbert.embeddings.word_embeddings", "embeddings.word"),
@@ -42,12 +66,12 @@ _DISTILBERT = [
     ("distilbert.transformer.layer.{}.ffn.lin1", "layers.{}.ffn.up"),
     ("distilbert.transformer.layer.{}.ffn.lin2", "layers.{}.ffn.down"),
     ("distilbert.transformer.layer.{}.output_layer_norm", "layers.{}.ffn_norm"),
-    ("qa_outputs", "qa_head"),
+    *_QA_HEAD,
     ("vocab_transform", "lm_head.dense"),
     ("vocab_layer_norm", "lm_head.norm"),
     ("vocab_projector", "lm_head"),
 ]
-TABLE = {"bert": _BERT, "distilbert": _DISTILBERT}
+TABLE = {"bert": _BERT, "distilbert": _DISTILBERT, "roberta": _ROBERTA, "electra": _ELECTRA}
 """model_type → rows of (Hugging Face module, our module)."""
 
 _TENSORS = {"weight": "weight", "bias": "bias", "gamma": "weight", "beta": "bias"}
@@ -61,7 +85,7 @@ def _pattern(module: str) -> re.Pattern[str]:
 def from_hf(model_type: str, name: str) -> str | None:
     """Our name of the parameter Hugging Face calls ``name``; ``None`` where we have no use for it.
 
-    Names without the leading ``bert.`` or ``distilbert.`` (a bare encoder's) are understood too.
+    Names without the leading ``bert.`` and the like (a bare encoder's) are understood too.
     """
     module, _, tensor = name.rpartition(".")
     if tensor not in _TENSORS:

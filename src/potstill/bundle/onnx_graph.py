@@ -1,10 +1,11 @@
 """The ONNX graph of an encoder with a question-answering head, written from config and weights.
 
-No torch: the graph is put together node by node with ``onnx.helper``. BERT and DistilBERT are one
-function with options. Only standard operators are used, so onnxruntime, onnxruntime-web (and with
-it transformers.js) and OpenVINO read the file; the patterns are the ones onnxruntime fuses.
+No torch: the graph is put together node by node with ``onnx.helper``. BERT, DistilBERT, RoBERTa and
+ELECTRA are one function with options. Only standard operators are used, so onnxruntime,
+onnxruntime-web (and with it transformers.js) and OpenVINO read the file; the patterns are the ones
+onnxruntime fuses.
 
-Inputs are int64 ``input_ids``, ``attention_mask`` and, where the model has token types,
+Inputs are int64 ``input_ids``, ``attention_mask`` and, where the model tells token types apart,
 ``token_type_ids``, all [batch, seq] with both free. Outputs are float32 ``start_logits`` and
 ``end_logits``, [batch, seq].
 
@@ -138,13 +139,31 @@ def _embeddings(
     g: Graph, config: ModelConfig, weights: Mapping[str, Array], storage: Storage
 ) -> str:
     x = storage.word_table(g, "input_ids", "embeddings.word", weights["embeddings.word.weight"])
-    if config.n_token_types:
+    if config.n_token_types == 1:  # nothing to choose from: RoBERTa's one row goes to every token
+        name = "embeddings.token_type.weight"
+        x = g.op("Add", x, g.weight(name, weights[name]))
+    elif config.n_token_types:
         types = weights["embeddings.token_type.weight"]
         x = g.op("Add", x, float_table(g, "token_type_ids", "embeddings.token_type", types))
-    table = g.weight("embeddings.position.weight", weights["embeddings.position.weight"])
-    seq_len = g.op("Shape", "input_ids", start=1, end=2)
-    positions = g.op("Slice", table, g.ints(0), seq_len, g.ints(0))  # [seq, width]
-    return _norm(g, config, weights, "embeddings.norm", g.op("Add", x, positions))
+    x = g.op("Add", x, _positions(g, config, weights["embeddings.position.weight"]))
+    x = _norm(g, config, weights, "embeddings.norm", x)
+    if config.projects:
+        module = "embedding_projection"
+        x = storage.linear(g, x, module, weights[f"{module}.weight"], weights[f"{module}.bias"])
+    return x
+
+
+def _positions(g: Graph, config: ModelConfig, table: Array) -> str:
+    """Position vectors, [seq, width], or [batch, seq, width] where padding is not counted."""
+    name = "embeddings.position"
+    if not config.position_offset:
+        stored = g.weight(f"{name}.weight", table)
+        seq_len = g.op("Shape", "input_ids", start=1, end=2)
+        return g.op("Slice", stored, g.ints(0), seq_len, g.ints(0))
+    padding = g.op("Equal", "input_ids", g.ints(config.pad_id))
+    real = g.op("Cast", g.op("Not", padding), to=TensorProto.INT64)
+    counted = g.op("Mul", g.op("CumSum", real, g.scalar("axis", 1, np.int64)), real)
+    return float_table(g, g.op("Add", counted, g.ints(config.pad_id)), name, table)
 
 
 def _layer(
@@ -217,7 +236,7 @@ def _head(g: Graph, weights: Mapping[str, Array], storage: Storage, x: str) -> N
 
 
 def _model(g: Graph, config: ModelConfig) -> onnx.ModelProto:
-    names = ["input_ids", "attention_mask", *(["token_type_ids"] if config.n_token_types else [])]
+    names = ["input_ids", "attention_mask"] + ["token_type_ids"] * (config.n_token_types > 1)
     graph = helper.make_graph(
         g.nodes,
         "potstill",

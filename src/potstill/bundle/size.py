@@ -36,8 +36,9 @@ def flops_per_token(config: ModelConfig, seq_len: int) -> int:
 
     4·w² are query, key, value and output; 2·w·f the feed-forward's two layers; 2·n·w attention's
     two products with n positions, scores and weighted sum; the last 2·w the question-answering
-    head. The factor 2 counts a multiplication and an addition each. Table look-ups, norms,
-    activations and softmax, a few percent, are left out.
+    head. Where a projection widens the embeddings (ELECTRA), embedding_width · w comes to it. The
+    factor 2 counts a multiplication and an addition each. Table look-ups, norms, activations and
+    softmax, a few percent, are left out.
 
     Args:
         config: the model's shape.
@@ -46,4 +47,5 @@ def flops_per_token(config: ModelConfig, seq_len: int) -> int:
     width = config.hidden_width
     linear = 4 * width * width + 2 * width * config.ffn_width
     attention = 2 * seq_len * width
-    return 2 * (config.n_layers * (linear + attention) + 2 * width)
+    projection = config.table_width * width * config.projects
+    return 2 * (projection + config.n_layers * (linear + attention) + 2 * width)

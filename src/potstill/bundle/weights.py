@@ -18,7 +18,14 @@ from numpy.typing import NDArray
 from potstill.bundle import layout, names
 from potstill.bundle.atomic import write_bytes
 from potstill.bundle.config import ModelConfig
-from potstill.bundle.heads import HEADS, HeadName, Shapes, linear_shapes, norm_shapes
+from potstill.bundle.heads import (
+    HEADS,
+    HeadName,
+    Shapes,
+    architecture,
+    linear_shapes,
+    norm_shapes,
+)
 from potstill.errors import MissingExtraError, WeightsError
 
 Array: TypeAlias = NDArray[Any]
@@ -34,13 +41,16 @@ def expected_shapes(config: ModelConfig, *, head: HeadName | None = "qa") -> Sha
         head: the head on it; ``None`` for a bare encoder.
     """
     width, ffn = config.hidden_width, config.ffn_width
+    narrow = config.table_width
     shapes: Shapes = {
-        "embeddings.word.weight": (config.vocab_size, width),
-        "embeddings.position.weight": (config.max_positions, width),
+        "embeddings.word.weight": (config.vocab_size, narrow),
+        "embeddings.position.weight": (config.max_positions + config.position_offset, narrow),
     }
     if config.n_token_types:
-        shapes["embeddings.token_type.weight"] = (config.n_token_types, width)
-    shapes |= norm_shapes("embeddings.norm", width)
+        shapes["embeddings.token_type.weight"] = (config.n_token_types, narrow)
+    shapes |= norm_shapes("embeddings.norm", narrow)
+    if config.projects:
+        shapes |= linear_shapes("embedding_projection", width, narrow)
     for i in range(config.n_layers):
         for part in ("query", "key", "value", "output"):
             shapes |= linear_shapes(f"layers.{i}.attention.{part}", width, width)
@@ -67,9 +77,11 @@ def read_weights(
         Our name → array, floating point as stored (float32, float16; bfloat16 widened to float32).
 
     Raises:
+        ConfigError: models of this type have no such head.
         WeightsError: missing, truncated or corrupt weights, or a shape that does not fit.
         MissingExtraError: the folder only has ``pytorch_model.bin`` and torch is not installed.
     """
+    architecture(config, head)  # refuses a head that such models do not have
     stored = _read_any(folder, config)
     known = HEADS[head]
     found = all(name in stored for name in known.shapes(config))

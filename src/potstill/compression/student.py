@@ -111,8 +111,11 @@ def drop_token_types(config: ModelConfig, weights: Weights) -> tuple[ModelConfig
     """Turns a BERT into a DistilBERT: no token types (and no pooler, which is never read).
 
     The vector of token type 0 is added to every position, so that the model computes what it did
-    before on rows of one type.
+    before on rows of one type. Any other type of model stays as it is: a distilled RoBERTa is a
+    RoBERTa of fewer layers.
     """
+    if config.model_type != "bert":
+        return config, weights
     weights = dict(weights)
     types = weights.pop("embeddings.token_type.weight", None)
     if types is not None:

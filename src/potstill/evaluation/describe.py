@@ -15,7 +15,7 @@ from potstill.bundle.size import flops_per_token, parameters
 from potstill.data.qa import QAData
 from potstill.errors import QuestionTooLongError
 from potstill.text.tokenizer import Tokenizer
-from potstill.text.windows import N_SPECIAL, split
+from potstill.text.windows import split
 
 _CHUNK = 1024
 """Texts tokenized at once: only their lengths are kept."""
@@ -45,13 +45,14 @@ def describe_qa(
     n_question = list(token_counts(tokenizer, [example.question for example in examples]))
     lengths: list[int] = []
     too_long = 0
+    cut: dict[str, Any] = {"seq_len": seq_len, "stride": stride, "layout": tokenizer.layout}
     for example, n in zip(examples, n_question, strict=True):
         try:
-            slices = split(n, n_context[example.context], seq_len=seq_len, stride=stride)
+            slices = split(n, n_context[example.context], **cut)
         except QuestionTooLongError:
             too_long += 1
             continue
-        lengths += [n + stop - start + N_SPECIAL for start, stop in slices]
+        lengths += [n + stop - start + tokenizer.layout.n_special for start, stop in slices]
     per_question = Counter(len(example.answers) for example in examples)
     return {
         "version": data.version,

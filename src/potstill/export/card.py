@@ -8,14 +8,20 @@ from typing import Any
 from potstill.bundle.config import ModelConfig
 from potstill.bundle.manifest import Manifest
 
+_KINDS = {
+    "bert": "A BERT",
+    "distilbert": "A DistilBERT",
+    "roberta": "A RoBERTa",
+    "electra": "An ELECTRA",
+}
+
 
 def model_card(name: str, config: ModelConfig, manifest: Manifest) -> str:
     """A short README with the front matter the hub reads, and scores where they are known."""
-    kind = {"bert": "BERT", "distilbert": "DistilBERT"}[config.model_type]
     lines = [*_front_matter(name, manifest), "", f"# {name}", ""]
     lines += [
-        f"A {kind} of {config.n_layers} layers of width {config.hidden_width} that finds answers "
-        "to questions in a text.",
+        f"{_KINDS[config.model_type]} of {config.n_layers} layers of width {config.hidden_width} "
+        "that finds answers to questions in a text.",
         "",
         "```python",
         "from potstill import QAClient",

@@ -14,10 +14,21 @@ from potstill.bundle.atomic import write_json, write_text
 from potstill.bundle.config import ModelConfig
 from potstill.bundle.heads import hf_config
 from potstill.errors import TokenizerError
-from potstill.text.tokenizer import read_options, read_vocabulary, wordpiece
+from potstill.text.tokenizer import (
+    byte_level,
+    read_options,
+    read_vocabulary,
+    token_text,
+    wordpiece,
+)
 
-_TOKENIZERS = {"bert": "BertTokenizer", "distilbert": "DistilBertTokenizer"}
+_CLASSES = {"bert": "BertTokenizer", "distilbert": "DistilBertTokenizer"}
+"""``model_type`` → class of its WordPiece tokenizer, where it has one of its own."""
 _SPECIAL = {"unk": "[UNK]", "sep": "[SEP]", "pad": "[PAD]", "cls": "[CLS]", "mask": "[MASK]"}
+_BYTE_LEVEL_SPECIAL = {
+    "unk": "<unk>", "sep": "</s>", "pad": "<pad>", "cls": "<s>", "mask": "<mask>",
+    "bos": "<s>", "eos": "</s>",
+}  # fmt: skip
 
 
 def write_config(out: Path, config: ModelConfig) -> None:
@@ -26,13 +37,14 @@ def write_config(out: Path, config: ModelConfig) -> None:
 
 
 def write_tokenizer(source: Path, out: Path, config: ModelConfig) -> None:
-    """Writes all four tokenizer files from whichever of them the source has.
+    """Writes all tokenizer files from whichever of them the source has.
 
     ``tokenizer.json`` is written without truncation and padding: MiniLM's own cuts every text at
     128 tokens, and whoever loads the folder sets both anyway.
 
     Raises:
-        TokenizerError: the source has no ``tokenizer.json`` or ``vocab.txt``, or a broken one.
+        TokenizerError: the source has no ``tokenizer.json``, and nothing to make it from, or a
+            broken one.
     """
     options = read_options(source / layout.TOKENIZER_CONFIG)
     fast = source / layout.TOKENIZER
@@ -40,19 +52,31 @@ def write_tokenizer(source: Path, out: Path, config: ModelConfig) -> None:
         values = read_options(fast)
     elif (source / layout.VOCAB).is_file():
         values = _from_vocabulary(source / layout.VOCAB, options)
+    elif (source / layout.VOCAB_JSON).is_file() and (source / layout.MERGES).is_file():
+        backend = byte_level(source / layout.VOCAB_JSON, source / layout.MERGES, options)
+        values = json.loads(backend.to_str())
     else:
         raise TokenizerError(
-            f"{source} has neither {layout.TOKENIZER} nor {layout.VOCAB}: "
-            "copy the tokenizer of the model it was made from into it"
+            f"{source} has neither {layout.TOKENIZER} nor {layout.VOCAB}, nor {layout.VOCAB_JSON} "
+            f"with {layout.MERGES}: copy the tokenizer of the model it was made from into it"
         )
     values["truncation"] = values["padding"] = None
     write_text(out / layout.TOKENIZER, json.dumps(values, ensure_ascii=False))
-    special = {f"{role}_token": token for role, token in _SPECIAL.items()}
+    model: dict[str, Any] = values.get("model", {})
+    is_byte_level = "merges" in model
+    roles = _BYTE_LEVEL_SPECIAL if is_byte_level else _SPECIAL
+    special = {f"{role}_token": token for role, token in roles.items()}
     given = {name: value for name, value in options.items() if value is not None}
-    fallback = {"tokenizer_class": _TOKENIZERS[config.model_type], **special}
+    fallback: dict[str, Any] = {"tokenizer_class": _CLASSES.get(config.model_type, "BertTokenizer")}
+    if is_byte_level:
+        cut = values.get("pre_tokenizer") or {}
+        fallback = {
+            "tokenizer_class": "RobertaTokenizer",
+            "add_prefix_space": cut.get("add_prefix_space", False),
+        }
     write_json(
         out / layout.TOKENIZER_CONFIG,
-        {**fallback, **given, "model_max_length": config.max_positions},
+        {**fallback, **special, **given, "model_max_length": config.max_positions},
     )
     if (source / layout.SPECIAL_TOKENS).is_file():
         shutil.copyfile(source / layout.SPECIAL_TOKENS, out / layout.SPECIAL_TOKENS)
@@ -61,20 +85,31 @@ def write_tokenizer(source: Path, out: Path, config: ModelConfig) -> None:
             out / layout.SPECIAL_TOKENS,
             {name: _text(given.get(name, token)) for name, token in special.items()},
         )
-    vocabulary = values.get("model", {}).get("vocab")
-    if (source / layout.VOCAB).is_file():
-        shutil.copyfile(source / layout.VOCAB, out / layout.VOCAB)
-    elif isinstance(vocabulary, dict):  # WordPiece; other models have no such file
-        tokens = {number: token for token, number in vocabulary.items()}
+    names = (layout.VOCAB_JSON, layout.MERGES) if is_byte_level else (layout.VOCAB,)
+    if all((source / name).is_file() for name in names):
+        for name in names:
+            shutil.copyfile(source / name, out / name)
+    elif is_byte_level:
+        _write_pieces(out, model)
+    elif isinstance(model.get("vocab"), dict):  # WordPiece; other models have no such file
+        tokens = {number: token for token, number in model["vocab"].items()}
         # An id without a token keeps its line, or all that follow would shift.
         lines = [tokens.get(i, f"[unused-{i}]") for i in range(max(tokens, default=-1) + 1)]
         write_text(out / layout.VOCAB, "".join(f"{line}\n" for line in lines))
 
 
+def _write_pieces(out: Path, model: dict[str, Any]) -> None:
+    """``vocab.json`` and ``merges.txt``, as RoBERTa's were published."""
+    write_text(out / layout.VOCAB_JSON, json.dumps(model["vocab"], ensure_ascii=False))
+    # Older files hold a merge as "a b", newer ones as ["a", "b"].
+    lines = [m if isinstance(m, str) else " ".join(m) for m in model["merges"]]
+    write_text(out / layout.MERGES, "".join(f"{line}\n" for line in ["#version: 0.2", *lines]))
+
+
 def _from_vocabulary(path: Path, options: dict[str, Any]) -> dict[str, Any]:
     backend = wordpiece(read_vocabulary(path), options)
-    cls = _text(options.get("cls_token", "[CLS]"))
-    sep = _text(options.get("sep_token", "[SEP]"))
+    cls = token_text(options, "cls", "[CLS]")
+    sep = token_text(options, "sep", "[SEP]")
     # Whoever loads the folder elsewhere lets the tokenizer add the special tokens.
     backend.post_processor = processors.TemplateProcessing(
         single=f"{cls} $A {sep}",

@@ -33,14 +33,16 @@ def forward(
         weights: every parameter under our names, linear weights [out, in].
         input_ids: token ids.
         attention_mask: 1 where a position may be looked at, 0 where not.
-        token_type_ids: ignored where the model has none.
+        token_type_ids: ignored where the model has none, or only one.
     """
     w = {name: np.asarray(value, np.float64) for name, value in weights.items()}
     x = w["embeddings.word.weight"][input_ids]  # [batch, seq, width]
-    x = x + w["embeddings.position.weight"][: input_ids.shape[1]]
+    x = x + w["embeddings.position.weight"][_positions(config, input_ids)]
     if config.n_token_types:
-        x = x + w["embeddings.token_type.weight"][token_type_ids]
+        x = x + w["embeddings.token_type.weight"][token_type_ids * (config.n_token_types > 1)]
     x = _norm(x, w, "embeddings.norm", config.norm_eps)
+    if config.projects:
+        x = _linear(x, w, "embedding_projection")
     allowed = attention_mask.astype(bool)[:, None, None, :]
     for i in range(config.n_layers):
         name = f"layers.{i}"
@@ -50,6 +52,14 @@ def forward(
         x = _norm(x + _linear(inner, w, f"{name}.ffn.down"), w, f"{name}.ffn_norm", config.norm_eps)
     logits = _linear(x, w, "qa_head")
     return logits[..., 0], logits[..., 1]
+
+
+def _positions(config: ModelConfig, input_ids: Ints) -> Ints:
+    """Rows of the position table, [batch, seq]."""
+    if config.position_offset:  # RoBERTa: the n-th token that is no padding, counted from pad_id
+        real = input_ids != config.pad_id
+        return np.where(real, np.cumsum(real, axis=1), 0) + config.pad_id
+    return np.broadcast_to(np.arange(input_ids.shape[1]), input_ids.shape)
 
 
 def _linear(x: Floats, w: Mapping[str, Floats], name: str) -> Floats:

@@ -1,4 +1,4 @@
-"""Token ids → hidden states. BERT and DistilBERT are this one encoder with options."""
+"""Token ids → hidden states. BERT, DistilBERT, RoBERTa and ELECTRA are one encoder with options."""
 
 from __future__ import annotations
 
@@ -14,9 +14,15 @@ class Embeddings(nn.Module):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        width = config.hidden_width
+        width = config.table_width
+        self.pad_id = config.pad_id
+        self.skips_padding = config.position_offset > 0
         self.word = nn.Embedding(config.vocab_size, width, padding_idx=config.pad_id)
-        self.position = nn.Embedding(config.max_positions, width)
+        self.position = nn.Embedding(
+            config.max_positions + config.position_offset,
+            width,
+            padding_idx=config.pad_id if self.skips_padding else None,
+        )
         types = config.n_token_types
         self.token_type = nn.Embedding(types, width) if types else None
         self.norm = nn.LayerNorm(width, eps=config.norm_eps)
@@ -24,13 +30,21 @@ class Embeddings(nn.Module):
 
     def forward(self, input_ids: Tensor, token_type_ids: Tensor | None) -> Tensor:
         """``[batch, seq]`` ids → ``[batch, seq, width]``."""
-        hidden = self.word(input_ids) + self.position.weight[: input_ids.shape[1]]
+        hidden = self.word(input_ids) + self._positions(input_ids)
         if self.token_type is not None:
-            if token_type_ids is None:
+            if token_type_ids is None or self.token_type.num_embeddings == 1:
                 hidden = hidden + self.token_type.weight[0]
             else:
                 hidden = hidden + self.token_type(token_type_ids)
         return self.dropout(self.norm(hidden))
+
+    def _positions(self, input_ids: Tensor) -> Tensor:
+        if not self.skips_padding:
+            return self.position.weight[: input_ids.shape[1]]
+        # The n-th token that is no padding has row pad_id + n, padding row pad_id: Liu et al.
+        # 2019, as in fairseq's `make_positions`.
+        real = (input_ids != self.pad_id).long()
+        return self.position(real.cumsum(1) * real + self.pad_id)
 
 
 class Encoder(nn.Module):
@@ -40,6 +54,9 @@ class Encoder(nn.Module):
         super().__init__()
         self.config = config
         self.embeddings = Embeddings(config)
+        self.embedding_projection = (
+            nn.Linear(config.table_width, config.hidden_width) if config.projects else None
+        )
         self.layers = nn.ModuleList(Layer(config) for _ in range(config.n_layers))
 
     def forward(
@@ -54,10 +71,12 @@ class Encoder(nn.Module):
             input_ids: int64 ``[batch, seq]``.
             attention_mask: 1 for real tokens, 0 for padding, ``[batch, seq]``; ``None`` where
                 nothing is padded.
-            token_type_ids: int64 ``[batch, seq]``; all 0 by default, ignored by DistilBERT.
+            token_type_ids: int64 ``[batch, seq]``; all 0 by default, ignored where the model has
+                none or only one.
 
         Returns:
-            Hidden states ``[batch, seq, width]``: the embeddings', then one for each layer.
+            Hidden states ``[batch, seq, width]``: the embeddings' (projected, where the model does
+            so), then one for each layer.
         """
         seq_len = input_ids.shape[1]
         if seq_len > self.config.max_positions:
@@ -66,7 +85,10 @@ class Encoder(nn.Module):
                 f"{self.config.max_positions} positions: split them into windows"
             )
         mask = None if attention_mask is None else attention_mask[:, None, None, :].bool()
-        states = [self.embeddings(input_ids, token_type_ids)]
+        embedded = self.embeddings(input_ids, token_type_ids)
+        if self.embedding_projection is not None:
+            embedded = self.embedding_projection(embedded)
+        states = [embedded]
         for layer in self.layers:
             states.append(layer(states[-1], mask))
         return tuple(states)

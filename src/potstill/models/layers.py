@@ -1,7 +1,8 @@
 """The bricks of an encoder: attention, feed-forward, one transformer layer.
 
-Post-norm transformer layers as in Devlin et al. 2019 (https://arxiv.org/abs/1810.04805). BERT and
-DistilBERT differ here in one thing: DistilBERT has no dropout behind the attention's output.
+Post-norm transformer layers as in Devlin et al. 2019 (https://arxiv.org/abs/1810.04805). RoBERTa's
+and ELECTRA's are BERT's own; DistilBERT's differ in one thing: they have no dropout behind the
+attention's output.
 """
 
 from __future__ import annotations

@@ -38,7 +38,7 @@ class LMHead(nn.Module):
         super().__init__()
         width = config.hidden_width
         self.dense = nn.Linear(width, width)
-        self.activation = ACTIVATIONS[config.activation]
+        self.activation = ACTIVATIONS[config.lm_activation]
         self.norm = nn.LayerNorm(width, eps=config.norm_eps)
         self.bias = nn.Parameter(torch.zeros(config.vocab_size))
 
@@ -48,7 +48,7 @@ class LMHead(nn.Module):
 
 
 class MaskedLM(Pretrained):
-    """An encoder of any kind with the masked-LM head."""
+    """An encoder with the masked-LM head: of any kind but ELECTRA's."""
 
     head = "mlm"
 
@@ -115,3 +115,9 @@ class DistilBertForMaskedLM(MaskedLM):
     """DistilBERT with the masked-LM head."""
 
     model_type = "distilbert"
+
+
+class RobertaForMaskedLM(MaskedLM):
+    """RoBERTa, or DistilRoBERTa, with the masked-LM head."""
+
+    model_type = "roberta"

@@ -14,7 +14,7 @@ from typing_extensions import Self
 from potstill.bundle import layout
 from potstill.bundle.atomic import write_json
 from potstill.bundle.config import ModelConfig, read_config
-from potstill.bundle.heads import HEADS, HeadName, hf_config
+from potstill.bundle.heads import HEADS, HeadName, architecture, hf_config
 from potstill.bundle.layout import find_model
 from potstill.bundle.weights import Weights, check_weights, read_weights, write_weights
 from potstill.errors import ConfigError
@@ -35,7 +35,7 @@ class Pretrained(nn.Module):
         """Makes the model with random weights.
 
         Raises:
-            ConfigError: the config describes another type of model.
+            ConfigError: the config describes another type of model, or one that has no such head.
         """
         super().__init__()
         if self.model_type not in (None, config.model_type):
@@ -43,6 +43,7 @@ class Pretrained(nn.Module):
                 f"{type(self).__name__} needs a {self.model_type} config, "
                 f"not a {config.model_type} one"
             )
+        architecture(config, self.head)  # refuses a head that such models do not have
         self.config = config
 
     @classmethod

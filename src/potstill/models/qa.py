@@ -87,3 +87,15 @@ class DistilBertForQuestionAnswering(QuestionAnsweringModel):
     """DistilBERT with the question-answering head."""
 
     model_type = "distilbert"
+
+
+class RobertaForQuestionAnswering(QuestionAnsweringModel):
+    """RoBERTa, or DistilRoBERTa, with the question-answering head."""
+
+    model_type = "roberta"
+
+
+class ElectraForQuestionAnswering(QuestionAnsweringModel):
+    """ELECTRA's discriminator with the question-answering head."""
+
+    model_type = "electra"

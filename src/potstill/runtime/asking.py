@@ -99,8 +99,8 @@ def _text(value: object, what: str) -> str:
 
 
 def _check_not_empty(text: str, encoded: Encoded, which: str) -> None:
+    if not text.strip():  # though white space may have tokens
+        raise EmptyInputError(f"{which} is empty; give some text")
     if len(encoded):
         return
-    if not text.strip():
-        raise EmptyInputError(f"{which} is empty; give some text")
     raise EmptyInputError(f"{which} holds nothing that the model can read: {text!r:.40}")

@@ -11,15 +11,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from potstill.errors import ModelError, QuestionTooLongError
 from potstill.records import Answer
-from potstill.runtime.asking import Request
+from potstill.runtime.asking import PreparedContext, Request
 from potstill.runtime.session import Session
 from potstill.text.rank import best_windows
 from potstill.text.spans import Span, WindowLogits, search
-from potstill.text.tokenizer import Encoded, Tokenizer
+from potstill.text.tokenizer import Encoded, PairLayout, Tokenizer
 from potstill.text.windows import Window, assemble, by_token_budget, pad, windows
+
+_NEVER = np.float32(-np.inf)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +97,7 @@ class QuestionLogits:
         odds = result.null_logit - result.spans[0].logit if result.spans else float("inf")
         spans = [_answer(self.request, span, options.align_to_words) for span in result.spans]
         return Reading(
-            tuple(_apart(spans)[: options.top_k] if options.align_to_words else spans),
+            tuple(_apart(spans)[: options.top_k]),
             result.null_score,
             odds,
             options.no_answer and odds > options.null_threshold,
@@ -122,7 +125,10 @@ def read_logits(
     Raises:
         QuestionTooLongError: a question leaves no room for context.
     """
-    covering = [_windows(number, request, options) for number, request in enumerate(requests)]
+    covering = [
+        _windows(number, request, options, tokenizer.layout)
+        for number, request in enumerate(requests)
+    ]
     chosen = [
         _choose(request, own, options.max_windows)
         for request, own in zip(requests, covering, strict=True)
@@ -140,7 +146,9 @@ def read_logits(
     ]
 
 
-def _windows(number: int, request: Request, options: ReadOptions) -> list[Window]:
+def _windows(
+    number: int, request: Request, options: ReadOptions, layout: PairLayout
+) -> list[Window]:
     n_question = len(request.question)
     try:
         return [
@@ -153,6 +161,7 @@ def _windows(number: int, request: Request, options: ReadOptions) -> list[Window
                 len(context),
                 seq_len=options.seq_len,
                 stride=options.stride,
+                layout=layout,
             )
         ]
     except QuestionTooLongError as error:
@@ -179,15 +188,28 @@ def _run(
         )
         for w in group
     ]
-    start, end = session.run(pad(rows, [w.context_at for w in group], tokenizer.pad_id))
+    first = [w.context_at for w in group]
+    start, end = session.run(pad(rows, first, tokenizer.pad_id, tokenizer.layout))
     if not (np.isfinite(start).all() and np.isfinite(end).all()):
         raise ModelError("the model gives logits that are no finite numbers: it is damaged")
     said: list[WindowLogits] = []
     for i, w in enumerate(group):
         part = slice(w.context_at, w.context_at + w.stop - w.start)
         null = float(start[i, 0]) + float(end[i, 0])
-        said.append(WindowLogits(w.context, w.start, start[i, part], end[i, part], null))
+        blank = _blank(requests[w.question].contexts[w.context], w)
+        starts, ends = (np.where(blank, _NEVER, logits[i, part]) for logits in (start, end))
+        said.append(WindowLogits(w.context, w.start, starts, ends, null))
     return said
+
+
+def _blank(context: PreparedContext, window: Window) -> npt.NDArray[np.bool_]:
+    """True for tokens of a window that are white space alone, bool ``[n]``.
+
+    Byte-level tokenizers make some. No answer begins or ends with one.
+    """
+    text = context.text
+    offsets: list[list[int]] = context.encoded.offsets[window.start : window.stop].tolist()
+    return np.array([not text[a:b].strip() for a, b in offsets], np.bool_)
 
 
 def _answer(request: Request, span: Span, align_to_words: bool) -> Answer:
@@ -224,7 +246,11 @@ def _with_marks(text: str, end: int, encoded: Encoded, following: int) -> int:
 
 
 def _apart(answers: Sequence[Answer]) -> list[Answer]:
-    """Leaves out answers that overlap a better one: two spans may widen to the same words."""
+    """Leaves out answers that overlap a better one.
+
+    Spans never do, but two of them may widen to the same words, and where tokens are bytes two may
+    share a character.
+    """
     kept: list[Answer] = []
     for answer in answers:
         if not any(

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from potstill.bundle.config import position_offset
 from potstill.errors import InputError
 from potstill.runtime.session import Logits
 from potstill.text.windows import Batch
@@ -21,7 +22,7 @@ class TorchSession:
         """Takes the model as it is, on the device it is on; it is put into evaluation mode.
 
         Args:
-            model: called with ``input_ids``, ``attention_mask`` and, where its config has them,
+            model: called with ``input_ids``, ``attention_mask`` and, where its config has several,
                 ``token_type_ids``; gives ``start_logits`` and ``end_logits``.
 
         Raises:
@@ -32,11 +33,9 @@ class TorchSession:
             raise InputError(f"{type(model).__name__} is no question-answering model of torch")
         self._model = model.eval()
         # Our configs and Hugging Face's name the same two numbers differently.
-        self.max_positions: int = getattr(config, "max_positions", None) or getattr(
-            config, "max_position_embeddings", 512
-        )
+        self.max_positions: int = getattr(config, "max_positions", None) or _positions(config)
         types = getattr(config, "n_token_types", getattr(config, "type_vocab_size", 0))
-        self._inputs = ["input_ids", "attention_mask"] + ["token_type_ids"] * bool(types)
+        self._inputs = ["input_ids", "attention_mask"] + ["token_type_ids"] * (types > 1)
 
     def run(self, batch: Batch) -> tuple[Logits, Logits]:
         """Start and end logits of every position, both float32 ``[n, batch_len]``."""
@@ -47,6 +46,12 @@ class TorchSession:
         with torch.inference_mode():
             output = self._model(**feed)
         return _numpy(output.start_logits), _numpy(output.end_logits)
+
+
+def _positions(config: Any) -> int:
+    """Longest row of a model of transformers."""
+    unused = position_offset(getattr(config, "model_type", ""), getattr(config, "pad_token_id", 0))
+    return getattr(config, "max_position_embeddings", 512) - unused
 
 
 def _numpy(logits: Any) -> Logits:

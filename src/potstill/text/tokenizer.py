@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import tokenizers
-from tokenizers import models, normalizers, pre_tokenizers
+from tokenizers import AddedToken, decoders, models, normalizers, pre_tokenizers, processors
 
 from potstill.errors import TokenizerError
 
@@ -36,6 +36,27 @@ _SPECIAL = {
     "mask": ("[MASK]", "<mask>"),
 }
 _CONTINUES = "##"
+
+
+@dataclass(frozen=True, slots=True)
+class PairLayout:
+    """How a question and a slice of its context stand in one row."""
+
+    n_between: int
+    """Separators between the two."""
+    token_types: bool
+    """Whether the context is of token type 1; otherwise all of the row is of type 0."""
+
+    @property
+    def n_special(self) -> int:
+        """Tokens of a row that are neither question nor context."""
+        return self.n_between + 2
+
+
+BERT_PAIR = PairLayout(n_between=1, token_types=True)
+"""``[CLS] question [SEP] context [SEP]``."""
+ROBERTA_PAIR = PairLayout(n_between=2, token_types=False)
+"""``<s> question </s></s> context </s>``."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -75,24 +96,30 @@ class Tokenizer:
         backend.no_padding()
         self._backend = backend
         self.vocab_size: int = backend.get_vocab_size()
-        self.cls_id = self._special_id("cls", special["cls"])
-        self.sep_id = self._special_id("sep", special["sep"])
-        self.pad_id = self._special_id("pad", special["pad"])
+        self.cls_id = _special_id(backend, "cls", special["cls"])
+        self.sep_id = _special_id(backend, "sep", special["sep"])
+        self.pad_id = _special_id(backend, "pad", special["pad"])
         self.mask_id: int | None = backend.token_to_id(special.get("mask", ""))
         """``None`` where the vocabulary has none: such a model cannot learn to fill in words."""
+        self.layout: PairLayout = self._find_layout()
+        """How the model was trained to see a pair of texts."""
 
-    def _special_id(self, role: str, token: str) -> int:
-        number = self._backend.token_to_id(token)
-        if number is None:
-            raise TokenizerError(f"the {role} token {token!r} is not in the tokenizer's vocabulary")
-        return number
+    def _find_layout(self) -> PairLayout:
+        # What transformers would do is settled by the post-processor. Files made by hand, and
+        # `wordpiece` below, have none: then the special tokens tell.
+        added = self._backend.num_special_tokens_to_add(True)
+        for layout in (BERT_PAIR, ROBERTA_PAIR):
+            if added == layout.n_special:
+                return layout
+        return ROBERTA_PAIR if self.tokens([self.cls_id]) == ["<s>"] else BERT_PAIR
 
     @classmethod
     def from_folder(cls, folder: str | Path) -> Tokenizer:
         """Opens the tokenizer of a model folder.
 
-        ``tokenizer.json`` is used where there is one, otherwise ``vocab.txt`` (WordPiece) with the
-        options of ``tokenizer_config.json``.
+        ``tokenizer.json`` is used where there is one, otherwise ``vocab.txt`` (WordPiece) or
+        ``vocab.json`` and ``merges.txt`` (byte-level BPE) with the options of
+        ``tokenizer_config.json``.
 
         Raises:
             TokenizerError: the files are missing or corrupt.
@@ -102,11 +129,8 @@ class Tokenizer:
         backend = _open_backend(folder, config)
         special: dict[str, str] = {}
         for role, usual in _SPECIAL.items():
-            named = config.get(f"{role}_token")
-            if isinstance(named, dict):
-                named = named.get("content")
             known = [token for token in usual if backend.token_to_id(token) is not None]
-            special[role] = named or (known[0] if known else usual[0])
+            special[role] = token_text(config, role, known[0] if known else usual[0])
         return cls(backend, special)
 
     def encode(self, text: str) -> Encoded:
@@ -182,6 +206,13 @@ class Tokenizer:
         )
 
 
+def _special_id(backend: tokenizers.Tokenizer, role: str, token: str) -> int:
+    number = backend.token_to_id(token)
+    if number is None:
+        raise TokenizerError(f"the {role} token {token!r} is not in the tokenizer's vocabulary")
+    return number
+
+
 def _chunk_starts(text: str) -> list[int]:
     """Where to cut a long text: before white space, so that no token can straddle a cut."""
     starts = [0]
@@ -238,9 +269,28 @@ def _open_backend(folder: Path, config: dict[str, Any]) -> tokenizers.Tokenizer:
         except Exception as error:  # the library raises bare Exception for any damage
             raise TokenizerError(f"{path} is not a usable tokenizer: {error}") from None
     vocabulary = folder / "vocab.txt"
-    if not vocabulary.is_file():
-        raise TokenizerError(f"{folder} has neither tokenizer.json nor vocab.txt")
-    return wordpiece(read_vocabulary(vocabulary), config)
+    if vocabulary.is_file():
+        return wordpiece(read_vocabulary(vocabulary), config)
+    pieces = folder / "vocab.json", folder / "merges.txt"
+    if all(file.is_file() for file in pieces):
+        return byte_level(*pieces, config)
+    raise TokenizerError(
+        f"{folder} has neither tokenizer.json nor vocab.txt, nor vocab.json with merges.txt"
+    )
+
+
+def token_text(config: Mapping[str, Any], role: str, otherwise: str) -> str:
+    """A special token as ``tokenizer_config.json`` names it; older ones keep it with its options.
+
+    Args:
+        config: the file's values.
+        role: ``cls``, ``sep``, ``pad``, ``mask`` or ``unk``.
+        otherwise: what it is where the file does not say.
+    """
+    named = config.get(f"{role}_token")
+    if isinstance(named, dict):
+        named = named.get("content")
+    return str(named or otherwise)
 
 
 def read_vocabulary(path: Path) -> dict[str, int]:
@@ -271,9 +321,7 @@ def wordpiece(vocabulary: dict[str, int], config: dict[str, Any]) -> tokenizers.
     Raises:
         TokenizerError: the vocabulary lacks the unknown token.
     """
-    unknown = config.get("unk_token", "[UNK]")
-    if isinstance(unknown, dict):
-        unknown = unknown["content"]
+    unknown = token_text(config, "unk", "[UNK]")
     if unknown not in vocabulary:
         raise TokenizerError(f"the unknown token {unknown!r} is not in the vocabulary")
     backend = tokenizers.Tokenizer(
@@ -288,4 +336,39 @@ def wordpiece(vocabulary: dict[str, int], config: dict[str, Any]) -> tokenizers.
     backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     special = [t for t in ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]") if t in vocabulary]
     backend.add_special_tokens(special)
+    return backend
+
+
+def byte_level(vocabulary: Path, merges: Path, config: Mapping[str, Any]) -> tokenizers.Tokenizer:
+    """RoBERTa's own tokenizer from its vocabulary: byte-level BPE, a space part of the next token.
+
+    Args:
+        vocabulary: ``vocab.json``, token → id.
+        merges: ``merges.txt``, a pair of tokens a line.
+        config: ``add_prefix_space`` (default false), ``trim_offsets`` (default true) and the
+            special tokens, as in ``tokenizer_config.json``.
+
+    Raises:
+        TokenizerError: the files are damaged, or do not belong together.
+    """
+    try:
+        backend = tokenizers.Tokenizer(
+            models.BPE(*models.BPE.read_file(str(vocabulary), str(merges)))
+        )
+    except Exception as error:  # the library raises bare Exception for any damage
+        raise TokenizerError(
+            f"{vocabulary} and {merges.name} are no usable tokenizer: {error}"
+        ) from None
+    prefix = bool(config.get("add_prefix_space", False))
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=prefix)
+    backend.decoder = decoders.ByteLevel()
+    usual = {"cls": "<s>", "pad": "<pad>", "sep": "</s>", "unk": "<unk>", "mask": "<mask>"}
+    named = {role: token_text(config, role, token) for role, token in usual.items()}
+    # The mask takes the space before it, as a word would.
+    special = [AddedToken(t, lstrip=r == "mask", normalized=False) for r, t in named.items()]
+    backend.add_special_tokens([t for t in special if backend.token_to_id(t.content) is not None])
+    sep, cls = ((named[role], _special_id(backend, role, named[role])) for role in ("sep", "cls"))
+    backend.post_processor = processors.RobertaProcessing(
+        sep, cls, trim_offsets=bool(config.get("trim_offsets", True)), add_prefix_space=prefix
+    )
     return backend

@@ -1,7 +1,8 @@
 """Windows: a question and a slice of its context, one row of a batch.
 
-The layout is ``[CLS] question [SEP] context slice [SEP]``. Stride is *overlap*, as in Hugging
-Face's scripts: consecutive slices of one context share ``stride`` tokens.
+The row is ``[CLS] question [SEP] context slice [SEP]``, or as else the tokenizer's layout says
+(RoBERTa's has two separators in the middle). Stride is *overlap*, as in Hugging Face's scripts:
+consecutive slices of one context share ``stride`` tokens.
 """
 
 from __future__ import annotations
@@ -13,10 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from potstill.errors import QuestionTooLongError
-from potstill.text.tokenizer import Encoded, Tokenizer
-
-N_SPECIAL = 3
-"""Tokens of a window that are neither question nor context."""
+from potstill.text.tokenizer import BERT_PAIR, Encoded, PairLayout, Tokenizer
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,19 +29,26 @@ class Window:
     stop: int
     n_question: int
     """Tokens of the question."""
+    layout: PairLayout = BERT_PAIR
+    """Of the tokenizer that the tokens are of."""
 
     def __len__(self) -> int:
         """Length of the row in tokens, special tokens included."""
-        return self.n_question + self.stop - self.start + N_SPECIAL
+        return self.n_question + self.stop - self.start + self.layout.n_special
 
     @property
     def context_at(self) -> int:
         """Position of the slice's first token in the row."""
-        return self.n_question + 2
+        return self.n_question + 1 + self.layout.n_between
 
 
 def split(
-    n_question: int, n_context: int, *, seq_len: int = 384, stride: int = 128
+    n_question: int,
+    n_context: int,
+    *,
+    seq_len: int = 384,
+    stride: int = 128,
+    layout: PairLayout = BERT_PAIR,
 ) -> list[tuple[int, int]]:
     """Token slices ``[start, stop)`` of a context that together cover it.
 
@@ -55,6 +60,7 @@ def split(
         n_context: tokens of the context.
         seq_len: longest row, in tokens, special tokens included.
         stride: tokens shared by consecutive slices.
+        layout: of the tokenizer that counted the tokens.
 
     Returns:
         At least one slice; ``[(0, 0)]`` for a context without tokens.
@@ -62,11 +68,11 @@ def split(
     Raises:
         QuestionTooLongError: the question leaves no room for context.
     """
-    room = seq_len - n_question - N_SPECIAL
+    room = seq_len - n_question - layout.n_special
     if room < 1:
         raise QuestionTooLongError(
             f"the question has {n_question} tokens, but a window of {seq_len} takes "
-            f"{seq_len - N_SPECIAL - 1} at most: shorten the question"
+            f"{seq_len - layout.n_special - 1} at most: shorten the question"
         )
     step = room - (stride if stride < room else room // 2)
     slices: list[tuple[int, int]] = []
@@ -87,27 +93,26 @@ def windows(
     *,
     seq_len: int = 384,
     stride: int = 128,
+    layout: PairLayout = BERT_PAIR,
 ) -> list[Window]:
     """The windows of question number ``question`` over context number ``context``.
 
     Raises:
         QuestionTooLongError: as `split` does.
     """
-    slices = split(n_question, n_context, seq_len=seq_len, stride=stride)
-    return [Window(question, context, start, stop, n_question) for start, stop in slices]
+    slices = split(n_question, n_context, seq_len=seq_len, stride=stride, layout=layout)
+    return [Window(question, context, start, stop, n_question, layout) for start, stop in slices]
 
 
 def assemble(
     tokenizer: Tokenizer, question: Encoded, context: Encoded, window: Window
 ) -> npt.NDArray[np.int64]:
     """Input ids of a window, int64 ``[len(window)]``."""
-    row = np.empty(len(window), np.int64)
+    row = np.full(len(window), tokenizer.sep_id, np.int64)
     at = window.context_at
     row[0] = tokenizer.cls_id
-    row[1 : at - 1] = question.ids
-    row[at - 1] = tokenizer.sep_id
+    row[1 : 1 + window.n_question] = question.ids
     row[at:-1] = context.ids[window.start : window.stop]
-    row[-1] = tokenizer.sep_id
     return row
 
 
@@ -120,13 +125,20 @@ class Batch:
     token_type_ids: npt.NDArray[np.int64]
 
 
-def pad(rows: Sequence[npt.NDArray[np.integer]], context_at: Sequence[int], pad_id: int) -> Batch:
+def pad(
+    rows: Sequence[npt.NDArray[np.integer]],
+    context_at: Sequence[int],
+    pad_id: int,
+    layout: PairLayout = BERT_PAIR,
+) -> Batch:
     """Stacks rows of different lengths into one batch.
 
     Args:
         rows: input ids of each window.
-        context_at: where each row's context slice starts; token type 1 from there on.
+        context_at: where each row's context slice starts; token type 1 from there on, where the
+            layout has types.
         pad_id: the padding token.
+        layout: of the tokenizer that the tokens are of.
     """
     shape = len(rows), max(len(row) for row in rows)
     ids = np.full(shape, pad_id, np.int64)
@@ -135,7 +147,7 @@ def pad(rows: Sequence[npt.NDArray[np.integer]], context_at: Sequence[int], pad_
     for i, (row, at) in enumerate(zip(rows, context_at, strict=True)):
         ids[i, : len(row)] = row
         mask[i, : len(row)] = 1
-        types[i, at : len(row)] = 1
+        types[i, at : len(row)] = layout.token_types
     return Batch(ids, mask, types)
 
 

@@ -97,8 +97,9 @@ def distil_lm(
 ) -> dict[str, float]:
     """Distils a masked language model as ``recipe`` says and writes it to ``recipe.out``.
 
-    The student is a DistilBERT: layers of ``base`` (or fresh), without token types and pooler. A
-    teacher without a masked-LM head is given one first, in ``out/teacher``.
+    The student is a DistilBERT: layers of ``base`` (or fresh), without token types and pooler; a
+    RoBERTa's student is a RoBERTa, as DistilRoBERTa is. A teacher without a masked-LM head is
+    given one first, in ``out/teacher``.
 
     Args:
         recipe: the run.

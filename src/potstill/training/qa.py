@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +20,7 @@ from potstill.records import QAExample
 from potstill.runtime.qa import QAClient
 from potstill.runtime.reading import ReadOptions
 from potstill.runtime.torch_session import TorchSession
-from potstill.text.tokenizer import Encoded, Tokenizer
+from potstill.text.tokenizer import Encoded, PairLayout, Tokenizer
 from potstill.text.windows import Window, assemble, pad, windows
 from potstill.training.calibrate import calibrate
 from potstill.training.recipe import Recipe
@@ -42,6 +43,7 @@ class QARows:
         example: which example each row asks, int32 ``[n_rows]``.
         slices: first and one past the last context token of each row, int32 ``[n_rows, 2]``.
         pad_id: the padding token.
+        layout: of the tokenizer that the tokens are of.
     """
 
     ids: npt.NDArray[np.int32]
@@ -52,6 +54,7 @@ class QARows:
     example: npt.NDArray[np.int32]
     slices: npt.NDArray[np.int32]
     pad_id: int
+    layout: PairLayout
 
     def __len__(self) -> int:
         return len(self.start)
@@ -63,11 +66,12 @@ class QARows:
 
     def batch(self, rows: Sequence[int]) -> dict[str, Tensor]:
         """Rows ``rows`` as padded tensors: the model's inputs, the labels and ``allowed``."""
-        at = [int(self.context_at[i]) for i in rows]
-        batch = pad([self.ids[self.bounds[i] : self.bounds[i + 1]] for i in rows], at, self.pad_id)
-        lengths = self.lengths[list(rows)]
-        allowed = batch.token_type_ids.astype(bool)  # the context and its [SEP]
-        allowed[np.arange(len(rows)), lengths - 1] = False
+        first = self.context_at[list(rows)]
+        ids = [self.ids[self.bounds[i] : self.bounds[i + 1]] for i in rows]
+        batch = pad(ids, first.tolist(), self.pad_id, self.layout)
+        last = self.lengths[list(rows)] - 1  # the [SEP] behind the context
+        at = np.arange(batch.input_ids.shape[1])
+        allowed = (at >= first[:, None]) & (at < last[:, None])
         allowed[:, 0] = True
         arrays = {
             "input_ids": batch.input_ids,
@@ -106,6 +110,7 @@ def make_rows(
     """
     ids: list[npt.NDArray[np.int64]] = []
     facts: list[tuple[int, ...]] = []
+    cut: dict[str, Any] = {"seq_len": seq_len, "stride": stride, "layout": tokenizer.layout}
     for at in range(0, len(examples), _CHUNK):
         chunk = examples[at : at + _CHUNK]
         texts = list(dict.fromkeys(example.context for example in chunk))
@@ -115,7 +120,7 @@ def make_rows(
             context = contexts[example.context]
             gold = _gold(example, context)
             n = len(question), len(context)
-            for window in windows(i, i, *n, seq_len=seq_len, stride=stride):
+            for window in windows(i, i, *n, **cut):
                 ids.append(assemble(tokenizer, question, context, window))
                 where = at + i, window.start, window.stop
                 facts.append((window.context_at, *_within(window, gold), *where))
@@ -129,6 +134,7 @@ def make_rows(
         columns[:, 3].astype(np.int32),
         columns[:, 4:].astype(np.int32),
         tokenizer.pad_id,
+        tokenizer.layout,
     )
 
 

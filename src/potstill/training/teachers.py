@@ -97,6 +97,7 @@ class Teacher:
                     len(context),
                     seq_len=self.seq_len,
                     stride=self.stride,
+                    layout=self.tokenizer.layout,
                 )
             except QuestionTooLongError as error:
                 raise RecipeError(
@@ -117,7 +118,10 @@ class Teacher:
         said: list[tuple[Any, Any]] = [((), ())] * len(rows)
         for group in by_token_budget([len(row) for row in rows], _BUDGET[self._device]):
             batch = pad(
-                [rows[i] for i in group], [context_at[i] for i in group], self.tokenizer.pad_id
+                [rows[i] for i in group],
+                [context_at[i] for i in group],
+                self.tokenizer.pad_id,
+                self.tokenizer.layout,
             )
             start, end = session.run(batch)
             for i, s, e in zip(group, start, end, strict=True):
@@ -169,7 +173,8 @@ def tokenizer_hash(folder: Path) -> str:
     # The vocabulary alone says less than tokenizer.json, and is only read where that is missing.
     if (folder / layout.TOKENIZER).is_file():
         return _hash_of(folder, (layout.TOKENIZER,))
-    return _hash_of(folder, (layout.VOCAB, layout.TOKENIZER_CONFIG))
+    pieces = layout.VOCAB, layout.VOCAB_JSON, layout.MERGES
+    return _hash_of(folder, (*pieces, layout.TOKENIZER_CONFIG))
 
 
 def _hash_of(folder: Path, names: Sequence[str], pattern: str = "") -> str:
