@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import tokenizers
 import torch
-from safetensors.torch import load_file
 from tokenizers import models, pre_tokenizers, trainers
 
 import tiny
@@ -18,6 +17,7 @@ from potstill.training import distil as module
 from potstill.training.distil import distil
 from potstill.training.recipe_file import make_recipe
 from potstill.training.runs import Listeners
+from runs import Stopped, equal, stop_at, weights
 
 
 @pytest.fixture(scope="module")
@@ -78,26 +78,6 @@ def recipe(teacher, train, cache):
         return make_recipe({**values, **more}, verb="distil")
 
     return make
-
-
-class Stopped(Exception):
-    """Raised from outside, in the middle of a run."""
-
-
-def stop_at(step):
-    def listener(report):
-        if report.step == step:
-            raise Stopped
-
-    return Listeners(step=listener)
-
-
-def weights(out):
-    return load_file(Path(out) / "model.safetensors")
-
-
-def equal(a, b):
-    return a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
 
 
 def losses(out):

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
 
 import tiny
 from potstill.errors import CheckpointError, DataError, OutputError, RecipeError
@@ -18,6 +17,7 @@ from potstill.models.qa import QuestionAnsweringModel
 from potstill.training.finetune import finetune, split_held_out
 from potstill.training.recipe_file import make_recipe
 from potstill.training.runs import Listeners
+from runs import Stopped, equal, stop_at, weights
 
 
 @pytest.fixture(scope="module")
@@ -46,26 +46,6 @@ def recipe(base, train, out, **more):
         "stride": 32,
     }
     return make_recipe({**values, **more})
-
-
-class Stopped(Exception):
-    """Raised from outside, in the middle of a run."""
-
-
-def stop_at(step):
-    def listener(report):
-        if report.step == step:
-            raise Stopped
-
-    return Listeners(step=listener)
-
-
-def weights(out):
-    return load_file(Path(out) / "model.safetensors")
-
-
-def equal(a, b):
-    return a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
 
 import tiny
 from potstill.bundle.config import read_config
@@ -20,6 +19,7 @@ from potstill.training.loop import make_fabric
 from potstill.training.masking import Masking
 from potstill.training.recipe_file import make_recipe
 from potstill.training.runs import Listeners
+from runs import Stopped, equal, stop_at, weights
 
 
 @pytest.fixture(scope="module")
@@ -55,26 +55,6 @@ def recipe(base, corpus, out, **more):
         "precision": "fp32",
     }
     return make_recipe({**values, **more})
-
-
-class Stopped(Exception):
-    """Raised from outside, in the middle of a run."""
-
-
-def stop_at(step):
-    def listener(report):
-        if report.step == step:
-            raise Stopped
-
-    return Listeners(step=listener)
-
-
-def weights(out):
-    return load_file(Path(out) / "model.safetensors")
-
-
-def equal(a, b):
-    return a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
 
 
 def lines(out):

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
 
 import tiny
 from potstill.bundle.config import read_config
@@ -22,6 +21,7 @@ from potstill.training.loop import make_fabric
 from potstill.training.masking import Masking
 from potstill.training.recipe_file import make_recipe
 from potstill.training.runs import Listeners
+from runs import Stopped, equal, weights
 
 
 @pytest.fixture(autouse=True)
@@ -65,18 +65,6 @@ def recipe(base, corpus, out, **more):
         "head_steps": 5,
     }
     return make_recipe({**values, **more}, verb="distil")
-
-
-class Stopped(Exception):
-    """Raised from outside, in the middle of a run."""
-
-
-def weights(out):
-    return load_file(Path(out) / "model.safetensors")
-
-
-def equal(a, b):
-    return a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
 
 
 def lines(out):
