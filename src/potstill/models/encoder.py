@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from potstill.bundle.config import ModelConfig
+from potstill.models.dropout import Dropout
 from potstill.models.layers import Layer
 
 
@@ -26,7 +27,7 @@ class Embeddings(nn.Module):
         types = config.n_token_types
         self.token_type = nn.Embedding(types, width) if types else None
         self.norm = nn.LayerNorm(width, eps=config.norm_eps)
-        self.dropout = nn.Dropout(config.hidden_dropout)
+        self.dropout = Dropout(config.hidden_dropout)
 
     def forward(self, input_ids: Tensor, token_type_ids: Tensor | None) -> Tensor:
         """``[batch, seq]`` ids → ``[batch, seq, width]``."""

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from potstill.bundle.config import ModelConfig
+from potstill.models.dropout import Dropout, dropout
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "gelu": F.gelu,
@@ -43,7 +44,7 @@ def plain_attention(
     if attn_mask is not None:
         hidden = torch.zeros_like(attn_mask, dtype=scores.dtype)
         scores += hidden.masked_fill(~attn_mask, torch.finfo(scores.dtype).min / 2)
-    return F.dropout(scores.softmax(-1), dropout_p) @ value
+    return dropout(scores.softmax(-1), dropout_p) @ value
 
 
 class Attention(nn.Module):
@@ -103,8 +104,8 @@ class Layer(nn.Module):
         self.ffn = FeedForward(config)
         self.ffn_norm = nn.LayerNorm(width, eps=config.norm_eps)
         behind_attention = 0.0 if config.model_type == "distilbert" else config.hidden_dropout
-        self.attention_dropout = nn.Dropout(behind_attention)
-        self.ffn_dropout = nn.Dropout(config.hidden_dropout)
+        self.attention_dropout = Dropout(behind_attention)
+        self.ffn_dropout = Dropout(config.hidden_dropout)
 
     def forward(self, hidden: Tensor, mask: Tensor | None) -> Tensor:
         """``[batch, seq, width]`` → ``[batch, seq, width]``; ``mask`` as in `Attention`."""

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from potstill.bundle.config import ModelConfig
+from potstill.models.dropout import Dropout
 from potstill.models.encoder import Encoder, initialize
 from potstill.models.pretrained import Pretrained
 
@@ -39,7 +40,7 @@ class QuestionAnsweringModel(Pretrained):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__(config)
         self.encoder = Encoder(config)
-        self.head_dropout = nn.Dropout(config.qa_dropout)
+        self.head_dropout = Dropout(config.qa_dropout)
         self.qa_head = nn.Linear(config.hidden_width, 2)
         initialize(self, config.initializer_range)
 
