@@ -48,7 +48,7 @@ def collect(paths: Iterable[str], context: str | None) -> Sources:
         sources.add("context", context)
     for path in paths:
         if path == "-":
-            sources.add("stdin", _standard_input())
+            sources.add("stdin", standard_input())
         elif _is_folder(path):
             _add_folder(sources, path)
         else:
@@ -57,7 +57,12 @@ def collect(paths: Iterable[str], context: str | None) -> Sources:
     return sources
 
 
-def _standard_input() -> str:
+def standard_input() -> str:
+    """All of standard input.
+
+    Raises:
+        DataError: it is not UTF-8.
+    """
     try:
         return sys.stdin.buffer.read().decode("utf-8-sig")
     except UnicodeDecodeError as error:
