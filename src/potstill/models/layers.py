@@ -24,6 +24,13 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 }
 """Name in ``config.json`` → function."""
 
+POOLER_ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "gelu": F.gelu,
+    "relu": F.relu,
+    "tanh": torch.tanh,
+}
+"""`ModelConfig.pooler_activation` → function."""
+
 
 def plain_attention(
     query: Tensor, key: Tensor, value: Tensor, *, attn_mask: Tensor | None, dropout_p: float
@@ -112,3 +119,15 @@ class Layer(nn.Module):
         attended = self.attention_dropout(self.attention(hidden, mask))
         hidden = self.attention_norm(hidden + attended)
         return self.ffn_norm(hidden + self.ffn_dropout(self.ffn(hidden)))
+
+
+class Pooler(nn.Linear):
+    """One state for a whole row: a dense layer on that of the first token, and an activation."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__(config.hidden_width, config.hidden_width)
+        self.activation = POOLER_ACTIVATIONS[config.pooler_activation]
+
+    def forward(self, input: Tensor) -> Tensor:
+        """``[batch, seq, width]`` → ``[batch, width]``."""
+        return self.activation(super().forward(input[:, 0]))

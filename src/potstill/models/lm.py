@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -12,23 +9,19 @@ from torch import Tensor, nn
 from potstill.bundle.config import ModelConfig
 from potstill.models.encoder import Encoder, initialize
 from potstill.models.layers import ACTIVATIONS
+from potstill.models.output import Output, returned
 from potstill.models.pretrained import Pretrained
 
 
-@dataclass(slots=True)
-class LMOutput:
-    """What a masked language model returns; the values that exist can be unpacked in order."""
+class LMOutput(Output):
+    """What a masked language model returns."""
 
     loss: Tensor | None
     """Mean cross-entropy of the labelled positions, where labels were given; scalar."""
     logits: Tensor
     """``[batch, seq, vocab]``, or ``[n, vocab]`` where positions were chosen."""
-    hidden_states: tuple[Tensor, ...] | None = None
+    hidden_states: tuple[Tensor, ...] | None
     """Embeddings and every layer, each ``[batch, seq, width]``, where asked for."""
-
-    def __iter__(self) -> Iterator[object]:
-        values = (self.loss, self.logits, self.hidden_states)
-        return iter(value for value in values if value is not None)
 
 
 class LMHead(nn.Module):
@@ -65,6 +58,7 @@ class MaskedLM(Pretrained):
         token_type_ids: Tensor | None = None,
         labels: Tensor | None = None,
         output_hidden_states: bool = False,
+        return_dict: bool = True,
         *,
         positions: Tensor | None = None,
     ) -> LMOutput:
@@ -77,6 +71,7 @@ class MaskedLM(Pretrained):
             labels: the tokens to predict, int64 ``[batch, seq]``, -100 (as Hugging Face and torch
                 mark it) where there is none; with them the output has a loss.
             output_hidden_states: whether to return the states of every layer.
+            return_dict: whether to return names with the values; otherwise a plain tuple.
             positions: True where logits are wanted, bool ``[batch, seq]``. Logits of all
                 positions are most of a small model's cost, and training needs a seventh of them.
         """
@@ -89,7 +84,8 @@ class MaskedLM(Pretrained):
         loss = None
         if labels is not None:
             loss = F.cross_entropy(logits.flatten(0, -2), labels.flatten())
-        return LMOutput(loss, logits, states if output_hidden_states else None)
+        output = LMOutput(loss, logits, states if output_hidden_states else None)
+        return returned(output, return_dict)
 
     def encode(
         self,

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from potstill.bundle.config import ModelConfig
 from potstill.models.dropout import Dropout
 from potstill.models.encoder import Encoder, initialize
+from potstill.models.output import Output, returned
 from potstill.models.pretrained import Pretrained
 
 
-@dataclass(slots=True)
-class QAOutput:
-    """What a question-answering model returns; the values that exist can be unpacked in order."""
+class QAOutput(Output):
+    """What a question-answering model returns."""
 
     loss: Tensor | None
     """Mean of the start and the end cross-entropy, where positions were given; scalar."""
@@ -24,12 +21,8 @@ class QAOutput:
     """``[batch, seq]``."""
     end_logits: Tensor
     """``[batch, seq]``."""
-    hidden_states: tuple[Tensor, ...] | None = None
+    hidden_states: tuple[Tensor, ...] | None
     """Embeddings and every layer, each ``[batch, seq, width]``, where asked for."""
-
-    def __iter__(self) -> Iterator[object]:
-        values = (self.loss, self.start_logits, self.end_logits, self.hidden_states)
-        return iter(value for value in values if value is not None)
 
 
 class QuestionAnsweringModel(Pretrained):
@@ -52,6 +45,7 @@ class QuestionAnsweringModel(Pretrained):
         start_positions: Tensor | None = None,
         end_positions: Tensor | None = None,
         output_hidden_states: bool = False,
+        return_dict: bool = True,
     ) -> QAOutput:
         """Scores every position as a start and as an end of the answer.
 
@@ -63,6 +57,7 @@ class QuestionAnsweringModel(Pretrained):
                 a loss. Positions outside the row are ignored, as Hugging Face does.
             end_positions: gold ends (the last token, not one past it), int64 ``[batch]``.
             output_hidden_states: whether to return the states of every layer.
+            return_dict: whether to return names with the values; otherwise a plain tuple.
         """
         states = self.encoder(input_ids, attention_mask, token_type_ids)
         logits = self.qa_head(self.head_dropout(states[-1]))
@@ -75,7 +70,8 @@ class QuestionAnsweringModel(Pretrained):
                 for scores, gold in ((start, start_positions), (end, end_positions))
             ]
             loss = (losses[0] + losses[1]) / 2
-        return QAOutput(loss, start, end, states if output_hidden_states else None)
+        output = QAOutput(loss, start, end, states if output_hidden_states else None)
+        return returned(output, return_dict)
 
 
 class BertForQuestionAnswering(QuestionAnsweringModel):
