@@ -1,0 +1,334 @@
+"""A run of any task that labels texts, from recipe to model folder.
+
+What differs between the tasks is a `Task`: a stateless object that reads the data, makes rows of
+them, says what a loss and a score are. The loop, the folders and the manifest are the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor
+
+from potstill.bundle.config import ModelConfig, read_config
+from potstill.bundle.heads import HEADS, HeadName, head_of
+from potstill.bundle.layout import find_model
+from potstill.bundle.manifest import Manifest, sha256_of
+from potstill.bundle.weights import Weights, read_weights
+from potstill.errors import RecipeError
+from potstill.models.pretrained import Pretrained
+from potstill.runtime.session import Session
+from potstill.text.tokenizer import Tokenizer
+from potstill.training.loop import Rows, Run, make_fabric
+from potstill.training.runs import (
+    Listeners,
+    hardware,
+    make_loggers,
+    train,
+    without_paths,
+    write_model,
+)
+from potstill.training.task_recipe import TaskRecipe
+
+_Item = TypeVar("_Item")
+FloatArray = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskData:
+    """The data of a run."""
+
+    train: Sequence[Any]
+    dev: Sequence[Any] = ()
+    """Scored and calibrated on; empty where the recipe names none."""
+    labels: tuple[str, ...] = ()
+    """In the order of the logits; empty where the task has none (multiple choice)."""
+    problem: str = ""
+    """``single-label``, ``multi-label`` or ``regression``, where the task has several."""
+    notes: tuple[str, ...] = ()
+    """What is worth knowing of them, a line each."""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    """What the manifest's ``data`` says beside the file's name, hash and number of examples."""
+
+
+class TaskRows(Rows, Protocol):
+    """A training set in rows that know their examples."""
+
+    @property
+    def example(self) -> npt.NDArray[np.int64]:
+        """Which example each row is of, ``[n_rows]``."""
+        ...
+
+    @property
+    def truncated(self) -> int:
+        """Rows that lost their end."""
+        ...
+
+    def targets(self, rows: list[int], said: Sequence[FloatArray]) -> Tensor:
+        """What teachers said of the example of each row, laid out as the model's own logits."""
+        ...
+
+
+class Task(Protocol):
+    """What a run needs to know of a task."""
+
+    name: str
+    """As recipes and manifests call it."""
+    head: HeadName
+    model_class: type[Pretrained]
+
+    def load(self, recipe: Any) -> TaskData:
+        """Reads the data of a recipe.
+
+        Raises:
+            DataError: the data are wrong.
+            RecipeError: a key of the recipe does not fit them.
+        """
+        ...
+
+    def rows(
+        self, examples: Sequence[Any], tokenizer: Tokenizer, recipe: Any, data: TaskData
+    ) -> TaskRows:
+        """Examples as tokens with their labels."""
+        ...
+
+    def logits(self, model: Any, batch: dict[str, Tensor]) -> Tensor:
+        """What a model says of a batch."""
+        ...
+
+    def loss(self, logits: Tensor, batch: dict[str, Tensor], data: TaskData) -> Tensor:
+        """Loss on the gold labels, summed over the rows; scalar."""
+        ...
+
+    def soft_loss(
+        self, logits: Tensor, batch: dict[str, Tensor], data: TaskData, temperature: float
+    ) -> Tensor:
+        """Loss on ``batch["teacher"]`` (see `TaskRows.targets`), summed over the rows; scalar."""
+        ...
+
+    def texts(self, example: Any) -> tuple[str, ...]:
+        """All that a teacher reads of an example: what its logits are kept under."""
+        ...
+
+    def teach(
+        self,
+        session: Session,
+        tokenizer: Tokenizer,
+        examples: Sequence[Any],
+        *,
+        seq_len: int,
+    ) -> list[FloatArray]:
+        """A teacher's logits of each example; the last axis is its labels, where it has some."""
+        ...
+
+    def score(
+        self,
+        model: Pretrained,
+        tokenizer: Tokenizer,
+        examples: Sequence[Any],
+        recipe: Any,
+        data: TaskData,
+    ) -> dict[str, float]:
+        """Scores through the reader that ships, on a torch session."""
+        ...
+
+    def baselines(self, recipe: Any, data: TaskData) -> dict[str, dict[str, float]]:
+        """What needs no network, scored on ``data.dev``: name → scores."""
+        ...
+
+    def finish(
+        self, model: Pretrained, tokenizer: Tokenizer, recipe: Any, data: TaskData
+    ) -> dict[str, Any]:
+        """What is fitted on ``data.dev`` after training: the manifest's ``calibration``."""
+        ...
+
+
+def finetune_task(
+    recipe: TaskRecipe, task: Task, *, resume: bool = False, listeners: Listeners | None = None
+) -> dict[str, float]:
+    """Trains a model of a task as ``recipe`` says and writes it to ``recipe.out``.
+
+    Args:
+        recipe: the run.
+        task: what it is about.
+        resume: go on from the newest checkpoint in ``recipe.out``.
+        listeners: told how it goes.
+
+    Returns:
+        The scores by name, where the recipe has data to score on.
+
+    Raises:
+        RecipeError: a value of the recipe cannot be used on this machine or with these data.
+        DataError: the data are wrong.
+        CheckpointError: the run in ``recipe.out`` cannot be continued.
+        ModelError: the base model cannot be used.
+    """
+    listeners = listeners or Listeners()
+    folder = find_model(recipe.base)
+    base = read_config(folder)
+    fabric = make_fabric(recipe, make_loggers(recipe))
+    data = task.load(recipe)
+    tokenizer = Tokenizer.from_folder(folder)
+    rows = task.rows(data.train, tokenizer, recipe, data)
+    say_what_is_trained_on(recipe, data, rows, listeners.note)
+    config = task_config(base, recipe, data)
+    torch.manual_seed(recipe.seed)  # before a new head is made
+    model = task.model_class(config)
+    new_head = not take_weights(model, head_weights(folder, base, config, task))
+
+    def loss(module: Any, batch: dict[str, Tensor], _: float) -> Tensor:
+        return task.loss(task.logits(module, batch), batch, data)
+
+    run = Run(
+        fabric,
+        model,
+        rows,
+        loss,
+        recipe,
+        fingerprint=fingerprint(recipe, data, rows),
+        resume=resume,
+    )
+    if new_head and not run.step:
+        listeners.note(f"{recipe.base} has no {HEADS[task.head].title} for these labels: a new one")
+    return complete(run, recipe, task, data, tokenizer, fabric, model, folder, listeners)
+
+
+def complete(
+    run: Run,
+    recipe: TaskRecipe,
+    task: Task,
+    data: TaskData,
+    tokenizer: Tokenizer,
+    fabric: Fabric,
+    model: Pretrained,
+    folder: Path,
+    listeners: Listeners,
+) -> dict[str, float]:
+    """Takes a prepared run to its end and leaves the finished model's folder.
+
+    Args:
+        run: new or continued.
+        recipe: of the run.
+        task: what it is about.
+        data: what is trained and scored on.
+        tokenizer: of ``folder``.
+        fabric: device and precision.
+        model: that is trained.
+        folder: of the base model: the tokenizer's files and the dropout rates come from there.
+        listeners: told how it goes.
+
+    Returns:
+        The scores at the end.
+    """
+
+    def score() -> dict[str, float]:
+        return task.score(model, tokenizer, data.dev, recipe, data) if data.dev else {}
+
+    scores = train(run, recipe, fabric, score, listeners)
+    calibration = task.finish(model, tokenizer, recipe, data) if data.dev else {}
+    baselines = task.baselines(recipe, data) if data.dev and recipe.baseline else {}
+    for name, found in baselines.items():
+        listeners.note(f"for comparison, {name}: {told(found)}")
+    # The dropout of a run is a matter of its recipe: the model keeps its base's own rates.
+    model.config = model.config.with_dropout_of(read_config(folder))
+    manifest = Manifest(
+        task=task.name,
+        name=Path(recipe.out).resolve().name,
+        seq_len=recipe.seq_len,
+        data={
+            "train": Path(recipe.train).name,
+            "sha256": sha256_of(Path(recipe.train)),
+            "examples": len(data.train),
+            "scored": len(data.dev),
+            **data.facts,
+            **({"baselines": baselines} if baselines else {}),
+        },
+        recipe=without_paths(recipe),
+        scores=scores,
+        hardware=hardware(fabric, run),
+        calibration=calibration,
+    )
+    write_model(Path(recipe.out), model, folder, recipe, manifest)
+    return scores
+
+
+def task_config(base: ModelConfig, recipe: TaskRecipe, data: TaskData) -> ModelConfig:
+    """The config to train with: the labels of the data, the dropout of the recipe.
+
+    Raises:
+        RecipeError: the recipe's rows are longer than the model can read.
+    """
+    if recipe.seq_len > base.max_positions:
+        raise RecipeError(
+            f"seq_len {recipe.seq_len} is more than the {base.max_positions} positions of "
+            f"{recipe.base}"
+        )
+    config = replace(base, labels=data.labels, problem=data.problem)
+    return config if recipe.dropout is None else config.with_dropout(recipe.dropout)
+
+
+def head_weights(folder: Path, base: ModelConfig, config: ModelConfig, task: Task) -> Weights:
+    """The weights of a folder; an output layer that was trained for something else is left out."""
+    weights = read_weights(folder, config, head=task.head, require_head=False)
+    if head_of(base) != task.head or base.labels != config.labels:
+        weights = {k: v for k, v in weights.items() if not k.startswith("classifier.")}
+    return weights
+
+
+def take_weights(model: Pretrained, weights: Weights) -> bool:
+    """Loads weights; whether the head was among them, all of it."""
+    model.load_weights(weights)
+    return all(name in weights for name in HEADS[model.head].shapes(model.config))
+
+
+def say_what_is_trained_on(
+    recipe: TaskRecipe, data: TaskData, rows: TaskRows, note: Callable[[str], None]
+) -> None:
+    """Notes on the data, the number of tokens, and how many rows lost their end."""
+    for line in data.notes:
+        note(line)
+    note(
+        f"{len(data.train):,} examples to train on, {len(data.dev):,} to score, "
+        f"{len(rows):,} rows, {int(rows.lengths.sum()):,} tokens"
+    )
+    if rows.truncated:
+        note(
+            f"{rows.truncated:,} of {len(rows):,} rows are longer than seq_len {recipe.seq_len}: "
+            "their ends are left out"
+        )
+
+
+def split_examples(
+    examples: Sequence[_Item], share: float, seed: int
+) -> tuple[list[_Item], list[_Item]]:
+    """What is trained on and what is scored on, as scikit-learn's ``train_test_split`` splits.
+
+    Args:
+        examples: all of them.
+        share: of them to score on, rounded up to whole ones (``test_size``).
+        seed: its ``random_state``.
+    """
+    if not share:
+        return list(examples), []
+    # ceil(share · n) in floats is scikit-learn's own arithmetic, and so is the legacy generator.
+    n_scored = int(np.ceil(share * len(examples)))
+    order = np.random.RandomState(seed).permutation(len(examples)).tolist()
+    return [examples[i] for i in order[n_scored:]], [examples[i] for i in order[:n_scored]]
+
+
+def fingerprint(recipe: TaskRecipe, data: TaskData, rows: TaskRows) -> str:
+    """Identifies the training data of a run."""
+    labels = "|".join(data.labels)
+    return f"{sha256_of(Path(recipe.train))}:{len(rows)}:{int(rows.lengths.sum())}:{labels}"
+
+
+def told(scores: Mapping[str, float]) -> str:
+    """Scores in a line, to four digits."""
+    return "  ".join(f"{name} {value:.4g}" for name, value in scores.items() if name != "total")
