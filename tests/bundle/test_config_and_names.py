@@ -6,7 +6,7 @@ import pytest
 
 import tiny
 from potstill.bundle.config import ModelConfig, read_config
-from potstill.bundle.heads import HEADS, hf_config
+from potstill.bundle.heads import HEADS, head_of, hf_config
 from potstill.bundle.names import from_hf, split_known, to_hf
 from potstill.bundle.weights import expected_shapes
 from potstill.errors import ConfigError
@@ -21,9 +21,9 @@ def test_every_name_goes_out_and_comes_back(model_type, head) -> None:
         return
     config = tiny.config(model_type, n_layers=12)
     ours = list(expected_shapes(config, head=head))
-    theirs = [to_hf(model_type, name) for name in ours]
+    theirs = [to_hf(model_type, name, head) for name in ours]
     assert len(set(theirs)) == len(ours)
-    assert [from_hf(model_type, name) for name in theirs] == ours
+    assert [from_hf(model_type, name, head) for name in theirs] == ours
 
 
 def test_old_and_foreign_names() -> None:
@@ -47,6 +47,57 @@ def test_a_config_goes_out_and_comes_back(tmp_path, model_type) -> None:
     assert found.extra == {"transformers_version": "5.0"}
     assert found.n_token_types == config.n_token_types
     assert found.max_positions == config.max_positions
+
+
+def test_labels_go_out_and_come_back_in_hugging_faces_words(tmp_path) -> None:
+    config = tiny.config("bert", labels=("neg", "pos", "so-so"), problem="multi-label")
+    values = config.to_hf()
+    assert values["id2label"] == {"0": "neg", "1": "pos", "2": "so-so"}
+    assert values["label2id"] == {"neg": 0, "pos": 1, "so-so": 2}
+    assert values["problem_type"] == "multi_label_classification"
+    (tmp_path / "config.json").write_text(json.dumps(values))
+    assert read_config(tmp_path) == config
+    assert ModelConfig.from_hf({"model_type": "bert", "num_labels": 3}).n_labels == 3
+    assert ModelConfig.from_hf({"model_type": "bert", "label2id": {"b": 1, "a": 0}}).labels == (
+        "a",
+        "b",
+    )
+    assert tiny.config("bert").n_labels == 2
+
+
+@pytest.mark.parametrize(
+    ("values", "named"),
+    [
+        ({"id2label": {"0": "a", "2": "b"}}, r"from 0 on, not \[0, 2\]"),
+        ({"id2label": ["a", "b"]}, "id2label must map"),
+        ({"problem_type": "ranking"}, "'ranking' is not supported"),
+        ({"classifier_dropout": 1.5}, "classifier_dropout must be a number"),
+    ],
+)
+def test_labels_that_cannot_be_read(values, named) -> None:
+    with pytest.raises(ConfigError, match=named):
+        ModelConfig.from_hf({"model_type": "bert", **values})
+
+
+def test_a_config_answers_to_hugging_faces_names() -> None:
+    config = tiny.config("distilbert", labels=("a", "b", "c"), extra={"finetuning_task": "x"})
+    assert (config.dim, config.hidden_size) == (config.hidden_width,) * 2
+    assert config.num_hidden_layers == config.n_layers
+    assert (config.num_labels, config.id2label[2]) == (3, "c")
+    assert config.problem_type is None
+    assert config.finetuning_task == "x"
+    assert tiny.config("roberta").max_position_embeddings == tiny.config().max_positions + 2
+    with pytest.raises(AttributeError, match="a bert config has no 'dim'"):
+        tiny.config("bert").dim  # noqa: B018
+
+
+def test_the_head_is_read_from_the_architecture() -> None:
+    for model_type in TYPES:
+        for head, known in HEADS.items():
+            if model_type in known.architectures:
+                values = hf_config(tiny.config(model_type), head)
+                assert head_of(ModelConfig.from_hf(values)) == head
+    assert head_of(tiny.config("bert")) is None
 
 
 def test_robertas_position_table_has_rows_that_no_token_uses() -> None:

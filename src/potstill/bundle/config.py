@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from potstill.errors import ConfigError
 
@@ -29,6 +29,7 @@ _BERT = {
     "layer_norm_eps": "norm_eps",
     "hidden_dropout_prob": "hidden_dropout",
     "attention_probs_dropout_prob": "attention_dropout",
+    "classifier_dropout": "classifier_dropout",
     "initializer_range": "initializer_range",
     "pad_token_id": "pad_id",
 }
@@ -43,6 +44,7 @@ _DISTILBERT = {
     "dropout": "hidden_dropout",
     "attention_dropout": "attention_dropout",
     "qa_dropout": "qa_dropout",
+    "seq_classif_dropout": "classifier_dropout",
     "initializer_range": "initializer_range",
     "pad_token_id": "pad_id",
 }
@@ -68,6 +70,16 @@ def position_offset(model_type: str, pad_id: int) -> int:
     return pad_id + 1 if model_type == "roberta" else 0
 
 
+PROBLEMS = {
+    "regression": "regression",
+    "single-label": "single_label_classification",
+    "multi-label": "multi_label_classification",
+}
+"""What labels are to a text, in our names → Hugging Face's ``problem_type``."""
+
+_LABEL_KEYS = ("id2label", "label2id", "num_labels", "problem_type")
+_POOLER_ACTIVATIONS = {"bert": "tanh", "distilbert": "relu", "roberta": "tanh", "electra": "gelu"}
+_RATES = ("hidden_dropout", "attention_dropout", "qa_dropout")
 _MAY_BE_0 = ("embedding_width", "n_token_types", "pad_id")
 
 
@@ -93,8 +105,14 @@ class ModelConfig:
     attention_dropout: float = 0.1
     qa_dropout: float = 0.0
     """Dropout before the question-answering head (DistilBERT has one)."""
+    classifier_dropout: float | None = None
+    """Dropout before the last layer of a classifier; ``None`` for what `label_dropout` says."""
     initializer_range: float = 0.02
     pad_id: int = 0
+    labels: tuple[str, ...] = ()
+    """Names of the labels, in the order of the logits; empty where the file names none."""
+    problem: str = ""
+    """``regression``, ``single-label``, ``multi-label``, or empty where the file does not say."""
     extra: Mapping[str, Any] = field(default_factory=dict)
     """Every other key of ``config.json``, kept as it was for writing back."""
 
@@ -126,9 +144,47 @@ class ModelConfig:
         """The activation inside the masked-LM head; RoBERTa's does not follow ``activation``."""
         return "gelu" if self.model_type == "roberta" else self.activation
 
+    @property
+    def pooler_activation(self) -> str:
+        """The activation between the two layers of a text classifier's head."""
+        return _POOLER_ACTIVATIONS[self.model_type]
+
+    @property
+    def label_dropout(self) -> float:
+        """Dropout before the last layer of a classifier, where a type has its own default too."""
+        if self.classifier_dropout is not None:
+            return self.classifier_dropout
+        return 0.2 if self.model_type == "distilbert" else self.hidden_dropout
+
+    @property
+    def n_labels(self) -> int:
+        """Labels of a classifier; 2 where the file names none, as Hugging Face has it."""
+        return len(self.labels) or 2
+
     def with_dropout(self, rate: float) -> ModelConfig:
         """The same config with every dropout set to ``rate``."""
-        return replace(self, hidden_dropout=rate, attention_dropout=rate, qa_dropout=rate)
+        return replace(self, **dict.fromkeys((*_RATES, "classifier_dropout"), rate))
+
+    def with_dropout_of(self, other: ModelConfig) -> ModelConfig:
+        """The same config with the dropout rates of another."""
+        return replace(
+            self, **{name: getattr(other, name) for name in (*_RATES, "classifier_dropout")}
+        )
+
+    if not TYPE_CHECKING:  # a checker must go on reporting names that do not exist
+
+        def __getattr__(self, name: str) -> Any:
+            """Answers to Hugging Face's field names too, and to what ``extra`` holds."""
+            if name.startswith("_") or name in type(self).__slots__:
+                raise AttributeError(name)
+            values = {**self.to_hf(), **self._label_values(), "num_labels": self.n_labels}
+            values["id2label"] = {int(i): label for i, label in values["id2label"].items()}
+            values.setdefault("problem_type", None)
+            if name not in values and name in _BERT:  # as Hugging Face's ``attribute_map`` does
+                return getattr(self, _BERT[name])
+            if name not in values:
+                raise AttributeError(f"a {self.model_type} config has no {name!r}")
+            return values[name]
 
     @classmethod
     def from_hf(cls, values: Mapping[str, Any]) -> ModelConfig:
@@ -145,8 +201,15 @@ class ModelConfig:
         names = FIELDS[model_type]
         fields = dict(_DEFAULTS[model_type])
         fields.update({names[k]: v for k, v in values.items() if k in names and v is not None})
-        extra = {k: v for k, v in values.items() if k not in names and k != "model_type"}
-        config = cls(model_type=model_type, extra=extra, **fields)
+        known = {*names, *_LABEL_KEYS, "model_type"}
+        extra = {k: v for k, v in values.items() if k not in known}
+        config = cls(
+            model_type=model_type,
+            extra=extra,
+            labels=_labels(values),
+            problem=_problem(values.get("problem_type")),
+            **fields,
+        )
         config._check()
         if config.embedding_width == config.hidden_width:
             config = replace(config, embedding_width=0)
@@ -158,10 +221,21 @@ class ModelConfig:
         """The dictionary that ``config.json`` holds, in Hugging Face's field names."""
         values = {name: getattr(self, name) for name in FIELDS[self.model_type].values()}
         values["max_positions"] += self.position_offset
+        values = {name: value for name, value in values.items() if value is not None}
         if "embedding_width" in values:
             values["embedding_width"] = self.table_width
-        ours = {hf: values[name] for hf, name in FIELDS[self.model_type].items()}
-        return {**self.extra, "model_type": self.model_type, **ours}
+        fields = FIELDS[self.model_type].items()
+        ours = {hf: values[name] for hf, name in fields if name in values}
+        labelled = self._label_values() if self.labels else {}
+        problem = {"problem_type": PROBLEMS[self.problem]} if self.problem else {}
+        return {**self.extra, "model_type": self.model_type, **ours, **labelled, **problem}
+
+    def _label_values(self) -> dict[str, Any]:
+        labels = self.labels or tuple(f"LABEL_{i}" for i in range(self.n_labels))
+        return {
+            "id2label": {str(i): label for i, label in enumerate(labels)},
+            "label2id": {label: i for i, label in enumerate(labels)},
+        }
 
     def _check(self) -> None:
         for name in (
@@ -177,8 +251,10 @@ class ModelConfig:
             least = 0 if name in _MAY_BE_0 else 1
             if not isinstance(value, int) or isinstance(value, bool) or value < least:
                 raise ConfigError(f"{name} must be an integer of at least {least}, not {value!r}")
-        for name in ("hidden_dropout", "attention_dropout", "qa_dropout"):
+        for name in (*_RATES, "classifier_dropout"):
             value = getattr(self, name)
+            if name == "classifier_dropout" and value is None:
+                continue
             if not isinstance(value, (int, float)) or not 0 <= value < 1:
                 raise ConfigError(f"{name} must be a number in [0, 1), not {value!r}")
         if self.hidden_width % self.n_heads:
@@ -197,6 +273,38 @@ class ModelConfig:
             )
         if self.extra.get("sinusoidal_pos_embds") and self.model_type != "distilbert":
             raise ConfigError("sinusoidal_pos_embds is only known for distilbert")
+
+
+def _labels(values: Mapping[str, Any]) -> tuple[str, ...]:
+    """Names of the labels, in order.
+
+    Raises:
+        ConfigError: their numbers are not 0, 1, 2, …
+    """
+    try:
+        if values.get("id2label"):
+            found = {int(i): str(label) for i, label in values["id2label"].items()}
+        elif values.get("label2id"):
+            found = {int(i): str(label) for label, i in values["label2id"].items()}
+        else:
+            n = values.get("num_labels") or 0
+            found = {i: f"LABEL_{i}" for i in range(n)}
+    except (AttributeError, TypeError, ValueError):
+        raise ConfigError("id2label must map the number of each label to its name") from None
+    if sorted(found) != list(range(len(found))):
+        raise ConfigError(f"id2label must number its labels from 0 on, not {sorted(found)}")
+    return tuple(found[i] for i in range(len(found)))
+
+
+def _problem(problem_type: Any) -> str:
+    if problem_type is None:
+        return ""
+    ours = {theirs: name for name, theirs in PROBLEMS.items()}
+    if problem_type not in ours:
+        raise ConfigError(
+            f"problem_type {problem_type!r} is not supported; supported: {', '.join(ours)}"
+        )
+    return ours[problem_type]
 
 
 def read_config(folder: Path) -> ModelConfig:

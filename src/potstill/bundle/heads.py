@@ -7,14 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any, TypeAlias
 
 from potstill.bundle.config import ModelConfig
+from potstill.bundle.names import HeadName as HeadName
 from potstill.errors import ConfigError
 
 Shapes: TypeAlias = dict[str, tuple[int, ...]]
-HeadName: TypeAlias = Literal["qa", "mlm"]
-"""``qa``: question answering; ``mlm``: masked language modelling."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,16 +50,28 @@ def _mlm_shapes(config: ModelConfig) -> Shapes:
     }
 
 
+def _pooled_shapes(config: ModelConfig, n_out: int) -> Shapes:
+    width = config.hidden_width
+    return linear_shapes("pooler", width, width) | linear_shapes("classifier", n_out, width)
+
+
+def _pooler_shapes(config: ModelConfig) -> Shapes:
+    has_pooler = config.model_type in ("bert", "roberta")
+    return linear_shapes("pooler", config.hidden_width, config.hidden_width) if has_pooler else {}
+
+
+_PREFIXES = {"bert": "Bert", "distilbert": "DistilBert", "roberta": "Roberta", "electra": "Electra"}
+
+
+def _classes(ending: str) -> dict[str, str]:
+    return {model_type: prefix + ending for model_type, prefix in _PREFIXES.items()}
+
+
 HEADS: Mapping[HeadName, Head] = {
     "qa": Head(
         title="question-answering head",
         shapes=lambda config: linear_shapes("qa_head", 2, config.hidden_width),
-        architectures={
-            "bert": "BertForQuestionAnswering",
-            "distilbert": "DistilBertForQuestionAnswering",
-            "roberta": "RobertaForQuestionAnswering",
-            "electra": "ElectraForQuestionAnswering",
-        },
+        architectures=_classes("ForQuestionAnswering"),
         remedy="fine-tune it first with `potstill finetune`",
     ),
     "mlm": Head(
@@ -74,8 +85,50 @@ HEADS: Mapping[HeadName, Head] = {
         },
         remedy="train one first with `potstill finetune recipes/mlm-head.toml`",
     ),
+    "classification": Head(
+        title="text-classification head",
+        shapes=lambda config: _pooled_shapes(config, config.n_labels),
+        architectures=_classes("ForSequenceClassification"),
+        remedy="fine-tune it first with `potstill finetune` and a recipe of text-classification",
+    ),
+    "tagging": Head(
+        title="token-classification head",
+        shapes=lambda config: linear_shapes("classifier", config.n_labels, config.hidden_width),
+        architectures=_classes("ForTokenClassification"),
+        remedy="fine-tune it first with `potstill finetune` and a recipe of token-classification",
+    ),
+    "choice": Head(
+        title="multiple-choice head",
+        shapes=lambda config: _pooled_shapes(config, 1),
+        architectures=_classes("ForMultipleChoice"),
+        remedy="fine-tune it first with `potstill finetune` and a recipe of multiple-choice",
+    ),
+    "bare": Head(
+        title="pooler",
+        shapes=_pooler_shapes,
+        architectures=_classes("Model"),
+        remedy="load it as a model without one",
+    ),
 }
 """Name → head."""
+
+TASKS: Mapping[HeadName, str] = {
+    "qa": "question-answering",
+    "mlm": "masked-lm",
+    "classification": "text-classification",
+    "tagging": "token-classification",
+    "choice": "multiple-choice",
+}
+"""Head → the task it is for, as recipes and manifests call it."""
+
+
+def head_of(config: ModelConfig) -> HeadName | None:
+    """The head that ``config.json`` names in ``architectures``; ``None`` where it names none."""
+    for named in config.extra.get("architectures") or ():
+        for head, known in HEADS.items():
+            if known.architectures.get(config.model_type) == named:
+                return head
+    return None
 
 
 def architecture(config: ModelConfig, head: HeadName) -> str:

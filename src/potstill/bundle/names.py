@@ -10,7 +10,13 @@ BERT's masked-LM head as its own, as the decoder's, or as both.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Literal, TypeAlias
+
+HeadName: TypeAlias = Literal["qa", "mlm", "classification", "tagging", "choice", "bare"]
+"""``qa``: question answering; ``mlm``: masked language modelling; ``classification``: labels of a
+text; ``tagging``: a label for each token; ``choice``: one of several texts; ``bare``: none, but the
+pooler of the encoders that have one."""
 
 _QA_HEAD = [("qa_outputs", "qa_head")]
 _BERT_ENCODER = [
@@ -74,6 +80,29 @@ _DISTILBERT = [
 TABLE = {"bert": _BERT, "distilbert": _DISTILBERT, "roberta": _ROBERTA, "electra": _ELECTRA}
 """model_type → rows of (Hugging Face module, our module)."""
 
+_OUT = ("classifier", "classifier")
+_TWO_LAYERS = [("classifier.dense", "pooler"), ("classifier.out_proj", "classifier")]
+_BERT_POOLER = ("bert.pooler.dense", "pooler")
+_ROBERTA_POOLER = ("roberta.pooler.dense", "pooler")
+_HEAD_ROWS: Mapping[str, Mapping[str, list[tuple[str, str]]]] = {
+    "classification": {
+        "bert": [_BERT_POOLER, _OUT],
+        "distilbert": [("pre_classifier", "pooler"), _OUT],
+        "roberta": _TWO_LAYERS,
+        "electra": _TWO_LAYERS,
+    },
+    "tagging": dict.fromkeys(TABLE, [_OUT]),
+    "choice": {
+        "bert": [_BERT_POOLER, _OUT],
+        "distilbert": [("pre_classifier", "pooler"), _OUT],
+        "roberta": [_ROBERTA_POOLER, _OUT],
+        "electra": [("sequence_summary.summary", "pooler"), _OUT],
+    },
+    "bare": {"bert": [_BERT_POOLER], "roberta": [_ROBERTA_POOLER]},
+}
+"""Head → model_type → the rows that hold only under that head: one name of Hugging Face's is
+another layer under another head."""
+
 _TENSORS = {"weight": "weight", "bias": "bias", "gamma": "weight", "beta": "bias"}
 """Last part of a name; ``gamma`` and ``beta`` are how TensorFlow checkpoints spell a norm's."""
 
@@ -82,7 +111,12 @@ def _pattern(module: str) -> re.Pattern[str]:
     return re.compile(re.escape(module).replace(r"\{\}", r"(\d+)"))
 
 
-def from_hf(model_type: str, name: str) -> str | None:
+def _rows(model_type: str, head: HeadName | None) -> list[tuple[str, str]]:
+    rows = _HEAD_ROWS.get(head, {}) if head else {}
+    return [*TABLE[model_type], *rows.get(model_type, [])]
+
+
+def from_hf(model_type: str, name: str, head: HeadName | None = None) -> str | None:
     """Our name of the parameter Hugging Face calls ``name``; ``None`` where we have no use for it.
 
     Names without the leading ``bert.`` and the like (a bare encoder's) are understood too.
@@ -90,7 +124,7 @@ def from_hf(model_type: str, name: str) -> str | None:
     module, _, tensor = name.rpartition(".")
     if tensor not in _TENSORS:
         return None
-    for theirs, ours in TABLE[model_type]:
+    for theirs, ours in _rows(model_type, head):
         for candidate in (module, f"{model_type}.{module}"):
             match = _pattern(theirs).fullmatch(candidate)
             if match:
@@ -98,26 +132,28 @@ def from_hf(model_type: str, name: str) -> str | None:
     return None
 
 
-def to_hf(model_type: str, name: str) -> str:
-    """Hugging Face's name of our parameter ``name``.
+def to_hf(model_type: str, name: str, head: HeadName | None = None) -> str:
+    """Hugging Face's name of our parameter ``name`` in a model with ``head``.
 
     Raises:
         KeyError: the table has no such parameter for this model type.
     """
     module, _, tensor = name.rpartition(".")
-    for theirs, ours in TABLE[model_type]:
+    for theirs, ours in _rows(model_type, head):
         match = _pattern(ours).fullmatch(module)
         if match:
             return f"{theirs.format(*match.groups())}.{tensor}"
     raise KeyError(name)
 
 
-def split_known(model_type: str, names: Iterable[str]) -> tuple[dict[str, str], list[str]]:
+def split_known(
+    model_type: str, names: Iterable[str], head: HeadName | None = None
+) -> tuple[dict[str, str], list[str]]:
     """Sorts Hugging Face names into a map from ours to theirs, and those we have no use for."""
     known: dict[str, str] = {}
     unused: list[str] = []
     for name in names:
-        ours = from_hf(model_type, name)
+        ours = from_hf(model_type, name, head)
         if ours is None:
             unused.append(name)
         else:

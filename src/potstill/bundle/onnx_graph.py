@@ -1,4 +1,4 @@
-"""The ONNX graph of an encoder with a question-answering head, written from config and weights.
+"""The ONNX graph of an encoder with one of its heads, written from config and weights.
 
 No torch: the graph is put together node by node with ``onnx.helper``. BERT, DistilBERT, RoBERTa and
 ELECTRA are one function with options. Only standard operators are used, so onnxruntime,
@@ -6,8 +6,10 @@ onnxruntime-web (and with it transformers.js) and OpenVINO read the file; the pa
 onnxruntime fuses.
 
 Inputs are int64 ``input_ids``, ``attention_mask`` and, where the model tells token types apart,
-``token_type_ids``, all [batch, seq] with both free. Outputs are float32 ``start_logits`` and
-``end_logits``, [batch, seq].
+``token_type_ids``, all [batch, seq] with both free. Outputs are float32: ``start_logits`` and
+``end_logits``, [batch, seq], for question answering; ``logits`` for every other head, [batch,
+n_labels] for labels of a text, [batch, 1] for a choice (a row each), [batch, seq, n_labels] for
+labels of tokens and [batch, seq, vocab] for a masked language model.
 
 Initialisers keep our parameter names (a linear layer's weight is transposed to [in, out]), so that
 ``bundle.onnx_weights`` can read the weights back.
@@ -26,6 +28,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from potstill.bundle.config import ModelConfig
+from potstill.bundle.names import HeadName
 
 Array: TypeAlias = NDArray[Any]
 
@@ -94,25 +97,38 @@ def float_table(graph: Graph, ids: str, name: str, weight: Array) -> str:
     return graph.op("Gather", graph.weight(f"{name}.weight", weight), ids)
 
 
+def float_decoder(graph: Graph, x: str, name: str, weight: Array) -> str:
+    """``x @ weight.T`` with the embedding table that `float_table` stored."""
+    table = graph.weight(f"{name}.weight", weight)
+    return graph.op("MatMul", x, graph.op("Transpose", table, perm=(1, 0)))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Storage:
     """How the large parameters are stored, and thereby computed with."""
 
     linear: Linear = float_linear
     word_table: Table = float_table
+    decoder: Table = float_decoder
+    """From states back to words: what the word table gives when it is multiplied with."""
     dtype: Any = np.float32
     """Type of all values between nodes: float32 or float16."""
 
 
 def build_graph(
-    config: ModelConfig, weights: Mapping[str, Array], storage: Storage | None = None
+    config: ModelConfig,
+    weights: Mapping[str, Array],
+    storage: Storage | None = None,
+    *,
+    head: HeadName = "qa",
 ) -> onnx.ModelProto:
-    """Writes the graph of a question-answering model.
+    """Writes the graph of a model.
 
     Args:
         config: shape of the encoder.
         weights: every parameter under our names, linear weights [out, in].
         storage: how weights are stored; float32 where not given.
+        head: what the encoder carries.
 
     Returns:
         The model, checked by ``onnx.checker``.
@@ -123,8 +139,8 @@ def build_graph(
     x = _embeddings(graph, config, weights, storage)
     for i in range(config.n_layers):
         x = _layer(graph, config, weights, storage, i, x, bias)
-    _head(graph, weights, storage, x)
-    return _model(graph, config)
+    outputs = _HEADS[head](graph, config, weights, storage, x)
+    return _model(graph, config, outputs)
 
 
 def _mask_bias(g: Graph) -> str:
@@ -213,8 +229,8 @@ def _norm(g: Graph, config: ModelConfig, weights: Mapping[str, Array], name: str
 
 
 def _activate(g: Graph, activation: str, x: str) -> str:
-    if activation == "relu":
-        return g.op("Relu", x)
+    if activation in ("relu", "tanh"):
+        return g.op(activation.title(), x)
     if activation == "gelu":  # exact: x · ½ · (1 + erf(x / √2)), in the order onnxruntime fuses
         inner = g.op("Erf", g.op("Div", x, g.scalar("root_two", math.sqrt(2))))
     else:  # gelu_new: the tanh approximation
@@ -225,25 +241,79 @@ def _activate(g: Graph, activation: str, x: str) -> str:
     return g.op("Mul", product, g.scalar("half", 0.5))
 
 
-def _head(g: Graph, weights: Mapping[str, Array], storage: Storage, x: str) -> None:
-    logits = float_linear(g, x, "qa_head", weights["qa_head.weight"], weights["qa_head.bias"])
-    if storage.dtype != np.float32:
-        logits = g.op("Cast", logits, to=TensorProto.FLOAT)
+Shape: TypeAlias = "list[str | int]"
+
+
+def _qa_head(
+    g: Graph, config: ModelConfig, weights: Mapping[str, Array], storage: Storage, x: str
+) -> dict[str, Shape]:
+    logits = _as_float32(g, _float_linear_of(g, weights, "qa_head", x))
     both = g.op("Split", logits, g.ints(1, 1), n_out=2, axis=-1)
     for value, output in zip(both, ("start_logits", "end_logits"), strict=True):
         # axis given: without it a window of one token would lose its seq dimension too.
         g.nodes.append(helper.make_node("Squeeze", [value, g.ints(-1)], [output]))
+    return {"start_logits": ["batch", "seq"], "end_logits": ["batch", "seq"]}
 
 
-def _model(g: Graph, config: ModelConfig) -> onnx.ModelProto:
+def _pooled_head(
+    g: Graph, config: ModelConfig, weights: Mapping[str, Array], storage: Storage, x: str
+) -> dict[str, Shape]:
+    first = g.op("Gather", x, g.const("first", np.array(0, np.int64)), axis=1)  # [batch, width]
+    pooled = _activate(g, config.pooler_activation, _float_linear_of(g, weights, "pooler", first))
+    _name_output(g, _float_linear_of(g, weights, "classifier", pooled))
+    return {"logits": ["batch", len(weights["classifier.bias"])]}
+
+
+def _tagging_head(
+    g: Graph, config: ModelConfig, weights: Mapping[str, Array], storage: Storage, x: str
+) -> dict[str, Shape]:
+    _name_output(g, _float_linear_of(g, weights, "classifier", x))
+    return {"logits": ["batch", "seq", len(weights["classifier.bias"])]}
+
+
+def _mlm_head(
+    g: Graph, config: ModelConfig, weights: Mapping[str, Array], storage: Storage, x: str
+) -> dict[str, Shape]:
+    name, words = "lm_head.dense", weights["embeddings.word.weight"]
+    x = storage.linear(g, x, name, weights[f"{name}.weight"], weights[f"{name}.bias"])
+    x = _norm(g, config, weights, "lm_head.norm", _activate(g, config.lm_activation, x))
+    x = storage.decoder(g, x, "embeddings.word", words)
+    _name_output(g, g.op("Add", x, g.weight("lm_head.bias", weights["lm_head.bias"])))
+    return {"logits": ["batch", "seq", config.vocab_size]}
+
+
+_HEADS: Mapping[str, Callable[..., dict[str, Shape]]] = {
+    "qa": _qa_head,
+    "classification": _pooled_head,
+    "choice": _pooled_head,
+    "tagging": _tagging_head,
+    "mlm": _mlm_head,
+}
+"""Head → what writes it behind the encoder's last states, and says which outputs that gave."""
+
+
+def _float_linear_of(g: Graph, weights: Mapping[str, Array], name: str, x: str) -> str:
+    # Small layers, and the last ones: what they would gain as int8 is less than what they lose.
+    return float_linear(g, x, name, weights[f"{name}.weight"], weights[f"{name}.bias"])
+
+
+def _as_float32(g: Graph, x: str) -> str:
+    return x if g.dtype == np.float32 else g.op("Cast", x, to=TensorProto.FLOAT)
+
+
+def _name_output(g: Graph, x: str) -> None:
+    g.nodes.append(helper.make_node("Identity", [_as_float32(g, x)], ["logits"]))
+
+
+def _model(g: Graph, config: ModelConfig, outputs: Mapping[str, Shape]) -> onnx.ModelProto:
     names = ["input_ids", "attention_mask"] + ["token_type_ids"] * (config.n_token_types > 1)
     graph = helper.make_graph(
         g.nodes,
         "potstill",
         [helper.make_tensor_value_info(n, TensorProto.INT64, ["batch", "seq"]) for n in names],
         [
-            helper.make_tensor_value_info(n, TensorProto.FLOAT, ["batch", "seq"])
-            for n in ("start_logits", "end_logits")
+            helper.make_tensor_value_info(n, TensorProto.FLOAT, shape)
+            for n, shape in outputs.items()
         ],
         initializer=list(g.initializers.values()),
     )

@@ -70,8 +70,8 @@ def read_weights(
         folder: a Hugging Face model folder or a bundle.
         config: what the weights must fit.
         head: the head to read; any other that the folder has is left where it is.
-        require_head: refuse a folder without this head; ``False`` leaves the head out of the
-            result where the folder has none.
+        require_head: refuse a folder without this head; ``False`` leaves those parameters of the
+            head out of the result that the folder lacks or has in another shape (for other labels).
 
     Returns:
         Our name → array, floating point as stored (float32, float16; bfloat16 widened to float32).
@@ -82,16 +82,21 @@ def read_weights(
         MissingExtraError: the folder only has ``pytorch_model.bin`` and torch is not installed.
     """
     architecture(config, head)  # refuses a head that such models do not have
-    stored = _read_any(folder, config)
+    stored = _read_any(folder, config, head)
     known = HEADS[head]
-    found = all(name in stored for name in known.shapes(config))
-    shapes = expected_shapes(config, head=head if found else None)
+    of_head = known.shapes(config)
+    missing = [name for name in of_head if name not in stored]
+    shapes = expected_shapes(config, head=None)
     check_weights(stored, shapes, where=str(folder))
-    if require_head and not found:
+    if require_head and missing:
         raise WeightsError(f"{folder} has no {known.title}: {known.remedy}")
-    if found and head == "mlm":
+    if not require_head:
+        fits = [n for n, shape in of_head.items() if n in stored and stored[n].shape == shape]
+        of_head = {name: of_head[name] for name in fits}
+    check_weights(stored, of_head, where=str(folder))
+    if head == "mlm" and not missing:
         _check_tied(stored, folder)
-    return {name: stored[name] for name in shapes}
+    return {name: stored[name] for name in (*shapes, *of_head)}
 
 
 def check_weights(
@@ -117,8 +122,16 @@ def check_weights(
             raise WeightsError(f"{where}: {name} holds {found.dtype}, not floating-point numbers")
 
 
-def write_weights(path: Path, weights: Mapping[str, Array], config: ModelConfig) -> None:
+def write_weights(
+    path: Path, weights: Mapping[str, Array], config: ModelConfig, head: HeadName = "qa"
+) -> None:
     """Writes weights to one safetensors file under Hugging Face's names, in one step.
+
+    Args:
+        path: the file.
+        weights: of the encoder and its head.
+        config: the model's shape.
+        head: what the encoder carries; the names of some parameters depend on it.
 
     Raises:
         WeightsError: a name the table does not know.
@@ -129,7 +142,7 @@ def write_weights(path: Path, weights: Mapping[str, Array], config: ModelConfig)
     renamed: Weights = {}
     for name, array in weights.items():
         try:
-            theirs = names.to_hf(config.model_type, name)
+            theirs = names.to_hf(config.model_type, name, head)
         except KeyError:
             raise WeightsError(f"{name} is no parameter of a {config.model_type} model") from None
         # The buffer is written as it lies in memory: a transposed view would be scrambled.
@@ -155,14 +168,14 @@ def weights_file(folder: Path) -> Path:
     )
 
 
-def _read_any(folder: Path, config: ModelConfig) -> Weights:
+def _read_any(folder: Path, config: ModelConfig, head: HeadName) -> Weights:
     file = weights_file(folder)
     if file.name == layout.WEIGHTS:
-        return _read_safetensors([file], config)
+        return _read_safetensors([file], config, head)
     if file.name == layout.WEIGHTS_INDEX:
-        return _read_safetensors(_shards(file), config)
+        return _read_safetensors(_shards(file), config, head)
     if file.name == layout.TORCH_WEIGHTS:
-        return _read_torch(file, config)
+        return _read_torch(file, config, head)
     # Imported late: onnx costs a light start about 0.1 s and most folders do not need it.
     from potstill.bundle.onnx_weights import read_onnx_weights
 
@@ -186,14 +199,14 @@ def _shards(index: Path) -> list[Path]:
     return shards
 
 
-def _read_safetensors(files: list[Path], config: ModelConfig) -> Weights:
+def _read_safetensors(files: list[Path], config: ModelConfig, head: HeadName) -> Weights:
     from safetensors import SafetensorError, safe_open
 
     weights: Weights = {}
     for file in files:
         try:
             with safe_open(file, framework="numpy") as tensors:
-                known, _ = names.split_known(config.model_type, tensors.keys())
+                known, _ = names.split_known(config.model_type, tensors.keys(), head)
                 for ours, theirs in known.items():
                     # numpy has no bfloat16 of its own, so get_tensor cannot be relied on for it.
                     is_bfloat16 = tensors.get_slice(theirs).get_dtype() == "BF16"
@@ -218,7 +231,7 @@ def _bfloat16(file: Path, name: str) -> Array:
     return (bits.astype(np.uint32) << 16).view(np.float32).reshape(entry["shape"])
 
 
-def _read_torch(file: Path, config: ModelConfig) -> Weights:
+def _read_torch(file: Path, config: ModelConfig, head: HeadName) -> Weights:
     try:
         import torch
     except ImportError:
@@ -237,7 +250,8 @@ def _read_torch(file: Path, config: ModelConfig) -> Weights:
         raise WeightsError(f"{file} is truncated or no file of plain tensors ({reason})") from None
     if not isinstance(state, dict):
         raise WeightsError(f"{file} holds a {type(state).__name__}, not a dictionary of tensors")
-    known, _ = names.split_known(config.model_type, [k for k in state if isinstance(k, str)])
+    found = [name for name in state if isinstance(name, str)]
+    known, _ = names.split_known(config.model_type, found, head)
     weights: Weights = {}
     for ours, theirs in known.items():
         tensor = state[theirs]

@@ -1,4 +1,4 @@
-"""A plain numpy forward pass of the encoder and its head: what exported files are held against.
+"""A plain numpy forward pass of the encoder and its heads: what exported files are held against.
 
 Written from the papers' equations (Vaswani et al. 2017, Devlin et al. 2019), in float64 and without
 regard to speed; it shares no code with the ONNX graph or the torch model.
@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from potstill.bundle.config import ModelConfig
+from potstill.bundle.heads import HeadName
 
 Floats: TypeAlias = NDArray[np.float64]
 Ints: TypeAlias = NDArray[np.int64]
@@ -25,8 +26,9 @@ def forward(
     input_ids: Ints,
     attention_mask: Ints,
     token_type_ids: Ints,
-) -> tuple[Floats, Floats]:
-    """Start and end logits, float64 [batch, seq], of int64 [batch, seq] inputs.
+    head: HeadName = "qa",
+) -> tuple[Floats, ...]:
+    """The float64 outputs that `bundle.onnx_graph` names, of int64 [batch, seq] inputs.
 
     Args:
         config: shape of the encoder.
@@ -34,6 +36,7 @@ def forward(
         input_ids: token ids.
         attention_mask: 1 where a position may be looked at, 0 where not.
         token_type_ids: ignored where the model has none, or only one.
+        head: what the encoder carries.
     """
     w = {name: np.asarray(value, np.float64) for name, value in weights.items()}
     x = w["embeddings.word.weight"][input_ids]  # [batch, seq, width]
@@ -50,8 +53,23 @@ def forward(
         x = _norm(x + attended, w, f"{name}.attention_norm", config.norm_eps)
         inner = _ACTIVATIONS[config.activation](_linear(x, w, f"{name}.ffn.up"))
         x = _norm(x + _linear(inner, w, f"{name}.ffn.down"), w, f"{name}.ffn_norm", config.norm_eps)
-    logits = _linear(x, w, "qa_head")
-    return logits[..., 0], logits[..., 1]
+    return _head(config, w, x, head)
+
+
+def _head(
+    config: ModelConfig, w: Mapping[str, Floats], x: Floats, head: HeadName
+) -> tuple[Floats, ...]:
+    if head == "qa":
+        logits = _linear(x, w, "qa_head")
+        return logits[..., 0], logits[..., 1]
+    if head == "tagging":
+        return (_linear(x, w, "classifier"),)
+    if head == "mlm":
+        x = _ACTIVATIONS[config.lm_activation](_linear(x, w, "lm_head.dense"))
+        x = _norm(x, w, "lm_head.norm", config.norm_eps)
+        return (x @ w["embeddings.word.weight"].T + w["lm_head.bias"],)
+    pooled = _ACTIVATIONS[config.pooler_activation](_linear(x[:, 0], w, "pooler"))
+    return (_linear(pooled, w, "classifier"),)
 
 
 def _positions(config: ModelConfig, input_ids: Ints) -> Ints:
@@ -102,4 +120,4 @@ def _relu(x: Floats) -> Floats:
     return np.maximum(x, 0)
 
 
-_ACTIVATIONS = {"gelu": _gelu, "gelu_new": _gelu_new, "relu": _relu}
+_ACTIVATIONS = {"gelu": _gelu, "gelu_new": _gelu_new, "relu": _relu, "tanh": np.tanh}

@@ -117,7 +117,7 @@ class Pretrained(nn.Module):
         dtype = np.float16 if half else np.float32
         weights = {name: array.astype(dtype) for name, array in self.to_weights().items()}
         folder = Path(folder)
-        write_weights(folder / layout.WEIGHTS, weights, self.config)
+        write_weights(folder / layout.WEIGHTS, weights, self.config, self.head)
         write_json(
             folder / layout.CONFIG, hf_config(self.config, self.head, dtype=np.dtype(dtype).name)
         )

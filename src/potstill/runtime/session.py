@@ -17,35 +17,45 @@ from potstill.text.windows import Batch
 Logits = npt.NDArray[np.float32]
 
 _INPUTS = {"input_ids", "attention_mask", "token_type_ids"}
-_OUTPUTS = ["start_logits", "end_logits"]
+QA_OUTPUTS = ("start_logits", "end_logits")
+"""What a question-answering model gives."""
+LOGITS = ("logits",)
+"""What a model of any other task gives."""
 
 
 class Session(Protocol):
-    """Whatever turns a batch of windows into logits."""
+    """Whatever turns a batch of rows into logits."""
 
-    def run(self, batch: Batch) -> tuple[Logits, Logits]:
-        """Start and end logits of every position, both float32 ``[n, batch_len]``."""
+    def run(self, batch: Batch) -> tuple[Logits, ...]:
+        """The model's outputs, float32, of the shapes that `bundle.onnx_graph` gives."""
         ...
 
 
 class OnnxSession:
-    """A question-answering model in onnxruntime, on the CPU. Safe to share between threads.
+    """A model in onnxruntime, on the CPU. Safe to share between threads.
 
     A session of one thread computes in the thread that calls it, so several callers share one copy
     of the weights.
     """
 
-    def __init__(self, file: str | Path, *, threads: int | None = None) -> None:
+    def __init__(
+        self,
+        file: str | Path,
+        *,
+        threads: int | None = None,
+        outputs: tuple[str, ...] = QA_OUTPUTS,
+    ) -> None:
         """Loads ``file``.
 
         Args:
             file: an ONNX file with inputs ``input_ids``, ``attention_mask`` and perhaps
-                ``token_type_ids``, and outputs ``start_logits`` and ``end_logits``.
+                ``token_type_ids``.
             threads: threads of one run; by default one for each core (see `usable_cores`).
+            outputs: those to give, in this order; the file must have them.
 
         Raises:
             InputError: ``threads`` is not a positive number.
-            ModelError: the file is missing, damaged, or no question-answering model.
+            ModelError: the file is missing, damaged, or gives something else.
         """
         if threads is not None and threads < 1:
             raise InputError(f"threads must be at least 1, not {threads}")
@@ -55,16 +65,17 @@ class OnnxSession:
             raise ModelError(f"there is no ONNX file {self.file}")
         self._session = _load(self.file, self.threads)
         inputs = {node.name for node in self._session.get_inputs()}
-        outputs = {node.name for node in self._session.get_outputs()}
-        if not (inputs <= _INPUTS and "input_ids" in inputs and outputs.issuperset(_OUTPUTS)):
+        given = {node.name for node in self._session.get_outputs()}
+        if not (inputs <= _INPUTS and "input_ids" in inputs and given.issuperset(outputs)):
+            kind = "question-answering model" if outputs == QA_OUTPUTS else "model of this task"
             raise ModelError(
-                f"{self.file} is no question-answering model: it takes "
-                f"{', '.join(sorted(inputs))} and gives {', '.join(sorted(outputs))}"
+                f"{self.file} is no {kind}: it takes "
+                f"{', '.join(sorted(inputs))} and gives {', '.join(sorted(given))}"
             )
-        self._inputs = sorted(inputs)
+        self._inputs, self._outputs = sorted(inputs), list(outputs)
 
-    def run(self, batch: Batch) -> tuple[Logits, Logits]:
-        """Start and end logits of every position, both float32 ``[n, batch_len]``.
+    def run(self, batch: Batch) -> tuple[Logits, ...]:
+        """The outputs that were asked for, float32.
 
         Raises:
             ModelError: the model cannot be run on these ids, as where the tokenizer is another
@@ -72,8 +83,7 @@ class OnnxSession:
         """
         feed = {name: getattr(batch, name) for name in self._inputs}
         with _reported(f"{self.file} could not be run"):
-            start, end = self._session.run(_OUTPUTS, feed)
-        return start, end
+            return tuple(self._session.run(self._outputs, feed))
 
 
 def _load(file: Path, threads: int) -> Any:

@@ -11,41 +11,42 @@ import numpy as np
 
 from potstill.bundle.config import position_offset
 from potstill.errors import InputError
-from potstill.runtime.session import Logits
+from potstill.runtime.session import QA_OUTPUTS, Logits
 from potstill.text.windows import Batch
 
 
 class TorchSession:
-    """A question-answering model of this package's or of transformers', as a session."""
+    """A model of this package's or of transformers', as a session."""
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Any, outputs: tuple[str, ...] = QA_OUTPUTS) -> None:
         """Takes the model as it is, on the device it is on; it is put into evaluation mode.
 
         Args:
             model: called with ``input_ids``, ``attention_mask`` and, where its config has several,
-                ``token_type_ids``; gives ``start_logits`` and ``end_logits``.
+                ``token_type_ids``; gives an object with the outputs.
+            outputs: those to give, in this order.
 
         Raises:
             InputError: the object is no such model.
         """
         config = getattr(model, "config", None)
         if config is None or not hasattr(model, "parameters") or not hasattr(model, "eval"):
-            raise InputError(f"{type(model).__name__} is no question-answering model of torch")
-        self._model = model.eval()
+            raise InputError(f"{type(model).__name__} is no model of torch")
+        self._model, self._outputs = model.eval(), outputs
         # Our configs and Hugging Face's name the same two numbers differently.
         self.max_positions: int = getattr(config, "max_positions", None) or _positions(config)
         types = getattr(config, "n_token_types", getattr(config, "type_vocab_size", 0))
         self._inputs = ["input_ids", "attention_mask"] + ["token_type_ids"] * (types > 1)
 
-    def run(self, batch: Batch) -> tuple[Logits, Logits]:
-        """Start and end logits of every position, both float32 ``[n, batch_len]``."""
+    def run(self, batch: Batch) -> tuple[Logits, ...]:
+        """The outputs that were asked for, float32."""
         import torch
 
         device = next(self._model.parameters()).device
         feed = {name: torch.from_numpy(getattr(batch, name)).to(device) for name in self._inputs}
         with torch.inference_mode():
             output = self._model(**feed)
-        return _numpy(output.start_logits), _numpy(output.end_logits)
+        return tuple(_numpy(getattr(output, name)) for name in self._outputs)
 
 
 def _positions(config: Any) -> int:

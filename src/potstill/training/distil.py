@@ -30,7 +30,6 @@ from potstill.training.finetune import (
     describe,
     describe_run,
     fingerprint,
-    keep_dropout,
     load_split,
     with_recipe,
 )
@@ -112,7 +111,7 @@ def distil(
     )
     scorer = qa.Scorer(recipe, tokenizer, data, listeners.note)
     scores = train(run, recipe, fabric, lambda: scorer.score(student), listeners)
-    student.config = keep_dropout(student.config, read_config(folder))
+    student.config = student.config.with_dropout_of(read_config(folder))
     manifest = describe_run(recipe, data, scores, scorer.calibration(student))
     facts = {**manifest.data, "unlabelled": len(unlabelled)}
     manifest = replace(manifest, data=facts, hardware=hardware(fabric, run))

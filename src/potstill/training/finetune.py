@@ -75,7 +75,7 @@ def finetune(
     scorer = qa.Scorer(recipe, tokenizer, data, listeners.note)
     scores = train(run, recipe, fabric, lambda: scorer.score(model), listeners)
     # The dropout of this run is a matter of the recipe: the model keeps its base's own rates.
-    model.config = keep_dropout(config, read_config(folder))
+    model.config = config.with_dropout_of(read_config(folder))
     manifest = describe_run(recipe, data, scores, scorer.calibration(model))
     manifest = replace(manifest, hardware=hardware(fabric, run))
     write_model(Path(recipe.out), model, folder, recipe, manifest)
@@ -143,12 +143,6 @@ def with_recipe(config: ModelConfig, recipe: Recipe) -> ModelConfig:
             f"{recipe.base}"
         )
     return config if recipe.dropout is None else config.with_dropout(recipe.dropout)
-
-
-def keep_dropout(config: ModelConfig, base: ModelConfig) -> ModelConfig:
-    """``config`` with the dropout rates of ``base``."""
-    names = ("hidden_dropout", "attention_dropout", "qa_dropout")
-    return replace(config, **{name: getattr(base, name) for name in names})
 
 
 def describe(examples: list[QAExample], rows: qa.QARows) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -279,8 +279,7 @@ def finish(
     Raises:
         OutputError: a file could not be written.
     """
-    rates = {name: getattr(base, name) for name in ("hidden_dropout", "attention_dropout")}
-    model.config = replace(model.config, **rates, qa_dropout=base.qa_dropout)
+    model.config = model.config.with_dropout_of(base)
     manifest = Manifest(
         task="masked-lm",
         name=Path(recipe.out).resolve().name,
