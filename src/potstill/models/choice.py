@@ -7,7 +7,6 @@ from torch import Tensor, nn
 
 from potstill.bundle.config import ModelConfig
 from potstill.errors import ConfigError
-from potstill.models.classification import classifier_dropout
 from potstill.models.dropout import Dropout
 from potstill.models.encoder import Encoder, initialize
 from potstill.models.layers import Pooler
@@ -68,7 +67,7 @@ def _dropout(config: ModelConfig) -> float:
     if config.model_type == "roberta":
         return config.hidden_dropout
     if config.model_type != "electra":
-        return classifier_dropout(config)
+        return config.label_dropout
     for name, supported in _SUMMARY.items():
         if config.extra.get(name, supported) != supported:
             raise ConfigError(f"{name} {config.extra[name]!r} is not supported; {supported!r} is")

@@ -23,7 +23,7 @@ class ClassificationModel(Pretrained):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__(config)
-        rate = classifier_dropout(config)
+        rate = config.label_dropout
         self.encoder = Encoder(config)
         # RoBERTa and ELECTRA drop before the first layer of their heads too.
         self.pooler_dropout = Dropout(rate if config.model_type in ("roberta", "electra") else 0.0)
@@ -65,12 +65,6 @@ class ClassificationModel(Pretrained):
             loss = classification_loss(logits, labels, self.config.problem)
         output = ClassifierOutput(loss, logits, states if output_hidden_states else None)
         return returned(output, return_dict)
-
-
-def classifier_dropout(config: ModelConfig) -> float:
-    """The rate before the last layer of a classifier's head."""
-    rate = config.classifier_dropout
-    return config.hidden_dropout if rate is None else rate
 
 
 def infer_problem(logits: Tensor, labels: Tensor) -> str:

@@ -6,7 +6,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from potstill.bundle.config import ModelConfig
-from potstill.models.classification import classifier_dropout
 from potstill.models.dropout import Dropout
 from potstill.models.encoder import Encoder, initialize
 from potstill.models.output import ClassifierOutput, returned
@@ -21,7 +20,7 @@ class TaggingModel(Pretrained):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__(config)
         is_distilbert = config.model_type == "distilbert"
-        rate = config.hidden_dropout if is_distilbert else classifier_dropout(config)
+        rate = config.hidden_dropout if is_distilbert else config.label_dropout
         self.encoder = Encoder(config)
         self.head_dropout = Dropout(rate)
         self.classifier = nn.Linear(config.hidden_width, config.n_labels)
