@@ -14,7 +14,8 @@ from pathlib import Path
 from potstill.bundle import layout
 from potstill.bundle.atomic import replacing, write_text
 from potstill.bundle.config import read_config
-from potstill.bundle.manifest import sha256_of
+from potstill.bundle.manifest import head_of_folder, sha256_of
+from potstill.bundle.names import HeadName
 from potstill.bundle.weights import read_weights
 from potstill.errors import OutputError
 
@@ -36,11 +37,15 @@ def cache_folder() -> Path:
     return Path(base) / "potstill"
 
 
-def ensure_onnx(folder: Path) -> Path:
+def ensure_onnx(folder: Path, *, head: HeadName | None = None) -> Path:
     """The ONNX file to answer from: the folder's own, otherwise a float32 one made in the cache.
 
     Safe with several processes at once: each writes under a name of its own, the last one wins,
     and all of them write the same bytes.
+
+    Args:
+        folder: a model folder.
+        head: which of its heads; by default the one its files name (see `head_of_folder`).
 
     Raises:
         ConfigError: the folder's config is missing or unsupported.
@@ -51,13 +56,14 @@ def ensure_onnx(folder: Path) -> Path:
     if existing is not None:
         return existing
     config = read_config(folder)
-    file = cache_folder() / "onnx" / f"{_source_hash(folder)}.onnx"
+    head = head or head_of_folder(folder, config)
+    file = cache_folder() / "onnx" / f"{_source_hash(folder)}-{head}.onnx"
     if file.is_file():
         return file
     # Imported late: onnx is only needed the first time a folder is used.
     from potstill.bundle.onnx_graph import build_graph
 
-    model = build_graph(config, read_weights(folder, config))
+    model = build_graph(config, read_weights(folder, config, head=head), head=head)
     try:
         with replacing(file) as temporary:
             temporary.write_bytes(model.SerializeToString())

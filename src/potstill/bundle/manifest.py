@@ -11,7 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from potstill.bundle.atomic import write_json
+from potstill.bundle.config import ModelConfig
+from potstill.bundle.heads import TASKS, head_of
 from potstill.bundle.layout import MANIFEST
+from potstill.bundle.names import HeadName
 from potstill.errors import ModelError
 
 FORMAT_VERSION = 1
@@ -97,6 +100,24 @@ def read_manifest(folder: Path) -> Manifest | None:
         raise ModelError(f"{path} is no manifest: {error}") from None
     _check(manifest, path)
     return manifest
+
+
+def head_of_folder(folder: Path, config: ModelConfig) -> HeadName:
+    """The head that a model folder is for: its manifest's task, otherwise what its config names.
+
+    Where neither says (any bare encoder), it is question answering's, which reading the weights
+    then finds missing.
+
+    Raises:
+        ModelError: the manifest is damaged.
+    """
+    manifest = read_manifest(folder)
+    if manifest is not None:
+        for head, task in TASKS.items():
+            if task == manifest.task:
+                return head
+    named = head_of(config)
+    return named if named in TASKS else "qa"
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:

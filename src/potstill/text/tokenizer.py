@@ -187,6 +187,31 @@ class Tokenizer:
         """The vocabulary's own spelling of each id."""
         return [self._backend.id_to_token(int(number)) or "" for number in ids]
 
+    @property
+    def byte_level(self) -> bool:
+        """Whether the space before a word is part of its first token (RoBERTa)."""
+        return isinstance(self._backend.model, models.BPE)
+
+    def token_id(self, token: str) -> int | None:
+        """The id of a token in the vocabulary's own spelling; ``None`` where it has none."""
+        return self._backend.token_to_id(token)
+
+    def decode(self, ids: Iterable[int] | IntArray, *, skip_special: bool = False) -> str:
+        """The text of tokens, as Hugging Face's ``decode`` writes it.
+
+        Args:
+            ids: tokens, special ones among them or not.
+            skip_special: leave out ``[CLS]``, ``[MASK]`` and the like.
+        """
+        numbers = [int(number) for number in ids]
+        if self._backend.decoder is not None:
+            return self._backend.decode(numbers, skip_special_tokens=skip_special)
+        # Files made by hand, and `wordpiece` below, name no decoder: the model's own is used.
+        special = self.special() if skip_special else None
+        kept = [number for number in numbers if special is None or not special[number]]
+        decoder = decoders.ByteLevel() if self.byte_level else decoders.WordPiece(prefix=_CONTINUES)
+        return decoder.decode(self.tokens(kept))
+
     def _encode_long(self, text: str) -> Encoded:
         starts = _chunk_starts(text)
         ends = [*starts[1:], len(text)]
