@@ -9,9 +9,9 @@ that the context holds none. JSONL rows may give several answers (lists in ``ans
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from potstill.data.files import open_text, parse_json
 from potstill.data.squad import as_id, as_title, check_start, take
@@ -27,21 +27,18 @@ def read_csv(path: Path, *, delimiter: str) -> Iterator[QAExample]:
     Raises:
         DataError: a column is missing, a row does not fit the header, or the quoting is broken.
     """
-    with open_text(path) as file, _wide_fields():
-        for number, row in _rows(file, path, delimiter):
-            where = f"{path}: row {number}"
-            start: Any = row.get("answer_start") or None
-            if start is not None:
-                try:
-                    start = int(start)
-                except ValueError:
-                    raise DataError(
-                        f"{where}: answer_start {start!r} is not a whole number"
-                    ) from None
-            fields: dict[str, Any] = {**row, "answer_start": start}
-            if "id" in row and not row["id"]:
-                raise DataError(f"{where} has an empty id: fill it in or drop the column")
-            yield _example(fields, number, where)
+    for number, row in table_rows(path, delimiter=delimiter, needed=("question", "context")):
+        where = f"{path}: row {number}"
+        start: Any = row.get("answer_start") or None
+        if start is not None:
+            try:
+                start = int(start)
+            except ValueError:
+                raise DataError(f"{where}: answer_start {start!r} is not a whole number") from None
+        fields: dict[str, Any] = {**row, "answer_start": start}
+        if "id" in row and not row["id"]:
+            raise DataError(f"{where} has an empty id: fill it in or drop the column")
+        yield _example(fields, number, where)
 
 
 def read_jsonl(path: Path) -> Iterator[QAExample]:
@@ -50,11 +47,67 @@ def read_jsonl(path: Path) -> Iterator[QAExample]:
     Raises:
         DataError: a line is not a JSON object, or a key is missing or of the wrong kind.
     """
+    for number, value in jsonl_rows(path):
+        yield _example(value, number, f"{path}: line {number}")
+
+
+def table_rows(
+    path: Path,
+    *,
+    delimiter: str,
+    needed: Sequence[str] = (),
+    columns: Sequence[str] = (),
+    quoted: bool = True,
+) -> Iterator[tuple[int, dict[str, str]]]:
+    """The rows of a CSV or TSV file by column, each with its number from 1.
+
+    Args:
+        path: plain or packed.
+        delimiter: between the fields.
+        needed: columns that must be there.
+        columns: their names where the file has no header line.
+        quoted: whether a field in quotation marks may hold separators and line ends; otherwise
+            (as in GLUE's files) a quotation mark is a letter like any other.
+
+    Raises:
+        DataError: a column is missing, a row has more or fewer fields than there are columns, or
+            the quoting is broken.
+    """
+    with open_text(path) as file, _wide_fields():
+        # strict: an unclosed quote would otherwise swallow the rest of the file without a word.
+        quoting = csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE
+        reader = csv.reader(file, delimiter=delimiter, strict=True, quoting=quoting)
+        try:
+            header = list(columns) or [name.strip() for name in next(reader, [])]
+            for name in needed:
+                if name not in header:
+                    raise DataError(
+                        f"{path} has no column {name!r} (it has {', '.join(header) or 'none'}): "
+                        "the first line must name the columns"
+                    )
+            for number, row in enumerate(reader, start=1):
+                if not row:
+                    continue
+                if len(row) != len(header):
+                    raise DataError(
+                        f"{path}: row {number} has {len(row)} fields, the header {len(header)}: "
+                        "quote fields that hold a separator"
+                    )
+                yield number, dict(zip(header, row, strict=True))
+        except csv.Error as error:
+            raise DataError(f"{path}: line {reader.line_num} is not CSV: {error}") from None
+
+
+def jsonl_rows(path: Path) -> Iterator[tuple[int, Any]]:
+    """The JSON value of each line with the line's number; blank lines are skipped.
+
+    Raises:
+        DataError: a line is not JSON.
+    """
     with open_text(path) as file:
         for number, line in enumerate(file, start=1):
             if line.strip():
-                where = f"{path}: line {number}"
-                yield _example(parse_json(line, where), number, where)
+                yield number, parse_json(line, f"{path}: line {number}")
 
 
 def read_rows(values: list[Any], name: str) -> Iterator[QAExample]:
@@ -75,30 +128,6 @@ class _wide_fields:  # noqa: N801 - a context manager, used like a function
 
     def __exit__(self, *_: object) -> None:
         csv.field_size_limit(self.before)
-
-
-def _rows(file: TextIO, path: Path, delimiter: str) -> Iterator[tuple[int, dict[str, str]]]:
-    # strict: an unclosed quote would otherwise swallow the rest of the file without a word.
-    reader = csv.reader(file, delimiter=delimiter, strict=True)
-    try:
-        header = [name.strip() for name in next(reader, [])]
-        for needed in ("question", "context"):
-            if needed not in header:
-                raise DataError(
-                    f"{path} has no column {needed!r} (it has {', '.join(header) or 'none'}): "
-                    "the first line must name the columns"
-                )
-        for number, row in enumerate(reader, start=1):
-            if not row:
-                continue
-            if len(row) != len(header):
-                raise DataError(
-                    f"{path}: row {number} has {len(row)} fields, the header {len(header)}: "
-                    "quote fields that hold a separator"
-                )
-            yield number, dict(zip(header, row, strict=True))
-    except csv.Error as error:
-        raise DataError(f"{path}: line {reader.line_num} is not CSV: {error}") from None
 
 
 def _example(row: Any, number: int, where: str) -> QAExample:

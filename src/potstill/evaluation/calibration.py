@@ -174,6 +174,23 @@ def fit_temperature(
         sure = np.clip(sure, 1e-12, 1 - 1e-12)
         return -float((right * np.log(sure) + (1 - right) * np.log1p(-sure)).mean())
 
+    return _least(loss, low, high)
+
+
+def least_temperature(
+    loss_at: Callable[[float], float], *, low: float = LOWEST, high: float = HIGHEST
+) -> float:
+    """The temperature at which a loss is least, to about one part in a thousand.
+
+    Args:
+        loss_at: temperature → loss.
+        low: least temperature tried.
+        high: greatest temperature tried.
+    """
+    return _least(lambda log_temperature: loss_at(math.exp(log_temperature)), low, high)
+
+
+def _least(loss: Callable[[float], float], low: float, high: float) -> float:
     # A grid first: nothing promises a single minimum.
     grid = np.linspace(math.log(low), math.log(high), 13).tolist()
     losses = [loss(point) for point in grid]
