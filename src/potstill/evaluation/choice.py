@@ -1,0 +1,68 @@
+"""Accuracy of chosen endings, beside what the commonest position alone would give."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from potstill.errors import DataError
+from potstill.records import ChoiceExample
+
+
+def score_choices(
+    examples: Sequence[ChoiceExample], predictions: Sequence[int]
+) -> dict[str, float]:
+    """Scores predicted choices.
+
+    Args:
+        examples: with their labels.
+        predictions: the number of the choice that was made in each.
+
+    Returns:
+        ``accuracy`` in percent and ``total``, the examples.
+
+    Raises:
+        DataError: there is nothing to score, an example has no label, or the numbers differ.
+    """
+    if len(examples) != len(predictions):
+        raise DataError(
+            f"there are {len(examples)} rows and {len(predictions)} predictions: "
+            "predict every row of these very data"
+        )
+    labels = _labels(examples)
+    right = sum(label == made for label, made in zip(labels, predictions, strict=True))
+    return {"accuracy": 100.0 * right / len(examples), "total": len(examples)}
+
+
+def chance(examples: Sequence[ChoiceExample]) -> float:
+    """Accuracy of a guess among the choices of each row, on average, in percent.
+
+    Raises:
+        DataError: there are no examples.
+    """
+    _labels(examples)
+    return 100.0 * sum(1 / len(example.choices) for example in examples) / len(examples)
+
+
+def commonest_position(
+    train: Sequence[ChoiceExample], examples: Sequence[ChoiceExample]
+) -> dict[str, float]:
+    """The scores of always making the choice that is right most often in ``train``.
+
+    Raises:
+        DataError: there is nothing to count or to score.
+    """
+    counts = Counter(_labels(train))
+    usual = min(counts, key=lambda position: (-counts[position], position))
+    return score_choices(examples, [usual] * len(examples))
+
+
+def _labels(examples: Sequence[ChoiceExample]) -> list[int]:
+    if not examples:
+        raise DataError("there are no rows to score: give a data file that holds some")
+    labels: list[int] = []
+    for example in examples:
+        if example.label is None:
+            raise DataError(f"row {example.id!r} has no label: add the number of the right choice")
+        labels.append(example.label)
+    return labels

@@ -1,0 +1,258 @@
+"""`Tagger`: texts in, labelled spans out; or words in, a tag for each out."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from potstill.bundle.config import read_config
+from potstill.bundle.layout import find_model
+from potstill.bundle.manifest import Manifest, head_of_folder, read_manifest
+from potstill.data.tagging import OUTSIDE
+from potstill.errors import EmptyInputError, InputError, ModelError
+from potstill.records import Entity
+from potstill.runtime.entities import AGGREGATIONS, Aggregation, entities
+from potstill.runtime.qa import _batch_of_one, _find_file
+from potstill.runtime.session import LOGITS, Logits, OnnxSession, Session
+from potstill.runtime.texts import TOKEN_BUDGET
+from potstill.runtime.tokenwise import softmax, token_logits
+from potstill.text.tokenizer import Tokenizer
+from potstill.text.words import first_tokens, join_words, words_of
+
+_CHUNK = 256
+"""Texts that are tokenized, sorted by length and run together."""
+_SHORTEST = 3
+"""Tokens of the shortest row: one, between the two special ones."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TagOptions:
+    """How texts are tagged; see `Tagger.from_options`."""
+
+    seq_len: int = 384
+    stride: int = 128
+    aggregation: Aggregation = "first"
+    token_budget: int = TOKEN_BUDGET
+    """Most tokens of a batch, padding included; 0 runs every window alone."""
+
+
+class Tagger:
+    """Finds labelled spans in texts with one model. Safe to share between threads.
+
+    Example:
+        >>> tagger = Tagger.from_options("runs/wnut-minilm")
+        >>> tagger.tag("Empire State Building = ESB.")[0].text
+        'Empire State Building'
+    """
+
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        session: Session,
+        labels: Sequence[str],
+        options: TagOptions | None = None,
+    ) -> None:
+        """Puts a tagger together from its parts; most callers want `from_options`."""
+        self.tokenizer = tokenizer
+        self.session = session
+        self.labels = tuple(labels)
+        self.options = _checked(options or TagOptions())
+
+    @classmethod
+    def from_options(
+        cls,
+        model: str | Path,
+        *,
+        revision: str | None = None,
+        precision: Literal["fp32", "fp16", "int8"] | None = None,
+        onnx_file: str | Path | None = None,
+        threads: int | None = None,
+        seq_len: int | None = None,
+        stride: int | None = None,
+        aggregation: Aggregation | None = None,
+        token_budget: int | None = None,
+    ) -> Tagger:
+        """Opens a model.
+
+        Args:
+            model: a model folder or a hub id.
+            revision: branch, tag or commit of a hub id.
+            precision: which of the folder's ONNX files to run; by default the one it has, and
+                where it has none a float32 file is written into the cache on first use.
+            onnx_file: run this file instead of the folder's own.
+            threads: threads of one text; by default one for each core.
+            seq_len: longest window in tokens; by default the manifest's, or 384, but never more
+                than the model has positions.
+            stride: tokens that consecutive windows of a long text share; by default the
+                manifest's, or 128.
+            aggregation: how tokens become entities, ``first`` by default; see
+                `potstill.runtime.entities.Aggregation`.
+            token_budget: most tokens of one batch of windows, padding included.
+
+        Raises:
+            ModelNotFoundError: there is no such model.
+            ModelError: the model's files are damaged, or it is no model that tags.
+            InputError: an option is out of range.
+        """
+        folder = find_model(model, revision=revision)
+        config = read_config(folder)
+        manifest = read_manifest(folder) or Manifest()
+        head = head_of_folder(folder, config)
+        if head != "tagging":
+            raise ModelError(
+                f"{folder} is no model for token classification: fine-tune one with a recipe of "
+                "that task"
+            )
+        if seq_len is not None and seq_len > config.max_positions:
+            raise InputError(
+                f"seq_len {seq_len} is more than the {config.max_positions} positions of {folder}"
+            )
+        file = _find_file(folder, precision, onnx_file)
+        options = TagOptions(
+            seq_len=seq_len if seq_len is not None else min(manifest.seq_len, config.max_positions),
+            stride=manifest.stride if stride is None else stride,
+            aggregation=aggregation or "first",
+            token_budget=TOKEN_BUDGET if token_budget is None else token_budget,
+        )
+        if _batch_of_one(manifest, folder, file):
+            options = replace(options, token_budget=0)
+        labels = config.labels or tuple(f"LABEL_{i}" for i in range(config.n_labels))
+        session = OnnxSession(file, threads=threads, outputs=LOGITS)
+        return cls(Tokenizer.from_folder(folder), session, labels, _checked(options))
+
+    def tag(
+        self,
+        text: str,
+        *,
+        aggregation: Aggregation | None = None,
+        ignore: Collection[str] = (OUTSIDE,),
+    ) -> list[Entity]:
+        """The labelled spans of a text of any length, in order; ``text[start:end]`` is each.
+
+        Args:
+            text: to be read.
+            aggregation: how tokens become entities; by default as the tagger was opened.
+            ignore: tags and types to leave out.
+
+        Raises:
+            EmptyInputError: the text is blank.
+            InputError: there is no such aggregation.
+            ModelError: the model gives logits that are no numbers.
+        """
+        return self.tag_many([text], aggregation=aggregation, ignore=ignore)[0]
+
+    def tag_many(
+        self,
+        texts: Sequence[str],
+        *,
+        aggregation: Aggregation | None = None,
+        ignore: Collection[str] = (OUTSIDE,),
+    ) -> list[list[Entity]]:
+        """As `tag`, of many texts: windows of similar length run together."""
+        if isinstance(texts, str):
+            raise InputError("tag_many takes a list of texts: give one alone to tag")
+        strategy = _known(aggregation or self.options.aggregation)
+        for number, text in enumerate(texts):
+            _check_text(text, "the text" if len(texts) == 1 else f"text {number}")
+        found: list[list[Entity]] = []
+        for at in range(0, len(texts), _CHUNK):
+            chunk = texts[at : at + _CHUNK]
+            encoded = self.tokenizer.encode_batch(chunk)
+            said = token_logits(
+                self.session, self.tokenizer, encoded, [e.words for e in encoded], **self._cut()
+            )
+            for text, tokens, logits in zip(chunk, encoded, said, strict=True):
+                scores = self._probabilities(logits)
+                found.append(entities(text, tokens, scores, self.labels, strategy, ignore))
+        return found
+
+    def tag_words(self, words: Sequence[str]) -> list[str]:
+        """A tag for every word of a text that is cut into words already.
+
+        The tag of a word is that of its first token. A word that leaves the tokenizer no token (a
+        control character) gets ``O``, or the first label where the model has no ``O``.
+
+        Raises:
+            EmptyInputError: there are no words, or one is blank.
+            ModelError: the model gives logits that are no numbers.
+        """
+        return self.tag_words_many([words])[0]
+
+    def tag_words_many(self, sentences: Sequence[Sequence[str]]) -> list[list[str]]:
+        """As `tag_words`, of many texts."""
+        for number, words in enumerate(sentences):
+            name = "the list of words" if len(sentences) == 1 else f"sentence {number}"
+            _check_words(words, name)
+        found: list[list[str]] = []
+        for at in range(0, len(sentences), _CHUNK):
+            found += self._tag_chunk(sentences[at : at + _CHUNK])
+        return found
+
+    def _tag_chunk(self, sentences: Sequence[Sequence[str]]) -> list[list[str]]:
+        joined = [join_words(words) for words in sentences]
+        encoded = self.tokenizer.encode_batch([text for text, _ in joined])
+        words = [words_of(e, starts) for e, (_, starts) in zip(encoded, joined, strict=True)]
+        said = token_logits(self.session, self.tokenizer, encoded, words, **self._cut())
+        otherwise = OUTSIDE if OUTSIDE in self.labels else self.labels[0]
+        found: list[list[str]] = []
+        for own, logits, sentence in zip(words, said, sentences, strict=True):
+            best = self._probabilities(logits).argmax(-1)
+            first = first_tokens(own, len(sentence)).tolist()
+            found.append([self.labels[best[i]] if i >= 0 else otherwise for i in first])
+        return found
+
+    def _cut(self) -> dict[str, int]:
+        options = self.options
+        return {
+            "seq_len": options.seq_len,
+            "stride": options.stride,
+            "token_budget": options.token_budget,
+        }
+
+    def _probabilities(self, logits: Logits) -> npt.NDArray[np.float64]:
+        if logits.shape[-1] != len(self.labels):
+            raise ModelError(
+                f"the model gives {logits.shape[-1]} scores a token and names {len(self.labels)} "
+                "labels: its files do not belong together"
+            )
+        return softmax(logits)
+
+
+def _check_text(text: str, name: str) -> None:
+    if not isinstance(text, str):
+        raise InputError(f"{name} is a {type(text).__name__}, not a string")
+    if not text.strip():
+        raise EmptyInputError(f"{name} is empty: give one with words to tag")
+
+
+def _check_words(words: Sequence[str], name: str) -> None:
+    if isinstance(words, str):
+        raise InputError(f"{name} is a string, not a list of words: give a text to tag")
+    if not words:
+        raise EmptyInputError(f"{name} is empty: give words to tag")
+    for word in words:
+        if not isinstance(word, str):
+            raise InputError(f"{name} holds {word!r}, not a string")
+        if not word.strip():
+            raise EmptyInputError(f"{name} holds an empty word: drop it")
+
+
+def _known(aggregation: str) -> Aggregation:
+    if aggregation not in AGGREGATIONS:
+        raise InputError(f"aggregation {aggregation!r} is none of {', '.join(AGGREGATIONS)}")
+    return aggregation  # type: ignore[return-value]
+
+
+def _checked(options: TagOptions) -> TagOptions:
+    if options.seq_len < _SHORTEST:
+        raise InputError(f"seq_len must be at least {_SHORTEST}, not {options.seq_len}")
+    for name in ("stride", "token_budget"):
+        if getattr(options, name) < 0:
+            raise InputError(f"{name} must not be negative, not {getattr(options, name)}")
+    _known(options.aggregation)
+    return options

@@ -1,0 +1,128 @@
+"""Texts of any length → what a model says of every token: overlapping windows, put together.
+
+Where windows overlap, each word is read where it has the most context: from the window in which
+its nearer edge is the farthest away. All tokens of a word come from one window.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from potstill.errors import ModelError
+from potstill.runtime.session import Logits, Session
+from potstill.runtime.texts import TOKEN_BUDGET, Row, join, run_rows
+from potstill.text.tokenizer import Encoded, IntArray, PairLayout, Tokenizer
+from potstill.text.windows import split
+
+_ALONE = PairLayout(n_between=0, token_types=False)
+"""A row of one text: ``[CLS] text [SEP]``."""
+_EDGE = np.int64(2**40)
+"""Distance to an edge of the text itself, where no context is cut off."""
+
+
+def slices(n_tokens: int, *, seq_len: int, stride: int) -> list[tuple[int, int]]:
+    """Token slices ``[start, stop)`` of one text that together cover it.
+
+    Args:
+        n_tokens: of the text.
+        seq_len: longest row in tokens, its two special tokens included; at least 3.
+        stride: tokens that consecutive slices share.
+    """
+    return split(0, n_tokens, seq_len=seq_len, stride=stride, layout=_ALONE)
+
+
+def best_slices(words: IntArray, cuts: Sequence[tuple[int, int]]) -> IntArray:
+    """The slice that each token is read from, int32 ``[n]``.
+
+    Args:
+        words: of each token, int32 ``[n]``; tokens of one word stand together.
+        cuts: slices that cover all tokens, as `slices` gives them.
+    """
+    n = len(words)
+    begins = np.flatnonzero(np.diff(words, prepend=np.int32(-2)))
+    ends = np.append(begins[1:], n)
+    sizes = ends - begins
+    first, last = np.repeat(begins, sizes), np.repeat(ends - 1, sizes)
+    best, chosen = np.full(n, -_EDGE), np.zeros(n, np.int32)
+    for number, (start, stop) in enumerate(cuts):
+        part = slice(start, stop)
+        left = first[part] - start if start else np.full(stop - start, _EDGE)
+        right = stop - 1 - last[part] if stop < n else np.full(stop - start, _EDGE)
+        context = np.minimum(left, right)  # negative for a word that an edge cuts
+        better = context > best[part]
+        best[part][better] = context[better]
+        chosen[part][better] = number
+    return chosen
+
+
+def rows_of(tokenizer: Tokenizer, encoded: Encoded, cuts: Sequence[tuple[int, int]]) -> list[Row]:
+    """Each slice as a row of its own."""
+    rows: list[Row] = []
+    for start, stop in cuts:
+        piece = Encoded(*(a[start:stop] for a in (encoded.ids, encoded.offsets, encoded.words)))
+        rows.append(join(tokenizer, piece, seq_len=stop - start + _ALONE.n_special)[0])
+    return rows
+
+
+def token_logits(
+    session: Session,
+    tokenizer: Tokenizer,
+    texts: Sequence[Encoded],
+    words: Sequence[IntArray],
+    *,
+    seq_len: int,
+    stride: int,
+    token_budget: int = TOKEN_BUDGET,
+) -> list[Logits]:
+    """Logits of every token of every text, float32 ``[n_tokens, n_labels]`` each.
+
+    Args:
+        session: of a model that speaks of tokens.
+        tokenizer: that the tokens are of.
+        texts: to be read.
+        words: of each token of each text: which belong together.
+        seq_len: longest row in tokens.
+        stride: tokens that consecutive windows share.
+        token_budget: most tokens of a batch, padding included; 0 runs every row alone.
+
+    Raises:
+        ModelError: the model gives something else than finite numbers.
+    """
+    cuts = [slices(len(text), seq_len=seq_len, stride=stride) for text in texts]
+    rows = [
+        row for text, own in zip(texts, cuts, strict=True) for row in rows_of(tokenizer, text, own)
+    ]
+    said = run_rows(
+        session,
+        rows,
+        pad_id=tokenizer.pad_id,
+        layout=tokenizer.layout,
+        token_budget=token_budget,
+    )
+    found: list[Logits] = []
+    at = 0
+    for own_words, own in zip(words, cuts, strict=True):
+        found.append(_together(said[at : at + len(own)], best_slices(own_words, own), own))
+        at += len(own)
+    return found
+
+
+def softmax(logits: Logits) -> npt.NDArray[np.float64]:
+    """Probabilities over the last axis, in float64: they sum to 1 however many there are."""
+    scores = logits.astype(np.float64)
+    scores -= scores.max(-1, keepdims=True)
+    np.exp(scores, out=scores)
+    return scores / scores.sum(-1, keepdims=True)
+
+
+def _together(said: Sequence[Logits], chosen: IntArray, cuts: Sequence[tuple[int, int]]) -> Logits:
+    found = np.empty((len(chosen), said[0].shape[-1]), np.float32)
+    for number, (logits, (start, stop)) in enumerate(zip(said, cuts, strict=True)):
+        own = np.flatnonzero(chosen[start:stop] == number)
+        found[start + own] = logits[1 + own]  # behind [CLS]
+    if not np.isfinite(found).all():
+        raise ModelError("the model gives logits that are no finite numbers: it is damaged")
+    return found
