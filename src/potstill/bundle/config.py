@@ -58,7 +58,7 @@ FIELDS = {
 
 _DEFAULTS: dict[str, dict[str, Any]] = {
     "bert": {},
-    "distilbert": {"n_token_types": 0, "qa_dropout": 0.1},
+    "distilbert": {"n_layers": 6, "n_token_types": 0, "qa_dropout": 0.1},
     "roberta": {"vocab_size": 50265, "pad_id": 1},
     "electra": {"embedding_width": 128, "hidden_width": 256, "n_heads": 4, "ffn_width": 1024},
 }

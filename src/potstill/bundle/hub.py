@@ -22,7 +22,7 @@ _BASE = [layout.CONFIG, layout.MANIFEST, layout.CARD, *layout.TEXT_FILES]
 _SAFETENSORS = [layout.WEIGHTS, layout.WEIGHTS_INDEX, "model-*.safetensors"]
 
 
-def download(model: str, *, revision: str | None = None) -> Path:
+def download(model: str, *, revision: str | None = None, weights: bool = True) -> Path:
     """Downloads what is needed of a model into the hub's cache.
 
     Only what is used is fetched: safetensors where the model has them (and the ONNX files a
@@ -31,6 +31,7 @@ def download(model: str, *, revision: str | None = None) -> Path:
     Args:
         model: hub id, ``owner/name``.
         revision: branch, tag or commit; the main branch where not given.
+        weights: ``False`` leaves them where they are: config and tokenizer are wanted alone.
 
     Returns:
         The local folder.
@@ -43,11 +44,13 @@ def download(model: str, *, revision: str | None = None) -> Path:
     def fetch(*patterns: str) -> Path:
         return _snapshot(model, revision, [*_BASE, *patterns])
 
-    folder = fetch(*_SAFETENSORS)
+    folder = fetch(*(_SAFETENSORS if weights else ()))
     if not (folder / layout.CONFIG).is_file():
         raise ModelNotFoundError(
             f"{model} has no {layout.CONFIG}: it is no transformers model that potstill can read"
         )
+    if not weights:
+        return folder
     manifest = read_manifest(folder)
     named = [f for f in manifest.files if f.startswith("onnx/")] if manifest else []
     if named:

@@ -58,13 +58,14 @@ def embedded_folder(name: str = DEFAULT) -> Path:
     return folder
 
 
-def find_model(model: str | Path, *, revision: str | None = None) -> Path:
+def find_model(model: str | Path, *, revision: str | None = None, weights: bool = True) -> Path:
     """The local folder of the model the user named.
 
     Args:
         model: ``"default"`` (the embedded bundle), a folder, or a hub id such as
             ``"owner/name"``, which is downloaded into the hub's cache where it is not there yet.
         revision: branch, tag or commit of a hub id; ignored for folders.
+        weights: download them too; a config or a tokenizer does without.
 
     Raises:
         ModelNotFoundError: no such folder or hub id.
@@ -86,7 +87,7 @@ def find_model(model: str | Path, *, revision: str | None = None) -> Path:
     # Imported late: a local model must not pay for the hub client's import.
     from potstill.bundle.hub import download
 
-    return download(str(model), revision=revision)
+    return download(str(model), revision=revision, weights=weights)
 
 
 def onnx_file(folder: Path, precision: str | None = None) -> Path | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from potstill.bundle import layout
 from potstill.bundle.atomic import write_json
 from potstill.bundle.config import ModelConfig, read_config
 from potstill.bundle.heads import HEADS, HeadName, architecture, hf_config
+from potstill.bundle.hf_configs import PretrainedConfig, as_pretrained, with_options
 from potstill.bundle.layout import find_model
 from potstill.bundle.weights import Weights, check_weights, read_weights, write_weights
 from potstill.errors import ConfigError
@@ -44,26 +45,42 @@ class Pretrained(nn.Module):
                 f"not a {config.model_type} one"
             )
         architecture(config, self.head)  # refuses a head that such models do not have
-        self.config = config
+        self.config: PretrainedConfig = as_pretrained(config)
 
     @classmethod
-    def from_pretrained(cls, model: str | Path, *, revision: str | None = None) -> Self:
+    def from_pretrained(
+        cls,
+        model: str | Path,
+        *,
+        config: ModelConfig | None = None,
+        revision: str | None = None,
+        **options: Any,
+    ) -> Self:
         """Loads a model in float32 and evaluation mode.
 
-        A folder without the head of this class (a bare encoder, or one with another head) gives a
-        model whose head is random, with a warning: it has to be trained.
+        A folder without the head of this class (a bare encoder, one with another head, or with a
+        head for other labels) gives a model whose head is random, with a warning: it has to be
+        trained.
 
         Args:
             model: ``"default"``, a model folder (Hugging Face's or a bundle) or a hub id.
+            config: in place of the model's own.
             revision: branch, tag or commit of a hub id.
+            options: fields of the config to have other values, in Hugging Face's names, such as
+                ``num_labels``, ``id2label`` and ``problem_type``.
 
         Raises:
             ModelNotFoundError: there is no such model.
             ConfigError: an unsupported config, or one of another type of model.
             WeightsError: the weights are damaged or do not fit the config.
+            TypeError: an option that no such config has.
         """
         folder = find_model(model, revision=revision)
-        loaded, new = cls.from_folder(folder, read_config(folder))
+        config = read_config(folder) if config is None else config
+        unknown = [name for name in options if not hasattr(config, name)]
+        if unknown:
+            raise TypeError(f"{cls.__name__}.from_pretrained takes no option {unknown[0]!r}")
+        loaded, new = cls.from_folder(folder, with_options(config, options))
         if new:
             warnings.warn(
                 f"{folder} has no {HEADS[cls.head].title}: a new one was made, train it before use",
@@ -81,7 +98,7 @@ class Pretrained(nn.Module):
         """
         weights = read_weights(folder, config, head=cls.head, require_head=False)
         model = cls(config)
-        new = any(name not in weights for name in HEADS[cls.head].shapes(config))
+        new = any(name not in weights for name, _ in model._named())
         model.load_weights(weights)
         return model, new
 
