@@ -59,7 +59,7 @@ class TagData:
         """One line on what was rewritten; ``None`` where nothing was."""
         if not self.changed:
             return None
-        return f"{self.path}: {self.changed:,} tags of another scheme were read as IOB2"
+        return f"{self.path}: tags of another scheme, read as IOB2: {self.changed:,}"
 
 
 def load_tags(path: str | Path, *, scheme: Scheme | None = None, labelled: bool = True) -> TagData:

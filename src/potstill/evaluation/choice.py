@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
-from potstill.errors import DataError
+from potstill.errors import DataError, MissingExtraError
 from potstill.records import ChoiceExample
 
 
@@ -55,6 +56,47 @@ def commonest_position(
     counts = Counter(_labels(train))
     usual = min(counts, key=lambda position: (-counts[position], position))
     return score_choices(examples, [usual] * len(examples))
+
+
+def tfidf_endings(
+    train: Sequence[ChoiceExample], examples: Sequence[ChoiceExample], *, seed: int = 0
+) -> dict[str, float]:
+    """The scores of a linear model that sees the choices alone, not their prompts.
+
+    TF-IDF of their words and pairs of words, and a logistic regression of whether each is right:
+    what can be had from how right endings are written.
+
+    Args:
+        train: with labels, to fit on.
+        examples: with labels, to score on.
+        seed: of the regression.
+
+    Raises:
+        DataError: there is nothing to fit or to score.
+        MissingExtraError: scikit-learn is not installed.
+    """
+    golds = _labels(train)
+    _labels(examples)
+    try:
+        from sklearn.feature_extraction.text import TfidfVectorizer
+        from sklearn.linear_model import LogisticRegression
+        from sklearn.pipeline import make_pipeline
+    except ModuleNotFoundError:
+        raise MissingExtraError("scikit-learn", "train", "the TF-IDF baseline") from None
+    model: Any = make_pipeline(
+        # Whatever is no blank is a word: no ending is left without one.
+        TfidfVectorizer(ngram_range=(1, 2), token_pattern=r"\S+", sublinear_tf=True),
+        LogisticRegression(max_iter=1000, random_state=seed),
+    )
+    texts = [choice for example in train for choice in example.choices]
+    right = [
+        number == gold
+        for example, gold in zip(train, golds, strict=True)
+        for number in range(len(example.choices))
+    ]
+    model.fit(texts, right)
+    made = [int(model.predict_proba(example.choices)[:, 1].argmax()) for example in examples]
+    return score_choices(examples, made)
 
 
 def _labels(examples: Sequence[ChoiceExample]) -> list[int]:

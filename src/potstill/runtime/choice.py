@@ -133,6 +133,17 @@ class Chooser:
             for scores in self.score_many(asked)
         ]
 
+    def pick_many(self, asked: Sequence[Asked]) -> list[int]:
+        """The number of the best choice of each prompt; blank choices compete too.
+
+        Raises:
+            ModelError: the model gives logits that are no numbers.
+        """
+        return [
+            max(scores, key=lambda score: (score.score, -score.index)).index
+            for scores in self.score_many(asked)
+        ]
+
     def score_many(self, asked: Sequence[Asked]) -> list[list[ChoiceScore]]:
         """Every choice with its probability, in the order given; blank ones are scored too.
 

@@ -23,7 +23,8 @@ class TorchSession:
 
         Args:
             model: called with ``input_ids``, ``attention_mask`` and, where its config has several,
-                ``token_type_ids``; gives an object with the outputs.
+                ``token_type_ids``; gives an object with the outputs. A model of multiple choice
+                gets each row as a question with one choice.
             outputs: those to give, in this order.
 
         Raises:
@@ -37,6 +38,8 @@ class TorchSession:
         self.max_positions: int = getattr(config, "max_positions", None) or _positions(config)
         types = getattr(config, "n_token_types", getattr(config, "type_vocab_size", 0))
         self._inputs = ["input_ids", "attention_mask"] + ["token_type_ids"] * (types > 1)
+        named = type(model).__name__.endswith("ForMultipleChoice")
+        self._chooses = named or getattr(model, "head", None) == "choice"
 
     def run(self, batch: Batch) -> tuple[Logits, ...]:
         """The outputs that were asked for, float32."""
@@ -44,6 +47,8 @@ class TorchSession:
 
         device = next(self._model.parameters()).device
         feed = {name: torch.from_numpy(getattr(batch, name)).to(device) for name in self._inputs}
+        if self._chooses:
+            feed = {name: rows.unsqueeze(1) for name, rows in feed.items()}  # (n, 1, batch_len)
         with torch.inference_mode():
             output = self._model(**feed)
         return tuple(_numpy(getattr(output, name)) for name in self._outputs)

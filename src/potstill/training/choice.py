@@ -1,0 +1,265 @@
+"""Multiple choice for the training loop: prompts with choices → rows of choices → loss."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from potstill.bundle.heads import HeadName
+from potstill.data.choice import fold, load_choices
+from potstill.errors import DataError, MissingExtraError, RecipeError
+from potstill.evaluation.choice import (
+    chance,
+    commonest_position,
+    score_choices,
+    tfidf_endings,
+)
+from potstill.losses.choice import choice_cross_entropy, choice_kl
+from potstill.models.choice import ChoiceModel
+from potstill.models.pretrained import Pretrained
+from potstill.records import ChoiceExample
+from potstill.runtime.choice import ChoiceOptions, Chooser, make_rows
+from potstill.runtime.session import LOGITS, Session
+from potstill.runtime.texts import run_rows
+from potstill.runtime.torch_session import TorchSession
+from potstill.text.tokenizer import PairLayout, Tokenizer
+from potstill.text.windows import pad
+from potstill.training.choice_recipe import ChoiceRecipe
+from potstill.training.task import FloatArray, TaskData, split_examples
+
+_CHUNK = 2000
+"""Examples tokenized at once."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ChoiceRows:
+    """Every training example: its choices behind its prompt, packed into a few arrays.
+
+    A row of a batch is an example with all its choices.
+
+    Attributes:
+        ids: input ids of all choices of all examples one behind the other, int32 ``[n_tokens]``.
+        bounds: choice ``j`` is ``ids[bounds[j]:bounds[j + 1]]``, int64 ``[n + 1]``.
+        second_at: where each choice starts behind its prompt, int32 ``[n]``.
+        choices: example ``i`` has the choices ``choices[i]`` to ``choices[i + 1]``, int64
+            ``[n_rows + 1]``.
+        labels: the right one of each example, int64 ``[n_rows]``.
+        truncated: examples of which a choice, or its prompt, lost its end.
+        pad_id: the padding token.
+        layout: of the tokenizer that the tokens are of.
+    """
+
+    ids: npt.NDArray[np.int32]
+    bounds: npt.NDArray[np.int64]
+    second_at: npt.NDArray[np.int32]
+    choices: npt.NDArray[np.int64]
+    labels: npt.NDArray[np.int64]
+    truncated: int
+    pad_id: int
+    layout: PairLayout
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def example(self) -> npt.NDArray[np.int64]:
+        """Which example each row is of: row and example are one."""
+        return np.arange(len(self))
+
+    @property
+    def lengths(self) -> npt.NDArray[np.int64]:
+        """Tokens of each row: all its choices, each as long as its longest."""
+        longest = np.maximum.reduceat(np.diff(self.bounds), self.choices[:-1])
+        return longest * np.diff(self.choices)
+
+    def batch(self, rows: Sequence[int]) -> dict[str, Tensor]:
+        """Rows ``rows`` as padded tensors: the model's inputs, ``labels`` and ``allowed``.
+
+        Inputs are ``[batch, n_choices, seq]``; where an example has fewer choices than another,
+        ``allowed`` (bool ``[batch, n_choices]``) is false for those it lacks.
+        """
+        counts = np.diff(self.choices)[list(rows)]
+        shape = len(rows), int(counts.max())
+        # A choice that is lacking is read as one padding token: a row of none has no softmax.
+        nothing = np.array([self.pad_id], np.int32)
+        ids: list[npt.NDArray[np.int32]] = []
+        second_at: list[int] = []
+        for row, count in zip(rows, counts, strict=True):
+            first = self.choices[row]
+            for j in range(first, first + count):
+                ids.append(self.ids[self.bounds[j] : self.bounds[j + 1]])
+                second_at.append(int(self.second_at[j]))
+            ids += [nothing] * (shape[1] - count)
+            second_at += [1] * (shape[1] - count)
+        padded = pad(ids, second_at, self.pad_id, self.layout)
+        arrays = {
+            name: getattr(padded, name).reshape(*shape, -1)
+            for name in ("input_ids", "attention_mask", "token_type_ids")
+        }
+        arrays["labels"] = self.labels[list(rows)]
+        arrays["allowed"] = np.arange(shape[1]) < counts[:, None]
+        return {name: torch.from_numpy(array) for name, array in arrays.items()}
+
+    def targets(self, rows: list[int], said: Sequence[FloatArray]) -> Tensor:
+        """Teachers' logits of each choice, ``[n, n_choices]``; 0 for choices that are lacking."""
+        found = np.zeros((len(rows), max(len(logits) for logits in said)), np.float32)
+        for at, logits in enumerate(said):
+            found[at, : len(logits)] = logits
+        return torch.from_numpy(found)
+
+
+class Choice:
+    """The task: which of several texts goes on with another."""
+
+    name = "multiple-choice"
+    head: HeadName = "choice"
+    model_class: type[Pretrained] = ChoiceModel
+
+    def load(self, recipe: ChoiceRecipe) -> TaskData:
+        """Reads what is trained and scored on.
+
+        Raises:
+            DataError: a file is wrong.
+            RecipeError: there are more folds than rows.
+        """
+        examples = load_choices(recipe.train)
+        facts: dict[str, Any] = {}
+        if recipe.folds:
+            if recipe.folds > len(examples):
+                raise RecipeError(
+                    f"folds is {recipe.folds}, but {recipe.train} has {len(examples)} rows: "
+                    "take fewer folds"
+                )
+            train, dev = fold(examples, recipe.folds, recipe.fold)
+            facts = {"folds": recipe.folds, "fold": recipe.fold}
+        else:
+            train, dev = split_examples(examples, recipe.split, recipe.split_seed)
+        if recipe.dev and not (recipe.folds or recipe.split):
+            dev = load_choices(recipe.dev)
+        return TaskData(train=train[: recipe.examples or None], dev=dev, facts=facts)
+
+    def rows(
+        self,
+        examples: Sequence[ChoiceExample],
+        tokenizer: Tokenizer,
+        recipe: ChoiceRecipe,
+        data: TaskData,
+    ) -> ChoiceRows:
+        """Examples as tokens: each choice behind its prompt."""
+        return pack(examples, tokenizer, seq_len=recipe.seq_len)
+
+    def logits(self, model: Any, batch: dict[str, Tensor]) -> Tensor:
+        """What a model says of every choice, ``[batch, n_choices]``."""
+        inputs = ("input_ids", "attention_mask", "token_type_ids")
+        return model(*(batch[name] for name in inputs)).logits
+
+    def loss(self, logits: Tensor, batch: dict[str, Tensor], data: TaskData) -> Tensor:
+        """Loss on the right choices, summed over the rows; scalar."""
+        return choice_cross_entropy(logits, batch["labels"], batch["allowed"]).sum()
+
+    def soft_loss(
+        self, logits: Tensor, batch: dict[str, Tensor], data: TaskData, temperature: float
+    ) -> Tensor:
+        """Loss on what teachers said of the choices, summed over the rows; scalar."""
+        return choice_kl(logits, batch["teacher"], batch["allowed"], temperature).sum()
+
+    def texts(self, example: ChoiceExample) -> tuple[str, ...]:
+        """All that a teacher reads of an example."""
+        return (example.prompt, *example.choices)
+
+    def teach(
+        self,
+        session: Session,
+        tokenizer: Tokenizer,
+        examples: Sequence[ChoiceExample],
+        *,
+        seq_len: int,
+    ) -> list[FloatArray]:
+        """A teacher's logits of each example, ``[n_choices]``."""
+        found: list[FloatArray] = []
+        for chunk in _chunks(examples):
+            rows, _ = make_rows(tokenizer, [(e.prompt, e.choices) for e in chunk], seq_len)
+            said = run_rows(session, rows, pad_id=tokenizer.pad_id, layout=tokenizer.layout)
+            every = np.array([one.reshape(-1)[0] for one in said], np.float32)
+            ends = np.cumsum([len(example.choices) for example in chunk])
+            found += np.split(every, ends[:-1])
+        return found
+
+    def score(
+        self,
+        model: Pretrained,
+        tokenizer: Tokenizer,
+        examples: Sequence[ChoiceExample],
+        recipe: ChoiceRecipe,
+        data: TaskData,
+    ) -> dict[str, float]:
+        """Scores a model as it stands, through the chooser that ships; see `score_choices`."""
+        options = ChoiceOptions(seq_len=recipe.seq_len)
+        chooser = Chooser(tokenizer, TorchSession(model, LOGITS), options)
+        return score_choices(examples, chooser.pick_many([(e.prompt, e.choices) for e in examples]))
+
+    def baselines(self, recipe: ChoiceRecipe, data: TaskData) -> dict[str, dict[str, float]]:
+        """A guess, the commonest position, and a linear model of the endings' words."""
+        found = {
+            "a guess": {"accuracy": chance(data.dev), "total": float(len(data.dev))},
+            "the commonest position": commonest_position(data.train, data.dev),
+        }
+        with suppress(MissingExtraError):  # the only one that needs a library
+            found["TF-IDF of the endings"] = tfidf_endings(data.train, data.dev, seed=recipe.seed)
+        return found
+
+    def finish(
+        self, model: Pretrained, tokenizer: Tokenizer, recipe: ChoiceRecipe, data: TaskData
+    ) -> dict[str, Any]:
+        """Nothing is fitted after training."""
+        return {}
+
+
+def pack(examples: Sequence[ChoiceExample], tokenizer: Tokenizer, *, seq_len: int) -> ChoiceRows:
+    """Examples as rows of token ids.
+
+    Args:
+        examples: with their labels.
+        tokenizer: of the model to train.
+        seq_len: longest row, prompt and choice together, in tokens; what is longer loses its end.
+
+    Raises:
+        DataError: an example has no label.
+    """
+    ids: list[npt.NDArray[np.int64]] = []
+    second_at: list[int] = []
+    cut: list[bool] = []
+    for chunk in _chunks(examples):
+        rows, truncated = make_rows(tokenizer, [(e.prompt, e.choices) for e in chunk], seq_len)
+        ids += [row.ids for row in rows]
+        second_at += [row.second_at for row in rows]
+        cut += truncated
+    choices = np.cumsum([0, *(len(example.choices) for example in examples)], dtype=np.int64)
+    return ChoiceRows(
+        np.concatenate(ids).astype(np.int32) if ids else np.empty(0, np.int32),
+        np.cumsum([0, *map(len, ids)], dtype=np.int64),
+        np.array(second_at, np.int32),
+        choices,
+        np.array([_label(example) for example in examples], np.int64),
+        sum(any(cut[a:b]) for a, b in zip(choices[:-1], choices[1:], strict=True)),
+        tokenizer.pad_id,
+        tokenizer.layout,
+    )
+
+
+def _label(example: ChoiceExample) -> int:
+    if example.label is None:
+        raise DataError(f"row {example.id!r} has no label: add the number of the right choice")
+    return example.label
+
+
+def _chunks(examples: Sequence[ChoiceExample]) -> Iterator[Sequence[ChoiceExample]]:
+    for at in range(0, len(examples), _CHUNK):
+        yield examples[at : at + _CHUNK]
