@@ -21,10 +21,10 @@ def batch(config, lengths=(9, 1, 30), seed=0) -> Batch:
     return Batch(ids, mask, random.integers(0, max(1, config.n_token_types), shape))
 
 
-def expected(config, weights, rows: Batch):
-    return forward(config, weights, rows.input_ids, rows.attention_mask, rows.token_type_ids)
+def expected(config, weights, rows: Batch, head="qa"):
+    return forward(config, weights, rows.input_ids, rows.attention_mask, rows.token_type_ids, head)
 
 
-def largest(found, wanted, rows: Batch) -> float:
-    seen = rows.attention_mask == 1
+def largest(found, wanted, rows: Batch, *, by_token: bool = True) -> float:
+    seen = rows.attention_mask == 1 if by_token else slice(None)
     return max(float(np.abs(a - b)[seen].max()) for a, b in zip(found, wanted, strict=True))

@@ -11,6 +11,7 @@ from tokenizers import models, pre_tokenizers, processors, trainers
 
 from potstill.bundle.atomic import write_json
 from potstill.bundle.config import ModelConfig
+from potstill.bundle.heads import hf_config
 from potstill.bundle.weights import expected_shapes, write_weights
 
 WORDS = (
@@ -107,8 +108,11 @@ def write_model(
         write_byte_level(folder)
     else:
         write_tokenizer(folder)
-    write_json(folder / "config.json", shape.to_hf())
-    write_weights(folder / "model.safetensors", weights(shape, seed=seed, head=head), shape)
+    # Old folders do not name their head; that of a classifier decides what a name means.
+    labelling = head in ("classification", "tagging", "choice")
+    write_json(folder / "config.json", hf_config(shape, head) if labelling else shape.to_hf())
+    found = weights(shape, seed=seed, head=head)
+    write_weights(folder / "model.safetensors", found, shape, head or "qa")
     return folder
 
 
