@@ -109,7 +109,7 @@ def to_iob2(tags: Sequence[str]) -> list[str]:
 
 
 def check_labels(data: TagData, labels: Sequence[str], trained_on: str) -> None:
-    """Checks that a model knows every tag of a file.
+    """Checks that a model knows every tag of a file, or its type where tags mark spans.
 
     Args:
         data: to be scored.
@@ -117,9 +117,12 @@ def check_labels(data: TagData, labels: Sequence[str], trained_on: str) -> None:
         trained_on: what to call the data they are from.
 
     Raises:
-        DataError: names the first tag that is not among ``labels``.
+        DataError: names the first tag that the model cannot give.
     """
     known = set(labels)
+    if data.scheme == "spans":  # a model may use another scheme of spans than a file
+        kinds = {_kind(label) for label in labels if label != OUTSIDE}
+        known |= {tag for tag in data.labels if tag == OUTSIDE or _kind(tag) in kinds}
     for example in data.examples:
         for word, tag in zip(example.words, example.tags, strict=bool(example.tags)):
             if tag not in known:
