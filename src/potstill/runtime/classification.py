@@ -1,0 +1,321 @@
+"""`Classifier`: texts, or pairs of texts, in; labels with their probabilities out."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from potstill.bundle.config import ModelConfig, read_config
+from potstill.bundle.layout import find_model
+from potstill.bundle.manifest import Manifest, head_of_folder, read_manifest
+from potstill.errors import EmptyInputError, InputError, ModelError
+from potstill.records import Classification, LabelScore
+from potstill.runtime.qa import _batch_of_one, _each, _find_file
+from potstill.runtime.session import LOGITS, OnnxSession, Session
+from potstill.runtime.texts import TOKEN_BUDGET, Row, join, run_rows
+from potstill.text.tokenizer import Encoded, Tokenizer
+
+TextOrPair: TypeAlias = "str | tuple[str, str]"
+FloatArray = npt.NDArray[np.float64]
+
+_SHORTEST = 8
+"""Tokens of the shortest row: special ones, and a few of each text."""
+_CHARACTERS = 16
+"""Code points a token of a row that are looked at first: the rest of a long text rarely matters."""
+_SPACE = re.compile(r"\s\S")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClassifyOptions:
+    """How texts are classified; see `Classifier.from_options`."""
+
+    labels: tuple[str, ...]
+    problem: str = "single-label"
+    """``single-label``, ``multi-label`` or ``regression``."""
+    seq_len: int = 512
+    temperatures: tuple[float, ...] = ()
+    """What each label's logits are divided by; one for all of them, or none for 1."""
+    thresholds: tuple[float, ...] = ()
+    """Probability above which each label is given (multi-label); none for 0.5."""
+    token_budget: int = TOKEN_BUDGET
+    """Most tokens of a batch, padding included; 0 runs every row alone."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Said:
+    """What a model says of one text."""
+
+    logits: npt.NDArray[np.float32]
+    """``[n_labels]``."""
+    truncated: bool
+    """Whether the text was longer than the model reads."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Settings:
+    temperatures: FloatArray = field(default_factory=lambda: np.ones(1))
+    thresholds: FloatArray = field(default_factory=lambda: np.full(1, 0.5))
+
+
+class Classifier:
+    """Gives texts their labels with one model. Safe to share between threads.
+
+    Example:
+        >>> classifier = Classifier.from_options("runs/sst2-minilm")
+        >>> classifier.classify("A charming and often affecting journey.").chosen
+        ('positive',)
+    """
+
+    def __init__(self, tokenizer: Tokenizer, session: Session, options: ClassifyOptions) -> None:
+        """Puts a classifier together from its parts; most callers want `from_options`.
+
+        Raises:
+            InputError: an option is out of range.
+        """
+        self.tokenizer = tokenizer
+        self.session = session
+        self.options = _checked(options)
+        n = len(options.labels)
+        self._settings = _Settings(
+            np.array(options.temperatures or (1.0,) * n), np.array(options.thresholds or (0.5,) * n)
+        )
+
+    @classmethod
+    def from_options(
+        cls,
+        model: str | Path,
+        *,
+        revision: str | None = None,
+        precision: Literal["fp32", "fp16", "int8"] | None = None,
+        onnx_file: str | Path | None = None,
+        threads: int | None = None,
+        seq_len: int | None = None,
+        threshold: float | None = None,
+        token_budget: int | None = None,
+    ) -> Classifier:
+        """Opens a model; thresholds and temperatures are those of its manifest.
+
+        Args:
+            model: a model folder or a hub id.
+            revision: branch, tag or commit of a hub id.
+            precision: which of the folder's ONNX files to run; by default the one it has, and
+                where it has none a float32 file is written into the cache on first use.
+            onnx_file: run this file instead of the folder's own.
+            threads: threads of one text; by default one for each core.
+            seq_len: longest row in tokens, of a pair both texts together; by default the
+                manifest's, or as many as the model has positions.
+            threshold: of every label of a multi-label model, instead of the manifest's.
+            token_budget: most tokens of one batch, padding included.
+
+        Raises:
+            ModelNotFoundError: there is no such model.
+            ModelError: the model's files are damaged, or it is no text classifier.
+            InputError: an option is out of range.
+        """
+        folder = find_model(model, revision=revision)
+        config = read_config(folder)
+        if head_of_folder(folder, config) != "classification":
+            raise ModelError(
+                f"{folder} is no text classifier: fine-tune one with a recipe of "
+                "text-classification"
+            )
+        if seq_len is not None and seq_len > config.max_positions:
+            raise InputError(
+                f"seq_len {seq_len} is more than the {config.max_positions} positions of {folder}"
+            )
+        manifest = read_manifest(folder)
+        options = options_of(config, manifest.calibration if manifest else {})
+        longest = min(manifest.seq_len if manifest else 10**9, config.max_positions)
+        file = _find_file(folder, precision, onnx_file)
+        alone = _batch_of_one(manifest or Manifest(), folder, file)
+        options = replace(
+            options,
+            seq_len=longest if seq_len is None else seq_len,
+            token_budget=0 if alone else TOKEN_BUDGET if token_budget is None else token_budget,
+        )
+        if threshold is not None:
+            options = replace(options, thresholds=(threshold,) * len(options.labels))
+        session = OnnxSession(file, threads=threads, outputs=LOGITS)
+        return cls(Tokenizer.from_folder(folder), session, options)
+
+    def classify(self, text: str, pair: str | None = None) -> Classification:
+        """The labels of a text, the most probable first.
+
+        Args:
+            text: of any length; what the model cannot read is left out, and ``truncated`` says so.
+            pair: the second text, for a model of pairs.
+
+        Raises:
+            EmptyInputError: a text is blank.
+            ModelError: the model gives logits that are no numbers.
+        """
+        return self.classify_many([text if pair is None else (text, pair)])[0]
+
+    def classify_many(
+        self, texts: Iterable[TextOrPair], *, workers: int = 1
+    ) -> list[Classification]:
+        """As `classify`, of many texts or pairs: rows of similar length run together.
+
+        Args:
+            texts: to classify.
+            workers: threads that read different texts at the same time.
+        """
+        return [self.judge(said) for said in self.read_many(texts, workers=workers)]
+
+    def read_many(self, texts: Iterable[TextOrPair], *, workers: int = 1) -> list[Said]:
+        """The logits of many texts or pairs, in order.
+
+        Raises:
+            EmptyInputError: a text is blank.
+            ModelError: the model gives logits that are no numbers.
+        """
+
+        def read(chunk: tuple[int, list[Any]]) -> list[Said]:
+            return self._read(*chunk)
+
+        anything: Iterable[Any] = texts
+        return list(_each(read, anything, workers))
+
+    def logits_many(
+        self, texts: Iterable[TextOrPair], *, workers: int = 1
+    ) -> npt.NDArray[np.float32]:
+        """The logits of many texts or pairs, float32 ``[n, n_labels]``."""
+        said = [one.logits for one in self.read_many(texts, workers=workers)]
+        return np.array(said, np.float32).reshape(len(said), len(self.options.labels))
+
+    def judge(self, said: Said) -> Classification:
+        """Logits as labels: calibrated, chosen by the thresholds, the most probable first."""
+        options = self.options
+        if options.problem == "regression":
+            value = float(said.logits[0])
+            return Classification((LabelScore(options.labels[0], value, True),), said.truncated)
+        scores = said.logits.astype(np.float64) / self._settings.temperatures
+        if options.problem == "multi-label":
+            scores = 1 / (1 + np.exp(-np.clip(scores, -700, 700)))
+            chosen = scores > self._settings.thresholds
+        else:
+            mass = np.exp(scores - scores.max())
+            scores = mass / mass.sum()
+            chosen = np.arange(len(scores)) == scores.argmax()
+        order = np.argsort(-scores, kind="stable")
+        return Classification(
+            tuple(LabelScore(options.labels[i], float(scores[i]), bool(chosen[i])) for i in order),
+            said.truncated,
+        )
+
+    def _read(self, first: int, texts: Sequence[Any]) -> list[Said]:
+        for number, text in enumerate(texts, start=first):
+            _check(text, "the text" if len(texts) == 1 and not first else f"text {number}")
+        options, tokenizer = self.options, self.tokenizer
+        rows, truncated = make_rows(tokenizer, texts, options.seq_len)
+        logits = run_rows(
+            self.session,
+            rows,
+            pad_id=tokenizer.pad_id,
+            layout=tokenizer.layout,
+            token_budget=options.token_budget,
+        )
+        n = len(options.labels)
+        for one in logits:
+            if len(one) != n:
+                raise ModelError(f"the model gives {len(one)} logits for its {n} labels")
+            if not np.isfinite(one).all():
+                raise ModelError("the model gives logits that are no finite numbers: it is damaged")
+        return [Said(one, cut) for one, cut in zip(logits, truncated, strict=True)]
+
+
+def options_of(config: ModelConfig, calibration: Mapping[str, Any]) -> ClassifyOptions:
+    """The options that a model's config and its manifest's ``calibration`` ask for.
+
+    A model that does not say what its labels are to a text has one label a text, or, with a single
+    label, gives a number, as Hugging Face's models do.
+    """
+    labels = config.labels or tuple(f"LABEL_{i}" for i in range(config.n_labels))
+    problem = config.problem or ("regression" if len(labels) == 1 else "single-label")
+    temperatures: tuple[float, ...] = ()
+    thresholds: tuple[float, ...] = ()
+    if problem == "single-label":
+        temperatures = (float(calibration.get("temperature", 1.0)),) * len(labels)
+    elif problem == "multi-label":
+        heat, cuts = calibration.get("temperatures", {}), calibration.get("thresholds", {})
+        temperatures = tuple(float(heat.get(label, 1.0)) for label in labels)
+        thresholds = tuple(float(cuts.get(label, 0.5)) for label in labels)
+    return ClassifyOptions(
+        labels=labels,
+        problem=problem,
+        seq_len=config.max_positions,
+        temperatures=temperatures,
+        thresholds=thresholds,
+    )
+
+
+def make_rows(
+    tokenizer: Tokenizer, texts: Sequence[TextOrPair], seq_len: int
+) -> tuple[list[Row], list[bool]]:
+    """The row of each text or pair, and whether it was longer than ``seq_len`` tokens."""
+    firsts = [text if isinstance(text, str) else text[0] for text in texts]
+    seconds = [text[1] for text in texts if not isinstance(text, str)]
+    encoded = iter(_encode(tokenizer, firsts, seq_len))
+    others = iter(_encode(tokenizer, seconds, seq_len))
+    pairs = [
+        join(
+            tokenizer,
+            next(encoded),
+            None if isinstance(text, str) else next(others),
+            seq_len=seq_len,
+        )
+        for text in texts
+    ]
+    return [row for row, _ in pairs], [cut for _, cut in pairs]
+
+
+def _encode(tokenizer: Tokenizer, texts: Sequence[str], seq_len: int) -> list[Encoded]:
+    """Tokens of texts; of a long one only the first, as long as they are more than a row holds."""
+    found = tokenizer.encode_batch([_beginning(text, seq_len) for text in texts])
+    for i, text in enumerate(texts):
+        if len(found[i]) < seq_len and len(_beginning(text, seq_len)) < len(text):
+            found[i] = tokenizer.encode(text)
+    return found
+
+
+def _beginning(text: str, seq_len: int) -> str:
+    if len(text) <= _CHARACTERS * seq_len:
+        return text
+    # Cut before white space, so that no token can straddle the cut.
+    match = _SPACE.search(text, _CHARACTERS * seq_len)
+    return text if match is None else text[: match.start()]
+
+
+def _check(text: Any, name: str) -> None:
+    parts = (text,) if isinstance(text, str) else text
+    if not isinstance(parts, (tuple, list)) or not 1 <= len(parts) <= 2:
+        raise InputError(f"{name} is a {type(text).__name__}: give a string, or a pair of them")
+    for part in parts:
+        if not isinstance(part, str):
+            raise InputError(f"{name} holds a {type(part).__name__}: give strings")
+        if not part.strip():
+            raise EmptyInputError(f"{name} is empty: give some text")
+
+
+def _checked(options: ClassifyOptions) -> ClassifyOptions:
+    n = len(options.labels)
+    if options.seq_len < _SHORTEST:
+        raise InputError(f"seq_len must be at least {_SHORTEST}, not {options.seq_len}")
+    if options.token_budget < 0:
+        raise InputError(f"token_budget must not be negative, not {options.token_budget}")
+    for name in ("temperatures", "thresholds"):
+        values = getattr(options, name)
+        if values and len(values) != n:
+            raise InputError(f"{name} has {len(values)} values for {n} labels: give one for each")
+    if any(not 0 < value < math.inf for value in options.temperatures):
+        raise InputError(f"temperatures must be above 0, not {list(options.temperatures)}")
+    if any(not 0 <= value <= 1 for value in options.thresholds):
+        raise InputError(f"thresholds must be between 0 and 1, not {list(options.thresholds)}")
+    return options

@@ -1,0 +1,348 @@
+"""Text classification for the training loop: examples → labelled rows → loss → scores."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from potstill.data.classification import TextLayout, as_tuple, gold_array, load_texts, with_labels
+from potstill.data.glue import layout_of
+from potstill.errors import DataError, RecipeError
+from potstill.evaluation.baselines import (
+    BASE_RATE,
+    TFIDF,
+    base_rates,
+    has_sklearn,
+    score_base_rates,
+    score_tfidf,
+)
+from potstill.evaluation.classification import fit, score
+from potstill.evaluation.multilabel import by_label
+from potstill.models.classification import ClassificationModel
+from potstill.models.pretrained import Pretrained
+from potstill.records import TextExample
+from potstill.runtime.classification import (
+    Classifier,
+    ClassifyOptions,
+    TextOrPair,
+    make_rows,
+)
+from potstill.runtime.session import LOGITS, Session
+from potstill.runtime.texts import run_rows
+from potstill.runtime.torch_session import TorchSession
+from potstill.text.tokenizer import PairLayout, Tokenizer
+from potstill.text.windows import pad
+from potstill.training.task import FloatArray, TaskData, split_examples
+from potstill.training.task_recipe import ClassificationRecipe
+
+_CHUNK = 2000
+"""Examples tokenized at once."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TextRows:
+    """Every example as one row, packed into a few arrays.
+
+    Attributes:
+        ids: input ids of all rows one behind the other, int32 ``[n_tokens]``.
+        bounds: row ``i`` is ``ids[bounds[i]:bounds[i + 1]]``, int64 ``[n_rows + 1]``.
+        second_at: where the second text of each row starts, int32 ``[n_rows]``.
+        gold: labels as numbers, see `potstill.data.classification.gold_array`.
+        weight: of each row in the loss ``[n_rows]``, or of each label where a row has it
+            ``[n_rows, n_labels]``; ``None`` where all weigh 1.
+        truncated: rows that lost their end.
+        pad_id: the padding token.
+        layout: of the tokenizer that the tokens are of.
+    """
+
+    ids: npt.NDArray[np.int32]
+    bounds: npt.NDArray[np.int64]
+    second_at: npt.NDArray[np.int32]
+    gold: npt.NDArray[Any]
+    weight: npt.NDArray[np.float32] | None
+    truncated: int
+    pad_id: int
+    layout: PairLayout
+
+    def __len__(self) -> int:
+        return len(self.second_at)
+
+    @property
+    def lengths(self) -> npt.NDArray[np.int64]:
+        """Tokens of each row."""
+        return np.diff(self.bounds)
+
+    @property
+    def example(self) -> npt.NDArray[np.int64]:
+        """Which example each row is of: they are one to one."""
+        return np.arange(len(self))
+
+    def batch(self, rows: list[int]) -> dict[str, Tensor]:
+        """Rows as padded tensors: the model's inputs, ``labels``, and ``weight`` where given."""
+        ids = [self.ids[self.bounds[i] : self.bounds[i + 1]] for i in rows]
+        padded = pad(ids, self.second_at[rows].tolist(), self.pad_id, self.layout)
+        arrays = {
+            "input_ids": padded.input_ids,
+            "attention_mask": padded.attention_mask,
+            "token_type_ids": padded.token_type_ids,
+            "labels": self.gold[rows],
+        }
+        if self.weight is not None:
+            arrays["weight"] = self.weight[rows]
+        return {name: torch.from_numpy(array) for name, array in arrays.items()}
+
+    def targets(self, rows: list[int], said: Sequence[FloatArray]) -> Tensor:
+        """The teachers' logits of the rows' examples, ``[n, n_labels]``."""
+        return torch.from_numpy(np.stack(said))
+
+
+class ClassificationTask:
+    """Texts, or pairs of texts, with a label, several, or a number."""
+
+    name = "text-classification"
+    head = "classification"
+    model_class: type[Pretrained] = ClassificationModel
+
+    def load(self, recipe: ClassificationRecipe) -> TaskData:
+        """Reads the data of a recipe.
+
+        Raises:
+            DataError: the data are wrong.
+            RecipeError: there is no such format, or the class weights do not fit the labels.
+        """
+        layout = layout_in(recipe)
+        whole = load_texts(recipe.train, layout, every_label=True)
+        problem, labels = whole.problem, whole.labels
+        examples, dev = split_examples(whole.examples, recipe.split, recipe.split_seed)
+        if recipe.dev and not dev:
+            dev = load_texts(recipe.dev, with_labels(layout, labels, problem)).examples
+        examples = examples[: recipe.examples or None]
+        given = recipe.class_weights
+        if given and problem == "regression":
+            raise RecipeError("class_weights have no meaning for a regression: leave them out")
+        if not isinstance(given, str) and len(given) != len(labels):
+            raise RecipeError(f"class_weights has {len(given)} values for {len(labels)} labels")
+        gold = gold_array(examples, labels, problem)
+        rates = base_rates(gold, problem=problem, n_labels=len(labels))
+        return TaskData(
+            train=examples,
+            dev=dev,
+            labels=labels,
+            problem=problem,
+            notes=tuple(_notes(examples, labels, problem)),
+            facts={"base_rates": dict(zip(labels, rates, strict=True))},
+        )
+
+    def rows(
+        self,
+        examples: Sequence[TextExample],
+        tokenizer: Tokenizer,
+        recipe: ClassificationRecipe,
+        data: TaskData,
+    ) -> TextRows:
+        """Examples as tokens with their labels."""
+        ids: list[npt.NDArray[np.int64]] = []
+        second_at: list[int] = []
+        truncated = 0
+        for at in range(0, len(examples), _CHUNK):
+            chunk = [as_input(example) for example in examples[at : at + _CHUNK]]
+            rows, cut = make_rows(tokenizer, chunk, recipe.seq_len)
+            ids += [row.ids for row in rows]
+            second_at += [row.second_at for row in rows]
+            truncated += sum(cut)
+        gold = gold_array(examples, data.labels, data.problem)
+        return TextRows(
+            np.concatenate(ids).astype(np.int32) if ids else np.empty(0, np.int32),
+            np.cumsum([0, *map(len, ids)], dtype=np.int64),
+            np.array(second_at, np.int32),
+            gold,
+            _weights(recipe.class_weights, gold, data),
+            truncated,
+            tokenizer.pad_id,
+            tokenizer.layout,
+        )
+
+    def logits(self, model: Any, batch: dict[str, Tensor]) -> Tensor:
+        """``[batch, n_labels]``."""
+        return model(batch["input_ids"], batch["attention_mask"], batch["token_type_ids"]).logits
+
+    def loss(self, logits: Tensor, batch: dict[str, Tensor], data: TaskData) -> Tensor:
+        """Cross-entropy, binary cross-entropy (mean over the labels) or squared error, summed."""
+        logits, gold, weight = logits.float(), batch["labels"], batch.get("weight")
+        if data.problem == "regression":
+            return F.mse_loss(logits[:, 0], gold, reduction="sum")
+        if data.problem == "multi-label":
+            each = F.binary_cross_entropy_with_logits(
+                logits, gold, pos_weight=weight, reduction="none"
+            )
+            return each.mean(dim=1).sum()
+        each = F.cross_entropy(logits, gold, reduction="none")
+        return (each if weight is None else each * weight).sum()
+
+    def soft_loss(
+        self, logits: Tensor, batch: dict[str, Tensor], data: TaskData, temperature: float
+    ) -> Tensor:
+        """Divergence from the teachers' distributions, summed over the rows.
+
+        A single label is a softmax at ``temperature``, several are a sigmoid each (mean over the
+        labels), both times temperature², so that the gradient does not shrink (Hinton et al. 2015,
+        https://arxiv.org/abs/1503.02531); a regression is the squared error.
+        """
+        logits, said = logits.float(), batch["teacher"].float()
+        if data.problem == "regression":
+            return F.mse_loss(logits[:, 0], said[:, 0], reduction="sum")
+        ours, theirs = logits / temperature, said / temperature
+        if data.problem == "multi-label":
+            soft = theirs.sigmoid()
+            each = F.binary_cross_entropy_with_logits(ours, soft, reduction="none")
+            # Less the teacher's own entropy: 0 where both agree.
+            own = F.binary_cross_entropy_with_logits(theirs, soft, reduction="none")
+            return temperature**2 * (each - own).mean(dim=1).sum()
+        return temperature**2 * F.kl_div(
+            ours.log_softmax(-1), theirs.log_softmax(-1), reduction="sum", log_target=True
+        )
+
+    def texts(self, example: TextExample) -> tuple[str, ...]:
+        """The text, or both of a pair."""
+        return (example.text,) if example.pair is None else (example.text, example.pair)
+
+    def teach(
+        self,
+        session: Session,
+        tokenizer: Tokenizer,
+        examples: Sequence[TextExample],
+        *,
+        seq_len: int,
+    ) -> list[FloatArray]:
+        """A teacher's logits of each example, ``[n_labels]``."""
+        found: list[FloatArray] = []
+        for at in range(0, len(examples), _CHUNK):
+            chunk = [as_input(example) for example in examples[at : at + _CHUNK]]
+            rows, _ = make_rows(tokenizer, chunk, seq_len)
+            found += run_rows(session, rows, pad_id=tokenizer.pad_id, layout=tokenizer.layout)
+        return found
+
+    def score(
+        self,
+        model: Pretrained,
+        tokenizer: Tokenizer,
+        examples: Sequence[TextExample],
+        recipe: ClassificationRecipe,
+        data: TaskData,
+    ) -> dict[str, float]:
+        """See `potstill.evaluation.classification.score`; thresholds and temperatures are plain."""
+        logits = _read(model, tokenizer, examples, recipe, data)
+        gold = gold_array(examples, data.labels, data.problem)
+        return score(logits, gold, problem=data.problem, labels=data.labels)
+
+    def baselines(
+        self, recipe: ClassificationRecipe, data: TaskData
+    ) -> dict[str, dict[str, float]]:
+        """The base rates and, where scikit-learn is installed, TF-IDF with a linear model."""
+        how: dict[str, Any] = {"problem": data.problem, "labels": data.labels}
+        gold = gold_array(data.dev, data.labels, data.problem)
+        rates = list(data.facts["base_rates"].values())
+        found = {BASE_RATE: score_base_rates(rates, gold, **how)}
+        if has_sklearn():
+            seen = gold_array(data.train, data.labels, data.problem)
+            if data.problem != "single-label" or len(np.unique(seen)) > 1:
+                found[TFIDF] = score_tfidf(data.train, seen, data.dev, gold, **how)
+        return found
+
+    def finish(
+        self,
+        model: Pretrained,
+        tokenizer: Tokenizer,
+        recipe: ClassificationRecipe,
+        data: TaskData,
+    ) -> dict[str, Any]:
+        """Temperatures and thresholds, and of several labels each one's scores by itself."""
+        if len(data.dev) < 2:
+            return {}
+        logits = _read(model, tokenizer, data.dev, recipe, data)
+        gold = gold_array(data.dev, data.labels, data.problem)
+        fitted = fit(logits, gold, problem=data.problem, labels=data.labels)
+        if data.problem == "multi-label":
+            fitted["by_label"] = by_label(logits, gold, labels=data.labels, calibration=fitted)
+        return fitted
+
+
+def layout_in(recipe: ClassificationRecipe) -> TextLayout:
+    """The layout of a recipe's files.
+
+    Raises:
+        RecipeError: there is no such format.
+    """
+    try:
+        layout = layout_of(
+            recipe.format,
+            text=recipe.text,
+            pair=recipe.pair,
+            label=recipe.label,
+            separator=recipe.separator,
+        )
+    except DataError as error:
+        raise RecipeError(str(error)) from None
+    labels = recipe.labels or layout.labels
+    return replace(layout, labels=labels, problem=recipe.problem or layout.problem)
+
+
+def as_input(example: TextExample) -> TextOrPair:
+    """What a classifier reads of an example."""
+    return example.text if example.pair is None else (example.text, example.pair)
+
+
+def _read(
+    model: Pretrained,
+    tokenizer: Tokenizer,
+    examples: Sequence[TextExample],
+    recipe: ClassificationRecipe,
+    data: TaskData,
+) -> FloatArray:
+    options = ClassifyOptions(
+        labels=data.labels,
+        problem=data.problem,
+        seq_len=recipe.seq_len,
+        token_budget=recipe.batch_tokens,
+    )
+    classifier = Classifier(tokenizer, TorchSession(model, outputs=LOGITS), options)
+    return classifier.logits_many(map(as_input, examples))
+
+
+def _weights(
+    asked: str | tuple[float, ...], gold: npt.NDArray[Any], data: TaskData
+) -> npt.NDArray[np.float32] | None:
+    if not asked:
+        return None
+    if data.problem == "multi-label":
+        with_it = np.maximum(gold.sum(axis=0), 1)
+        each = (len(gold) - with_it) / with_it if asked == "balanced" else np.array(asked)
+        return np.broadcast_to(each.astype(np.float32), gold.shape).copy()
+    if asked == "balanced":
+        counts = np.bincount(gold, minlength=len(data.labels))
+        each = len(gold) / (len(data.labels) * np.maximum(counts, 1))
+    else:
+        each = np.array(asked)
+    return each.astype(np.float32)[gold]
+
+
+def _notes(examples: Sequence[TextExample], labels: Sequence[str], problem: str) -> list[str]:
+    if problem == "regression":
+        return [f"regression on {labels[0]!r}"]
+    counts = dict.fromkeys(labels, 0)
+    for example in examples:
+        for label in as_tuple(example.label):
+            counts[label] += 1
+    shown = [f"{label} {count:,}" for label, count in counts.items()]
+    found = [f"{problem}: {', '.join(shown)}"]
+    missing = [label for label, count in counts.items() if not count]
+    if missing:
+        found.append(f"no example that is trained on has the label {', '.join(missing)}")
+    return found
