@@ -22,13 +22,15 @@ SHAPES = st.builds(
 
 
 @pytest.mark.parametrize("model_type", ["bert", "distilbert", "roberta", "electra"])
-def test_parameters_are_those_of_the_weights(model_type):
-    config = tiny.config(model_type)
-    weights = tiny.weights(config)
-    assert parameters(config) == sum(array.size for array in weights.values())
+@pytest.mark.parametrize("head", ["qa", "classification", "tagging", "choice", None])
+def test_parameters_are_those_of_the_weights(model_type, head):
+    config = tiny.config(model_type, labels=("a", "b", "c"))
+    weights = tiny.weights(config, head=head)
+    assert parameters(config, head=head) == sum(array.size for array in weights.values())
     tables = ("word", "position", "token_type")
     in_tables = sum(weights[n].size for t in tables if (n := f"embeddings.{t}.weight") in weights)
-    assert parameters(config) - parameters(config, embeddings=False) == in_tables
+    layers = parameters(config, head=head, embeddings=False)
+    assert parameters(config, head=head) - layers == in_tables
 
 
 @pytest.mark.parametrize(
@@ -50,6 +52,18 @@ def test_flops_are_two_a_weight_and_two_products_with_every_position(config, seq
     products.append((seq_len, width))
     layer = sum(2 * math.prod(shape) for shape in products)
     assert flops_per_token(config, seq_len) == config.n_layers * layer + 2 * 2 * width
+
+
+def test_heads_cost_what_their_weights_do():
+    config = tiny.config(labels=("a", "b", "c"))
+    width, n = config.hidden_width, 32
+    encoder = flops_per_token(config, n) - 2 * 2 * width
+    assert flops_per_token(config, n, "tagging") == encoder + 2 * 3 * width
+    assert flops_per_token(config, n, "classification") == encoder + 2 * round(
+        (width * width + 3 * width) / n
+    )
+    vocabulary = config.vocab_size * width
+    assert flops_per_token(config, n, "mlm") == encoder + 2 * (width * width + vocabulary)
 
 
 def test_the_vocabulary_costs_no_arithmetic():

@@ -232,16 +232,18 @@ def test_a_changed_bundle_is_found(model, out) -> None:
         check_bundle(out)
 
 
-class Scores:
-    """A gate whose F1 is given: fp32 first."""
+def qa_gate(path, model, max_drop):
+    return Gate.from_file(tiny.write_squad(path / "dev.json"), max_drop, model=model)
 
-    def __init__(self, monkeypatch, *f1: float) -> None:
-        left = list(f1)
-        monkeypatch.setattr(Gate, "f1", lambda *_: {"exact": 1.0, "f1": left.pop(0), "total": 4})
+
+def given(gate, *f1: float) -> Gate:
+    """The gate with its F1 given: fp32 first."""
+    left = list(f1)
+    return replace(gate, measure=lambda *_: {"exact": 1.0, "f1": left.pop(0), "total": 4})
 
 
 def test_the_gate_measures_and_writes(model, out, tmp_path) -> None:
-    gate = Gate.from_file(tiny.write_squad(tmp_path / "dev.json"), max_drop=100)
+    gate = qa_gate(tmp_path, model, 100)
     manifest = export_bundle(model, out, ["onnx", "int8"], gate=gate)
     scores = manifest.files["onnx/model_quantized.onnx"].info["scores"]
     assert scores["total"] == 4 and 0 <= scores["f1"] <= 100 and scores["data"] == "dev.json"
@@ -249,29 +251,26 @@ def test_the_gate_measures_and_writes(model, out, tmp_path) -> None:
     assert not (out / "fp32.onnx").exists()
 
 
-def test_the_gate_refuses(model, out, tmp_path, monkeypatch) -> None:
-    gate = Gate.from_file(tiny.write_squad(tmp_path / "dev.json"), max_drop=0.5)
-    Scores(monkeypatch, 80.0, 79.6)
-    export_bundle(model, out, ["int8"], gate=gate)
+def test_the_gate_refuses(model, out, tmp_path) -> None:
+    gate = qa_gate(tmp_path, model, 0.5)
+    export_bundle(model, out, ["int8"], gate=given(gate, 80.0, 79.6))
     shutil.rmtree(out)
-    Scores(monkeypatch, 80.0, 79.4)
     with pytest.raises(GateError, match=r"0.60 F1 on dev.json: 80.00 in fp32, 79.40 after"):
-        export_bundle(model, out, ["int8"], gate=gate)
+        export_bundle(model, out, ["int8"], gate=given(gate, 80.0, 79.4))
     assert not out.exists()
 
 
-def test_a_gate_without_questions(tmp_path) -> None:
+def test_a_gate_without_questions(model, tmp_path) -> None:
     path = tmp_path / "dev.json"
     path.write_text('{"version": "1.1", "data": []}')
     with pytest.raises(DataError):
-        Gate.from_file(path, 0.5)
+        Gate.from_file(path, 0.5, model=model)
 
 
 def test_the_gate_reads_with_the_models_own_settings(model, out, tmp_path) -> None:
     write_manifest(model, Manifest(seq_len=3))  # no question fits into such a window
-    gate = Gate.from_file(tiny.write_squad(tmp_path / "dev.json"), max_drop=100)
     with pytest.raises((InputError, ModelError)):
-        export_bundle(model, out, ["int8"], gate=gate)
+        export_bundle(model, out, ["int8"], gate=qa_gate(tmp_path, model, 100))
 
 
 def test_a_training_run_is_not_replaced(model, out) -> None:

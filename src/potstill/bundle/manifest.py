@@ -117,7 +117,7 @@ def head_of_folder(folder: Path, config: ModelConfig) -> HeadName:
             if task == manifest.task:
                 return head
     named = head_of(config)
-    return named if named in TASKS else "qa"
+    return named if named is not None and named in TASKS else "qa"
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:

@@ -258,7 +258,7 @@ def _qa_head(
 def _pooled_head(
     g: Graph, config: ModelConfig, weights: Mapping[str, Array], storage: Storage, x: str
 ) -> dict[str, Shape]:
-    first = g.op("Gather", x, g.const("first", np.array(0, np.int64)), axis=1)  # [batch, width]
+    first = g.op("Squeeze", g.op("Gather", x, g.ints(0), axis=1), g.ints(1))  # [batch, width]
     pooled = _activate(g, config.pooler_activation, _float_linear_of(g, weights, "pooler", first))
     _name_output(g, _float_linear_of(g, weights, "classifier", pooled))
     return {"logits": ["batch", len(weights["classifier.bias"])]}

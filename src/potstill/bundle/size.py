@@ -5,47 +5,58 @@ from __future__ import annotations
 import math
 
 from potstill.bundle.config import ModelConfig
+from potstill.bundle.heads import HEADS, HeadName
 from potstill.bundle.weights import expected_shapes
 
 _TABLES = frozenset(f"embeddings.{name}.weight" for name in ("word", "position", "token_type"))
 
 
-def parameters(config: ModelConfig, *, embeddings: bool = True) -> int:
-    """Number of parameters of an encoder with its question-answering head.
+def parameters(
+    config: ModelConfig, *, head: HeadName | None = "qa", embeddings: bool = True
+) -> int:
+    """Number of parameters of an encoder with a head.
 
     "22M parameters" is ambiguous: in a small model half of them are the word table, which costs
     bytes and no arithmetic.
 
     Args:
         config: the model's shape.
+        head: what it carries; ``None`` for the encoder alone.
         embeddings: whether the word, position and token type tables count.
     """
     return sum(
         math.prod(shape)
-        for name, shape in expected_shapes(config).items()
+        for name, shape in expected_shapes(config, head=head).items()
         if embeddings or name not in _TABLES
     )
 
 
-def flops_per_token(config: ModelConfig, seq_len: int) -> int:
+def flops_per_token(config: ModelConfig, seq_len: int, head: HeadName = "qa") -> int:
     """Forward multiplications plus additions a token, in the matrix products of one full row.
 
     With n_layers L, hidden_width w, ffn_width f and seq_len n::
 
-        2 · (L · (4·w² + 2·w·f + 2·n·w) + 2·w)
+        2 · (L · (4·w² + 2·w·f + 2·n·w) + h)
 
     4·w² are query, key, value and output; 2·w·f the feed-forward's two layers; 2·n·w attention's
-    two products with n positions, scores and weighted sum; the last 2·w the question-answering
-    head. Where a projection widens the embeddings (ELECTRA), embedding_width · w comes to it. The
-    factor 2 counts a multiplication and an addition each. Table look-ups, norms, activations and
-    softmax, a few percent, are left out.
+    two products with n positions, scores and weighted sum; h the weights of the head: 2·w for
+    question answering; the word table too for masked language modelling; those of a head that
+    speaks of the whole row are shared among its n tokens. Where a projection widens the embeddings
+    (ELECTRA), embedding_width · w comes to it. The factor 2 counts a multiplication and an addition
+    each. Table look-ups, norms, activations and softmax, a few percent, are left out.
 
     Args:
         config: the model's shape.
         seq_len: tokens of the row, all of them attended to.
+        head: what the encoder carries.
     """
     width = config.hidden_width
     linear = 4 * width * width + 2 * width * config.ffn_width
     attention = 2 * seq_len * width
     projection = config.table_width * width * config.projects
-    return 2 * (projection + config.n_layers * (linear + attention) + 2 * width)
+    own = sum(math.prod(s) for s in HEADS[head].shapes(config).values() if len(s) == 2)
+    if head == "mlm":
+        own += config.vocab_size * config.table_width
+    elif head in ("classification", "choice", "bare"):
+        own = round(own / seq_len)
+    return 2 * (projection + config.n_layers * (linear + attention) + own)

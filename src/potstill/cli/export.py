@@ -22,13 +22,15 @@ import click
     "data",
     type=click.Path(),
     metavar="DATA",
-    help="Measure F1 on these questions and refuse a file that loses too much of it.",
+    help="Score each file on these data, as its task is scored, and refuse one that loses too "
+    "much.",
 )
 @click.option(
     "--max-drop",
     type=click.FloatRange(min=0),
     metavar="X",
-    help="Most F1, in percent, that a file may lose at the gate.  [default: 0.5]",
+    help="Most points of the score that a file may lose at the gate: F1 of answers and of tags, "
+    "accuracy, macro-F1 of several labels, Spearman.  [default: 0.5]",
 )
 @click.option(
     "--check",
@@ -57,10 +59,14 @@ def command(
     if max_drop is not None and data is None:
         raise click.UsageError("--max-drop needs --gate.")
     if out is not None:
+        from potstill.bundle.layout import find_model
         from potstill.export.bundle import export_bundle
         from potstill.export.gate import Gate
 
-        gate = None if data is None else Gate.from_file(data, 0.5 if max_drop is None else max_drop)
+        gate = None
+        if data is not None:
+            folder = find_model(model, revision=revision)
+            gate = Gate.from_file(data, 0.5 if max_drop is None else max_drop, model=folder)
         export_bundle(model, out, formats or ("hf",), revision=revision, gate=gate, say=_say)
         _say(f"written: {out}")
     if check:

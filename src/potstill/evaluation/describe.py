@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from potstill.bundle.config import read_config
-from potstill.bundle.manifest import read_manifest
+from potstill.bundle.manifest import head_of_folder, read_manifest
 from potstill.bundle.size import flops_per_token, parameters
 from potstill.data.qa import QAData
 from potstill.errors import QuestionTooLongError
@@ -88,7 +88,7 @@ def describe_model(folder: Path, *, seq_len: int = 384) -> dict[str, Any]:
         seq_len: length of the row whose cost a token is given; attention grows with it.
 
     Returns:
-        ``model_type`` and the shape; ``parameters`` (with the question-answering head),
+        ``model_type`` and the shape; ``parameters`` (with the head of its task),
         ``parameters_without_embeddings`` (without the word, position and token type tables),
         ``flops_per_token`` (multiplications and additions, forward, at ``seq_len``; the formula
         is in `potstill.bundle.size.flops_per_token`); ``files`` (name → bytes), the ``bytes`` of
@@ -99,6 +99,7 @@ def describe_model(folder: Path, *, seq_len: int = 384) -> dict[str, Any]:
     """
     config = read_config(folder)
     manifest = read_manifest(folder)
+    head = head_of_folder(folder, config)
     files = {path.relative_to(folder).as_posix(): path.stat().st_size for path in _files(folder)}
     values: dict[str, Any] = {
         "model_type": config.model_type,
@@ -109,10 +110,10 @@ def describe_model(folder: Path, *, seq_len: int = 384) -> dict[str, Any]:
         "vocab_size": config.vocab_size,
         "max_positions": config.max_positions,
         "activation": config.activation,
-        "parameters": parameters(config),
-        "parameters_without_embeddings": parameters(config, embeddings=False),
+        "parameters": parameters(config, head=head),
+        "parameters_without_embeddings": parameters(config, head=head, embeddings=False),
         "seq_len": seq_len,
-        "flops_per_token": flops_per_token(config, seq_len),
+        "flops_per_token": flops_per_token(config, seq_len, head),
         "files": files,
         "bytes": sum(files.values()),
         "manifest": None,

@@ -19,9 +19,11 @@ import numpy as np
 from potstill.bundle import layout
 from potstill.bundle.atomic import replacing_folder, write_text
 from potstill.bundle.config import ModelConfig, read_config
+from potstill.bundle.heads import TASKS, HeadName
 from potstill.bundle.manifest import (
     FileRecord,
     Manifest,
+    head_of_folder,
     read_manifest,
     record_file,
     write_manifest,
@@ -33,7 +35,7 @@ from potstill.export.card import model_card
 from potstill.export.files import write_config, write_tokenizer
 from potstill.export.gate import Gate
 from potstill.export.int8 import int8_storage
-from potstill.export.verify import Logits, reference_logits, verify
+from potstill.export.verify import Reference, reference_of, verify
 
 FORMATS = ("hf", "onnx", "fp16", "int8")
 _PRECISION = {"onnx": "fp32", "fp16": "fp16", "int8": "int8"}
@@ -49,9 +51,11 @@ class _Export:
     """What is known while a folder is put together."""
 
     config: ModelConfig
+    head: HeadName
     weights: Weights
     out: Path
-    reference: list[Logits]
+    reference: Reference | None
+    """None where no ONNX file is asked for."""
     gate: Gate | None
     say: Say
     int8: Path | None
@@ -78,35 +82,39 @@ def export_bundle(
         formats: any of `FORMATS`: ``hf`` (float32 safetensors), ``onnx`` (float32), ``fp16``,
             ``int8``; or ``all``.
         revision: branch, tag or commit of a hub id.
-        gate: refuses a float16 or int8 file that loses too much F1.
+        gate: refuses a float16 or int8 file that loses too much of its task's score.
         say: told one line about each step.
 
     Returns:
         The manifest that was written.
 
     Raises:
-        InputError: an unknown format.
+        InputError: an unknown format, or a gate for another task.
         ModelError: the source is missing, damaged or not supported.
         ExportError: a written file does not compute what the source does.
-        GateError: a file would lose more F1 than the gate allows.
+        GateError: a file would lose more of its score than the gate allows.
         OutputError: ``out`` is not a bundle, or could not be written.
     """
     wanted = _formats(formats)
     folder, out = layout.find_model(source, revision=revision), Path(out)
     _check_target(folder, out)
     config = read_config(folder)
-    weights = {k: v.astype(np.float32) for k, v in read_weights(folder, config).items()}
-    before = read_manifest(folder) or Manifest()
+    head = head_of_folder(folder, config)
+    if gate is not None and gate.task != TASKS[head]:
+        raise InputError(f"the gate is one of {gate.task}, but {folder} is for {TASKS[head]}")
+    read = read_weights(folder, config, head=head)
+    weights = {name: array.astype(np.float32) for name, array in read.items()}
+    before = read_manifest(folder) or Manifest(task=TASKS[head])
     name = before.name or _name(source, folder)
     onnx = [f for f in wanted if f in _PRECISION]
-    reference = reference_logits(config, weights) if onnx else []
+    reference = reference_of(config, weights, head) if onnx else None
     with replacing_folder(out) as temporary:
-        job = _Export(config, weights, temporary, reference, gate, say, _only_int8(folder))
-        write_config(temporary, config)
+        job = _Export(config, head, weights, temporary, reference, gate, say, _only_int8(folder))
+        write_config(temporary, config, head)
         write_tokenizer(folder, temporary, config)
-        _write_card(folder, temporary, model_card(name, config, before))
+        _write_card(folder, temporary, model_card(name, config, before, head))
         if "hf" in wanted:
-            write_weights(temporary / layout.WEIGHTS, weights, config)
+            write_weights(temporary / layout.WEIGHTS, weights, config, head)
             say(f"{layout.WEIGHTS}: {_megabytes(temporary / layout.WEIGHTS)}")
         if gate is not None:
             write_manifest(temporary, replace(before, files={}))  # the runtime reads its settings
@@ -152,6 +160,7 @@ def _write_card(folder: Path, out: Path, generated: str) -> None:
 
 
 def _write_onnx(job: _Export, precision: str) -> None:
+    assert job.reference is not None
     name = layout.ONNX_FILES[precision]
     file = job.out / name
     _save_graph(job, precision, file)
@@ -161,22 +170,24 @@ def _write_onnx(job: _Export, precision: str) -> None:
         info["scheme"] = _INT8_SCHEME
     line = f"{name}: {_megabytes(file)}, max |Δ| {largest:.2g}"
     if job.gate is not None:
+        metric = job.gate.metric
         if precision != "fp32":
-            job.scores[precision] = job.gate.f1(job.out, file)
-            job.gate.check(name, job.scores["fp32"]["f1"], job.scores[precision]["f1"])
+            job.scores[precision] = job.gate.measure(job.out, file)
+            job.gate.check(name, job.scores["fp32"][metric], job.scores[precision][metric])
         info["scores"] = {**job.scores[precision], "data": job.gate.data}
-        line += f", F1 {job.scores[precision]['f1']:.2f} (fp32 {job.scores['fp32']['f1']:.2f})"
+        of_file, of_fp32 = job.scores[precision][metric], job.scores["fp32"][metric]
+        line += f", {job.gate.title} {of_file:.2f} (fp32 {of_fp32:.2f})"
     job.records[name] = record_file(file, kind=f"onnx-{precision}", max_abs_diff=largest, info=info)
     job.say(line)
 
 
 def _measure_fp32(job: _Export) -> None:
-    """F1 of the float32 graph, which is thrown away again where nobody asked for it."""
+    """Scores of the float32 graph, which is thrown away again where nobody asked for it."""
     assert job.gate is not None
-    job.say(f"reading {len(job.gate.examples):,} questions of {job.gate.data} with each file …")
+    job.say(f"scoring {job.gate.n_examples:,} examples of {job.gate.data} with each file …")
     file = job.out / "fp32.onnx"
     _save_graph(job, "fp32", file)
-    job.scores["fp32"] = job.gate.f1(job.out, file)
+    job.scores["fp32"] = job.gate.measure(job.out, file)
     file.unlink()
 
 
@@ -191,7 +202,8 @@ def _save_graph(job: _Export, precision: str, file: Path) -> None:
         storage = Storage(dtype=np.float16 if precision == "fp16" else np.float32)
     if precision == "fp16":
         _check_half(job.weights)
-    file.write_bytes(build_graph(job.config, job.weights, storage).SerializeToString())
+    graph = build_graph(job.config, job.weights, storage, head=job.head)
+    file.write_bytes(graph.SerializeToString())
 
 
 def _only_int8(folder: Path) -> Path | None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from potstill.bundle.config import ModelConfig
+from potstill.bundle.heads import HeadName
 from potstill.bundle.manifest import Manifest
 
 _KINDS = {
@@ -16,22 +18,126 @@ _KINDS = {
 }
 
 
-def model_card(name: str, config: ModelConfig, manifest: Manifest) -> str:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Task:
+    """What a card says of every model of a task."""
+
+    pipeline: str
+    """As the hub calls the task."""
+    auto: str
+    """Class of transformers that opens such a folder."""
+    tags: str
+    does: str
+    """Behind "A BERT of 6 layers …"."""
+    code: tuple[str, ...]
+    limits: str
+    metrics: tuple[str, ...]
+    """Scores that the front matter repeats for the hub, in order."""
+    data: str = ""
+    """What the data are where the manifest does not say."""
+
+
+_TASKS: Mapping[HeadName, _Task] = {
+    "qa": _Task(
+        pipeline="question-answering",
+        auto="AutoModelForQuestionAnswering",
+        tags="potstill, question-answering, extractive-qa",
+        does="that finds answers to questions in a text",
+        code=(
+            "from potstill import QAClient",
+            "",
+            'reader = QAClient.from_options("path/to/this/folder")',
+            'reader.predict("Who won?", '
+            '"The Denver Broncos defeated the Carolina Panthers 24–10.")',
+        ),
+        limits="It copies spans: it does not reason, count or combine, and it knows nothing beyond "
+        "the text it is given.",
+        metrics=("exact", "f1"),
+        data="SQuAD",
+    ),
+    "classification": _Task(
+        pipeline="text-classification",
+        auto="AutoModelForSequenceClassification",
+        tags="potstill, text-classification",
+        does="that labels texts",
+        code=(
+            "from potstill import Classifier",
+            "",
+            'classifier = Classifier.from_options("path/to/this/folder")',
+            'classifier.classify("A text like those it was trained on.")',
+        ),
+        limits="It gives one of its labels to anything, also to texts unlike those it was trained "
+        "on, and it has learned whatever bias their labels have. A long text is read from its "
+        "start only.",
+        metrics=(
+            "accuracy", "macro_f1", "micro_f1", "f1", "matthews", "spearman", "pearson", "mean_ap",
+            "mean_roc_auc",
+        ),
+    ),
+    "tagging": _Task(
+        pipeline="token-classification",
+        auto="AutoModelForTokenClassification",
+        tags="potstill, token-classification",
+        does="that labels words and names in texts",
+        code=(
+            "from potstill import Tagger",
+            "",
+            'tagger = Tagger.from_options("path/to/this/folder")',
+            'tagger.tag("The queen of Denmark lives in Copenhagen.")',
+        ),
+        limits="It knows the types of its training data alone, and names that look like theirs "
+        "best.",
+        metrics=("f1", "precision", "recall", "accuracy"),
+    ),
+    "choice": _Task(
+        pipeline="multiple-choice",
+        auto="AutoModelForMultipleChoice",
+        tags="potstill, multiple-choice",
+        does="that says which of several texts goes on with another",
+        code=(
+            "from potstill import Chooser",
+            "",
+            'chooser = Chooser.from_options("path/to/this/folder")',
+            'chooser.choose("He was tired, so", ["he went to bed.", "he ran a mile."])',
+        ),
+        limits="It takes the most probable of what it is given, however unlikely all of it is, and "
+        "goes by the manner of its training data's wrong choices as much as by sense.",
+        metrics=("accuracy",),
+    ),
+    "mlm": _Task(
+        pipeline="fill-mask",
+        auto="AutoModelForMaskedLM",
+        tags="potstill, fill-mask, masked-lm",
+        does="that fills in masked words",
+        code=(
+            "from potstill import Filler",
+            "",
+            'filler = Filler.from_options("path/to/this/folder")',
+            'filler.fill("The capital of France is [MASK].")',
+        ),
+        limits="It gives what is usual in its training text, true or not, and repeats the bias of "
+        "that text. It is meant to be fine-tuned.",
+        metrics=(),
+    ),
+}  # fmt: skip
+
+
+def model_card(name: str, config: ModelConfig, manifest: Manifest, head: HeadName = "qa") -> str:
     """A short README with the front matter the hub reads, and scores where they are known."""
-    lines = [*_front_matter(name, manifest), "", f"# {name}", ""]
+    task = _TASKS[head]
+    lines = [*_front_matter(name, manifest, task), "", f"# {name}", ""]
     lines += [
         f"{_KINDS[config.model_type]} of {config.n_layers} layers of width {config.hidden_width} "
-        "that finds answers to questions in a text.",
+        f"{task.does}.",
         "",
         "```python",
-        "from potstill import QAClient",
-        "",
-        'reader = QAClient.from_options("path/to/this/folder")',
-        'reader.predict("Who won?", "The Denver Broncos defeated the Carolina Panthers 24–10.")',
+        *task.code,
         "```",
         "",
-        "It also loads with `AutoModelForQuestionAnswering` of transformers.",
+        f"It also loads with `{task.auto}` of transformers.",
     ]
+    if config.labels and head in ("classification", "tagging"):
+        lines += ["", "## Labels", "", *_labels(config)]
     if manifest.scores:
         lines += ["", "## Scores", "", "| measure | value |", "| --- | --- |"]
         lines += [f"| {key} | {value} |" for key, value in manifest.scores.items()]
@@ -39,27 +145,32 @@ def model_card(name: str, config: ModelConfig, manifest: Manifest) -> str:
         lines += ["", "## Data", "", *_list(manifest.data)]
     if manifest.recipe:
         lines += ["", "## Recipe", "", *_list(manifest.recipe)]
-    lines += [
-        "",
-        "## What it is bad at",
-        "",
-        "It copies spans: it does not reason, count or combine, and it knows nothing beyond the "
-        "text it is given."
-        + ("" if manifest.no_answer else " It was not trained to say that there is no answer."),
-    ]
+    limits = task.limits
+    if head == "qa" and not manifest.no_answer:
+        limits += " It was not trained to say that there is no answer."
+    lines += ["", "## What it is bad at", "", limits]
     return "\n".join(lines) + "\n"
 
 
-def _front_matter(name: str, manifest: Manifest) -> list[str]:
-    lines = ["---", "library_name: transformers", "pipeline_tag: question-answering"]
+def _labels(config: ModelConfig) -> list[str]:
+    problems = {
+        "multi-label": "Any number of these at once:",
+        "regression": "A number:",
+    }
+    named = ", ".join(f"`{label}`" for label in config.labels)
+    return [f"{problems.get(config.problem, 'One of these:')} {named}"]
+
+
+def _front_matter(name: str, manifest: Manifest, task: _Task) -> list[str]:
+    lines = ["---", "library_name: transformers", f"pipeline_tag: {task.pipeline}"]
     if manifest.licence:
         lines.append(f"license: {manifest.licence.lower()}")
-    lines.append("tags: [potstill, question-answering, extractive-qa]")
-    scores = [(key, manifest.scores[key]) for key in ("exact", "f1") if key in manifest.scores]
+    lines.append(f"tags: [{task.tags}]")
+    scores = [(key, manifest.scores[key]) for key in task.metrics if key in manifest.scores]
     if scores:
-        data = manifest.scores.get("data") or manifest.data.get("dev") or "SQuAD"
+        data = manifest.scores.get("data") or manifest.data.get("dev") or task.data or "its own"
         lines += ["model-index:", f"- name: {name}", "  results:", "  - task:"]
-        lines += ["      type: question-answering", "    dataset:"]
+        lines += [f"      type: {task.pipeline}", "    dataset:"]
         lines += [f"      name: {data}", f"      type: {data}", "    metrics:"]
         for key, value in scores:
             lines += [f"    - type: {key}", f"      value: {value}"]

@@ -12,7 +12,7 @@ from tokenizers import decoders, processors
 from potstill.bundle import layout
 from potstill.bundle.atomic import write_json, write_text
 from potstill.bundle.config import ModelConfig
-from potstill.bundle.heads import hf_config
+from potstill.bundle.heads import HeadName, hf_config
 from potstill.errors import TokenizerError
 from potstill.text.tokenizer import (
     byte_level,
@@ -31,9 +31,9 @@ _BYTE_LEVEL_SPECIAL = {
 }  # fmt: skip
 
 
-def write_config(out: Path, config: ModelConfig) -> None:
-    """Writes ``config.json`` of a question-answering model in float32."""
-    write_json(out / layout.CONFIG, hf_config(config, "qa"))
+def write_config(out: Path, config: ModelConfig, head: HeadName = "qa") -> None:
+    """Writes ``config.json`` of a float32 model with a head."""
+    write_json(out / layout.CONFIG, hf_config(config, head))
 
 
 def write_tokenizer(source: Path, out: Path, config: ModelConfig) -> None:

@@ -1,61 +1,78 @@
-"""The gate: an exported file may not lose more F1 than was allowed."""
+"""The gate: an exported file may not lose more of its task's own score than was allowed."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
-from potstill.data.qa import load_qa
+from potstill.bundle.config import read_config
+from potstill.bundle.heads import TASKS
+from potstill.bundle.manifest import head_of_folder
 from potstill.errors import DataError, GateError
-from potstill.evaluation.readings import collect, score_predictions
-from potstill.records import QAExample
-from potstill.runtime.qa import QAClient
-from potstill.runtime.session import usable_cores
+from potstill.export import measures
+
+Measure: TypeAlias = Callable[[Path, Path], dict[str, float]]
+"""(folder, ONNX file of that model) → its scores by name, through the runtime that ships."""
 
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """Questions with gold answers, and how much F1 a file may lose on them."""
+    """Data with gold labels, and how much of its score a file may lose on them."""
 
-    examples: Sequence[QAExample]
-    no_answer: bool
+    task: str
+    """As manifests call it."""
+    metric: str
+    """The score that is compared, in points (percent)."""
+    n_examples: int
     max_drop: float
-    """In points of F1 (percent)."""
+    """In points of the metric."""
     data: str
-    """What the questions are called in messages and in the manifest."""
+    """What the data are called in messages and in the manifest."""
+    measure: Measure
 
     @classmethod
-    def from_file(cls, path: str | Path, max_drop: float) -> Gate:
-        """Reads the questions of a data file.
+    def from_file(cls, path: str | Path, max_drop: float, *, model: Path) -> Gate:
+        """Reads a data file as the task of a model needs it.
+
+        Args:
+            path: questions, labelled texts, tagged words or choices; plain text for a masked
+                language model.
+            max_drop: in points of the task's main metric.
+            model: folder of the model that will be exported.
 
         Raises:
-            DataError: the file cannot be read or holds no questions.
+            DataError: the file cannot be read, or holds nothing to score.
+            ModelError: the model's config or manifest cannot be used.
         """
-        loaded = load_qa(path)
-        if not loaded.examples:
-            raise DataError(f"{path} holds no questions to measure F1 on")
-        return cls(loaded.examples, loaded.no_answer, max_drop, Path(path).name)
-
-    def f1(self, folder: Path, file: Path) -> dict[str, float]:
-        """Exact match and F1 of one ONNX file of a folder, through the runtime."""
-        client = QAClient.from_options(folder, onnx_file=file, no_answer=self.no_answer, threads=1)
-        pairs = ((e.question, e.context) for e in self.examples)
-        # Several workers of one thread read faster than one of several, and alike.
-        found = collect(self.examples, client.read_many(pairs, workers=usable_cores()))
-        scores = score_predictions(
-            self.examples, found, rules_v2=self.no_answer, null_threshold=client.options.threshold
+        head = head_of_folder(model, read_config(model))
+        measured = measures.MEASURES[head](path, model)
+        if not measured.n_examples:
+            raise DataError(f"{path} holds nothing to measure {measured.metric} on")
+        return cls(
+            task=TASKS[head],
+            metric=measured.metric,
+            n_examples=measured.n_examples,
+            max_drop=max_drop,
+            data=Path(path).name,
+            measure=measured.measure,
         )
-        return {name: scores[name] for name in ("exact", "f1", "total")}
+
+    @property
+    def title(self) -> str:
+        """The metric as messages call it."""
+        return measures.TITLES.get(self.metric, self.metric)
 
     def check(self, name: str, before: float, after: float) -> None:
-        """Compares two F1 scores.
+        """Compares two scores.
 
         Raises:
             GateError: the file lost more than the gate allows.
         """
         if before - after > self.max_drop:
             raise GateError(
-                f"{name} would lose {before - after:.2f} F1 on {self.data}: {before:.2f} in fp32, "
-                f"{after:.2f} after; {self.max_drop:g} allowed (--max-drop). Nothing was written"
+                f"{name} would lose {before - after:.2f} {self.title} on {self.data}: "
+                f"{before:.2f} in fp32, {after:.2f} after; {self.max_drop:g} allowed (--max-drop). "
+                "Nothing was written"
             )

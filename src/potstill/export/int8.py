@@ -11,7 +11,9 @@ Weights are therefore rounded such that no two neighbours can reach it (|a| + |b
 255 · 128 < 2¹⁵), with the scale of each column chosen for the least error under that bound. The
 products are then exact on every CPU, at a smaller cost than the usual seven-bit weights.
 
-Attention's own products, norms, positions, token types and the head stay float32.
+Attention's own products, norms, positions, token types and the heads' last layers stay float32.
+Masked language modelling multiplies with the word table: its rounded rows, in float32 again, since
+they were not rounded under the bound above.
 """
 
 from __future__ import annotations
@@ -55,7 +57,7 @@ def int8_storage(config: ModelConfig) -> Storage:
             added = g.op("Add", added, g.weight(f"{name}.shift", shift))
         return g.op("Add", y, added)
 
-    return Storage(linear=linear, word_table=_int8_table)
+    return Storage(linear=linear, word_table=_int8_table, decoder=_int8_decoder)
 
 
 def _quantise_tokens(g: Graph, x: str, floor: float | None) -> tuple[str, str]:
@@ -82,10 +84,22 @@ def _zero(g: Graph, floor: float | None) -> str:
 
 
 def _int8_table(g: Graph, ids: str, name: str, weight: Array) -> str:
+    table, scale = _stored_table(g, name, weight)
+    rows = g.op("Cast", g.op("Gather", table, ids), to=1)
+    return g.op("Mul", rows, g.op("Gather", scale, ids))
+
+
+def _int8_decoder(g: Graph, x: str, name: str, weight: Array) -> str:
+    table, scale = _stored_table(g, name, weight)
+    words = g.op("Transpose", g.op("Cast", table, to=1), perm=(1, 0))
+    return g.op("Mul", g.op("MatMul", x, words), g.op("Transpose", scale, perm=(1, 0)))
+
+
+def _stored_table(g: Graph, name: str, weight: Array) -> tuple[str, str]:
+    """An embedding table as int8 [rows, width], and the scale of each row [rows, 1]."""
     scale = np.maximum(np.abs(weight).max(axis=1, keepdims=True) / 127, _TINY).astype(np.float32)
     q = np.round(weight / scale).astype(np.int8)
-    rows = g.op("Cast", g.op("Gather", g.const(f"{name}.weight{INT8}", q), ids), to=1)
-    return g.op("Mul", rows, g.op("Gather", g.const(f"{name}.weight{SCALE}", scale), ids))
+    return g.const(f"{name}.weight{INT8}", q), g.const(f"{name}.weight{SCALE}", scale)
 
 
 def round_linear(weight: Array) -> tuple[NDArray[np.int8], NDArray[np.float32]]:

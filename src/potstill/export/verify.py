@@ -8,19 +8,21 @@ another machine, even where nothing but one int8 file is left.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from potstill.bundle import layout
 from potstill.bundle.config import ModelConfig, read_config
-from potstill.bundle.manifest import FileRecord, read_manifest, sha256_of
+from potstill.bundle.heads import HeadName
+from potstill.bundle.manifest import FileRecord, head_of_folder, read_manifest, sha256_of
 from potstill.bundle.weights import Weights
 from potstill.errors import ExportError
 from potstill.export.reference import forward
-from potstill.runtime.session import OnnxSession
+from potstill.runtime.session import LOGITS, QA_OUTPUTS, OnnxSession
 from potstill.text.windows import Batch
 
 SEED = 20
@@ -28,14 +30,37 @@ _LENGTHS = ((5, 24, 13), (96,), (64, 1, 41))
 """Row lengths of each batch: ragged ones, one alone, and a row of a single token."""
 
 TOLERANCE = {"fp32": 1e-4, "fp16": 0.02, "int8": 0.35}
-"""Largest |Δ| of a logit that passes, as a part of the range of the reference's logits.
+"""Largest |Δ| of a logit that passes, as a part of the reference's `Reference.scale`.
 
 A wrong graph is off by about the whole range; random ids, which these are, are harder on int8 than
 text. How much quality int8 costs is for the gate to say, not for this."""
 _REPLAY = {"fp32": 1e-3, "fp16": 0.05, "int8": 0.1}
 """The same for a replay: rounding differs a little from one processor to the next."""
 
-Logits = tuple[NDArray[Any], NDArray[Any]]
+_KEPT = 16
+"""Logits of a place that are kept for a replay: a language model has as many as its vocabulary."""
+_BY_TOKEN = ("qa", "tagging", "mlm")
+"""Heads that speak of every token; the others speak of the whole row."""
+
+Logits: TypeAlias = "tuple[NDArray[Any], ...]"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reference:
+    """What a model says about `inputs`, by a plain numpy forward pass."""
+
+    head: HeadName
+    logits: list[Logits]
+    """A tuple of outputs for each batch."""
+    scale: float
+    """What a difference is measured by: the range of the logits. Where a head gives one row a
+    text, random ids may all be given nearly the same, so it is at least what its last layer makes
+    of a vector of length 1."""
+
+
+def outputs(head: HeadName) -> tuple[str, ...]:
+    """What a graph with a head gives."""
+    return QA_OUTPUTS if head == "qa" else LOGITS
 
 
 def inputs(config: ModelConfig) -> list[Batch]:
@@ -56,16 +81,22 @@ def inputs(config: ModelConfig) -> list[Batch]:
     return batches
 
 
-def reference_logits(config: ModelConfig, weights: Weights) -> list[Logits]:
-    """What the model says about `inputs`, by a plain numpy forward pass."""
-    return [
-        forward(config, weights, b.input_ids, b.attention_mask, b.token_type_ids)
-        for b in inputs(config)
+def reference_of(config: ModelConfig, weights: Weights, head: HeadName) -> Reference:
+    """Runs the plain forward pass of a model."""
+    batches = inputs(config)
+    logits = [
+        forward(config, weights, b.input_ids, b.attention_mask, b.token_type_ids, head)
+        for b in batches
     ]
+    scale = max(_range(one, b, head) for one, b in zip(logits, batches, strict=True))
+    if head not in _BY_TOKEN:
+        last = np.linalg.norm(weights["classifier.weight"].astype(np.float64), axis=1)
+        scale = max(scale, float(last.max()))
+    return Reference(head, logits, scale)
 
 
 def verify(
-    file: Path, precision: str, config: ModelConfig, reference: list[Logits]
+    file: Path, precision: str, config: ModelConfig, reference: Reference
 ) -> tuple[float, dict[str, Any]]:
     """Runs a file and compares it with the reference.
 
@@ -73,7 +104,7 @@ def verify(
         file: an ONNX file.
         precision: ``fp32``, ``fp16`` or ``int8``; decides how much may differ.
         config: of the model the file was made from.
-        reference: from `reference_logits`.
+        reference: from `reference_of`.
 
     Returns:
         The largest |Δ| of a logit at a position that is not masked, and what to keep for `replay`.
@@ -82,25 +113,24 @@ def verify(
         ExportError: the file differs by more than its precision explains.
     """
     batches = inputs(config)
-    session = OnnxSession(file)
+    head = reference.head
+    session = OnnxSession(file, outputs=outputs(head))
     found = [session.run(batch) for batch in batches]
     largest = max(
-        _difference(one, other, batch)
-        for one, other, batch in zip(found, reference, batches, strict=True)
+        _difference(one, other, batch, head)
+        for one, other, batch in zip(found, reference.logits, batches, strict=True)
     )
-    allowed = TOLERANCE[precision] * max(
-        _range(r, b) for r, b in zip(reference, batches, strict=True)
-    )
+    allowed = TOLERANCE[precision] * reference.scale
     if not largest <= allowed:  # also true of nan
         raise ExportError(
             f"{file.name} is wrong: a logit differs from the reference by {largest:.3g}, "
             f"{precision} explains {allowed:.3g} at most"
         )
     first = {
-        name: [[round(float(x), 5) for x in row] for row in logits]
-        for name, logits in zip(("start_logits", "end_logits"), found[0], strict=True)
+        name: np.round(logits[..., : _kept(head)].astype(np.float64), 5).tolist()
+        for name, logits in zip(outputs(head), found[0], strict=True)
     }
-    return largest, {"seed": SEED, **first}
+    return largest, {"seed": SEED, "scale": reference.scale, **first}
 
 
 def check_bundle(folder: Path) -> list[str]:
@@ -117,6 +147,7 @@ def check_bundle(folder: Path) -> list[str]:
     if manifest is None:
         raise ExportError(f"{folder} has no {layout.MANIFEST}, so there is nothing to check it by")
     config = read_config(folder)
+    head = head_of_folder(folder, config)
     lines: list[str] = []
     for name, record in manifest.files.items():
         file = folder / name
@@ -124,22 +155,23 @@ def check_bundle(folder: Path) -> list[str]:
             raise ExportError(f"{file} is missing, but {layout.MANIFEST} names it")
         if file.stat().st_size != record.size or sha256_of(file) != record.sha256:
             raise ExportError(f"{file} was changed since it was written: its hash differs")
-        lines.append(
-            f"{name}: {record.size:,} bytes, hash as written{_replay(file, record, config)}"
-        )
+        replayed = _replay(file, record, config, head)
+        lines.append(f"{name}: {record.size:,} bytes, hash as written{replayed}")
     return lines
 
 
-def _replay(file: Path, record: FileRecord, config: ModelConfig) -> str:
+def _replay(file: Path, record: FileRecord, config: ModelConfig, head: HeadName) -> str:
     kept: Mapping[str, Any] | None = record.info.get("replay")
     if not kept or not record.kind.startswith("onnx-"):
         return ""
     precision = record.kind.removeprefix("onnx-")
     batch = inputs(config)[0]
-    before = np.array(kept["start_logits"]), np.array(kept["end_logits"])
-    now = OnnxSession(file).run(batch)
-    largest = _difference(now, before, batch)
-    if not largest <= _REPLAY[precision] * _range(before, batch):
+    before = tuple(np.array(kept[name]) for name in outputs(head))
+    said = OnnxSession(file, outputs=outputs(head)).run(batch)
+    now = tuple(logits[..., : _kept(head)] for logits in said)
+    largest = _difference(now, before, batch, head)
+    scale = kept.get("scale") or _range(before, batch, head)
+    if not largest <= _REPLAY[precision] * scale:
         raise ExportError(
             f"{file} answers differently here: a logit is off by {largest:.3g} from what "
             f"{layout.MANIFEST} has"
@@ -147,12 +179,22 @@ def _replay(file: Path, record: FileRecord, config: ModelConfig) -> str:
     return f", replayed within {largest:.2g}"
 
 
-def _difference(one: Logits, other: Logits, batch: Batch) -> float:
-    seen = batch.attention_mask == 1
-    return max(float(np.abs(a - b)[seen].max()) for a, b in zip(one, other, strict=True))
+def _kept(head: HeadName) -> int | None:
+    return None if head == "qa" else _KEPT  # question answering has one logit a place and output
 
 
-def _range(logits: Logits, batch: Batch) -> float:
-    seen = batch.attention_mask == 1
-    values = np.concatenate([part[seen] for part in logits])
+def _seen(logits: NDArray[Any], batch: Batch, head: HeadName) -> NDArray[Any]:
+    """The logits of real tokens, or those of whole rows."""
+    return logits[batch.attention_mask == 1] if head in _BY_TOKEN else logits
+
+
+def _difference(one: Logits, other: Logits, batch: Batch, head: HeadName) -> float:
+    return max(
+        float(np.abs(_seen(a, batch, head) - _seen(b, batch, head)).max())
+        for a, b in zip(one, other, strict=True)
+    )
+
+
+def _range(logits: Logits, batch: Batch, head: HeadName) -> float:
+    values = np.concatenate([_seen(part, batch, head).ravel() for part in logits])
     return float(values.max() - values.min())
