@@ -30,7 +30,7 @@ import click
     type=click.FloatRange(min=0),
     metavar="X",
     help="Most points of the score that a file may lose at the gate: F1 of answers and of tags, "
-    "accuracy, macro-F1 of several labels, Spearman.  [default: 0.5]",
+    "accuracy, macro-F1 of several labels, Spearman.  [default: 0.5, for classifiers 0.3]",
 )
 @click.option(
     "--check",
@@ -66,7 +66,7 @@ def command(
         gate = None
         if data is not None:
             folder = find_model(model, revision=revision)
-            gate = Gate.from_file(data, 0.5 if max_drop is None else max_drop, model=folder)
+            gate = Gate.from_file(data, max_drop, model=folder)
         export_bundle(model, out, formats or ("hf",), revision=revision, gate=gate, say=_say)
         _say(f"written: {out}")
     if check:

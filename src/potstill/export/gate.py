@@ -33,13 +33,13 @@ class Gate:
     measure: Measure
 
     @classmethod
-    def from_file(cls, path: str | Path, max_drop: float, *, model: Path) -> Gate:
+    def from_file(cls, path: str | Path, max_drop: float | None = None, *, model: Path) -> Gate:
         """Reads a data file as the task of a model needs it.
 
         Args:
             path: questions, labelled texts, tagged words or choices; plain text for a masked
                 language model.
-            max_drop: in points of the task's main metric.
+            max_drop: in points of the task's main metric; by default 0.5, for classifiers 0.3.
             model: folder of the model that will be exported.
 
         Raises:
@@ -54,7 +54,7 @@ class Gate:
             task=TASKS[head],
             metric=measured.metric,
             n_examples=measured.n_examples,
-            max_drop=max_drop,
+            max_drop=measured.max_drop if max_drop is None else max_drop,
             data=Path(path).name,
             measure=measured.measure,
         )

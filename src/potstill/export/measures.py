@@ -13,14 +13,19 @@ import numpy.typing as npt
 
 from potstill.bundle.config import read_config
 from potstill.bundle.heads import HeadName
+from potstill.bundle.manifest import Manifest, read_manifest
 from potstill.data.choice import load_choices
+from potstill.data.classification import TextLayout, gold_array, load_texts, with_labels
+from potstill.data.glue import layout_of
 from potstill.data.qa import load_qa
 from potstill.data.tagging import check_labels, load_tags
 from potstill.data.text import documents
 from potstill.evaluation.choice import score_choices
+from potstill.evaluation.classification import MAIN_METRIC, score
 from potstill.evaluation.readings import collect, score_predictions
 from potstill.evaluation.tagging import score_tags
 from potstill.runtime.choice import Chooser
+from potstill.runtime.classification import Classifier, options_of
 from potstill.runtime.lm import Filler
 from potstill.runtime.qa import QAClient
 from potstill.runtime.session import usable_cores
@@ -53,6 +58,8 @@ class Measured:
     n_examples: int
     measure: Callable[[Path, Path], Scores]
     """(folder, ONNX file) → scores by name."""
+    max_drop: float = 0.5
+    """Points of the metric that a file may lose, where nobody says otherwise."""
 
 
 def _questions(path: str | Path, model: Path) -> Measured:
@@ -74,6 +81,31 @@ def _questions(path: str | Path, model: Path) -> Measured:
         return {name: scores[name] for name in ("exact", "f1", "total")}
 
     return Measured("f1", len(loaded.examples), measure)
+
+
+def _texts(path: str | Path, model: Path) -> Measured:
+    manifest = read_manifest(model) or Manifest()
+    options = options_of(read_config(model), manifest.calibration)
+    labels, problem = options.labels, options.problem
+    layout = with_labels(_layout(manifest), labels, problem)
+    examples = load_texts(path, layout).examples
+    gold = gold_array(examples, labels, problem)
+    texts = [e.text if e.pair is None else (e.text, e.pair) for e in examples]
+
+    def measure(folder: Path, file: Path) -> Scores:
+        classifier = Classifier.from_options(folder, onnx_file=file, threads=1)
+        logits = classifier.logits_many(texts, workers=usable_cores())
+        calibration = manifest.calibration
+        return score(logits, gold, problem=problem, labels=labels, calibration=calibration)
+
+    return Measured(MAIN_METRIC[problem], len(examples), measure, max_drop=0.3)
+
+
+def _layout(manifest: Manifest) -> TextLayout:
+    """How the data of a model's recipe lie in their files."""
+    keys = ("text", "pair", "label", "separator")
+    known = {key: manifest.recipe[key] for key in keys if key in manifest.recipe}
+    return layout_of(manifest.recipe.get("format", "table"), **known)
 
 
 def _tags(path: str | Path, model: Path) -> Measured:
@@ -141,6 +173,7 @@ def _found_again(filler: Filler, paragraphs: list[str]) -> tuple[int, int]:
 
 MEASURES: Mapping[HeadName, Callable[[str | Path, Path], Measured]] = {
     "qa": _questions,
+    "classification": _texts,
     "tagging": _tags,
     "choice": _choices,
     "mlm": _text,
