@@ -20,38 +20,126 @@ if TYPE_CHECKING:
 
     from potstill import errors as errors
     from potstill import losses as losses
+    from potstill.bundle.hf_configs import AutoConfig as AutoConfig
+    from potstill.bundle.hf_configs import BertConfig as BertConfig
+    from potstill.bundle.hf_configs import DistilBertConfig as DistilBertConfig
+    from potstill.bundle.hf_configs import ElectraConfig as ElectraConfig
+    from potstill.bundle.hf_configs import RobertaConfig as RobertaConfig
     from potstill.data.qa import load_qa as load_qa
     from potstill.evaluation.qa import score as score
+    from potstill.models.auto import AutoModel as AutoModel
+    from potstill.models.auto import AutoModelForMaskedLM as AutoModelForMaskedLM
+    from potstill.models.auto import AutoModelForMultipleChoice as AutoModelForMultipleChoice
+    from potstill.models.auto import AutoModelForQuestionAnswering as AutoModelForQuestionAnswering
+    from potstill.models.auto import (
+        AutoModelForSequenceClassification as AutoModelForSequenceClassification,
+    )
+    from potstill.models.auto import (
+        AutoModelForTokenClassification as AutoModelForTokenClassification,
+    )
+    from potstill.models.bare import BertModel as BertModel
+    from potstill.models.bare import DistilBertModel as DistilBertModel
+    from potstill.models.bare import ElectraModel as ElectraModel
+    from potstill.models.bare import RobertaModel as RobertaModel
+    from potstill.models.choice import BertForMultipleChoice as BertForMultipleChoice
+    from potstill.models.choice import DistilBertForMultipleChoice as DistilBertForMultipleChoice
+    from potstill.models.choice import ElectraForMultipleChoice as ElectraForMultipleChoice
+    from potstill.models.choice import RobertaForMultipleChoice as RobertaForMultipleChoice
+    from potstill.models.classification import (
+        BertForSequenceClassification as BertForSequenceClassification,
+    )
+    from potstill.models.classification import (
+        DistilBertForSequenceClassification as DistilBertForSequenceClassification,
+    )
+    from potstill.models.classification import (
+        ElectraForSequenceClassification as ElectraForSequenceClassification,
+    )
+    from potstill.models.classification import (
+        RobertaForSequenceClassification as RobertaForSequenceClassification,
+    )
     from potstill.models.lm import BertForMaskedLM as BertForMaskedLM
     from potstill.models.lm import DistilBertForMaskedLM as DistilBertForMaskedLM
     from potstill.models.lm import RobertaForMaskedLM as RobertaForMaskedLM
     from potstill.models.qa import BertForQuestionAnswering as BertForQuestionAnswering
-    from potstill.models.qa import (
-        DistilBertForQuestionAnswering as DistilBertForQuestionAnswering,
-    )
+    from potstill.models.qa import DistilBertForQuestionAnswering as DistilBertForQuestionAnswering
     from potstill.models.qa import ElectraForQuestionAnswering as ElectraForQuestionAnswering
     from potstill.models.qa import RobertaForQuestionAnswering as RobertaForQuestionAnswering
+    from potstill.models.tagging import BertForTokenClassification as BertForTokenClassification
+    from potstill.models.tagging import (
+        DistilBertForTokenClassification as DistilBertForTokenClassification,
+    )
+    from potstill.models.tagging import (
+        ElectraForTokenClassification as ElectraForTokenClassification,
+    )
+    from potstill.models.tagging import (
+        RobertaForTokenClassification as RobertaForTokenClassification,
+    )
     from potstill.records import Answer as Answer
     from potstill.records import QAExample as QAExample
     from potstill.runtime.pipelines import QuestionAnsweringPipeline as QuestionAnsweringPipeline
     from potstill.runtime.pipelines import pipeline as pipeline
     from potstill.runtime.qa import QAClient as QAClient
+    from potstill.text.auto import AutoTokenizer as AutoTokenizer
+    from potstill.text.auto import BertTokenizer as BertTokenizer
+    from potstill.text.auto import BertTokenizerFast as BertTokenizerFast
+    from potstill.text.auto import DistilBertTokenizer as DistilBertTokenizer
+    from potstill.text.auto import DistilBertTokenizerFast as DistilBertTokenizerFast
+    from potstill.text.auto import ElectraTokenizer as ElectraTokenizer
+    from potstill.text.auto import ElectraTokenizerFast as ElectraTokenizerFast
+    from potstill.text.auto import RobertaTokenizer as RobertaTokenizer
+    from potstill.text.auto import RobertaTokenizerFast as RobertaTokenizerFast
     from potstill.text.tokenizer import Tokenizer as Tokenizer
 
     __version__: str
 
 _HOMES = {
     "Answer": "potstill.records",
+    "AutoConfig": "potstill.bundle.hf_configs",
+    "AutoModel": "potstill.models.auto",
+    "AutoModelForMaskedLM": "potstill.models.auto",
+    "AutoModelForMultipleChoice": "potstill.models.auto",
+    "AutoModelForQuestionAnswering": "potstill.models.auto",
+    "AutoModelForSequenceClassification": "potstill.models.auto",
+    "AutoModelForTokenClassification": "potstill.models.auto",
+    "AutoTokenizer": "potstill.text.auto",
+    "BertConfig": "potstill.bundle.hf_configs",
     "BertForMaskedLM": "potstill.models.lm",
+    "BertForMultipleChoice": "potstill.models.choice",
     "BertForQuestionAnswering": "potstill.models.qa",
+    "BertForSequenceClassification": "potstill.models.classification",
+    "BertForTokenClassification": "potstill.models.tagging",
+    "BertModel": "potstill.models.bare",
+    "BertTokenizer": "potstill.text.auto",
+    "BertTokenizerFast": "potstill.text.auto",
+    "DistilBertConfig": "potstill.bundle.hf_configs",
     "DistilBertForMaskedLM": "potstill.models.lm",
+    "DistilBertForMultipleChoice": "potstill.models.choice",
     "DistilBertForQuestionAnswering": "potstill.models.qa",
+    "DistilBertForSequenceClassification": "potstill.models.classification",
+    "DistilBertForTokenClassification": "potstill.models.tagging",
+    "DistilBertModel": "potstill.models.bare",
+    "DistilBertTokenizer": "potstill.text.auto",
+    "DistilBertTokenizerFast": "potstill.text.auto",
+    "ElectraConfig": "potstill.bundle.hf_configs",
+    "ElectraForMultipleChoice": "potstill.models.choice",
     "ElectraForQuestionAnswering": "potstill.models.qa",
+    "ElectraForSequenceClassification": "potstill.models.classification",
+    "ElectraForTokenClassification": "potstill.models.tagging",
+    "ElectraModel": "potstill.models.bare",
+    "ElectraTokenizer": "potstill.text.auto",
+    "ElectraTokenizerFast": "potstill.text.auto",
     "QAClient": "potstill.runtime.qa",
     "QAExample": "potstill.records",
     "QuestionAnsweringPipeline": "potstill.runtime.pipelines",
+    "RobertaConfig": "potstill.bundle.hf_configs",
     "RobertaForMaskedLM": "potstill.models.lm",
+    "RobertaForMultipleChoice": "potstill.models.choice",
     "RobertaForQuestionAnswering": "potstill.models.qa",
+    "RobertaForSequenceClassification": "potstill.models.classification",
+    "RobertaForTokenClassification": "potstill.models.tagging",
+    "RobertaModel": "potstill.models.bare",
+    "RobertaTokenizer": "potstill.text.auto",
+    "RobertaTokenizerFast": "potstill.text.auto",
     "Tokenizer": "potstill.text.tokenizer",
     "load_qa": "potstill.data.qa",
     "pipeline": "potstill.runtime.pipelines",
@@ -64,16 +152,52 @@ _MODULES = ("errors", "losses")
 
 __all__ = [
     "Answer",
+    "AutoConfig",
+    "AutoModel",
+    "AutoModelForMaskedLM",
+    "AutoModelForMultipleChoice",
+    "AutoModelForQuestionAnswering",
+    "AutoModelForSequenceClassification",
+    "AutoModelForTokenClassification",
+    "AutoTokenizer",
+    "BertConfig",
     "BertForMaskedLM",
+    "BertForMultipleChoice",
     "BertForQuestionAnswering",
+    "BertForSequenceClassification",
+    "BertForTokenClassification",
+    "BertModel",
+    "BertTokenizer",
+    "BertTokenizerFast",
+    "DistilBertConfig",
     "DistilBertForMaskedLM",
+    "DistilBertForMultipleChoice",
     "DistilBertForQuestionAnswering",
+    "DistilBertForSequenceClassification",
+    "DistilBertForTokenClassification",
+    "DistilBertModel",
+    "DistilBertTokenizer",
+    "DistilBertTokenizerFast",
+    "ElectraConfig",
+    "ElectraForMultipleChoice",
     "ElectraForQuestionAnswering",
+    "ElectraForSequenceClassification",
+    "ElectraForTokenClassification",
+    "ElectraModel",
+    "ElectraTokenizer",
+    "ElectraTokenizerFast",
     "QAClient",
     "QAExample",
     "QuestionAnsweringPipeline",
+    "RobertaConfig",
     "RobertaForMaskedLM",
+    "RobertaForMultipleChoice",
     "RobertaForQuestionAnswering",
+    "RobertaForSequenceClassification",
+    "RobertaForTokenClassification",
+    "RobertaModel",
+    "RobertaTokenizer",
+    "RobertaTokenizerFast",
     "Tokenizer",
     "__version__",
     "errors",

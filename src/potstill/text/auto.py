@@ -1,0 +1,78 @@
+"""The tokenizer classes that people import, and the one that finds them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from potstill.bundle import layout
+from potstill.bundle.config import read_config
+from potstill.text.pretrained import PretrainedTokenizer
+from potstill.text.tokenizer import read_options
+
+
+class BertTokenizer(PretrainedTokenizer):
+    """BERT's tokenizer; ``BertTokenizerFast`` is the same."""
+
+    model_type = "bert"
+
+
+class DistilBertTokenizer(PretrainedTokenizer):
+    """DistilBERT's tokenizer; ``DistilBertTokenizerFast`` is the same."""
+
+    model_type = "distilbert"
+    model_input_names = ("input_ids", "attention_mask")
+
+
+class RobertaTokenizer(PretrainedTokenizer):
+    """RoBERTa's tokenizer; ``RobertaTokenizerFast`` is the same."""
+
+    model_type = "roberta"
+    model_input_names = ("input_ids", "attention_mask")
+
+
+class ElectraTokenizer(PretrainedTokenizer):
+    """ELECTRA's tokenizer; ``ElectraTokenizerFast`` is the same."""
+
+    model_type = "electra"
+
+
+BertTokenizerFast = BertTokenizer
+DistilBertTokenizerFast = DistilBertTokenizer
+RobertaTokenizerFast = RobertaTokenizer
+ElectraTokenizerFast = ElectraTokenizer
+
+_CLASSES = (BertTokenizer, DistilBertTokenizer, RobertaTokenizer, ElectraTokenizer)
+TOKENIZERS: Mapping[str, type[PretrainedTokenizer]] = {c.model_type: c for c in _CLASSES}
+"""``model_type`` → class."""
+
+
+class AutoTokenizer:
+    """Finds the tokenizer class that a model needs."""
+
+    @staticmethod
+    def from_pretrained(
+        model: str | Path, *, revision: str | None = None, **options: Any
+    ) -> PretrainedTokenizer:
+        """Opens the tokenizer of a model of any supported type.
+
+        The class is what ``tokenizer_config.json`` names, else that of the model's type.
+
+        Args:
+            model: ``"default"``, a folder or a hub id.
+            revision: branch, tag or commit of a hub id.
+            options: see `PretrainedTokenizer.from_pretrained`.
+
+        Raises:
+            ModelNotFoundError: there is no such model.
+            ConfigError: the tokenizer names no known class and the model is of no supported type.
+            TokenizerError: the files are missing or corrupt.
+        """
+        folder = layout.find_model(model, revision=revision, weights=False)
+        named = str(read_options(folder / layout.TOKENIZER_CONFIG).get("tokenizer_class"))
+        by_name = {found.__name__: found for found in _CLASSES}
+        found = by_name.get(named.removesuffix("Fast"))
+        if found is None:
+            found = TOKENIZERS[read_config(folder).model_type]
+        return found.from_pretrained(folder, **options)
