@@ -42,6 +42,8 @@ def best_slices(words: IntArray, cuts: Sequence[tuple[int, int]]) -> IntArray:
         cuts: slices that cover all tokens, as `slices` gives them.
     """
     n = len(words)
+    if not n:
+        return np.empty(0, np.int32)
     begins = np.flatnonzero(np.diff(words, prepend=np.int32(-2)))
     ends = np.append(begins[1:], n)
     sizes = ends - begins

@@ -1,0 +1,94 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import tiny
+from potstill.errors import ModelError
+from potstill.runtime.tokenwise import best_slices, slices, softmax, token_logits
+from potstill.text.tokenizer import Tokenizer
+
+
+class Echo:
+    """Gives each position its own token id, and how many tokens its row has."""
+
+    def __init__(self):
+        self.n_rows = 0
+
+    def run(self, batch):
+        self.n_rows += len(batch.input_ids)
+        lengths = batch.attention_mask.sum(-1, keepdims=True) + 0 * batch.input_ids
+        return (np.stack([batch.input_ids, lengths], -1).astype(np.float32),)
+
+
+@pytest.fixture(scope="module")
+def tokenizer(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tokenizer")
+    tiny.write_tokenizer(folder)
+    return Tokenizer.from_folder(folder)
+
+
+@given(
+    st.lists(st.integers(1, 5), min_size=1, max_size=40),
+    st.integers(3, 30),
+    st.integers(0, 12),
+)
+def test_each_word_is_read_where_it_has_the_most_context(sizes, seq_len, stride):
+    words = np.repeat(np.arange(len(sizes)), sizes).astype(np.int32)
+    n = len(words)
+    cuts = slices(n, seq_len=seq_len, stride=stride)
+    chosen = best_slices(words, cuts)
+
+    def context(token, cut):
+        """Tokens between a token's word and the nearer edge that cuts the text."""
+        own = np.flatnonzero(words == words[token])
+        left = own[0] - cut[0] if cut[0] else n
+        right = cut[1] - 1 - own[-1] if cut[1] < n else n
+        return min(left, right)
+
+    for token, number in enumerate(chosen.tolist()):
+        covering = [cut for cut in cuts if cut[0] <= token < cut[1]]
+        assert cuts[number] in covering
+        assert context(token, cuts[number]) == max(context(token, cut) for cut in covering)
+    for word in range(len(sizes)):
+        own = np.flatnonzero(words == word)
+        if any(a <= own[0] and own[-1] < b for a, b in cuts):
+            assert len(set(chosen[own].tolist())) == 1
+
+
+def test_windows_are_put_together_in_order(tokenizer):
+    texts = [tokenizer.encode("the old king built a tower " * n) for n in (1, 9, 3)]
+    session = Echo()
+    found = token_logits(session, tokenizer, texts, [t.words for t in texts], seq_len=16, stride=6)
+    for text, logits in zip(texts, found, strict=True):
+        assert logits[:, 0].astype(int).tolist() == text.ids.tolist()
+        assert logits[:, 1].max() <= 16
+    assert session.n_rows > 3
+
+
+def test_rows_of_one_when_asked(tokenizer):
+    text = tokenizer.encode("the king")
+
+    class Alone(Echo):
+        def run(self, batch):
+            assert len(batch.input_ids) == 1
+            return super().run(batch)
+
+    token_logits(
+        Alone(), tokenizer, [text] * 3, [text.words] * 3, seq_len=16, stride=0, token_budget=0
+    )
+
+
+def test_logits_that_are_no_numbers(tokenizer):
+    class Broken(Echo):
+        def run(self, batch):
+            return (np.full((*batch.input_ids.shape, 2), np.nan, np.float32),)
+
+    text = tokenizer.encode("the king")
+    with pytest.raises(ModelError, match="no finite numbers"):
+        token_logits(Broken(), tokenizer, [text], [text.words], seq_len=16, stride=0)
+
+
+def test_softmax():
+    logits = np.array([[1e4, 0.0], [-1e4, -1e4]], np.float32)
+    assert softmax(logits).tolist() == [[1.0, 0.0], [0.5, 0.5]]
