@@ -10,6 +10,10 @@ from potstill.errors import PotstillError
 
 VERBS = {
     "ask": "Answer a question from files, a text or standard input.",
+    "classify": "Give a text its labels.",
+    "tag": "Mark the words of a text.",
+    "choose": "Say which of several texts goes on with another.",
+    "fill": "Fill in a masked word.",
     "finetune": "Train a model on a task, as a recipe says.",
     "distil": "Train a small model on what larger ones say.",
     "eval": "Predict and score a data set.",

@@ -26,18 +26,15 @@ def command(
     goes on with --resume, bit for bit as if it had not been.
     """
     with needs_training():
-        from potstill.training.distil import distil
-        from potstill.training.distil_recipe import DistilRecipe
+        from potstill.training.recipe import LMDistilRecipe
         from potstill.training.recipe_file import read_recipe
         from potstill.training.start import start
 
     run = read_recipe(recipe, overrides, verb="distil")
+    if cache_only and isinstance(run, LMDistilRecipe):
+        raise click.UsageError(f"--cache-only has no meaning for task {run.task}")
     with shown() as listeners:
-        if not cache_only:
-            scores = start(run, resume=resume, listeners=listeners)
-        elif isinstance(run, DistilRecipe):
-            distil(run, cache_only=True, listeners=listeners)
-            return
-        else:
-            raise click.UsageError(f"--cache-only has no meaning for task {run.task}")
+        scores = start(run, resume=resume, cache_only=cache_only, listeners=listeners)
+    if cache_only:
+        return
     print_result(scores, run.out, as_json)

@@ -51,8 +51,13 @@ def print_result(scores: Mapping[str, Any], out: str, as_json: bool) -> None:
     click.echo(f"the model is in {out}")
     if scores:
         total = scores.get("total")
-        parts = [f"{name} {scores[name]:.2f}" for name in scores if name != "total"]
+        parts = [f"{name} {_shown(scores[name])}" for name in scores if name != "total"]
         click.echo("  ".join(parts) + (f"  of {total}" if total is not None else ""))
+
+
+def _shown(score: float) -> str:
+    """Two decimals of points, four of shares and losses."""
+    return f"{score:.2f}" if abs(score) >= 1 or not score else f"{score:.4f}"
 
 
 def recipe_options(command: Callable[..., None]) -> Callable[..., None]:

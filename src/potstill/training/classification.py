@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from potstill.bundle.heads import HeadName
 from potstill.data.classification import TextLayout, as_tuple, gold_array, load_texts, with_labels
 from potstill.data.glue import layout_of
 from potstill.errors import DataError, RecipeError
@@ -103,11 +104,11 @@ class TextRows:
         return torch.from_numpy(np.stack(said))
 
 
-class ClassificationTask:
+class Classification:
     """Texts, or pairs of texts, with a label, several, or a number."""
 
     name = "text-classification"
-    head = "classification"
+    head: HeadName = "classification"
     model_class: type[Pretrained] = ClassificationModel
 
     def load(self, recipe: ClassificationRecipe) -> TaskData:

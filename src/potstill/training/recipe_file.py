@@ -16,8 +16,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from potstill.errors import RecipeError
+from potstill.training.choice_recipe import ChoiceDistilRecipe, ChoiceRecipe
 from potstill.training.distil_recipe import DistilRecipe
 from potstill.training.recipe import LMDistilRecipe, LMRecipe, Recipe, RunRecipe
+from potstill.training.tagging_recipe import TaggingDistilRecipe, TaggingRecipe
+from potstill.training.task_recipe import ClassificationDistilRecipe, ClassificationRecipe
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -27,8 +30,20 @@ else:
 Verb = Literal["finetune", "distil"]
 
 KINDS: dict[Verb, dict[str, type[RunRecipe]]] = {
-    "finetune": {"question-answering": Recipe, "masked-lm": LMRecipe},
-    "distil": {"question-answering": DistilRecipe, "masked-lm": LMDistilRecipe},
+    "finetune": {
+        "question-answering": Recipe,
+        "masked-lm": LMRecipe,
+        "text-classification": ClassificationRecipe,
+        "token-classification": TaggingRecipe,
+        "multiple-choice": ChoiceRecipe,
+    },
+    "distil": {
+        "question-answering": DistilRecipe,
+        "masked-lm": LMDistilRecipe,
+        "text-classification": ClassificationDistilRecipe,
+        "token-classification": TaggingDistilRecipe,
+        "multiple-choice": ChoiceDistilRecipe,
+    },
 }
 """Verb → task → class of its recipe."""
 

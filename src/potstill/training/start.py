@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from potstill.training.choice import Choice
+from potstill.training.classification import Classification
 from potstill.training.distil import distil
 from potstill.training.distil_recipe import DistilRecipe
 from potstill.training.finetune import finetune
@@ -9,20 +11,45 @@ from potstill.training.lm import train_lm
 from potstill.training.lm_distil import distil_lm
 from potstill.training.recipe import LMDistilRecipe, LMRecipe, Recipe, RunRecipe
 from potstill.training.runs import Listeners
+from potstill.training.tagging import Tagging
+from potstill.training.task import Task, finetune_task
+from potstill.training.task_distil import distil_task
+from potstill.training.task_recipe import TaskRecipe, TeachingKeys
+
+TASKS: dict[str, Task] = {task.name: task for task in (Classification(), Tagging(), Choice())}
+"""Name → task, of those that label texts."""
 
 
 def start(
-    recipe: RunRecipe, *, resume: bool = False, listeners: Listeners | None = None
+    recipe: RunRecipe,
+    *,
+    resume: bool = False,
+    cache_only: bool = False,
+    listeners: Listeners | None = None,
 ) -> dict[str, float]:
     """Does the run of a recipe, whatever its task; see the function of each for its errors.
+
+    Args:
+        recipe: of any kind.
+        resume: go on from the newest checkpoint.
+        cache_only: only have the teachers label what the run needs, where it has teachers whose
+            outputs are kept.
+        listeners: told how it goes.
 
     Returns:
         The scores by name, where the recipe names data to score on.
     """
     if isinstance(recipe, DistilRecipe):  # first: it is a `Recipe` too
-        return distil(recipe, resume=resume, listeners=listeners)
+        return distil(recipe, resume=resume, cache_only=cache_only, listeners=listeners)
     if isinstance(recipe, Recipe):
         return finetune(recipe, resume=resume, listeners=listeners)
+    if isinstance(recipe, TaskRecipe):
+        task = TASKS[recipe.task]
+        if isinstance(recipe, TeachingKeys):
+            return distil_task(
+                recipe, task, resume=resume, cache_only=cache_only, listeners=listeners
+            )
+        return finetune_task(recipe, task, resume=resume, listeners=listeners)
     if isinstance(recipe, LMDistilRecipe):
         return distil_lm(recipe, resume=resume, listeners=listeners)
     assert isinstance(recipe, LMRecipe)

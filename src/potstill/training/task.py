@@ -233,6 +233,9 @@ def complete(
 
     scores = train(run, recipe, fabric, score, listeners)
     calibration = task.finish(model, tokenizer, recipe, data) if data.dev else {}
+    fitted = {k: v for k, v in calibration.items() if isinstance(v, (int, float))}
+    if fitted:
+        listeners.note(f"calibrated, each figure on rows that were not fitted on: {told(fitted)}")
     baselines = task.baselines(recipe, data) if data.dev and recipe.baseline else {}
     for name, found in baselines.items():
         listeners.note(f"for comparison, {name}: {told(found)}")
