@@ -180,6 +180,8 @@ class ModelConfig:
             values = {**self.to_hf(), **self._label_values(), "num_labels": self.n_labels}
             values["id2label"] = {int(i): label for i, label in values["id2label"].items()}
             values.setdefault("problem_type", None)
+            if FIELDS[self.model_type].get(name) == "classifier_dropout":
+                return self.label_dropout if self.model_type == "distilbert" else None
             if name not in values and name in _BERT:  # as Hugging Face's ``attribute_map`` does
                 return getattr(self, _BERT[name])
             if name not in values:

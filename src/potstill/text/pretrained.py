@@ -253,6 +253,13 @@ class PretrainedTokenizer:
         return [int(special[number]) for number in plain(token_ids)]
 
     @property
+    def backend_tokenizer(self) -> tokenizers.Tokenizer:
+        """A copy of the ``tokenizers`` object that does the work."""
+        whole = tokenizers.Tokenizer.from_str(self._backend.to_str())
+        whole.post_processor = self._processor
+        return whole
+
+    @property
     def vocab_size(self) -> int:
         """Tokens of the vocabulary, added ones not counted."""
         return self._backend.get_vocab_size(with_added_tokens=False)
@@ -330,9 +337,7 @@ class PretrainedTokenizer:
             "model_max_length": self.model_max_length,
             "tokenizer_class": type(self).__name__,
         }
-        whole = tokenizers.Tokenizer.from_str(self._backend.to_str())
-        whole.post_processor = self._processor
-        write_text(folder / layout.TOKENIZER, whole.to_str(pretty=True) + "\n")
+        write_text(folder / layout.TOKENIZER, self.backend_tokenizer.to_str(pretty=True) + "\n")
         write_json(folder / layout.TOKENIZER_CONFIG, values)
 
     def _template(self) -> Any:
