@@ -183,7 +183,7 @@ def test_bad_construction(folder):
             pipeline("question-answering", folder, **options)
     with pytest.raises(InputError, match="is no tokenizer"):
         pipeline("question-answering", folder, tokenizer=3)
-    with pytest.raises(InputError, match="no question-answering model"):
+    with pytest.raises(InputError, match="int is no model of torch"):
         QuestionAnsweringPipeline(3, Tokenizer.from_folder(folder))
 
 

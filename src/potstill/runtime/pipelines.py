@@ -1,6 +1,6 @@
-"""``pipeline("question-answering")``, in place of the one that transformers 5.3 removed.
+"""`pipeline` of any task, and "question-answering", which transformers 5.3 removed.
 
-Call forms, parameters, defaults and result keys are those of transformers 4.57.6
+Its call forms, parameters, defaults and result keys are those of transformers 4.57.6
 (``pipelines/question_answering.py``). What differs, on purpose: scores come from one distribution
 over all windows, answers of one question never overlap, a question is not cut unless
 ``max_question_len`` is given, and then with a warning.
@@ -11,9 +11,10 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from types import GeneratorType
-from typing import Any, cast
+from typing import Any, Literal, cast, overload
 
 import tokenizers
 
@@ -25,7 +26,20 @@ from potstill.runtime.reading import Reading, ReadOptions
 from potstill.runtime.torch_session import TorchSession
 from potstill.text.tokenizer import Tokenizer
 
-TASKS = ("question-answering",)
+TASKS: Mapping[str, tuple[str, str]] = {
+    "question-answering": (__name__, "QuestionAnsweringPipeline"),
+    "text-classification": ("potstill.runtime.task_pipelines", "TextClassificationPipeline"),
+    "token-classification": ("potstill.runtime.token_pipelines", "TokenClassificationPipeline"),
+    "fill-mask": ("potstill.runtime.token_pipelines", "FillMaskPipeline"),
+    "multiple-choice": ("potstill.runtime.task_pipelines", "MultipleChoicePipeline"),
+}
+"""Task → where its pipeline lives, and what it is called."""
+ALIASES: Mapping[str, str] = {
+    "sentiment-analysis": "text-classification",
+    "ner": "token-classification",
+    "masked-lm": "fill-mask",
+}
+"""Other names of tasks: transformers' own, and the one that recipes use."""
 
 _DEFAULTS: dict[str, Any] = {
     "top_k": 1,
@@ -36,30 +50,52 @@ _DEFAULTS: dict[str, Any] = {
     "handle_impossible_answer": False,
     "align_to_words": True,
 }
-_IGNORED = {"padding", "batch_size", "num_workers", "use_fast", "modelcard", "task"}
+IGNORED = {"padding", "batch_size", "num_workers", "use_fast", "modelcard", "task"}
 """Parameters that change how transformers works, but not what it answers."""
 
 Result = dict[str, Any]
 
 
+@overload
+def pipeline(
+    task: Literal["question-answering"] = ...,
+    model: Any = None,
+    tokenizer: Any = None,
+    **options: Any,
+) -> QuestionAnsweringPipeline: ...
+@overload
+def pipeline(task: str, model: Any = None, tokenizer: Any = None, **options: Any) -> Any: ...
 def pipeline(
     task: str = "question-answering", model: Any = None, tokenizer: Any = None, **options: Any
-) -> QuestionAnsweringPipeline:
+) -> Any:
     """A pipeline of a task.
 
     Args:
-        task: ``"question-answering"``.
-        model: as for `QuestionAnsweringPipeline`; by default the embedded model.
-        tokenizer: as for `QuestionAnsweringPipeline`.
-        **options: as for `QuestionAnsweringPipeline`.
+        task: ``"question-answering"``, ``"text-classification"`` (or ``"sentiment-analysis"``),
+            ``"token-classification"`` (or ``"ner"``), ``"fill-mask"`` or ``"multiple-choice"``.
+        model: as for the task's class; by default, for question answering alone, the embedded
+            model.
+        tokenizer: as for the task's class.
+        **options: as for the task's class.
+
+    Returns:
+        `QuestionAnsweringPipeline`, or the class of `potstill.runtime.task_pipelines` and
+        `potstill.runtime.token_pipelines` that is named so.
 
     Raises:
         InputError: there is no such task, or an option cannot be used.
         ModelError: the model cannot be used.
     """
-    if task not in TASKS:
-        raise InputError(f"there is no task {task!r}; supported: {', '.join(TASKS)}")
-    return QuestionAnsweringPipeline("default" if model is None else model, tokenizer, **options)
+    known = ALIASES.get(task, task)
+    if known not in TASKS:
+        raise InputError(f"there is no task {task!r}; supported: {', '.join((*TASKS, *ALIASES))}")
+    if model is None and known != "question-answering":
+        raise InputError(
+            f"no model for {task} ships inside the package: name one, a folder or a hub id"
+        )
+    module, name = TASKS[known]
+    found: Any = getattr(import_module(module), name)
+    return found("default" if model is None else model, tokenizer, **options)
 
 
 class QuestionAnsweringPipeline:
@@ -97,7 +133,7 @@ class QuestionAnsweringPipeline:
             InputError: a parameter cannot be used.
             ModelError: the model or its tokenizer cannot be used.
         """
-        _check_surroundings(framework, torch_dtype if dtype is None else dtype)
+        check_surroundings(framework, torch_dtype if dtype is None else dtype)
         self.client = _client(model, tokenizer, device, revision, threads)
         self.tokenizer = self.client.tokenizer
         self.model = model
@@ -187,7 +223,7 @@ def _result(answer: Answer) -> Result:
 
 def _parameters(given: dict[str, Any]) -> dict[str, Any]:
     """Checks parameters by name and drops those that say nothing."""
-    values = {k: v for k, v in given.items() if k not in _IGNORED and v is not None}
+    values = {k: v for k, v in given.items() if k not in IGNORED and v is not None}
     if "topk" in values:
         warnings.warn("topk is deprecated, use top_k instead", FutureWarning, stacklevel=3)
         values = {"top_k": values["topk"]} | {k: v for k, v in values.items() if k != "topk"}
@@ -271,7 +307,12 @@ def _cut(tokenizer: Tokenizer, question: str, longest: int) -> str:
     return question[: int(encoded.offsets[longest - 1, 1])]
 
 
-def _check_surroundings(framework: str | None, dtype: Any) -> None:
+def check_surroundings(framework: str | None, dtype: Any) -> None:
+    """Checks what transformers' pipelines take and these have one value for.
+
+    Raises:
+        InputError: another value.
+    """
     if framework not in (None, "pt"):
         raise InputError(f"framework {framework!r} is not supported; leave it out")
     if dtype is not None and str(dtype).removeprefix("torch.") not in ("auto", "float32"):
@@ -281,22 +322,31 @@ def _check_surroundings(framework: str | None, dtype: Any) -> None:
         )
 
 
+def check_device(device: Any) -> None:
+    """Checks where a model that is no torch model is to run.
+
+    Raises:
+        InputError: not on the CPU.
+    """
+    if device is not None and str(device) not in ("-1", "cpu"):
+        raise InputError(
+            f"device {device!r} is not supported: onnxruntime runs on the CPU here; "
+            "pass a torch model to run elsewhere"
+        )
+
+
 def _client(
     model: Any, tokenizer: Any, device: Any, revision: str | None, threads: int | None
 ) -> QAClient:
     if isinstance(model, (str, Path, QAClient)):
-        if device is not None and str(device) not in ("-1", "cpu"):
-            raise InputError(
-                f"device {device!r} is not supported: onnxruntime runs on the CPU here; "
-                "pass a torch model to run elsewhere"
-            )
+        check_device(device)
         if isinstance(model, QAClient):
             client = model
         else:
             client = QAClient.from_options(model, revision=revision, threads=threads)
         if tokenizer is None:
             return client
-        return QAClient(_tokenizer(tokenizer, revision), client.session, client.options)
+        return QAClient(as_tokenizer(tokenizer, revision), client.session, client.options)
     if tokenizer is None:
         raise InputError("a torch model comes without its tokenizer: pass tokenizer= too")
     if device is not None:
@@ -304,14 +354,27 @@ def _client(
     session = TorchSession(model)
     longest = getattr(tokenizer, "model_max_length", session.max_positions)
     seq_len = min(384, session.max_positions, longest)
-    return QAClient(
-        _tokenizer(tokenizer, revision), session, replace(ReadOptions(), seq_len=seq_len)
-    )
+    options = replace(ReadOptions(), seq_len=seq_len)
+    return QAClient(as_tokenizer(tokenizer, revision), session, options)
 
 
-def _tokenizer(tokenizer: Any, revision: str | None) -> Tokenizer:
+def as_tokenizer(tokenizer: Any, revision: str | None) -> Tokenizer:
+    """A tokenizer of any kind as ours.
+
+    Args:
+        tokenizer: a `Tokenizer`, one opened as people open transformers' (`text.auto`), a folder
+            or hub id, or a fast tokenizer of transformers.
+        revision: branch, tag or commit of a hub id.
+
+    Raises:
+        InputError: it is none of these.
+    """
+    from potstill.text.pretrained import PretrainedTokenizer
+
     if isinstance(tokenizer, Tokenizer):
         return tokenizer
+    if isinstance(tokenizer, PretrainedTokenizer):
+        return tokenizer._tokenizer
     if isinstance(tokenizer, (str, Path)):
         return Tokenizer.from_folder(find_model(tokenizer, revision=revision))
     backend = getattr(tokenizer, "backend_tokenizer", None)
@@ -321,5 +384,6 @@ def _tokenizer(tokenizer: Any, revision: str | None) -> Tokenizer:
             "a fast tokenizer of transformers"
         )
     # A copy: ours must not change with the caller's truncation and padding, nor theirs with ours.
-    special = {role: getattr(tokenizer, f"{role}_token") for role in ("cls", "sep", "pad")}
+    special = {role: getattr(tokenizer, f"{role}_token") for role in ("cls", "sep", "pad", "mask")}
+    special = {role: token for role, token in special.items() if token is not None}
     return Tokenizer(tokenizers.Tokenizer.from_str(backend.to_str()), special)

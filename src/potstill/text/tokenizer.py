@@ -101,6 +101,9 @@ class Tokenizer:
         self.pad_id = _special_id(backend, "pad", special["pad"])
         self.mask_id: int | None = backend.token_to_id(special.get("mask", ""))
         """``None`` where the vocabulary has none: such a model cannot learn to fill in words."""
+        unknown: str | None = getattr(backend.model, "unk_token", None)
+        self.unk_id: int | None = None if unknown is None else backend.token_to_id(unknown)
+        """What stands for a word the vocabulary cannot spell; ``None`` where it spells any."""
         self.layout: PairLayout = self._find_layout()
         """How the model was trained to see a pair of texts."""
 
@@ -197,20 +200,18 @@ class Tokenizer:
         return self._backend.token_to_id(token)
 
     def decode(self, ids: Iterable[int] | IntArray, *, skip_special: bool = False) -> str:
-        """The text of tokens, as Hugging Face's ``decode`` writes it.
-
-        Args:
-            ids: tokens, special ones among them or not.
-            skip_special: leave out ``[CLS]``, ``[MASK]`` and the like.
-        """
-        numbers = [int(number) for number in ids]
-        if self._backend.decoder is not None:
-            return self._backend.decode(numbers, skip_special_tokens=skip_special)
-        # Files made by hand, and `wordpiece` below, name no decoder: the model's own is used.
+        """The text of tokens, as Hugging Face's ``decode`` writes it, with special ones or not."""
         special = self.special() if skip_special else None
-        kept = [number for number in numbers if special is None or not special[number]]
-        decoder = decoders.ByteLevel() if self.byte_level else decoders.WordPiece(prefix=_CONTINUES)
-        return decoder.decode(self.tokens(kept))
+        kept = [int(number) for number in ids if special is None or not special[number]]
+        return self.to_text(self.tokens(kept))
+
+    def to_text(self, tokens: Sequence[str]) -> str:
+        """The text of tokens in the vocabulary's own spelling."""
+        decoder: Any = self._backend.decoder
+        # Files made by hand, and `wordpiece` below, name no decoder: the model's own is used.
+        if decoder is None and self.byte_level:
+            decoder = decoders.ByteLevel()
+        return (decoder or decoders.WordPiece(prefix=_CONTINUES)).decode(list(tokens))
 
     def _encode_long(self, text: str) -> Encoded:
         starts = _chunk_starts(text)
