@@ -76,9 +76,21 @@ if TYPE_CHECKING:
     )
     from potstill.records import Answer as Answer
     from potstill.records import QAExample as QAExample
+    from potstill.runtime.choice import Chooser as Chooser
+    from potstill.runtime.classification import Classifier as Classifier
+    from potstill.runtime.lm import Filler as Filler
     from potstill.runtime.pipelines import QuestionAnsweringPipeline as QuestionAnsweringPipeline
     from potstill.runtime.pipelines import pipeline as pipeline
     from potstill.runtime.qa import QAClient as QAClient
+    from potstill.runtime.tagging import Tagger as Tagger
+    from potstill.runtime.task_pipelines import MultipleChoicePipeline as MultipleChoicePipeline
+    from potstill.runtime.task_pipelines import (
+        TextClassificationPipeline as TextClassificationPipeline,
+    )
+    from potstill.runtime.token_pipelines import FillMaskPipeline as FillMaskPipeline
+    from potstill.runtime.token_pipelines import (
+        TokenClassificationPipeline as TokenClassificationPipeline,
+    )
     from potstill.text.auto import AutoTokenizer as AutoTokenizer
     from potstill.text.auto import BertTokenizer as BertTokenizer
     from potstill.text.auto import BertTokenizerFast as BertTokenizerFast
@@ -111,6 +123,8 @@ _HOMES = {
     "BertModel": "potstill.models.bare",
     "BertTokenizer": "potstill.text.auto",
     "BertTokenizerFast": "potstill.text.auto",
+    "Chooser": "potstill.runtime.choice",
+    "Classifier": "potstill.runtime.classification",
     "DistilBertConfig": "potstill.bundle.hf_configs",
     "DistilBertForMaskedLM": "potstill.models.lm",
     "DistilBertForMultipleChoice": "potstill.models.choice",
@@ -128,6 +142,9 @@ _HOMES = {
     "ElectraModel": "potstill.models.bare",
     "ElectraTokenizer": "potstill.text.auto",
     "ElectraTokenizerFast": "potstill.text.auto",
+    "FillMaskPipeline": "potstill.runtime.token_pipelines",
+    "Filler": "potstill.runtime.lm",
+    "MultipleChoicePipeline": "potstill.runtime.task_pipelines",
     "QAClient": "potstill.runtime.qa",
     "QAExample": "potstill.records",
     "QuestionAnsweringPipeline": "potstill.runtime.pipelines",
@@ -140,6 +157,9 @@ _HOMES = {
     "RobertaModel": "potstill.models.bare",
     "RobertaTokenizer": "potstill.text.auto",
     "RobertaTokenizerFast": "potstill.text.auto",
+    "Tagger": "potstill.runtime.tagging",
+    "TextClassificationPipeline": "potstill.runtime.task_pipelines",
+    "TokenClassificationPipeline": "potstill.runtime.token_pipelines",
     "Tokenizer": "potstill.text.tokenizer",
     "load_qa": "potstill.data.qa",
     "pipeline": "potstill.runtime.pipelines",
@@ -169,6 +189,8 @@ __all__ = [
     "BertModel",
     "BertTokenizer",
     "BertTokenizerFast",
+    "Chooser",
+    "Classifier",
     "DistilBertConfig",
     "DistilBertForMaskedLM",
     "DistilBertForMultipleChoice",
@@ -186,6 +208,9 @@ __all__ = [
     "ElectraModel",
     "ElectraTokenizer",
     "ElectraTokenizerFast",
+    "FillMaskPipeline",
+    "Filler",
+    "MultipleChoicePipeline",
     "QAClient",
     "QAExample",
     "QuestionAnsweringPipeline",
@@ -198,6 +223,9 @@ __all__ = [
     "RobertaModel",
     "RobertaTokenizer",
     "RobertaTokenizerFast",
+    "Tagger",
+    "TextClassificationPipeline",
+    "TokenClassificationPipeline",
     "Tokenizer",
     "__version__",
     "errors",
