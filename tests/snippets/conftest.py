@@ -11,6 +11,7 @@ import pytest
 import torch
 
 import tiny
+from potstill.bundle.atomic import write_json
 
 LONG = {"max_positions": 320}
 
@@ -21,7 +22,8 @@ def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     for name in ("distilbert-base-uncased", "distilbert-base-cased"):
         tiny.write_model(tmp_path / name, "distilbert", head="mlm", **LONG)
-        tiny.write_tokenizer(tmp_path / name, lower="uncased" in name)
+        lower = {"do_lower_case": "uncased" in name}  # as published: no class is named
+        write_json(tmp_path / name / "tokenizer_config.json", lower)
     tiny.write_model(tmp_path / "bert-base-uncased", head="bare", **LONG)
     tiny.write_model(tmp_path / "google" / "bert_uncased_L-2_H-128_A-2", head="bare", **LONG)
     for user in ("bert-base-uncased-finetuned", "distilbert-base-uncased-distilled"):

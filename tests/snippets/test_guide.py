@@ -69,7 +69,7 @@ outputs = model(**{k: v.unsqueeze(0) for k,v in encoding.items()}, labels=labels
 # the linear classifier still needs to be trained
 loss = outputs.loss
 logits = outputs.logits
-"""
+"""  # noqa: E501
 TOKEN_CLASSIFICATION = """
 from transformers import DistilBertTokenizer, DistilBertForTokenClassification
 import torch

@@ -70,7 +70,7 @@ class DistillationTrainer(QuestionAnsweringTrainer):
         loss_logits = (loss_start + loss_end) / 2.0
         loss = self.args.alpha_distil * loss_logits + self.args.alpha_distil * loss
         return loss
-"""
+"""  # noqa: E501
 PIPELINES = """
 from transformers import AutoTokenizer, AutoModelForQuestionAnswering, QuestionAnsweringPipeline
 
