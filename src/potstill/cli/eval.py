@@ -1,4 +1,4 @@
-"""``potstill eval``: a model's predictions of a data set, scored as the official script does."""
+"""``potstill eval``: a model's predictions of a data set, scored by the measures of its task."""
 
 from __future__ import annotations
 
@@ -71,6 +71,32 @@ _Found = TypeVar("_Found")
     metavar="OUT",
     help="Write the risk-coverage curve (risk is 1 - F1) and the reliability table as JSON.",
 )
+@click.option(
+    "--format",
+    "format_",
+    metavar="NAME",
+    help="How labelled texts lie in DATA: table, a task of GLUE, goemotions, jigsaw, imdb.  "
+    "[default: as in the model's recipe]",
+)
+@click.option("--text", metavar="COLUMN", help="Of a table of texts: column of the text.")
+@click.option("--pair", metavar="COLUMN", help="Column of the second text of a pair.")
+@click.option(
+    "--label",
+    multiple=True,
+    metavar="COLUMN",
+    help="Column of the label; repeated, one of 0 and 1 for each label.",
+)
+@click.option(
+    "--held-out",
+    is_flag=True,
+    help="DATA is what the model was trained on: score the part its recipe kept out (split, fold).",
+)
+@click.option(
+    "--train",
+    type=click.Path(),
+    metavar="DATA",
+    help="Also score what needs no network, learned from these data.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(
     model: str,
@@ -86,13 +112,63 @@ def command(
     precision: Any,
     calibration: bool,
     curve: Path | None,
+    format_: str | None,
+    text: str | None,
+    pair: str | None,
+    label: tuple[str, ...],
+    held_out: bool,
+    train: str | None,
     as_json: bool,
 ) -> None:
-    """Predict the questions of DATA with MODEL and score the answers.
+    """Predict DATA with MODEL and score what it says, by the measures of the model's task.
 
-    DATA is SQuAD v1.1 or v2.0 JSON, or a CSV, TSV or JSONL of one's own, packed or not. Scores are
-    those of the official SQuAD scripts; seconds are those of prediction, loading left out.
+    Questions: DATA is SQuAD v1.1 or v2.0 JSON, or a CSV, TSV or JSONL of one's own, and scores are
+    those of the official SQuAD scripts. Labelled texts, tagged words and choices are CSV, TSV,
+    JSONL or CoNLL files; the plainest baseline stands beside the scores. All may be packed.
+    Seconds are those of prediction, loading left out.
     """
+    from potstill.bundle.config import read_config
+    from potstill.bundle.layout import find_model
+    from potstill.bundle.manifest import head_of_folder
+
+    folder = find_model(model)
+    head = head_of_folder(folder, read_config(folder))
+    columns = {"format": format_, "text": text, "pair": pair}
+    given: dict[str, Any] = {name: value for name, value in columns.items() if value is not None}
+    if label:
+        given["label"] = label if label[1:] else label[0]
+    if head != "qa":
+        of_questions = {
+            "--predictions": predictions,
+            "--null-odds": null_odds,
+            "--no-answer": no_answer,
+            "--max-answer-tokens": max_answer_tokens,
+            "--calibration": calibration,
+            "--curve": curve,
+        }
+        _refuse(of_questions, "a question-answering model")
+        from potstill.cli.scoring import Asked, score_model
+        from potstill.runtime.session import usable_cores
+
+        asked = Asked(
+            folder=folder,
+            data=data,
+            columns=given,
+            held_out=held_out,
+            train=train,
+            limit=limit,
+            precision=precision,
+            threads=threads,
+            workers=workers or usable_cores(),
+            batch_tokens=batch_tokens,
+        )
+        found = score_model(head, asked)
+        if as_json:
+            click.echo(json.dumps(found))
+        else:
+            _print_tables(found)
+        return
+    _refuse({**given, "--held-out": held_out, "--train": train}, "a model of texts and labels")
     from potstill.bundle.atomic import write_json
     from potstill.data.qa import load_qa
     from potstill.evaluation.confidence import confidences
@@ -164,6 +240,44 @@ def _shown(readings: Iterable[_Found], total: int) -> Iterator[_Found]:
     yield from track(readings, "reading", total=total, console=Console(stderr=True))
 
 
+def _refuse(options: dict[str, Any], kind: str) -> None:
+    for name, value in options.items():
+        if value:
+            raise click.UsageError(f"--{name.removeprefix('--')} needs {kind}.")
+
+
+def _print_tables(result: dict[str, Any]) -> None:
+    """The scores, each label by itself, and the baselines in the units of the scores."""
+    flat = {name: value for name, value in result.items() if not isinstance(value, dict)}
+    _print(flat)
+    for name, scores in result.get("baselines", {}).items():
+        click.echo(f"\nfor comparison, {name}")
+        _print({key: value for key, value in scores.items() if key != "total"})
+    rows = result.get("by_label")
+    if not rows:
+        return
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    click.echo()
+    columns = list(next(iter(rows.values())))
+    table = Table("label", *columns, box=None, pad_edge=False)
+    for label, values in rows.items():
+        cells = (
+            "-" if v is None else f"{v:,}" if isinstance(v, int) else f"{v:.3f}"
+            for v in values.values()
+        )
+        table.add_row(escape(label), *cells)
+    Console(soft_wrap=True).print(table)
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "-"
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.3f}"
+
+
 def _print(result: dict[str, Any]) -> None:
     from rich.console import Console
     from rich.table import Table
@@ -172,5 +286,5 @@ def _print(result: dict[str, Any]) -> None:
     table.add_column()
     table.add_column(justify="right")
     for name, value in result.items():
-        table.add_row(name, f"{value:,}" if isinstance(value, int) else f"{value:,.3f}")
+        table.add_row(name, _cell(value))
     Console().print(table)

@@ -38,11 +38,47 @@ _DATA_SUFFIXES = {".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".gz", ".xz"}
     show_default=True,
     help="Tokens that consecutive windows of one context share.",
 )
+@click.option(
+    "--task",
+    type=click.Choice(
+        ["question-answering", "text-classification", "token-classification", "multiple-choice"]
+    ),
+    default="question-answering",
+    show_default=True,
+    help="What a data file is for.",
+)
+@click.option(
+    "--format",
+    "format_",
+    metavar="NAME",
+    default="table",
+    show_default=True,
+    help="How labelled texts lie in it: table, a task of GLUE, goemotions, jigsaw, imdb.",
+)
+@click.option("--text", metavar="COLUMN", default="text", help="Of a table: column of the text.")
+@click.option("--pair", metavar="COLUMN", default="", help="Column of the second text of a pair.")
+@click.option(
+    "--label",
+    multiple=True,
+    metavar="COLUMN",
+    help="Column of the label; repeated, one of 0 and 1 for each label.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON: one object, a list for several.")
-def command(targets: tuple[str, ...], model: str, seq_len: int, stride: int, as_json: bool) -> None:
+def command(
+    targets: tuple[str, ...],
+    model: str,
+    seq_len: int,
+    stride: int,
+    task: str,
+    format_: str,
+    text: str,
+    pair: str,
+    label: tuple[str, ...],
+    as_json: bool,
+) -> None:
     """Describe a model or a data set, or several models side by side.
 
-    A data file gets its counts, answers a question, offsets, windows and lengths; a model
+    A data file gets its counts and lengths (of questions: answers, offsets and windows); a model
     (default, a folder or a hub id) its shape, parameters, cost, files and scores. Several models,
     such as a teacher and its student, stand in columns with their ratios to the first; --json
     then prints a list. FLOPs a token are the multiplications and additions of the matrix products
@@ -52,8 +88,12 @@ def command(targets: tuple[str, ...], model: str, seq_len: int, stride: int, as_
     first, *others = targets
     if others:
         found = _compared(targets, seq_len)
-    elif _is_data(first):
+    elif _is_data(first) and task == "question-answering":
         found = _described_data(first, model, seq_len, stride)
+    elif _is_data(first):
+        labels = label if len(label) > 1 else (label or ("label",))[0]
+        columns = {"format": format_, "text": text, "pair": pair, "label": labels}
+        found = _described_labels(first, task, model, seq_len, columns)
     else:
         found = _described_model(first, seq_len)
     if as_json:
@@ -72,6 +112,32 @@ def _described_data(target: str, model: str, seq_len: int, stride: int) -> dict[
     tokenizer = Tokenizer.from_folder(find_model(model))
     described = describe_qa(data, tokenizer, seq_len=seq_len, stride=stride)
     return {"kind": "data", "path": target, "tokenizer": model, **described}
+
+
+def _described_labels(
+    target: str, task: str, model: str, seq_len: int, columns: dict[str, Any]
+) -> dict[str, Any]:
+    from potstill.evaluation import describe_texts as describe
+
+    if task == "token-classification":
+        from potstill.data.tagging import load_tags
+
+        found = describe.describe_tags(load_tags(target).examples)
+    elif task == "multiple-choice":
+        from potstill.data.choice import load_choices
+
+        found = describe.describe_choices(load_choices(target))
+    else:
+        from potstill.bundle.layout import find_model
+        from potstill.data.classification import load_texts
+        from potstill.data.glue import layout_of
+        from potstill.text.tokenizer import Tokenizer
+
+        data = load_texts(target, layout_of(**columns))
+        tokenizer = Tokenizer.from_folder(find_model(model))
+        found = describe.describe_texts(data, tokenizer, seq_len=seq_len)
+        found["tokenizer"] = model
+    return {"kind": "data", "task": task, "path": target, **found}
 
 
 def _described_model(target: str, seq_len: int) -> dict[str, Any]:
@@ -113,7 +179,8 @@ def _print(found: dict[str, Any] | list[dict[str, Any]]) -> None:
     if isinstance(found, list):
         table = _models_table(found)
     else:
-        table = _data_table(found) if found["kind"] == "data" else _model_table(found)
+        tables = {"model": _model_table, "data": _data_table}
+        table = _labels_table(found) if "task" in found else tables[found["kind"]](found)
     Console(soft_wrap=True, highlight=False, emoji=False).print(table)
 
 
@@ -152,6 +219,32 @@ def _data_table(values: dict[str, Any]) -> Table:
     return table
 
 
+def _labels_table(values: dict[str, Any]) -> Table:
+    table = _grid()
+    table.add_row("data", _plain(values["path"]))
+    for name in ("task", "problem", "examples", "pairs", "words", "choices"):
+        if values.get(name):
+            value = values[name]
+            table.add_row(name, _count(value) if isinstance(value, int) else _plain(value))
+    for label, value in values["labels"].items():
+        table.add_row(
+            f"  {_plain(label)}", _count(value) if isinstance(value, int) else _short(value)
+        )
+    if "row_tokens" in values:
+        if values["problem"] == "multi-label":
+            table.add_row("rows with several labels", _count(values["several"]))
+            table.add_row("rows with none", _count(values["none"]))
+        lengths = values["row_tokens"]
+        table.add_row(
+            "tokens of a row",
+            f"mean {lengths['mean']:.1f}, median {lengths['median']:.0f}, "
+            f"95% {lengths['p95']:.0f}, longest {lengths['max']:,}",
+        )
+        longer = f"rows longer than {values['seq_len']} tokens"
+        table.add_row(longer, _count(values["truncated"]))
+    return table
+
+
 def _model_table(values: dict[str, Any]) -> Table:
     table = _grid()
     table.add_row("model", _plain(values["model"]))
@@ -174,7 +267,8 @@ def _model_table(values: dict[str, Any]) -> Table:
         for name in ("name", "licence", "task"):
             if manifest[name]:
                 table.add_row(name, _plain(manifest[name]))
-        table.add_row("may say there is no answer", "yes" if manifest["no_answer"] else "no")
+        if manifest["task"] == "question-answering":
+            table.add_row("may say there is no answer", "yes" if manifest["no_answer"] else "no")
         for name, value in manifest["scores"].items():
             table.add_row(f"score: {_plain(name)}", _plain(_short(value)))
     for name, size in values["files"].items():

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +22,7 @@ from potstill.bundle.heads import HEADS, HeadName, head_of
 from potstill.bundle.layout import find_model
 from potstill.bundle.manifest import Manifest, sha256_of
 from potstill.bundle.weights import Weights, read_weights
+from potstill.data.split import split_examples as split_examples
 from potstill.errors import RecipeError
 from potstill.models.pretrained import Pretrained
 from potstill.runtime.session import Session
@@ -37,7 +38,6 @@ from potstill.training.runs import (
 )
 from potstill.training.task_recipe import TaskRecipe
 
-_Item = TypeVar("_Item")
 FloatArray = npt.NDArray[np.float32]
 
 
@@ -306,24 +306,6 @@ def say_what_is_trained_on(
             f"{rows.truncated:,} of {len(rows):,} rows are longer than seq_len {recipe.seq_len}: "
             "their ends are left out"
         )
-
-
-def split_examples(
-    examples: Sequence[_Item], share: float, seed: int
-) -> tuple[list[_Item], list[_Item]]:
-    """What is trained on and what is scored on, as scikit-learn's ``train_test_split`` splits.
-
-    Args:
-        examples: all of them.
-        share: of them to score on, rounded up to whole ones (``test_size``).
-        seed: its ``random_state``.
-    """
-    if not share:
-        return list(examples), []
-    # ceil(share · n) in floats is scikit-learn's own arithmetic, and so is the legacy generator.
-    n_scored = int(np.ceil(share * len(examples)))
-    order = np.random.RandomState(seed).permutation(len(examples)).tolist()
-    return [examples[i] for i in order[n_scored:]], [examples[i] for i in order[:n_scored]]
 
 
 def fingerprint(recipe: TaskRecipe, data: TaskData, rows: TaskRows) -> str:

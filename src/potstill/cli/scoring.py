@@ -1,0 +1,204 @@
+"""What ``potstill eval`` does for the tasks that label texts: data, runtime and scores of each."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from potstill.bundle.config import read_config
+from potstill.bundle.heads import TASKS, HeadName
+from potstill.bundle.manifest import Manifest, read_manifest
+from potstill.data.split import split_examples
+from potstill.errors import InputError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What a model is scored on, and how."""
+
+    folder: Path
+    data: str
+    columns: Mapping[str, Any]
+    """``format``, ``text``, ``pair``, ``label``, ``separator``: those given; the others are as in
+    the model's recipe."""
+    held_out: bool = False
+    """Score only what the model's recipe kept out of training of this very file."""
+    train: str | None = None
+    """Training data, for the baselines."""
+    limit: int | None = None
+    precision: Any = None
+    threads: int = 1
+    workers: int = 1
+    batch_tokens: int | None = None
+
+    @property
+    def manifest(self) -> Manifest:
+        """The model's; an empty one where it has none."""
+        return read_manifest(self.folder) or Manifest()
+
+    def chosen(self, examples: Sequence[Any]) -> list[Any]:
+        """The examples to score.
+
+        Raises:
+            InputError: the model's recipe kept none out of training.
+        """
+        if not self.held_out:
+            return list(examples)[: self.limit]
+        recipe = self.manifest.recipe
+        if recipe.get("folds"):
+            from potstill.data.choice import fold
+
+            return fold(examples, recipe["folds"], recipe["fold"])[1][: self.limit]
+        if not recipe.get("split"):
+            raise InputError(
+                f"{self.folder} was not trained with split or folds: leave --held-out away"
+            )
+        return split_examples(examples, recipe["split"], recipe["split_seed"])[1][: self.limit]
+
+
+def score_texts(asked: Asked) -> dict[str, Any]:
+    """Scores a text classifier; ``by_label`` where a text may have several, and ``baselines``."""
+    from potstill.data.classification import gold_array, load_texts, with_labels
+    from potstill.data.glue import layout_of
+    from potstill.evaluation.classification import fit, score
+    from potstill.evaluation.multilabel import by_label
+    from potstill.runtime.classification import Classifier, options_of
+
+    manifest = asked.manifest
+    options = options_of(read_config(asked.folder), manifest.calibration)
+    labels, problem = options.labels, options.problem
+    keys = ("format", "text", "pair", "label", "separator")
+    columns = {key: manifest.recipe[key] for key in keys if manifest.recipe.get(key)}
+    layout = layout_of(**{"format": "table", **columns, **asked.columns})
+    layout = with_labels(layout, labels, problem)
+    examples = asked.chosen(load_texts(asked.data, layout).examples)
+    classifier = Classifier.from_options(
+        asked.folder,
+        precision=asked.precision,
+        threads=asked.threads,
+        token_budget=asked.batch_tokens,
+    )
+    texts = [e.text if e.pair is None else (e.text, e.pair) for e in examples]
+    began = time.perf_counter()
+    logits = classifier.logits_many(texts, workers=asked.workers)
+    seconds = time.perf_counter() - began
+    gold = gold_array(examples, labels, problem)
+    how: dict[str, Any] = {"labels": labels, "calibration": manifest.calibration or None}
+    result: dict[str, Any] = score(logits, gold, problem=problem, **how)
+    result["seconds"] = round(seconds, 3)
+    if asked.held_out:  # the calibration in the bundle was fitted on these very rows
+        crossed = fit(logits, gold, problem=problem, labels=labels)
+        names = [name for name in ("macro_f1", "ece") if name in crossed]
+        result |= {f"{name}_cross_fitted": crossed[name] for name in names}
+    if problem == "multi-label":
+        result["by_label"] = by_label(logits, gold, **how)
+    result["baselines"] = _text_baselines(asked, layout, examples, gold, labels, problem)
+    return result
+
+
+def _text_baselines(
+    asked: Asked, layout: Any, examples: Any, gold: Any, labels: Sequence[str], problem: str
+) -> dict[str, Any]:
+    from potstill.data.classification import gold_array, load_texts
+    from potstill.evaluation.baselines import (
+        BASE_RATE,
+        TFIDF,
+        base_rates,
+        score_base_rates,
+        score_tfidf,
+    )
+
+    rates = list(asked.manifest.data.get("base_rates", {}).values())
+    found: dict[str, Any] = {}
+    how: dict[str, Any] = {"problem": problem, "labels": labels}
+    train = None
+    if asked.train is not None:
+        train = load_texts(asked.train, layout).examples
+        if asked.held_out:
+            recipe = asked.manifest.recipe
+            train, _ = split_examples(train, recipe["split"], recipe["split_seed"])
+        seen = gold_array(train, labels, problem)
+        rates = base_rates(seen, problem=problem, n_labels=len(labels))
+        found[TFIDF] = score_tfidf(train, seen, examples, gold, **how)
+    # Where nothing is known of the training data, the rates are those of the very data scored.
+    rates = rates or base_rates(gold, problem=problem, n_labels=len(labels))
+    return {BASE_RATE: score_base_rates(rates, gold, **how), **found}
+
+
+def score_tagged(asked: Asked) -> dict[str, Any]:
+    """Scores a tagger; ``by_label`` where the tags mark spans."""
+    from dataclasses import asdict
+
+    from potstill.data.tagging import check_labels, load_tags
+    from potstill.evaluation.tagging import MostFrequentTag, score_tags, score_types
+    from potstill.runtime.tagging import Tagger
+
+    data = load_tags(asked.data)
+    check_labels(data, read_config(asked.folder).labels, str(asked.folder))
+    examples = asked.chosen(data.examples)
+    tagger = Tagger.from_options(asked.folder, precision=asked.precision, threads=asked.threads)
+    golds = [example.tags for example in examples]
+    began = time.perf_counter()
+    found = tagger.tag_words_many([example.words for example in examples])
+    seconds = time.perf_counter() - began
+    result: dict[str, Any] = {
+        **score_tags(golds, found, data.scheme),
+        "seconds": round(seconds, 3),
+    }
+    if data.scheme == "spans":
+        types = score_types(golds, found, data.scheme)
+        result["by_label"] = {name: asdict(one) for name, one in types.items()}
+    if asked.train is not None:
+        usual = MostFrequentTag(load_tags(asked.train).examples)
+        guessed = [usual.tag_words(example.words) for example in examples]
+        scores = score_tags(golds, guessed, data.scheme)
+        result["baselines"] = {"the most frequent tag of each word": scores}
+    return result
+
+
+def score_chosen(asked: Asked) -> dict[str, Any]:
+    """Scores a model that chooses."""
+    from potstill.data.choice import load_choices
+    from potstill.evaluation.choice import chance, score_choices
+    from potstill.runtime.choice import Chooser
+
+    examples = asked.chosen(load_choices(asked.data))
+    chooser = Chooser.from_options(
+        asked.folder,
+        precision=asked.precision,
+        threads=asked.threads,
+        token_budget=asked.batch_tokens,
+    )
+    began = time.perf_counter()
+    found = chooser.pick_many([(example.prompt, example.choices) for example in examples])
+    seconds = time.perf_counter() - began
+    return {
+        **score_choices(examples, found),
+        "seconds": round(seconds, 3),
+        "baselines": {"a guess": {"accuracy": chance(examples), "total": len(examples)}},
+    }
+
+
+SCORERS: Mapping[HeadName, Callable[[Asked], dict[str, Any]]] = {
+    "classification": score_texts,
+    "tagging": score_tagged,
+    "choice": score_chosen,
+}
+"""Head → what scores a model with it."""
+
+
+def score_model(head: HeadName, asked: Asked) -> dict[str, Any]:
+    """Scores a model of any task but question answering.
+
+    Raises:
+        InputError: there is nothing to score such a model by.
+    """
+    if head not in SCORERS:
+        raise InputError(
+            f"{asked.folder} is a model of {TASKS.get(head, head)}: potstill eval scores "
+            f"{', '.join(TASKS[known] for known in ('qa', *SCORERS))}"
+        )
+    return SCORERS[head](asked)
