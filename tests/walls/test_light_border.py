@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+import tiny
+from potstill.bundle.manifest import Manifest, write_manifest
 from potstill.cli import VERBS
 
 BLOCK = """
@@ -86,6 +88,36 @@ assert context[answer.start:answer.end] == answer.text
 print(answer.text)
 """
     assert "Denver Broncos" in run_without_torch(code)
+
+
+def test_every_task_answers(tmp_path: Path) -> None:
+    """Each verb and pipeline, from a folder that still has to be exported."""
+    folders = [
+        tiny.write_model(tmp_path / "classification", head="classification", labels=("a", "b")),
+        tiny.write_model(tmp_path / "tagging", head="tagging", labels=("O", "B-X", "I-X")),
+        tiny.write_model(tmp_path / "choice", head="choice"),
+        tiny.write_model(tmp_path / "mlm", head="mlm"),
+    ]
+    write_manifest(folders[-1], Manifest(task="masked-lm"))
+    code = """
+import os
+os.environ["POTSTILL_CACHE"] = sys.argv[5]
+import potstill
+from potstill.cli import main
+for folder, words in zip(
+    sys.argv[1:5],
+    (["classify", "the king"], ["tag", "the king"], ["choose", "the king", "won.", "lost."],
+     ["fill", "the [MASK]"]),
+):
+    main([*words, "--model", folder, "--json"], standalone_mode=False)
+tasks = ("text-classification", "token-classification", "multiple-choice", "fill-mask")
+for folder, task in zip(sys.argv[1:5], tasks):
+    potstill.pipeline(task, folder)
+    main(["export", folder, folder + "-out", "--format", "int8"], standalone_mode=False)
+print("done")
+"""
+    said = run_without_torch(code, *map(str, folders), str(tmp_path / "cache"))
+    assert said.endswith("done\n")
 
 
 def test_it_exports(tmp_path: Path) -> None:
