@@ -195,7 +195,7 @@ class ModelConfig:
         Raises:
             ConfigError: an unsupported ``model_type`` or option, or a value of the wrong kind.
         """
-        model_type = values.get("model_type")
+        model_type = _model_type(values)
         if model_type not in FIELDS:
             raise ConfigError(
                 f"model_type {model_type!r} is not supported; supported: {', '.join(FIELDS)}"
@@ -275,6 +275,15 @@ class ModelConfig:
             )
         if self.extra.get("sinusoidal_pos_embds") and self.model_type != "distilbert":
             raise ConfigError("sinusoidal_pos_embds is only known for distilbert")
+
+
+def _model_type(values: Mapping[str, Any]) -> Any:
+    """``model_type``, which the oldest files of BERT leave out, those of its miniatures too."""
+    given = values.get("model_type")
+    named = values.get("architectures") or ()
+    if given is None and "hidden_size" in values and values.get("type_vocab_size") == 2:
+        return "bert" if all(str(name).startswith("Bert") for name in named) else None
+    return given
 
 
 def _labels(values: Mapping[str, Any]) -> tuple[str, ...]:
