@@ -43,6 +43,11 @@ def test_blanks_columns_and_marks_between_documents(tmp_path):
     assert data.note is not None and data.note.endswith("read as IOB2: 2")
 
 
+def test_a_word_keeps_its_no_break_space(tmp_path):
+    data = load(tmp_path, "New\u00a0York  NNP B-place\nwon VBD O\n")
+    assert data.examples[0].words == ("New\u00a0York", "won")
+
+
 def test_comments_are_left_out_and_hashtags_are_not(tmp_path):
     data = load(tmp_path, "# id 7 domain=en\nyes\tO\n#\tO\n#wow\tO\n")
     assert data.examples[0].words == ("yes", "#", "#wow")
@@ -116,6 +121,7 @@ def test_iob2_stays_as_it_is(tags):
         ("a\tO\nb\tx\tO\nc\tO\n", "line 2 has 3 columns, the others 2"),
         ("a\tO\n#photography\nc\tO\n", "line 2 has 1 column"),
         ("a\tO\n\tO\n", "line 2 has an empty word"),
+        ("a\tO\n\u00a0\tO\n", "line 2 has an empty word"),
         ("a\tO\nb\t\n", "line 2 has an empty tag"),
         ("a\tO\nb\tPerson\n", "line 1: the tag 'Person' of 'b' is neither O nor"),
     ],
