@@ -347,8 +347,9 @@ def test_tasks_have_a_table_of_their_own(script, tmp_path) -> None:
     docs = tmp_path / "docs"
     tasks = docs / "results" / "tasks"
     tasks.mkdir(parents=True)
-    marks = "<!-- with: tasks -->\n<!-- tasks: all -->\n\n<!-- task-runs: all -->\n<!-- end: tasks -->\n"
-    (docs / "results" / "page.md").write_text(f"# Results\n\n{marks}\nend\n")
+    marks = "<!-- tasks: all -->\n\n<!-- task-runs: all -->"
+    section = f"<!-- with: tasks -->\n{marks}\n<!-- end: tasks -->\n"
+    (docs / "results" / "page.md").write_text(f"# Results\n\n{section}\nend\n")
     assert script("write_results.py", "--docs", docs) == 0
     assert "|" not in (docs / "results.md").read_text()
     record = task_record("SST-2", minilm=[90.0, 92.0], **{"3l": [86.45, 86.45]})
