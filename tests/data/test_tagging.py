@@ -3,7 +3,7 @@ import json
 import lzma
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from potstill.data.tagging import check_labels, load_tags, to_iob2
@@ -168,3 +168,20 @@ def test_a_tag_that_is_seen_only_in_test(tmp_path):
 
 def test_a_model_of_another_scheme_knows_the_types(tmp_path):
     check_labels(load(tmp_path, CONLL), ("O", "S-person", "I-place"), "a model")
+
+
+@settings(max_examples=60)
+@given(
+    st.text("aB-IxO#\t \n\r\ufeff\u00a0\u2028", max_size=40),
+    st.sampled_from(["a.conll", "a.jsonl"]),
+)
+def test_any_file_is_read_or_refused(tmp_path_factory, text, name):
+    path = tmp_path_factory.getbasetemp() / name
+    path.write_text(text, encoding="utf-8", newline="")
+    try:
+        data = load_tags(path)
+    except DataError as error:
+        assert name in str(error) and "\n" not in str(error)
+    else:
+        assert all(word.strip() for example in data.examples for word in example.words)
+        assert {tag for example in data.examples for tag in example.tags} <= set(data.labels)
