@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from potstill.errors import MissingExtraError
+from potstill.errors import InputError, MissingExtraError
 from potstill.evaluation import baselines
 from potstill.records import TextExample
 
@@ -62,3 +62,12 @@ def test_without_scikit_learn_one_line_says_what_to_install(monkeypatch):
     (train, gold) = texts(10)
     with pytest.raises(MissingExtraError, match=r"potstill\[train\]"):
         baselines.score_tfidf(train, gold, train, gold, problem="single-label", labels=("a", "b"))
+
+
+def test_nothing_to_learn_from():
+    (train, gold), how = texts(10), {"problem": "single-label", "labels": ("a", "b")}
+    with pytest.raises(InputError, match="at least two labels"):
+        baselines.score_tfidf(train, 0 * gold, train, gold, **how)
+    marks = [TextExample(id="0", text="?!"), TextExample(id="1", text=":-)")]
+    with pytest.raises(InputError, match="no words"):
+        baselines.score_tfidf(marks, np.array([0, 1]), train, gold, **how)
