@@ -228,4 +228,3 @@ def fill(
         cache.add(chunk, teacher.read(chunk))
         done += len(chunk)
         progress(done, len(examples))
-
