@@ -15,6 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from potstill.errors import ConfigError
 
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
 ACTIVATIONS = ("gelu", "gelu_new", "relu")
 
 _BERT = {
@@ -161,11 +164,11 @@ class ModelConfig:
         """Labels of a classifier; 2 where the file names none, as Hugging Face has it."""
         return len(self.labels) or 2
 
-    def with_dropout(self, rate: float) -> ModelConfig:
+    def with_dropout(self, rate: float) -> Self:
         """The same config with every dropout set to ``rate``."""
         return replace(self, **dict.fromkeys((*_RATES, "classifier_dropout"), rate))
 
-    def with_dropout_of(self, other: ModelConfig) -> ModelConfig:
+    def with_dropout_of(self, other: ModelConfig) -> Self:
         """The same config with the dropout rates of another."""
         return replace(
             self, **{name: getattr(other, name) for name in (*_RATES, "classifier_dropout")}
