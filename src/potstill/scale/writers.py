@@ -9,13 +9,14 @@ import gzip
 import io
 import json
 import lzma
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, TypeAlias, cast
 
+from potstill.errors import DataError
 from potstill.scale.predict import Values
-from potstill.scale.sources import DELIMITERS, KINDS, Source, arrow, kind_of, open_parquet
+from potstill.scale.sources import DELIMITERS, Source, arrow, kind_of, open_parquet
 
 Joined: TypeAlias = "tuple[Mapping[str, Any], Values]"
 """The columns of a row, and those that the job adds."""
@@ -38,6 +39,7 @@ def write_rows(
 
     Raises:
         OSError: the file cannot be written.
+        DataError: a column cannot be written to Parquet.
         MissingExtraError: pyarrow is needed and not installed.
     """
     kind = kind_of(path)
@@ -138,7 +140,7 @@ class _Types:
         fields: list[Any] = []
         for name in names:
             try:
-                kind = pa.infer_type([row.get(name) for row in rows])
+                kind = pa.array([row.get(name) for row in rows]).type
             except (ValueError, TypeError, OverflowError):
                 kind = self._json(name)
             fields.append(pa.field(name, kind))
@@ -161,7 +163,13 @@ class _Types:
         values = [row.get(name) for row in rows]
         if name in self.as_json:
             values = [None if v is None else json.dumps(v, default=plain) for v in values]
-        return arrow().array(values, self.schema.field(name).type)
+        try:
+            return arrow().array(values, self.schema.field(name).type)
+        except (ValueError, TypeError, OverflowError) as error:
+            raise DataError(
+                f"column {name!r} has values that do not fit into one type ({error}): "
+                "name an output that ends in .jsonl"
+            ) from None
 
     def _json(self, name: str) -> Any:
         self.as_json.add(name)
@@ -217,7 +225,3 @@ def _groups(rows: Iterator[Any]) -> Iterator[list[Any]]:
 def bad_file(out: Path) -> Path:
     """Where the rows that could not be read are written."""
     return out.with_name(out.name + ".bad.jsonl")
-
-
-Writer: TypeAlias = Callable[[Iterator[Joined]], None]
-OUTPUT_KINDS = tuple(KINDS)
