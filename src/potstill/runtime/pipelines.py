@@ -302,10 +302,11 @@ def cut_question(tokenizer: Tokenizer, question: str, longest: int) -> str:
 
 
 def _shortened(tokenizer: Tokenizer, question: str, longest: int) -> str:
+    n = len(tokenizer.encode(question))
     cut = cut_question(tokenizer, question, longest)
-    if len(cut) < len(question):
+    if n > longest:
         warnings.warn(
-            f"a question was cut to the {longest} tokens of max_question_len: {question!r:.60}",
+            f"a question of {n} tokens was cut to max_question_len, {longest}: {question!r:.60}",
             UserWarning,
             stacklevel=4,
         )
