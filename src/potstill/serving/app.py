@@ -168,7 +168,9 @@ def openapi(api: FastAPI) -> dict[str, Any]:
 
 def _add_asking(api: FastAPI, service: Service) -> None:
     qa_out = schemas.AnswerOut | list[schemas.AnswerOut] | list[list[schemas.AnswerOut]]
-    text_out = list[list[schemas.LabelOut]] | list[schemas.EntityOut] | list[list[schemas.EntityOut]]
+    text_out = (
+        list[list[schemas.LabelOut]] | list[schemas.EntityOut] | list[list[schemas.EntityOut]]
+    )
     paths: tuple[tuple[str, str | None, Any, tuple[type[BaseModel], ...], str], ...] = (
         ("/", None, qa_out | text_out, (QuestionCall, TextCall), "Ask the model, of any task."),
         ("/question-answering", ServedReader.task, qa_out, (QuestionCall,), "Answer questions."),

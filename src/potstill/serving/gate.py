@@ -102,9 +102,7 @@ class Gate:
                 _body(receive, limits.max_body, headers), limits.read_timeout_s
             )
         except asyncio.TimeoutError:
-            raise Refusal(
-                408, f"the body did not arrive in {limits.read_timeout_s:g} s"
-            ) from None
+            raise Refusal(408, f"the body did not arrive in {limits.read_timeout_s:g} s") from None
         kind = headers.get(b"content-type", b"application/json").split(b";")[0].strip().lower()
         if kind != b"application/json" and not kind.endswith(b"+json"):
             raise Refusal(
@@ -155,9 +153,7 @@ class _Visit:
         body = json.dumps(refusal.body()).encode()
         headers = {"content-type": "application/json", "content-length": str(len(body))}
         pairs = [(k.encode(), v.encode()) for k, v in {**headers, **refusal.headers()}.items()]
-        await self.send(
-            {"type": "http.response.start", "status": refusal.status, "headers": pairs}
-        )
+        await self.send({"type": "http.response.start", "status": refusal.status, "headers": pairs})
         await self.send({"type": "http.response.body", "body": body})
 
     def end(self) -> None:

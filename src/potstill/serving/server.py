@@ -161,7 +161,10 @@ def _protocol(limits: Limits) -> type[asyncio.Protocol]:
 
         def _wait_for_head(self) -> None:
             self._impatient = self.loop.call_later(
-                limits.read_timeout_s, self._refuse, 408, "the request's head did not arrive in time"
+                limits.read_timeout_s,
+                self._refuse,
+                408,
+                "the request's head did not arrive in time",
             )
 
         def _stop_waiting(self) -> None:

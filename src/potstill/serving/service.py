@@ -121,7 +121,9 @@ class Service:
         return {
             "ready": self.ready(),
             "state": self.state,
-            "models": {name: "ready" if lane.proven else "unproven" for name, lane in lanes.items()},
+            "models": {
+                name: "ready" if lane.proven else "unproven" for name, lane in lanes.items()
+            },
             "requests": self.n_pending,
             "queue": self.n_waiting,
         }
