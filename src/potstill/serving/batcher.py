@@ -1,8 +1,8 @@
 """Windows of all requests → batches by deadline and token budget → each request's results.
 
-Worker threads take the rows whose deadline is nearest, of whichever requests they are, and run them
-as one batch. Where a batch raises, its rows are run again one by one, so that only the requests that
-cannot be read fail; the model then has to answer its probe before it gets other work.
+Worker threads take the rows whose deadline is nearest, of whichever requests they are, and run
+them as one batch. Where a batch raises, its rows are run again one by one, so that only requests
+that cannot be read fail; the model then has to answer its probe before it gets other work.
 """
 
 from __future__ import annotations

@@ -59,48 +59,56 @@ class PairInput(_Body):
     """A text, and the second of a pair where the model reads pairs."""
 
     text: str = Field(examples=["A charming journey."])
-    text_pair: str | None = None
+    text_pair: str | None = Field(default=None)
 
 
 class QuestionParameters(_Parameters):
     """Those of Hugging Face's question-answering task, with the defaults of its pipeline."""
 
-    top_k: int = Field(1, ge=1, le=1000, description="Most answers to a question.")
+    top_k: int = Field(default=1, ge=1, le=1000, description="Most answers to a question.")
     doc_stride: int | None = Field(
-        None, ge=0, le=_LONGEST, description="Tokens that windows share; by default 128."
+        default=None, ge=0, le=_LONGEST, description="Tokens that windows share; by default 128."
     )
-    max_answer_len: int = Field(15, ge=1, le=_LONGEST, description="Longest answer in tokens.")
+    max_answer_len: int = Field(
+        default=15, ge=1, le=_LONGEST, description="Longest answer in tokens."
+    )
     max_seq_len: int | None = Field(
-        None, ge=8, le=_LONGEST, description="Longest window in tokens; by default the model's."
+        default=None,
+        ge=8,
+        le=_LONGEST,
+        description="Longest window in tokens; by default the model's.",
     )
     max_question_len: int | None = Field(
-        None, ge=1, le=_LONGEST, description="A longer question is cut to so many tokens."
+        default=None, ge=1, le=_LONGEST, description="A longer question is cut to so many tokens."
     )
     handle_impossible_answer: bool = Field(
-        False, description='Whether "no answer" competes, as an answer of "".'
+        default=False, description='Whether "no answer" competes, as an answer of "".'
     )
-    align_to_words: bool = Field(True, description="Widen answers to whole words.")
+    align_to_words: bool = Field(default=True, description="Widen answers to whole words.")
 
 
 class TextParameters(_Parameters):
     """Of classifiers (``top_k``) and of taggers (``aggregation_strategy``, ``ignore_labels``)."""
 
-    top_k: int | None = Field(None, ge=1, le=100_000, description="Most labels of a text.")
+    top_k: int | None = Field(default=None, ge=1, le=100_000, description="Most labels of a text.")
     function_to_apply: None = Field(
-        None, description="Taken for the client's sake; scores are as the model was calibrated."
+        default=None,
+        description="Taken for the client's sake; scores are as the model was calibrated.",
     )
     aggregation_strategy: Literal["none", "simple", "first", "max", "average"] | None = None
     ignore_labels: list[str] | None = None
-    stride: None = Field(None, description="Taken for the client's sake; the model's own is used.")
+    stride: None = Field(
+        default=None, description="Taken for the client's sake; the model's own is used."
+    )
 
 
 class _Call(_Body):
-    model: str | None = Field(None, description="A model's name; by default the first.")
+    model: str | None = Field(default=None, description="A model's name; by default the first.")
     timeout_ms: int | None = Field(
-        None, ge=1, le=2**31, description="Time to answer in; by default the server's."
+        default=None, ge=1, le=2**31, description="Time to answer in; by default the server's."
     )
     options: dict[str, Any] | None = Field(
-        None, description="Taken for older Hugging Face clients' sake and not used."
+        default=None, description="Taken for older Hugging Face clients' sake and not used."
     )
 
 
@@ -168,7 +176,7 @@ class LabelOut(BaseModel):
 
 
 class EntityOut(BaseModel):
-    """A labelled span of a text; ``entity`` in place of ``entity_group`` where tokens stay alone."""
+    """A labelled span of a text; where tokens stay alone, ``entity`` for ``entity_group``."""
 
     entity_group: str | None = None
     entity: str | None = None

@@ -50,9 +50,9 @@ def run(options: ServeOptions, *, host: str, port: int, log_level: str = "info")
         ModelError: a model cannot be opened.
     """
     set_up(log_level)
-    listener = _listen(host, port)
+    listener = listen(host, port)
     service = Service(options)
-    server = _server(service)
+    server = make_server(service)
     loader = threading.Thread(target=_load, args=(service, server), daemon=True)
     loader.start()
     address = listener.getsockname()
@@ -77,11 +77,12 @@ def _load(service: Service, server: Server) -> None:
             server.should_exit = True
 
 
-def _server(service: Service) -> Server:
+def make_server(service: Service) -> Server:
+    """The server of a service; it has to be given a socket."""
     limits = service.options.limits
     config = uvicorn.Config(
         create_app(service),
-        http=_protocol(limits),
+        http=type("LimitedConnection", (Connection,), {"limits": limits}),
         ws="none",
         lifespan="off",
         log_config=None,
@@ -132,63 +133,70 @@ class Server(uvicorn.Server):
             self.should_exit = True
 
 
-def _protocol(limits: Limits) -> type[asyncio.Protocol]:
-    class Protocol(H11Protocol):
-        """A connection that must send its head in time, and errors in the one shape."""
+class Connection(H11Protocol):
+    """A connection that must send its head in time, and whose errors have the one shape."""
 
-        _impatient: asyncio.TimerHandle | None = None
+    limits = Limits()
+    _impatient: asyncio.TimerHandle | None = None
 
-        def connection_made(self, transport: Any) -> None:
-            super().connection_made(transport)
-            if len(self.connections) > limits.max_connections:
-                self._refuse(503, "too many connections are open")
-                return
+    def connection_made(self, transport: Any) -> None:
+        """Refuses one connection too many, and starts the clock."""
+        super().connection_made(transport)
+        if len(self.connections) > self.limits.max_connections:
+            self._refuse(503, "too many connections are open")
+            return
+        self._wait_for_head()
+
+    def data_received(self, data: bytes) -> None:
+        """Stops the clock when the head is there; a further request on the line starts it anew."""
+        super().data_received(data)
+        if self.conn.their_state is not h11.IDLE:
+            self._stop_waiting()
+        elif self._impatient is None and self.conn.trailing_data[0]:
             self._wait_for_head()
 
-        def data_received(self, data: bytes) -> None:
-            super().data_received(data)
-            if self.conn.their_state is not h11.IDLE:
-                self._stop_waiting()
-            elif self._impatient is None and self.conn.trailing_data[0]:
-                self._wait_for_head()
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Stops the clock."""
+        self._stop_waiting()
+        super().connection_lost(exc)
 
-        def connection_lost(self, exc: Exception | None) -> None:
-            self._stop_waiting()
-            super().connection_lost(exc)
+    def send_400_response(self, msg: str) -> None:
+        """Says that the bytes are no HTTP."""
+        self._refuse(400, msg)
 
-        def send_400_response(self, msg: str) -> None:
-            self._refuse(400, msg)
+    def _wait_for_head(self) -> None:
+        self._impatient = self.loop.call_later(
+            self.limits.read_timeout_s,
+            self._refuse,
+            408,
+            "the request's head did not arrive in time",
+        )
 
-        def _wait_for_head(self) -> None:
-            self._impatient = self.loop.call_later(
-                limits.read_timeout_s,
-                self._refuse,
-                408,
-                "the request's head did not arrive in time",
-            )
+    def _stop_waiting(self) -> None:
+        if self._impatient is not None:
+            self._impatient.cancel()
+            self._impatient = None
 
-        def _stop_waiting(self) -> None:
-            if self._impatient is not None:
-                self._impatient.cancel()
-                self._impatient = None
-
-        def _refuse(self, status: int, message: str) -> None:
-            self._stop_waiting()
-            if self.transport.is_closing():
-                return
-            body = json.dumps(error_body(status, message)).encode("ascii")
-            head = (
-                f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n"
-                f"content-type: application/json\r\ncontent-length: {len(body)}\r\n"
-                "connection: close\r\n\r\n"
-            )
-            self.transport.write(head.encode("ascii") + body)
-            self.transport.close()
-
-    return Protocol
+    def _refuse(self, status: int, message: str) -> None:
+        self._stop_waiting()
+        if self.transport.is_closing():
+            return
+        body = json.dumps(error_body(status, message)).encode("ascii")
+        head = (
+            f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n"
+            f"content-type: application/json\r\ncontent-length: {len(body)}\r\n"
+            "connection: close\r\n\r\n"
+        )
+        self.transport.write(head.encode("ascii") + body)
+        self.transport.close()
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int) -> socket.socket:
+    """A socket at an address; port 0 takes any that is free.
+
+    Raises:
+        InputError: the address cannot be listened to.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:
