@@ -6,6 +6,7 @@ import asyncio
 import json
 import threading
 import time
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from load_client import Connection
@@ -53,22 +54,21 @@ class Running:
         data = body if isinstance(body, bytes) else b"" if body is None else encoded(body)
         method = "GET" if body is None else "POST"
 
-        async def once() -> Any:
-            line = Connection("127.0.0.1", self.port)
-            try:
-                return await asyncio.wait_for(line.request(method, path, data, **headers), 60)
-            finally:
-                line.close()
-
-        status, found, text = asyncio.run(once())
+        status, found, text = self._once(lambda line: line.request(method, path, data, **headers))
         is_json = found.get("content-type", "").startswith("application/json")
         return status, found, json.loads(text) if is_json else text.decode()
 
-    def send(self, data: bytes, seconds: float = 30) -> tuple[int, dict[str, str], bytes]:
+    def send(self, data: bytes) -> tuple[int, dict[str, str], bytes]:
         """As `ask`, of bytes as they are."""
+        return self._once(lambda line: line.send(data))
 
+    def _once(self, talk: Callable[[Connection], Awaitable[Any]]) -> Any:
         async def once() -> Any:
-            return await asyncio.wait_for(Connection("127.0.0.1", self.port).send(data), seconds)
+            line = Connection("127.0.0.1", self.port)
+            try:
+                return await asyncio.wait_for(talk(line), 60)
+            finally:
+                line.close()
 
         return asyncio.run(once())
 

@@ -50,7 +50,7 @@ def refused(answer, status, field=None):
         (question("Who?", "\u200b\u200b\x00"), 400, "inputs"),
         (question(1, CONTEXT), 422, "inputs.question"),
         (question("Who?", CONTEXT, top_k=0), 422, "parameters.top_k"),
-        (question("Who?", CONTEXT, topK="3"), 422, "parameters.top_k"),
+        (question("Who?", CONTEXT, topK="3"), 422, "parameters.topK"),
         (question("Who?", CONTEXT, top_k=10**30), 422, "parameters.top_k"),
         (question("Who?", CONTEXT, top_k=1.5), 422, "parameters.top_k"),
         (question("Who?", CONTEXT, top_k=True), 422, "parameters.top_k"),

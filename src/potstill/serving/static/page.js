@@ -142,7 +142,7 @@ function showTimes() {
 async function copy(event) {
   const kind = event.target.dataset.copy;
   if (!kind) return;
-  const text = snippets[kind](location.origin, shown.asked);
+  const text = snippets[kind](location.origin, shown.asked, Boolean($("token").value.trim()));
   $("snippet").textContent = text;
   $("snippet").hidden = false;
   try {
