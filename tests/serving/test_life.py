@@ -140,9 +140,14 @@ def test_sigterm_under_load_loses_nothing(folders):
         wait_until(process.ready)
         before = asyncio.run(storm(process))
         assert process.end() == 0
-    assert set(statuses) == {200, 503}
-    # All twelve were asking when the signal came: those that had been accepted were answered.
+        logged = [json.loads(line) for line in process.process.stderr]
+    # A request that meets a closing socket was never accepted; what was accepted is in the log.
+    kinds = {"ConnectionResetError", "IncompleteReadError", "BrokenPipeError"}
+    assert set(statuses) <= {200, 503, *kinds}
     assert statuses[before:].count(200) >= 6
+    asked = [line["status"] for line in logged if line.get("path") == "/"]
+    assert asked.count(200) == statuses.count(200)
+    assert set(asked) == {200, 503}
 
 
 def test_requests_are_taken_during_the_delay_of_a_drain(folders):

@@ -40,7 +40,7 @@ def test_generated_requests_get_described_answers(server, mode):
         operation = found.ok()
 
         @settings(
-            max_examples=12,
+            max_examples=6,
             database=None,
             derandomize=True,
             phases=[Phase.generate],

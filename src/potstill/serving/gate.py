@@ -158,6 +158,7 @@ class _Visit:
 
     def end(self) -> None:
         """Counts and logs; of what was asked, nothing is written."""
+        self._service.last_seen = time.monotonic()
         route = self._scope.get("route")
         path = getattr(route, "path", "other")
         self._service.metrics.requests.labels(path, str(self.status)).inc()

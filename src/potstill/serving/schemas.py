@@ -220,7 +220,7 @@ class TokenizeOut(BaseModel):
 
     ids: list[int]
     tokens: list[str]
-    offsets: list[tuple[int, int]]
+    offsets: list[Annotated[list[int], Field(min_length=2, max_length=2)]]
 
 
 class ErrorDetail(BaseModel):

@@ -30,9 +30,9 @@ log = logging.getLogger("potstill.serving")
 
 _HEAD_BYTES = 32 * 1024
 """Most bytes of a request's head."""
-_LINGER_S = 0.2
-"""Seconds the listener stays open after the last answer of a drain: what is on its way then gets a
-503 rather than a reset."""
+_LINGER_S, _LONGEST_LINGER_S = 0.3, 2.0
+"""Seconds of quiet for which the listener stays open after a drain, and the most of them: what is
+on its way then gets a 503 rather than a reset."""
 
 
 def run(options: ServeOptions, *, host: str, port: int, log_level: str = "info") -> int:
@@ -105,6 +105,7 @@ class Server(uvicorn.Server):
         """Accepted requests that were not answered when the drain's time ran out."""
         self._service = service
         self._draining: float | None = None
+        self._drained: float | None = None
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Drains on the first SIGTERM; leaves at once on a second, or on Ctrl-C."""
@@ -129,8 +130,11 @@ class Server(uvicorn.Server):
             self.lost = service.n_pending
             log.warning("the drain's time ran out: %d requests are lost", self.lost)
             self.should_exit = True
-        elif service.n_pending == 0 and passed >= _LINGER_S:
-            self.should_exit = True
+        elif service.n_pending == 0:
+            now = time.monotonic()
+            self._drained = self._drained or now
+            quiet = now - max(service.last_seen, self._drained) >= _LINGER_S
+            self.should_exit = quiet or now - self._drained >= _LONGEST_LINGER_S
 
 
 class Connection(H11Protocol):

@@ -56,6 +56,8 @@ class Service:
         self.taking = True
         """Whether new requests are taken; during a drain's delay they are, though not ready."""
         self.n_pending = 0
+        self.last_seen = 0.0
+        """When a request was last answered, by `time.monotonic`."""
         self._batcher: Batcher | None = None
         self._pool = ThreadPoolExecutor(self.n_workers, thread_name_prefix="potstill-prepare")
         self._stop = threading.Event()
