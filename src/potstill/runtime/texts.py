@@ -8,6 +8,7 @@ import numpy as np
 
 from potstill.runtime.plans import Row, run_in_batches
 from potstill.runtime.session import Logits, Session
+from potstill.text.cutting import longest_first
 from potstill.text.tokenizer import Encoded, PairLayout, Tokenizer
 
 TOKEN_BUDGET = 512
@@ -33,7 +34,10 @@ def join(
     """
     n_special = 2 if second is None else tokenizer.layout.n_special
     n_first, n_second = len(first), 0 if second is None else len(second)
-    kept_first, kept_second = _fit(n_first, n_second, max(0, seq_len - n_special))
+    room = max(0, seq_len - n_special)
+    kept_first, kept_second = n_first, n_second
+    if n_first + n_second > room:
+        kept_first, kept_second = longest_first(n_first, n_second, room)
     cls, sep = [tokenizer.cls_id], [tokenizer.sep_id]
     parts = [cls, first.ids[:kept_first], sep]
     second_at = len(cls) + kept_first + len(sep)
@@ -42,18 +46,6 @@ def join(
         parts += [sep * (tokenizer.layout.n_between - 1), second.ids[:kept_second], sep]
     row = Row(np.concatenate(parts).astype(np.int64), second_at)
     return row, kept_first + kept_second < n_first + n_second
-
-
-def _fit(n_first: int, n_second: int, room: int) -> tuple[int, int]:
-    surplus = n_first + n_second - room
-    if surplus <= 0:
-        return n_first, n_second
-    # First the longer one down to the other's length, then both in turn, the second before.
-    off_longer = min(surplus, abs(n_first - n_second))
-    rest = surplus - off_longer
-    first = n_first - off_longer * (n_first > n_second) - rest // 2
-    second = n_second - off_longer * (n_second > n_first) - (rest - rest // 2)
-    return max(0, first), max(0, second)
 
 
 def run_rows(
