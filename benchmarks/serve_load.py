@@ -117,7 +117,7 @@ def serving(command: list[str], port: int) -> Iterator[subprocess.Popen[bytes]]:
     """A server as a process, from the moment it is ready."""
     process = subprocess.Popen(command, env={**os.environ, "HF_HUB_OFFLINE": "1"})
     try:
-        until = time.monotonic() + 120
+        until = time.monotonic() + 600
         while True:
             try:
                 urllib.request.urlopen(f"http://127.0.0.1:{port}/ready", timeout=5).close()
