@@ -35,7 +35,7 @@ def test_it_answers_and_says_what_it_could_not_read(source, tmp_path):
     assert again.exit_code == 0
     assert "there was nothing to do" in again.stdout
     counts = json.loads(run(source, out, "--workers", 1, "--json").stdout)
-    assert counts == {"rows": 1, "bad": 1, "resumed": 1, "was_done": True}
+    assert counts == {"rows": 1, "bad": 1, "resumed": 2, "was_done": True}
 
 
 def test_errors_are_one_line(source, tmp_path):

@@ -12,6 +12,7 @@ import os
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -129,9 +130,9 @@ def run_job(
     if any(file.resolve() == out.resolve() for file in files):
         raise InputError(f"{out} is among the input files: name another output")
     predictor = Predictor(options.predict)
-    rows = Source(tuple(files), _columns(options), frozenset(predictor.columns))
-    rows.check()
-    facts = _facts(files, rows, options)
+    table = Source(tuple(files), _columns(options), frozenset(predictor.columns))
+    table.check()
+    facts = _facts(files, table, options)
     folder = out.with_name(out.name + ".job")
     if out.exists() and not options.overwrite and not (folder / _FACTS).exists():
         raise OutputError(
@@ -142,8 +143,9 @@ def run_job(
             _remove(out, bad_file(out), folder / _FACTS, *folder.glob("part-*"))
         finished = _open(out, folder, facts)
         if finished is not None:
-            return JobResult(**finished, resumed=finished["rows"], was_done=True)
-        job = _Job(rows, out, folder, facts, predictor.columns, listeners)
+            rows, bad = finished["rows"], finished["bad"]
+            return JobResult(rows=rows, bad=bad, resumed=rows + bad, was_done=True)
+        job = _Job(table, out, folder, facts, predictor.columns, listeners)
         del predictor  # its workers have their own
         return job.run(options)
 
@@ -225,10 +227,7 @@ def _engine(options: JobOptions, left: Left) -> Engine:
     if options.workers == 1:
         return run_inline
 
-    def run(parts: Iterable[Part], predict: PredictOptions) -> Iterator[tuple[Part, list[Said]]]:
-        return run_workers(parts, predict, workers=options.workers)
-
-    return run
+    return partial(run_workers, workers=options.workers)
 
 
 def _check(options: JobOptions) -> None:

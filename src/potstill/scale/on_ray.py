@@ -113,7 +113,7 @@ def _answers(ray: Any, left: Left, options: PredictOptions, workers: int) -> Ite
 def _ray() -> Any:
     try:
         import ray
-        import ray.data
+        import ray.data as _
     except ModuleNotFoundError:
         raise MissingExtraError("Ray", "ray", "--engine ray") from None
     return ray

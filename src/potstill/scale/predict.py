@@ -174,7 +174,7 @@ def _classifier(options: PredictOptions) -> _Task:
     several = classifier.options.problem == "multi-label"
 
     def answer(batch: Sequence[Texts]) -> list[Values]:
-        rows: list[Any] = [texts if len(texts) > 1 else texts[0] for texts in batch]
+        rows = [(texts[0], texts[1]) if len(texts) == 2 else texts[0] for texts in batch]
         found: list[Values] = []
         for said in classifier.classify_many(rows):
             chosen = [label for label in said.labels if label.chosen]

@@ -49,8 +49,7 @@ def make_strategy(devices: int, nodes: int) -> DDPStrategy | str:
     """How Fabric is to run so many processes."""
     if devices * nodes == 1:
         return "auto"
-    # Buffers are constants here; sending them around would need equally many batches everywhere.
-    return DDPStrategy(broadcast_buffers=False, timeout=_PATIENCE)
+    return DDPStrategy(timeout=_PATIENCE)
 
 
 def share_cores(devices: int) -> None:
@@ -99,9 +98,13 @@ def gather(fabric: Fabric, state: dict[str, Tensor]) -> list[dict[str, Tensor]]:
         return [state]
     found: list[dict[str, Tensor]] = [{} for _ in range(fabric.world_size)]
     for name, tensor in state.items():
-        everyone = fabric.all_gather(tensor.to(fabric.device))
-        for rank, own in enumerate(everyone):
-            found[rank][name] = own.cpu()
+        # Everyone's in a row of its own; a sum with zeros is what was there.
+        rows = torch.zeros(fabric.world_size, *tensor.shape, dtype=tensor.dtype)
+        rows[fabric.global_rank] = tensor
+        everyone = fabric.all_reduce(rows.to(fabric.device), reduce_op="sum")
+        assert isinstance(everyone, Tensor)
+        for rank, own in enumerate(everyone.cpu()):
+            found[rank][name] = own.clone()
     return found
 
 
