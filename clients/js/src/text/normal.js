@@ -129,7 +129,9 @@ const SPACING_MARK = /^[\p{Mc}\p{Me}]$/u;
  */
 function isMark(code) {
   if (code < 0x300) return false;
-  return Boolean(kindTable()[code] & IS_MARK) || SPACING_MARK.test(String.fromCodePoint(code));
+  const kind = kindTable()[code];
+  if (kind & (IS_MARK | IS_WHOLE)) return Boolean(kind & IS_MARK);
+  return SPACING_MARK.test(String.fromCodePoint(code));
 }
 
 /**
