@@ -20,6 +20,8 @@ export class AddedTokens {
   constructor(tokens, normalize) {
     /** @type {Map<string, number>} */
     this.ids = new Map(tokens.map((token) => [token.content, token.id]));
+    /** @type {Map<number, string>} */
+    this.texts = new Map(tokens.map((token) => [token.id, token.content]));
     this.raw = finder(tokens.filter((token) => !token.normalized));
     this.normal = finder(
       tokens

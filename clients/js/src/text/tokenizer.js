@@ -14,6 +14,10 @@ import { WordPiece } from "./wordpiece.js";
 /** @import { AddedTokens } from "./added.js" */
 /** @import { PairLayout } from "./windows.js" */
 
+const BLANK = `[${byteLetters()[0x20]}\\t-\\r \\x85\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000]`;
+const LEADING = new RegExp(`^${BLANK}*`);
+const TRAILING = new RegExp(`${BLANK}+$`);
+
 /** UTF-16 units of a long text that are tokenized at once, before others have their turn. */
 const CHUNK = 100_000;
 
@@ -120,7 +124,7 @@ export class Tokenizer {
   idToToken(id) {
     if (!this.tokens) {
       this.tokens = new Map([...this.model.vocabulary].map(([token, number]) => [number, token]));
-      for (const [token, number] of this.added.ids) this.tokens.set(number, token);
+      for (const [number, token] of this.added.texts) this.tokens.set(number, token);
     }
     return this.tokens.get(id);
   }
@@ -139,7 +143,7 @@ export class Tokenizer {
       }
     });
     if (this.trimOffsets && this.model instanceof ByteLevelBpe) {
-      this.#trim(out, first, base, this.model);
+      this.#trim(out, first, base, text, this.model);
     }
   }
 
@@ -205,24 +209,26 @@ export class Tokenizer {
    * @param {Tokens} out
    * @param {number} first token
    * @param {number} base
+   * @param {string} text
    * @param {ByteLevelBpe} model
    */
-  #trim(out, first, base, model) {
-    const blank = byteLetters()[0x20];
+  #trim(out, first, base, text, model) {
     for (let i = first; i < out.ids.length; i++) {
-      const token = this.idToToken(out.ids[i]) ?? "";
-      let leading = 0;
-      while (leading < token.length && token[leading] === blank) leading++;
-      let trailing = 0;
-      while (trailing < token.length && token[token.length - 1 - trailing] === blank) trailing++;
       let start = out.offsets[2 * i];
       let end = out.offsets[2 * i + 1];
+      const token = this.added.texts.has(out.ids[i])
+        ? text.slice(start - base, end - base)
+        : (this.idToToken(out.ids[i]) ?? "");
+      let leading = /** @type {RegExpExecArray} */ (LEADING.exec(token))[0].length;
+      const trailing = token.length - token.replace(TRAILING, "").length;
       if (leading) {
         // The blank that was put before the text is no part of it.
         if ((i === first || start === base) && model.addPrefixSpace) leading--;
-        start = Math.min(start + leading, end);
+        start = Math.min(moved(text, start - base, leading) + base, end);
       }
-      if (trailing && end - base >= trailing) end = Math.max(end - trailing, start);
+      if (trailing && end - base >= trailing) {
+        end = Math.max(moved(text, end - base, -trailing) + base, start);
+      }
       out.offsets[2 * i] = start;
       out.offsets[2 * i + 1] = end;
     }
@@ -264,6 +270,19 @@ function utf8(code) {
   const third = 0x80 | ((code >> 6) & 0x3f);
   if (code < 0x10000) return [0xe0 | (code >> 12), third, last];
   return [0xf0 | (code >> 18), 0x80 | ((code >> 12) & 0x3f), third, last];
+}
+
+/**
+ * A place so many code points further on, or back.
+ *
+ * @param {string} text
+ * @param {number} at
+ * @param {number} by
+ */
+function moved(text, at, by) {
+  for (; by > 0; by--) at += codePointAt(text, at) > 0xffff ? 2 : 1;
+  for (; by < 0; by++) at -= at > 1 && codePointAt(text, at - 2) > 0xffff ? 2 : 1;
+  return at;
 }
 
 /**
