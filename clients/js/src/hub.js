@@ -107,7 +107,7 @@ async function into(folder, fill) {
     }
     throw error;
   } finally {
-    await fs.rm(temporary, { recursive: true, force: true });
+    await fs.rm(temporary, { recursive: true, force: true }).catch(() => {});
   }
 }
 

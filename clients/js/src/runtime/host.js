@@ -118,7 +118,9 @@ class Host {
 /** @param {Host} host @returns {Promise<Thread>} */
 async function nodeThread(host) {
   const { Worker } = await import("node:worker_threads");
-  const worker = new Worker(new URL("./worker.js", import.meta.url));
+  const worker = new Worker(new URL("./worker.js", import.meta.url), {
+    execArgv: [], // flags such as --input-type are about the caller's program
+  });
   worker.on("message", (message) => host.receive(message));
   worker.on("error", (error) => host.end(reason(error)));
   worker.on("exit", (status) => host.end(`status ${status}`));

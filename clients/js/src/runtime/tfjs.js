@@ -52,7 +52,7 @@ export async function open(options) {
         ]),
       );
       try {
-        const found = await model.executeAsync(feeds, [tensorOf(outputs.start), tensorOf(outputs.end)]);
+        const found = model.execute(feeds, [tensorOf(outputs.start), tensorOf(outputs.end)]);
         const [start, end] = await Promise.all(found.map((/** @type {any} */ t) => t.data()));
         tf.dispose(found);
         return { start, end };
