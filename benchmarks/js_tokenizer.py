@@ -91,9 +91,7 @@ def main() -> None:
     articles = json.loads(text_of(arguments.data / "squad", "dev-v1.1*.json"))["data"]
     paragraphs = [paragraph for article in articles for paragraph in article["paragraphs"]]
     questions = [question["question"] for p in paragraphs for question in p["qas"]]
-    golden = json.loads(
-        text_of(arguments.data / "tokenizer_golden", "tokenized_questions.json")
-    )
+    golden = json.loads(text_of(arguments.data / "tokenizer_golden", "tokenized_questions.json"))
     sets = {
         "questions": questions[::step],
         "contexts": [paragraph["context"] for paragraph in paragraphs][::step],

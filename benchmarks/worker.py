@@ -17,7 +17,7 @@ class Worker:
     """A program asked over its pipes in lines of JSON; it prints ``ready`` before the first."""
 
     def __init__(self, program: str, code: str, *arguments: str, flag: str | None = "-c") -> None:
-        """Starts ``program`` on ``code``: what ``flag`` stands before, or where it is None, a file."""
+        """Starts ``program`` on ``code``, a file where there is no ``flag`` to stand before it."""
         self.process = subprocess.Popen(
             [program, *([] if flag is None else [flag]), code, *arguments],
             stdin=subprocess.PIPE,

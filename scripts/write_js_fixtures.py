@@ -1,7 +1,7 @@
 """Writes clients/js/test/fixtures: what Python's own rooms say, for the JavaScript package's tests.
 
 Tokens, windows and spans come from `potstill.text`, answers from `QAClient` with two tiny models
-(written here too) and with the embedded one. Offsets are told in UTF-16 units, as JavaScript counts.
+(written here too) and with the embedded one. Offsets are in UTF-16 units, as JavaScript counts.
 ``--check`` writes nothing and fails where a fixture no longer is what Python says.
 """
 
@@ -60,16 +60,36 @@ LONG = (
 ASKED: list[tuple[str, str | list[str], dict[str, Any]]] = [
     ("Who won the game?", "Denver Broncos won the game in Denver.", {}),
     ("Who won the game?", "Denver Broncos won the game in Denver.", {"topK": 3}),
-    ("Who won?", "🏈 In the 2015 season the Denver Broncos 🏆 beat the Carolina Panthers 24–10.", {}),
-    ("What is the capital?", "日本の首都は東京です。 The capital of Japan is 東京 (Tokyo).", {"topK": 3}),
+    (
+        "Who won?",
+        "🏈 In the 2015 season the Denver Broncos 🏆 beat the Carolina Panthers 24–10.",
+        {},
+    ),
+    (
+        "What is the capital?",
+        "日本の首都は東京です。 The capital of Japan is 東京 (Tokyo).",
+        {"topK": 3},
+    ),
     ("Who wrote it?", "The book was written by Zoe\u0308 Cafe\u0301 in 1999.", {}),
-    ("Where did he live?", "משה גר בירושלים. Moses lived in ירושלים (Jerusalem) for years.", {"topK": 2}),
+    (
+        "Where did he live?",
+        "משה גר בירושלים. Moses lived in ירושלים (Jerusalem) for years.",
+        {"topK": 2},
+    ),
     ("What is loved?", "She loves \ud800 sugar \udfff and 👩‍👩‍👧‍👦 family.", {}),
     ("What was built by the queen?", LONG, {"topK": 3}),
     ("Which team built a red bridge in 1234?", LONG, {"maxAnswerLength": 5}),
     ("Who painted the ceiling?", "The river Thames is in London.", {"noAnswer": True}),
-    ("Which city?", ["London is old.", "Paris is the large city of the Seine.", "A game."], {"topK": 3}),
-    ("What colour?", "A supercalifragilisticexpialidocious blueish-green boat.", {"alignToWords": True}),
+    (
+        "Which city?",
+        ["London is old.", "Paris is the large city of the Seine.", "A game."],
+        {"topK": 3},
+    ),
+    (
+        "What colour?",
+        "A supercalifragilisticexpialidocious blueish-green boat.",
+        {"alignToWords": True},
+    ),
     ("What is masked?", "The token [MASK] and the separator [SEP] are special.", {"topK": 2}),
 ]
 """Question, context or contexts, options of JavaScript's ``predict``."""
@@ -104,7 +124,11 @@ def encodings(tokenizer: Tokenizer) -> list[dict[str, Any]]:
 def tokenizers() -> list[dict[str, Any]]:
     """Tokenizers as their files, with what they make of `TEXTS`."""
     found: list[dict[str, Any]] = [
-        {"name": "embedded", "files": None, "cases": encodings(Tokenizer.from_folder(embedded_folder()))}
+        {
+            "name": "embedded",
+            "files": None,
+            "cases": encodings(Tokenizer.from_folder(embedded_folder())),
+        }
     ]
     letters = [chr(c) for c in range(ord("A"), ord("Z") + 1)]
     vocabulary = [*tiny.VOCABULARY, *letters, *(f"##{c}" for c in letters), "é", "##é", "é", "東"]

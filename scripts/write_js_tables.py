@@ -48,7 +48,10 @@ def tables() -> dict[str, list[int]]:
         "WHITE": lambda c: [p for p, _ in split.pre_tokenize_str(f"a{c}b")] == ["a", "b"],
         "MARK": lambda c: accents.normalize_str(f"a{c}") == "a",
     }
-    characters = [chr(c) for c in range(0x110000) if not 0xD800 <= c < 0xE000]
+    # Without surrogates and the planes in which Unicode has assigned nothing.
+    characters = [
+        chr(c) for c in range(0x110000) if not (0xD800 <= c < 0xE000 or 0x40000 <= c < 0xE0000)
+    ]
     found = {kind: [ord(c) for c in characters if test(c)] for kind, test in kinds.items()}
     newer = [int(code, 16) for code in _NEWER_THAN_LIBRARY]
     found["WHOLE"] = [code for code in newer if nfd.normalize_str(chr(code)) == chr(code)]
