@@ -10,6 +10,8 @@ is replaced by what the records say:
     <!-- plot: NAME -->           F1 against milliseconds a question
     <!-- curve: NAME KEY -->      KEY of metrics.jsonl over the steps
     <!-- runs: NAME… -->          what made each run of these tables: commit, cost, seeds, commands
+    <!-- tasks: all -->           the table of docs/results/tasks, which benchmarks/tasks.py made
+    <!-- task-runs: all -->       what made its runs
 
 A section that stands between these two lines is left out as long as the table has no records:
 
@@ -33,6 +35,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import plot
+import task_table
 from run_record import Group, RunRecord, group, read_records
 
 from potstill.bundle.atomic import write_text
@@ -43,7 +46,7 @@ HEAD = (
     "<!-- Written by `python scripts/write_results.py` from docs/results/: edit page.md and the "
     "records there, not this file. -->\n\n"
 )
-_MARK = re.compile(r"^<!-- (\w+): (.+?) -->$", re.M)
+_MARK = re.compile(r"^<!-- ([\w-]+): (.+?) -->$", re.M)
 _SECTION = re.compile(r"^<!-- with: (\S+) -->\n+(.*?)^<!-- end: \1 -->\n+", re.M | re.S)
 _UNKNOWN = "–"
 _SHARES = ("ece", "aurc")
@@ -52,12 +55,15 @@ _SHARES = ("ece", "aurc")
 File = str | plot.Scatter | plot.Curves
 
 
-def render(records: Sequence[RunRecord], page: str) -> dict[str, File]:
+def render(
+    records: Sequence[RunRecord], page: str, tasks: Sequence[task_table.TaskRecord] = ()
+) -> dict[str, File]:
     """The page and its plots.
 
     Args:
         records: in the order of their rows.
         page: the hand-written part, with marks.
+        tasks: what `task_table.read` found.
 
     Returns:
         Path below ``docs`` → text of ``results.md`` and picture of each ``results/NAME.svg``.
@@ -71,9 +77,12 @@ def render(records: Sequence[RunRecord], page: str) -> dict[str, File]:
     shown: set[str] = set()
     groups = group(records)
     known = {table for record in records for table in record.tables}
+    known |= {"tasks"} if tasks else set()
 
     def replace(mark: re.Match[str]) -> str:
         kind, words = mark.group(1), mark.group(2).split()
+        if kind in task_table.KINDS and tasks:
+            return task_table.KINDS[kind](tasks)
         if kind in ("with", "end"):
             raise DataError(f"page.md: {mark.group()} lacks its other half")
         if kind not in _KINDS:
@@ -315,7 +324,7 @@ def rendered(docs: Path) -> dict[str, File]:
         page = (folder / "page.md").read_text(encoding="utf-8")
     except OSError as error:
         raise DataError(f"{folder / 'page.md'} cannot be read: {error.strerror}") from None
-    return render(read_records(folder), page)
+    return render(read_records(folder), page, task_table.read(folder / "tasks"))
 
 
 def main() -> int:

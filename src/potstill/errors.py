@@ -17,7 +17,7 @@
     ├── HubError                       the hub could not be reached or refused
     ├── CheckpointError                a checkpoint cannot be resumed from
     ├── ExportError                    an exported file is wrong
-    │   └── GateError                  an exported file lost more F1 than was allowed
+    │   └── GateError                  an exported file lost more of its score than allowed
     ├── OutputError (OSError)          an output could not be written
     └── MissingExtraError (ImportError)  an optional dependency is not installed
 

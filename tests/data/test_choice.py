@@ -2,6 +2,8 @@ import csv
 import json
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from potstill.data.choice import fold, load_choices
 from potstill.errors import DataError
@@ -171,3 +173,22 @@ def test_folds_are_those_of_scikit_learn():
     for number, (train, dev) in enumerate(model_selection.KFold(5).split(examples)):
         found = fold(examples, 5, number)
         assert [[int(e.id) for e in part] for part in found] == [train.tolist(), dev.tolist()]
+
+
+@settings(max_examples=60)
+@given(
+    st.lists(st.lists(st.text('ab0,"\t\r\n ', max_size=3), max_size=6), max_size=4),
+    st.sampled_from(["a.csv", "a.tsv", "a.jsonl"]),
+    st.booleans(),
+)
+def test_any_file_is_read_or_refused(tmp_path_factory, rows, name, headed):
+    path = tmp_path_factory.getbasetemp() / name
+    header = "prompt,choice0,choice1,label\n".replace(",", "\t" if name == "a.tsv" else ",")
+    text = "\n".join(",".join(row) for row in rows)
+    path.write_text(header * headed + text, encoding="utf-8", newline="")
+    try:
+        found = load_choices(path)
+    except DataError as error:
+        assert name in str(error) and "\n" not in str(error)
+    else:
+        assert all(e.prompt.strip() and e.choices[e.label].strip() for e in found)

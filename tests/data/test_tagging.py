@@ -3,7 +3,7 @@ import json
 import lzma
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from potstill.data.tagging import check_labels, load_tags, to_iob2
@@ -41,6 +41,11 @@ def test_blanks_columns_and_marks_between_documents(tmp_path):
     assert data.examples[0].tags == ("B-ORG", "O")
     assert data.changed == 2
     assert data.note is not None and data.note.endswith("read as IOB2: 2")
+
+
+def test_a_word_keeps_its_no_break_space(tmp_path):
+    data = load(tmp_path, "New\u00a0York  NNP B-place\nwon VBD O\n")
+    assert data.examples[0].words == ("New\u00a0York", "won")
 
 
 def test_comments_are_left_out_and_hashtags_are_not(tmp_path):
@@ -116,6 +121,7 @@ def test_iob2_stays_as_it_is(tags):
         ("a\tO\nb\tx\tO\nc\tO\n", "line 2 has 3 columns, the others 2"),
         ("a\tO\n#photography\nc\tO\n", "line 2 has 1 column"),
         ("a\tO\n\tO\n", "line 2 has an empty word"),
+        ("a\tO\n\u00a0\tO\n", "line 2 has an empty word"),
         ("a\tO\nb\t\n", "line 2 has an empty tag"),
         ("a\tO\nb\tPerson\n", "line 1: the tag 'Person' of 'b' is neither O nor"),
     ],
@@ -162,3 +168,20 @@ def test_a_tag_that_is_seen_only_in_test(tmp_path):
 
 def test_a_model_of_another_scheme_knows_the_types(tmp_path):
     check_labels(load(tmp_path, CONLL), ("O", "S-person", "I-place"), "a model")
+
+
+@settings(max_examples=60)
+@given(
+    st.text("aB-IxO#\t \n\r\ufeff\u00a0\u2028", max_size=40),
+    st.sampled_from(["a.conll", "a.jsonl"]),
+)
+def test_any_file_is_read_or_refused(tmp_path_factory, text, name):
+    path = tmp_path_factory.getbasetemp() / name
+    path.write_text(text, encoding="utf-8", newline="")
+    try:
+        data = load_tags(path)
+    except DataError as error:
+        assert name in str(error) and "\n" not in str(error)
+    else:
+        assert all(word.strip() for example in data.examples for word in example.words)
+        assert {tag for example in data.examples for tag in example.tags} <= set(data.labels)

@@ -176,6 +176,16 @@ def test_a_changed_replay_is_found(tmp_path) -> None:
             check_bundle(out)
 
 
+def test_a_card_shows_plain_baselines_beside_the_scores() -> None:
+    baselines = {"base rate": {"macro_f1": 10.0}, "TF-IDF": {"macro_f1": 60.123456}}
+    data = {"train": "train.csv", "base_rates": {"toxic": 0.09584}, "baselines": baselines}
+    manifest = Manifest(task="text-classification", data=data, scores={"macro_f1": 70.0, "n": 9})
+    card = model_card("mine", tiny.config(labels=LABELS), manifest, "classification")
+    assert "| measure | this model | base rate | TF-IDF |" in card
+    assert "| macro_f1 | 70.0 | 10.0 | 60.1235 |" in card and "| n | 9 |  |  |" in card
+    assert "- base_rates: toxic 0.0958\n" in card and "name: train.csv" in card
+
+
 @pytest.mark.parametrize("head", [*NEW, "qa"])
 def test_cards(head) -> None:
     config = tiny.config(labels=LABELS, problem="multi-label")

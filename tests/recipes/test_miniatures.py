@@ -13,6 +13,7 @@ import tiny
 from potstill.bundle.config import ModelConfig, read_config
 from potstill.bundle.weights import expected_shapes
 from potstill.cli import main
+from potstill.errors import ConfigError
 from potstill.runtime.lm import Filler
 from potstill.training.recipe_file import read_recipe
 
@@ -49,6 +50,19 @@ def test_recipes_have_the_published_shapes(name) -> None:
     assert recipe.fresh
     for key in ("n_layers", "hidden_width", "ffn_width", "n_heads"):
         assert getattr(recipe, key) == getattr(wanted, key)
+
+
+def test_the_published_config_names_no_type() -> None:
+    """Such as BERT-Tiny's own, older than the key ``model_type``."""
+    published = {
+        "hidden_size": 128, "hidden_act": "gelu", "initializer_range": 0.02, "vocab_size": 30522,
+        "hidden_dropout_prob": 0.1, "num_attention_heads": 2, "type_vocab_size": 2,
+        "max_position_embeddings": 512, "num_hidden_layers": 2, "intermediate_size": 512,
+        "attention_probs_dropout_prob": 0.1,
+    }  # fmt: skip
+    assert ModelConfig.from_hf(published) == shape(2, 128)
+    with pytest.raises(ConfigError, match="model_type None"):
+        ModelConfig.from_hf({**published, "architectures": ["MPNetForMaskedLM"]})
 
 
 def test_from_scratch_to_an_answer(tmp_path, monkeypatch) -> None:

@@ -318,3 +318,47 @@ def test_the_committed_records_make_a_page(script, tmp_path):
 
 def test_the_page_is_current(script):
     assert script("write_results.py", "--check") == 0
+
+
+def task_record(name, **scores):
+    """What benchmarks/tasks.py leaves of one set."""
+    times = {"q1": 1.0, "median": 2.0, "q3": 3.0, "n": 9}
+    rows = {
+        model: {
+            "scores": {"fp32": {"accuracy": values}, "int8": {"accuracy": values}},
+            "bytes": {"fp32": 4_000_000, "int8": 1_000_000},
+            "training_seconds": 90,
+            "commands": [f"potstill finetune {model}.toml"],
+        }
+        for model, values in scores.items()
+    }
+    return {
+        "set": name,
+        "metrics": ["accuracy"],
+        "runs": "seeds",
+        "baselines": {"a guess": {"accuracy": 50.0}},
+        "models": rows,
+        "milliseconds": dict.fromkeys(rows, times),
+        "hardware": {"cores": 2},
+    }
+
+
+def test_tasks_have_a_table_of_their_own(script, tmp_path) -> None:
+    docs = tmp_path / "docs"
+    tasks = docs / "results" / "tasks"
+    tasks.mkdir(parents=True)
+    marks = "<!-- tasks: all -->\n\n<!-- task-runs: all -->"
+    section = f"<!-- with: tasks -->\n{marks}\n<!-- end: tasks -->\n"
+    (docs / "results" / "page.md").write_text(f"# Results\n\n{section}\nend\n")
+    assert script("write_results.py", "--docs", docs) == 0
+    assert "|" not in (docs / "results.md").read_text()
+    record = task_record("SST-2", minilm=[90.0, 92.0], **{"3l": [86.45, 86.45]})
+    (tasks / "SST-2.json").write_text(json.dumps(record))
+    assert script("write_results.py", "--docs", docs) == 0
+    page = (docs / "results.md").read_text()
+    assert "| SST-2 | MiniLM-L6 (2 seeds) | accuracy 91.00 ± 1.41 | 91.00 ± 1.41 |" in page
+    assert "| 95.0% | 1.0 | 2.00 (1.00 to 3.00) | 1.5 min |" in page
+    assert "|  | a guess | accuracy 50.00 |" in page
+    assert "potstill finetune 3l.toml" in page
+    (tasks / "SST-2.json").write_text("{}")
+    assert script("write_results.py", "--docs", docs) == 1

@@ -236,7 +236,8 @@ def test_unanswerable_questions_are_trained_and_scored_by_the_rules_of_v2(base, 
     assert manifest["no_answer"] is True
     # A reader that cannot say "no answer" is scored by v2.0's rules all the same.
     scores = finetune(recipe(base, train, tmp_path / "v1", dev=str(path), max_steps=2))
-    assert scores["NoAns_f1"] == 0
+    # Not 0: an untrained reader may answer "the", which the official rules normalise to nothing.
+    assert scores["NoAns_f1"] < 20
 
 
 def test_tensorboard_files_are_written_on_demand(base, train, tmp_path):

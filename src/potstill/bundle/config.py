@@ -15,6 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from potstill.errors import ConfigError
 
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
 ACTIVATIONS = ("gelu", "gelu_new", "relu")
 
 _BERT = {
@@ -161,11 +164,11 @@ class ModelConfig:
         """Labels of a classifier; 2 where the file names none, as Hugging Face has it."""
         return len(self.labels) or 2
 
-    def with_dropout(self, rate: float) -> ModelConfig:
+    def with_dropout(self, rate: float) -> Self:
         """The same config with every dropout set to ``rate``."""
         return replace(self, **dict.fromkeys((*_RATES, "classifier_dropout"), rate))
 
-    def with_dropout_of(self, other: ModelConfig) -> ModelConfig:
+    def with_dropout_of(self, other: ModelConfig) -> Self:
         """The same config with the dropout rates of another."""
         return replace(
             self, **{name: getattr(other, name) for name in (*_RATES, "classifier_dropout")}
@@ -195,7 +198,7 @@ class ModelConfig:
         Raises:
             ConfigError: an unsupported ``model_type`` or option, or a value of the wrong kind.
         """
-        model_type = values.get("model_type")
+        model_type = _model_type(values)
         if model_type not in FIELDS:
             raise ConfigError(
                 f"model_type {model_type!r} is not supported; supported: {', '.join(FIELDS)}"
@@ -275,6 +278,15 @@ class ModelConfig:
             )
         if self.extra.get("sinusoidal_pos_embds") and self.model_type != "distilbert":
             raise ConfigError("sinusoidal_pos_embds is only known for distilbert")
+
+
+def _model_type(values: Mapping[str, Any]) -> Any:
+    """``model_type``, which the oldest files of BERT leave out, those of its miniatures too."""
+    given = values.get("model_type")
+    named = values.get("architectures") or ()
+    if given is None and "hidden_size" in values and values.get("type_vocab_size") == 2:
+        return "bert" if all(str(name).startswith("Bert") for name in named) else None
+    return given
 
 
 def _labels(values: Mapping[str, Any]) -> tuple[str, ...]:

@@ -176,3 +176,10 @@ def _check(manifest: Manifest, path: Path) -> None:
     temperature = manifest.calibration.get("temperature", 1.0)
     if not isinstance(temperature, (int, float)) or not 0 < temperature < math.inf:
         raise ModelError(f"{path}: calibration's temperature must be a number above 0")
+    for name, least, most in (("temperatures", 0.0, math.inf), ("thresholds", -1e-9, 1.0 + 1e-9)):
+        values: Any = manifest.calibration.get(name, {})
+        if not isinstance(values, Mapping):
+            raise ModelError(f"{path}: calibration's {name} must map each label to a number")
+        for label, value in values.items():
+            if not isinstance(value, (int, float)) or not least < value < most:
+                raise ModelError(f"{path}: calibration's {name} of {label!r} cannot be {value!r}")

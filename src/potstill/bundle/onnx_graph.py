@@ -138,7 +138,9 @@ def build_graph(
     bias = _mask_bias(graph)
     x = _embeddings(graph, config, weights, storage)
     for i in range(config.n_layers):
-        x = _layer(graph, config, weights, storage, i, x, bias)
+        # A head that reads the first token alone needs nothing else of the last layer.
+        first = head in _FIRST_TOKEN and i == config.n_layers - 1
+        x = _layer(graph, config, weights, storage, i, x, bias, first_only=first)
     outputs = _HEADS[head](graph, config, weights, storage, x)
     return _model(graph, config, outputs)
 
@@ -190,8 +192,12 @@ def _layer(
     i: int,
     x: str,
     bias: str,
+    *,
+    first_only: bool = False,
 ) -> str:
+    """One layer, [batch, seq, width], or [batch, 1, width] where only the first token is asked."""
     name = f"layers.{i}"
+    asking = g.op("Gather", x, g.ints(0), axis=1) if first_only else x
 
     def linear(value: str, part: str) -> str:
         module = f"{name}.{part}"
@@ -202,7 +208,7 @@ def _layer(
         split = g.op("Reshape", value, g.ints(0, 0, config.n_heads, config.head_width))
         return g.op("Transpose", split, perm=order)
 
-    q = heads(linear(x, "attention.query"), (0, 2, 1, 3))  # [batch, heads, seq, head_width]
+    q = heads(linear(asking, "attention.query"), (0, 2, 1, 3))  # [batch, heads, seq, head_width]
     k = heads(linear(x, "attention.key"), (0, 2, 3, 1))  # [batch, heads, head_width, seq]
     v = heads(linear(x, "attention.value"), (0, 2, 1, 3))
     # Scaling the query touches seq × width numbers, scaling the scores heads × seq × seq.
@@ -212,7 +218,7 @@ def _layer(
     mixed = g.op("Reshape", mixed, g.ints(0, 0, config.hidden_width))
     attended = linear(mixed, "attention.output")
 
-    x = _norm(g, config, weights, f"{name}.attention_norm", g.op("Add", attended, x))
+    x = _norm(g, config, weights, f"{name}.attention_norm", g.op("Add", attended, asking))
     inner = _activate(g, config.activation, linear(x, "ffn.up"))
     return _norm(g, config, weights, f"{name}.ffn_norm", g.op("Add", linear(inner, "ffn.down"), x))
 
@@ -258,7 +264,7 @@ def _qa_head(
 def _pooled_head(
     g: Graph, config: ModelConfig, weights: Mapping[str, Array], storage: Storage, x: str
 ) -> dict[str, Shape]:
-    first = g.op("Squeeze", g.op("Gather", x, g.ints(0), axis=1), g.ints(1))  # [batch, width]
+    first = g.op("Squeeze", x, g.ints(1))  # [batch, width]
     pooled = _activate(g, config.pooler_activation, _float_linear_of(g, weights, "pooler", first))
     _name_output(g, _float_linear_of(g, weights, "classifier", pooled))
     return {"logits": ["batch", len(weights["classifier.bias"])]}
@@ -282,6 +288,8 @@ def _mlm_head(
     return {"logits": ["batch", "seq", config.vocab_size]}
 
 
+_FIRST_TOKEN = ("classification", "choice")
+"""Heads that read the last state of the first token alone."""
 _HEADS: Mapping[str, Callable[..., dict[str, Shape]]] = {
     "qa": _qa_head,
     "classification": _pooled_head,

@@ -136,7 +136,7 @@ def _read_conll(path: Path, labelled: bool) -> Iterator[TagExample]:
     with open_text(path) as file:
         lines = [line.strip("\r\n") for line in file]
     tabs = any("\t" in line.strip(_BLANK) for line in lines)
-    rows = [line.split("\t") if tabs else line.split() for line in lines]
+    rows = [line.split("\t") if tabs else _parted(line) for line in lines]
     counts = Counter(len(row) for line, row in zip(lines, rows, strict=True) if line.strip(_BLANK))
     usual = counts.most_common(1)[0][0] if counts else 0
     sentence: _Lines = []
@@ -156,6 +156,11 @@ def _read_conll(path: Path, labelled: bool) -> Iterator[TagExample]:
         yield _sentence(sentence, path, labelled)
 
 
+def _parted(line: str) -> list[str]:
+    # Not split(): a no-break space belongs to its word.
+    return [column for column in line.strip(_BLANK).split(" ") if column]
+
+
 def _sentence(lines: _Lines, path: Path, labelled: bool) -> TagExample:
     first, row = lines[0]
     if labelled and len(row) < 2:
@@ -164,7 +169,7 @@ def _sentence(lines: _Lines, path: Path, labelled: bool) -> TagExample:
         )
     for number, row in lines:
         for what, value in (("word", row[0]), ("tag", row[-1])):
-            if not value.strip(_BLANK):
+            if not value.replace("\ufeff", "").strip():
                 raise DataError(f"{path}: line {number} has an empty {what}: fill it in")
     return TagExample(
         id=f"line {first}",

@@ -6,12 +6,13 @@ A figure says little by itself: these two are printed beside it.
 from __future__ import annotations
 
 import importlib.util
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from potstill.errors import MissingExtraError
+from potstill.errors import InputError, MissingExtraError
 from potstill.evaluation.classification import score
 from potstill.evaluation.metrics import Array
 from potstill.records import TextExample
@@ -87,17 +88,26 @@ def score_tfidf(
 
     Raises:
         MissingExtraError: scikit-learn is not installed.
+        InputError: there is nothing to learn from: no words, or one label alone.
     """
     if not has_sklearn():
         raise MissingExtraError("scikit-learn", "train", "the TF-IDF baseline")
+    from sklearn.exceptions import ConvergenceWarning
+
+    gold = np.asarray(train_gold)
+    if problem == "single-label" and len(np.unique(gold)) < 2:
+        raise InputError("the TF-IDF baseline needs texts of at least two labels")
     features, scored = _features(train, dev)
-    if problem == "regression":
-        logits = _ridge(features, train_gold, scored)[:, None]
-    elif problem == "multi-label":
-        columns = [_binary(features, column, scored) for column in np.asarray(train_gold).T]
-        logits = np.stack(columns, axis=1)
-    else:
-        logits = _multinomial(features, np.asarray(train_gold), scored, len(labels))
+    with warnings.catch_warnings():
+        # Two hundred iterations are plenty for a figure to compare with.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        if problem == "regression":
+            logits = _ridge(features, gold, scored)[:, None]
+        elif problem == "multi-label":
+            columns = [_binary(features, column, scored) for column in gold.T]
+            logits = np.stack(columns, axis=1)
+        else:
+            logits = _multinomial(features, gold, scored, len(labels))
     return score(logits, dev_gold, problem=problem, labels=labels)
 
 
@@ -113,7 +123,10 @@ def _features(train: Sequence[TextExample], dev: Sequence[TextExample]) -> tuple
         max_features=100_000,
         token_pattern=r"(?u)\b\w+\b",
     )
-    vectorizer.fit([text for e in train for text in (e.text, e.pair) if text is not None])
+    try:
+        vectorizer.fit([text for e in train for text in (e.text, e.pair) if text is not None])
+    except ValueError:  # an empty vocabulary
+        raise InputError("the TF-IDF baseline finds no words in the texts") from None
 
     def described(examples: Sequence[TextExample]) -> Any:
         one = vectorizer.transform([e.text for e in examples])

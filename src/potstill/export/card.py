@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from potstill.bundle.config import ModelConfig
 from potstill.bundle.heads import HeadName
@@ -70,8 +70,8 @@ _TASKS: Mapping[HeadName, _Task] = {
         "on, and it has learned whatever bias their labels have. A long text is read from its "
         "start only.",
         metrics=(
-            "accuracy", "macro_f1", "micro_f1", "f1", "matthews", "spearman", "pearson", "mean_ap",
-            "mean_roc_auc",
+            "accuracy", "macro_f1", "micro_f1", "f1", "matthews", "spearman", "pearson", "roc_auc",
+            "average_precision",
         ),
     ),
     "tagging": _Task(
@@ -138,11 +138,12 @@ def model_card(name: str, config: ModelConfig, manifest: Manifest, head: HeadNam
     ]
     if config.labels and head in ("classification", "tagging"):
         lines += ["", "## Labels", "", *_labels(config)]
+    data = dict(manifest.data)
+    baselines: Mapping[str, Mapping[str, Any]] = data.pop("baselines", {})
     if manifest.scores:
-        lines += ["", "## Scores", "", "| measure | value |", "| --- | --- |"]
-        lines += [f"| {key} | {value} |" for key, value in manifest.scores.items()]
-    if manifest.data:
-        lines += ["", "## Data", "", *_list(manifest.data)]
+        lines += ["", "## Scores", "", *_scores(manifest.scores, baselines)]
+    if data:
+        lines += ["", "## Data", "", *_list(data)]
     if manifest.recipe:
         lines += ["", "## Recipe", "", *_list(manifest.recipe)]
     limits = task.limits
@@ -150,6 +151,30 @@ def model_card(name: str, config: ModelConfig, manifest: Manifest, head: HeadNam
         limits += " It was not trained to say that there is no answer."
     lines += ["", "## What it is bad at", "", limits]
     return "\n".join(lines) + "\n"
+
+
+def _scores(scores: Mapping[str, Any], baselines: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """A table of the scores, with those of plain baselines beside them where there are some."""
+    columns = [scores, *baselines.values()]
+    heads = ["measure", "this model" if baselines else "value", *baselines]
+    lines = [_row(heads), _row(["---"] * len(heads))]
+    for name in scores:
+        cells = [_shown(column[name]) if name in column else "" for column in columns]
+        lines.append(_row([name, *cells]))
+    return lines
+
+
+def _row(cells: list[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{round(value, 4)}"
+    if isinstance(value, Mapping):
+        values = cast("Mapping[str, Any]", value)
+        return ", ".join(f"{key} {_shown(item)}" for key, item in values.items())
+    return str(value)
 
 
 def _labels(config: ModelConfig) -> list[str]:
@@ -168,14 +193,15 @@ def _front_matter(name: str, manifest: Manifest, task: _Task) -> list[str]:
     lines.append(f"tags: [{task.tags}]")
     scores = [(key, manifest.scores[key]) for key in task.metrics if key in manifest.scores]
     if scores:
-        data = manifest.scores.get("data") or manifest.data.get("dev") or task.data or "its own"
+        known = (manifest.scores.get("data"), manifest.data.get("dev"), task.data)
+        data = next(filter(None, known), manifest.data.get("train", "its own"))
         lines += ["model-index:", f"- name: {name}", "  results:", "  - task:"]
         lines += [f"      type: {task.pipeline}", "    dataset:"]
         lines += [f"      name: {data}", f"      type: {data}", "    metrics:"]
         for key, value in scores:
-            lines += [f"    - type: {key}", f"      value: {value}"]
+            lines += [f"    - type: {key}", f"      value: {_shown(value)}"]
     return [*lines, "---"]
 
 
 def _list(values: Mapping[str, Any]) -> list[str]:
-    return [f"- {key}: {value}" for key, value in values.items()]
+    return [f"- {key}: {_shown(value)}" for key, value in values.items()]

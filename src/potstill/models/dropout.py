@@ -34,6 +34,6 @@ def dropout(x: Tensor, rate: float) -> Tensor:
 class Dropout(nn.Dropout):
     """`dropout` as a layer; the identity outside training."""
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:
         """Any shape → the same shape."""
-        return dropout(x, self.p) if self.training else x
+        return dropout(input, self.p) if self.training else input

@@ -139,5 +139,10 @@ class Pretrained(nn.Module):
             folder / layout.CONFIG, hf_config(self.config, self.head, dtype=np.dtype(dtype).name)
         )
 
+    @property
+    def device(self) -> torch.device:
+        """Where the parameters are."""
+        return next(self.parameters()).device
+
     def _named(self) -> list[tuple[str, nn.Parameter]]:
         return [(name.removeprefix(_ENCODER), p) for name, p in self.named_parameters()]

@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from potstill.bundle.cache import ensure_onnx
 from potstill.bundle.config import read_config
 from potstill.bundle.layout import find_model
 from potstill.bundle.manifest import read_manifest
 from potstill.errors import EmptyInputError, InputError, ModelError
 from potstill.records import Fill
+from potstill.runtime.qa import _find_file
 from potstill.runtime.session import LOGITS, OnnxSession, Session
 from potstill.runtime.texts import Row, run_rows
 from potstill.text.tokenizer import Encoded, Tokenizer
@@ -82,6 +83,7 @@ class Filler:
         model: str | Path,
         *,
         revision: str | None = None,
+        precision: Literal["fp32", "fp16", "int8"] | None = None,
         onnx_file: str | Path | None = None,
         threads: int | None = None,
     ) -> Filler:
@@ -90,8 +92,9 @@ class Filler:
         Args:
             model: a model folder or a hub id.
             revision: branch, tag or commit of a hub id.
-            onnx_file: run this file; by default the folder's own, and where it has none a float32
-                file is written into the cache on first use.
+            precision: which of the folder's ONNX files to run; by default the one it has, and
+                where it has none a float32 file is written into the cache on first use.
+            onnx_file: run this file instead of the folder's own.
             threads: threads of one run; by default one for each core.
 
         Raises:
@@ -106,7 +109,7 @@ class Filler:
         if manifest is not None:  # positions that no training row reached are as random as at first
             seq_len = min(seq_len, manifest.seq_len)
         tokenizer = Tokenizer.from_folder(folder)
-        file = ensure_onnx(folder, head="mlm") if onnx_file is None else Path(onnx_file)
+        file = _find_file(folder, precision, onnx_file, head="mlm")
         session = OnnxSession(file, threads=threads, outputs=LOGITS)
         return cls(tokenizer, session, seq_len=seq_len)
 

@@ -15,6 +15,7 @@ from typing import Any, Literal, TypeAlias, TypeVar, overload
 from potstill.bundle.config import read_config
 from potstill.bundle.layout import ONNX_FILES, find_model, onnx_file
 from potstill.bundle.manifest import Manifest, read_manifest
+from potstill.bundle.names import HeadName
 from potstill.errors import InputError, ModelError, ModelNotFoundError
 from potstill.records import Answer
 from potstill.runtime.asking import Context, Contexts, Pair, PreparedContext, prepare, requests
@@ -339,14 +340,19 @@ def _each_parallel(
                 future.cancel()
 
 
-def _find_file(folder: Path, precision: str | None, given: str | Path | None) -> Path:
+def _find_file(
+    folder: Path,
+    precision: str | None,
+    given: str | Path | None,
+    head: HeadName | None = None,
+) -> Path:
     if given is not None:
         return Path(given)
     if precision is None:
         # Imported late: only a folder without an ONNX file needs what it imports.
         from potstill.bundle.cache import ensure_onnx
 
-        return ensure_onnx(folder)
+        return ensure_onnx(folder, head=head)
     if precision not in ONNX_FILES:
         raise InputError(f"precision {precision!r} is none of {', '.join(ONNX_FILES)}")
     file = onnx_file(folder, precision)

@@ -3,29 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from potstill.runtime.plans import Row, run_in_batches
 from potstill.runtime.session import Logits, Session
+from potstill.text.cutting import longest_first
 from potstill.text.tokenizer import Encoded, PairLayout, Tokenizer
-from potstill.text.windows import by_token_budget, pad
 
 TOKEN_BUDGET = 512
 """Most tokens of a batch, padding included: larger ones leave the caches (docs/log.md)."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Row:
-    """The input ids of a text or a pair, special tokens included."""
-
-    ids: npt.NDArray[np.int64]
-    second_at: int
-    """Where the pair's second text starts; the length of the row where there is none."""
-
-    def __len__(self) -> int:
-        return len(self.ids)
 
 
 def join(
@@ -47,7 +34,10 @@ def join(
     """
     n_special = 2 if second is None else tokenizer.layout.n_special
     n_first, n_second = len(first), 0 if second is None else len(second)
-    kept_first, kept_second = _fit(n_first, n_second, max(0, seq_len - n_special))
+    room = max(0, seq_len - n_special)
+    kept_first, kept_second = n_first, n_second
+    if n_first + n_second > room:
+        kept_first, kept_second = longest_first(n_first, n_second, room)
     cls, sep = [tokenizer.cls_id], [tokenizer.sep_id]
     parts = [cls, first.ids[:kept_first], sep]
     second_at = len(cls) + kept_first + len(sep)
@@ -56,18 +46,6 @@ def join(
         parts += [sep * (tokenizer.layout.n_between - 1), second.ids[:kept_second], sep]
     row = Row(np.concatenate(parts).astype(np.int64), second_at)
     return row, kept_first + kept_second < n_first + n_second
-
-
-def _fit(n_first: int, n_second: int, room: int) -> tuple[int, int]:
-    surplus = n_first + n_second - room
-    if surplus <= 0:
-        return n_first, n_second
-    # First the longer one down to the other's length, then both in turn, the second before.
-    off_longer = min(surplus, abs(n_first - n_second))
-    rest = surplus - off_longer
-    first = n_first - off_longer * (n_first > n_second) - rest // 2
-    second = n_second - off_longer * (n_second > n_first) - (rest - rest // 2)
-    return max(0, first), max(0, second)
 
 
 def run_rows(
@@ -91,10 +69,8 @@ def run_rows(
         The logits of each row, in the order of ``rows``: ``[n_labels]`` where the head speaks of
         the whole row, ``[len(row), n_labels]`` where it speaks of its tokens.
     """
-    found: list[Logits | None] = [None] * len(rows)
-    for chosen in by_token_budget([len(row) for row in rows], token_budget):
-        ids, second_at = [rows[i].ids for i in chosen], [rows[i].second_at for i in chosen]
-        (logits,) = session.run(pad(ids, second_at, pad_id, layout))
-        for i, row_logits in zip(chosen, logits, strict=True):
-            found[i] = row_logits[: len(rows[i])] if row_logits.ndim > 1 else row_logits
-    return [logits for logits in found if logits is not None]
+    said = run_in_batches(session, rows, pad_id=pad_id, layout=layout, token_budget=token_budget)
+    return [
+        logits[: len(row)] if logits.ndim > 1 else logits
+        for (logits,), row in zip(said, rows, strict=True)
+    ]

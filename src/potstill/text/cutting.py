@@ -45,7 +45,7 @@ def cut(
     elif strategy == "only_first" or second is None:
         kept_first -= surplus
     else:
-        kept_first, kept_second = _longest_first(n_first, n_second, room)
+        kept_first, kept_second = longest_first(n_first, n_second, room)
     if strategy != "longest_first" and min(kept_first, kept_second + (second is None)) <= 0:
         raise InputError(
             f"{surplus} tokens have to go, more than truncation {strategy!r} can take: "
@@ -58,7 +58,19 @@ def cut(
             text.truncate(kept, stride)
 
 
-def _longest_first(n_first: int, n_second: int, room: int) -> tuple[int, int]:
+def longest_first(n_first: int, n_second: int, room: int) -> tuple[int, int]:
+    """Tokens to keep of two texts that do not fit: the longer is shortened to the other first.
+
+    Where both must be, the first gets half of an odd room rounded down unless it is the longer.
+
+    Args:
+        n_first: tokens of the first text.
+        n_second: tokens of the second, 0 where there is none.
+        room: tokens that they may have together, fewer than they have.
+
+    Source:
+        ``truncate_encodings`` of the ``tokenizers`` library.
+    """
     shorter, longer = sorted((n_first, n_second))
     longer = shorter if shorter > room else max(shorter, room - shorter)
     if shorter + longer > room:

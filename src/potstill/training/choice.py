@@ -201,7 +201,7 @@ class Choice:
         data: TaskData,
     ) -> dict[str, float]:
         """Scores a model as it stands, through the chooser that ships; see `score_choices`."""
-        options = ChoiceOptions(seq_len=recipe.seq_len)
+        options = ChoiceOptions(seq_len=recipe.seq_len, token_budget=recipe.batch_tokens)
         chooser = Chooser(tokenizer, TorchSession(model, LOGITS), options)
         return score_choices(examples, chooser.pick_many([(e.prompt, e.choices) for e in examples]))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,7 +16,7 @@ from torch import Tensor
 from potstill.bundle.heads import HeadName
 from potstill.data.classification import TextLayout, as_tuple, gold_array, load_texts, with_labels
 from potstill.data.glue import layout_of
-from potstill.errors import DataError, RecipeError
+from potstill.errors import DataError, InputError, RecipeError
 from potstill.evaluation.baselines import (
     BASE_RATE,
     TFIDF,
@@ -253,7 +254,7 @@ class Classification:
         found = {BASE_RATE: score_base_rates(rates, gold, **how)}
         if has_sklearn():
             seen = gold_array(data.train, data.labels, data.problem)
-            if data.problem != "single-label" or len(np.unique(seen)) > 1:
+            with suppress(InputError):  # there is nothing to learn from
                 found[TFIDF] = score_tfidf(data.train, seen, data.dev, gold, **how)
         return found
 

@@ -75,7 +75,7 @@ def finetune(
     scorer = qa.Scorer(recipe, tokenizer, data, listeners.note)
     scores = train(run, recipe, fabric, lambda: scorer.score(model), listeners)
     # The dropout of this run is a matter of the recipe: the model keeps its base's own rates.
-    model.config = config.with_dropout_of(read_config(folder))
+    model.config = model.config.with_dropout_of(read_config(folder))
     manifest = describe_run(recipe, data, scores, scorer.calibration(model))
     manifest = replace(manifest, hardware=hardware(fabric, run))
     write_model(Path(recipe.out), model, folder, recipe, manifest)

@@ -161,7 +161,7 @@ def train_lm(
         ModelError: the base model cannot be used.
     """
     listeners = listeners or Listeners()
-    folder = find_model(recipe.base)
+    folder = find_model(recipe.base, weights=not recipe.fresh)
     config = read_config(folder)
     tokenizer = Tokenizer.from_folder(folder)
     masking = check_text(recipe, config, tokenizer)

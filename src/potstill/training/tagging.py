@@ -220,7 +220,9 @@ class Tagging:
         data: TaskData,
     ) -> dict[str, float]:
         """Scores a model as it stands, through the tagger that ships; see `score_tags`."""
-        options = TagOptions(seq_len=recipe.seq_len, stride=_STRIDE)
+        options = TagOptions(
+            seq_len=recipe.seq_len, stride=_STRIDE, token_budget=recipe.batch_tokens
+        )
         tagger = Tagger(tokenizer, TorchSession(model, LOGITS), data.labels, options)
         found = tagger.tag_words_many([example.words for example in examples])
         return score_tags([example.tags for example in examples], found, _scheme(data))

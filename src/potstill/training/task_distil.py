@@ -200,7 +200,7 @@ def _order(teacher: TaskTeacher, data: TaskData) -> list[int] | None:
         raise RecipeError(
             f"teacher {teacher.name} was trained for {problem}, the data are {data.problem}"
         )
-    if theirs == ours or data.problem == "regression":
+    if theirs == ours or not ours or data.problem == "regression":
         return None
     if sorted(theirs) != sorted(ours):
         raise RecipeError(

@@ -21,7 +21,6 @@ from potstill.bundle import layout
 from potstill.bundle.atomic import write_bytes, write_json
 from potstill.bundle.cache import ensure_onnx
 from potstill.bundle.config import read_config
-from potstill.bundle.heads import HEADS, TASKS, HeadName
 from potstill.bundle.layout import find_model
 from potstill.bundle.manifest import head_of_folder
 from potstill.bundle.weights import read_weights
@@ -65,9 +64,10 @@ class TaskTeacher:
         self.name = name
         self.folder = find_model(name)
         self.config = read_config(self.folder)
-        head = head_of_folder(self.folder, self.config)
-        if head != task.head:
-            raise ModelError(f"teacher {name} is a model of {_task(head)}, not of {task.name}")
+        if head_of_folder(self.folder, self.config) != task.head:
+            raise ModelError(
+                f"teacher {name} is no model of {task.name}: fine-tune one first, or name another"
+            )
         self.tokenizer = Tokenizer.from_folder(self.folder)
         self.seq_len = min(seq_len, self.config.max_positions)
         self._task, self._device, self._threads = task, device, threads
@@ -228,7 +228,3 @@ def fill(
         cache.add(chunk, teacher.read(chunk))
         done += len(chunk)
         progress(done, len(examples))
-
-
-def _task(head: HeadName) -> str:
-    return TASKS.get(head) or HEADS[head].title
