@@ -5,8 +5,8 @@
 
 MODEL is a folder with an ONNX file, or ``default``; DATA is SQuAD JSON. Short texts have 500 to
 1,000 characters and are contexts of the data; long ones have 4,000 to 5,000, whole paragraphs of
-one article with the question's own among them. Every system runs in a process of its own and is asked
-each question in turns, timing its own call:
+one article with the question's own among them. Every system runs in a process of its own and is
+asked each question in turns, timing its own call:
 
 - Potstill in Node and in Python, on MODEL's file;
 - transformers 4.57.6's pipeline (``--peer-python``) on ``--float-model``, a Hugging Face folder of

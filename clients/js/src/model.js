@@ -43,6 +43,7 @@ export const RuntimeType = Object.freeze({
  * @property {string} [modelsDir] folder of downloaded models; default `./.models`
  * @property {string} [runtimeUrl] in a page, the address of onnxruntime-web's module; by default what
  *   the page's import map says
+ * @property {Record<string, string>} [headers] of every request to a remote, such as a token
  * @property {number} [timeoutMs] how long one request to a remote may take; default a minute
  */
 

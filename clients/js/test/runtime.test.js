@@ -123,6 +123,8 @@ test("a graph model runs in TensorFlow.js, padded where it takes one length only
   await assert.rejects(initModel({ name: model, runtime: "tfjs" }), { code: "MODEL" });
 });
 
+const KEY = { "x-key": "secret" };
+
 /** A server with TensorFlow Serving's protocol, its rows computed by an ONNX model. */
 async function serving(t, { length = -1, broken = {} } = {}) {
   const model = await initModel({ name: BERT });
@@ -139,6 +141,11 @@ async function serving(t, { length = -1, broken = {} } = {}) {
     for await (const part of request) parts.push(part);
     const body = Buffer.concat(parts).toString();
     const answer = (value) => response.end(JSON.stringify(value));
+    if (request.headers["x-key"] !== "secret") return response.writeHead(401).end("no key");
+    if (broken.closes) {
+      broken.closes--;
+      return request.socket.destroy();
+    }
     if (broken.status) return response.writeHead(broken.status).end("overloaded");
     if (request.url.endsWith("/metadata")) {
       return answer({ metadata: { signature_def: { signature_def: { serving_default: signature } } } });
@@ -166,7 +173,7 @@ test("a remote model gives the answers of a local one", async (t) => {
   const cases = fixture("answers.json").bert;
   for (const length of [-1, 64]) {
     const { path, seen } = await serving(t, { length });
-    const model = await initModel({ name: BERT, path, runtime: RuntimeType.Remote });
+    const model = await initModel({ name: BERT, path, runtime: RuntimeType.Remote, headers: KEY });
     const client = await QAClient.fromOptions({ model, ...SHORT });
     for (const { question, context, options, answer } of cases) {
       const plain = (said) => [said].flat().map((one) => one && { ...one, score: 0 });
@@ -179,14 +186,14 @@ test("a remote model gives the answers of a local one", async (t) => {
 });
 
 test("a remote that is dead, broken, slow or aborted is an error of its own", async (t) => {
-  const remote = { name: BERT, runtime: RuntimeType.Remote };
+  const remote = { name: BERT, runtime: RuntimeType.Remote, headers: KEY };
   const dead = "http://127.0.0.1:9/v1/models/x";
   await assert.rejects(initModel({ ...remote, path: dead }), { code: "REMOTE", message: /is the server up/ });
   const { path, broken } = await serving(t);
-  const client = await QAClient.fromOptions({ model: await initModel({ ...remote, path, timeoutMs: 300 }) });
+  const client = await QAClient.fromOptions({ model: await initModel({ ...remote, path, timeoutMs: 3000 }) });
   const asked = (options) => client.predict("Who?", "The old king.", options);
   broken.silent = true;
-  await assert.rejects(asked(), { code: "REMOTE", message: /no answer in 300 ms/ });
+  await assert.rejects(asked(), { code: "REMOTE", message: /no answer in 3000 ms/ });
   const controller = new AbortController();
   const waiting = asked({ signal: controller.signal });
   await sleep(20);
@@ -201,7 +208,12 @@ test("a remote that is dead, broken, slow or aborted is an error of its own", as
   await assert.rejects(asked(), { code: "REMOTE", message: /answered 503: overloaded/ });
   broken.status = 0;
   broken.text = "";
+  broken.closes = 2;
+  await assert.rejects(asked(), { code: "REMOTE" });
+  broken.closes = 1;
   assert.ok(await asked());
+  const noKey = { ...remote, path, headers: {} };
+  await assert.rejects(initModel(noKey), { code: "REMOTE", message: /answered 401: no key/ });
   const wrong = { ...remote, path, signatureName: "other" };
   await assert.rejects(initModel(wrong), { code: "REMOTE", message: /no signature 'other'/ });
 });

@@ -12,6 +12,7 @@ import { inputsOf, notForQuestions, outputsOf } from "./names.js";
  * @property {string} [signatureName] default `serving_default`
  * @property {InputsNames} [inputsNames]
  * @property {OutputsNames} [outputsNames]
+ * @property {Record<string, string>} [headers] that go along with every request, such as a token
  * @property {number} [timeoutMs] how long one request may take; default a minute
  */
 
@@ -25,7 +26,7 @@ import { inputsOf, notForQuestions, outputsOf } from "./names.js";
 export async function openRemote(path, options, signal) {
   const address = path.replace(/\/+$/, "");
   const { signatureName = "serving_default", timeoutMs = 60_000 } = options;
-  const said = await request(`${address}/metadata`, {}, timeoutMs, signal);
+  const said = await request(`${address}/metadata`, { headers: options.headers }, timeoutMs, signal);
   const signature = said?.metadata?.signature_def?.signature_def?.[signatureName];
   if (!signature?.inputs || !signature?.outputs) {
     throw new RemoteError(`${address} has no signature '${signatureName}'`);
@@ -45,7 +46,8 @@ export async function openRemote(path, options, signal) {
         inputs.map(([ours, name]) => [name, rowsOf(/** @type {Int32Array} */ (batch[ours]), batch)]),
       );
       const body = JSON.stringify({ signature_name: signatureName, inputs: feeds });
-      const answer = await request(`${address}:predict`, { method: "POST", body }, timeoutMs, stop);
+      const init = { method: "POST", body, headers: options.headers };
+      const answer = await request(`${address}:predict`, init, timeoutMs, stop);
       return {
         start: flat(answer?.outputs?.[outputs.start], batch, address),
         end: flat(answer?.outputs?.[outputs.end], batch, address),
@@ -56,6 +58,8 @@ export async function openRemote(path, options, signal) {
     },
   };
 }
+
+const CLOSED = ["UND_ERR_SOCKET", "ECONNRESET", "EPIPE"];
 
 /**
  * @param {string} address
@@ -74,9 +78,15 @@ async function request(address, init, timeoutMs, signal) {
   const stop = () => either.abort();
   if (signal?.aborted) stop();
   signal?.addEventListener("abort", stop, { once: true });
-  const headers = init.body ? { "content-type": "application/json" } : undefined;
+  const headers = new Headers(init.headers);
+  if (init.body) headers.set("content-type", "application/json");
   try {
-    const answer = await fetch(address, { ...init, headers, signal: either.signal });
+    const asked = { ...init, headers, signal: either.signal };
+    // A server may close an idle connection just as it is used again; asking twice does no harm.
+    const answer = await fetch(address, asked).catch((error) => {
+      if (!CLOSED.includes(error?.cause?.code)) throw error;
+      return fetch(address, asked);
+    });
     const text = await answer.text();
     if (!answer.ok) {
       throw new RemoteError(`${address} answered ${answer.status}: ${text.slice(0, 200).trim()}`);
