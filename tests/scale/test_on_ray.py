@@ -132,5 +132,7 @@ def test_a_cluster_that_is_not_there_is_one_line(reader, source, tmp_path, monke
         raise ConnectionError("Could not find any running Ray instance.\nMore of it.")
 
     monkeypatch.setattr(ray, "init", nobody)
-    with pytest.raises(JobError, match=r"no Ray cluster at auto \(Could not find.*ray start"):
+    with pytest.raises(
+        JobError, match=r"no Ray cluster at auto can be used \(Could not find.*ray start"
+    ):
         run_job(source, tmp_path / "out.jsonl", options(reader, address="auto"))

@@ -190,7 +190,7 @@ class _Job:
         result = {**counts, "sha256": sha256_of(self.out), "size": self.out.stat().st_size}
         write_json(self.folder / _FACTS, {**self.facts, "result": result})
         parts.clear()
-        return JobResult(**counts, resumed=resumed)
+        return JobResult(rows=self.written, bad=self.bad, resumed=resumed)
 
     def _joined(self, parts: Parts, part_rows: int, side: Any) -> Iterator[Joined]:
         """Every row that was read with what came of it; the others go to the side file."""

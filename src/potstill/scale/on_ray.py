@@ -11,6 +11,7 @@ import json
 import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
+from importlib import import_module
 from typing import Any
 
 from potstill.errors import JobError, MissingExtraError, PotstillError
@@ -112,11 +113,10 @@ def _answers(ray: Any, left: Left, options: PredictOptions, workers: int) -> Ite
 
 def _ray() -> Any:
     try:
-        import ray
-        import ray.data as _
+        import_module("ray.data")
+        return import_module("ray")
     except ModuleNotFoundError:
         raise MissingExtraError("Ray", "ray", "--engine ray") from None
-    return ray
 
 
 def _connect(ray: Any, address: str, cpus: int) -> None:
@@ -129,9 +129,9 @@ def _connect(ray: Any, address: str, cpus: int) -> None:
             ray.init(address=address, **quiet)
         else:
             ray.init(address="local", num_cpus=cpus + 1, include_dashboard=False, **quiet)
-    except (ConnectionError, ValueError, RuntimeError) as error:
+    except Exception as error:  # Ray raises bare ones, as where its node starts too slowly
         raise JobError(
-            f"no Ray cluster at {address or 'this machine'} ({_first_line(error)}): start one "
+            f"no Ray cluster at {address or 'this machine'} can be used ({_first_line(error)}): start one "
             "with `ray start --head`, or leave --address out"
         ) from None
     logging.getLogger("ray.data").setLevel(logging.ERROR)
