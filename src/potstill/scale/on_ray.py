@@ -85,14 +85,15 @@ class Reader:
 
 def _answers(ray: Any, left: Left, options: PredictOptions, workers: int) -> Iterator[list[Said]]:
     """What came of every batch of the parts that are left, in order."""
-    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+    strategies = import_module("ray.util.scheduling_strategies")
 
     context = ray.data.DataContext.get_current()
     context.execution_options.preserve_order = True
     context.enable_progress_bars = False
     # A block for each batch: Ray would otherwise gather thousands, and one actor would read them.
     context.target_max_block_size = 1
-    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    node = ray.get_runtime_context().get_node_id()
+    here = strategies.NodeAffinitySchedulingStrategy(node, soft=False)
     batches = ray.data.range(1).map_batches(
         Reader(left), batch_size=None, num_cpus=0, scheduling_strategy=here
     )
