@@ -132,8 +132,8 @@ def _connect(ray: Any, address: str, cpus: int) -> None:
             ray.init(address="local", num_cpus=cpus + 1, include_dashboard=False, **quiet)
     except Exception as error:  # Ray raises bare ones, as where its node starts too slowly
         raise JobError(
-            f"no Ray cluster at {address or 'this machine'} can be used ({_first_line(error)}): start one "
-            "with `ray start --head`, or leave --address out"
+            f"no Ray cluster at {address or 'this machine'} can be used ({_first_line(error)}): "
+            "start one with `ray start --head`, or leave --address out"
         ) from None
     logging.getLogger("ray.data").setLevel(logging.ERROR)
 
