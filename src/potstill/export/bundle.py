@@ -33,15 +33,13 @@ from potstill.bundle.weights import Weights, read_weights, weights_file, write_w
 from potstill.errors import ExportError, InputError, OutputError
 from potstill.export.card import model_card
 from potstill.export.files import write_config, write_tokenizer
+from potstill.export.formats import FORMATS, ONNX_PRECISIONS
 from potstill.export.gate import Gate
 from potstill.export.int8 import int8_storage
 from potstill.export.source import PACKAGES, Source
 from potstill.export.targets import TARGETS, Target, left_out, require
 from potstill.export.verify import Reference, reference_of, verify
 
-FORMATS = ("hf", "onnx", "fp16", "int8", *TARGETS)
-"""Those that ``all`` means, as far as what they need is installed."""
-_PRECISION = {"onnx": "fp32", "fp16": "fp16", "int8": "int8"}
 _INT8_SCHEME = "weights int8 per column, activations uint8 per token, 32-bit sums"
 _BASE = "fp32.onnx"
 """The float32 graph that the gate compares with, while the folder is put together."""
@@ -94,8 +92,9 @@ def export_bundle(
     Args:
         source: ``"default"``, a model folder or a hub id.
         out: folder to write; one that an earlier export wrote is replaced.
-        formats: any of `FORMATS`: ``hf`` (float32 safetensors), ``onnx`` (float32), ``fp16``,
-            ``int8``, those of `TARGETS`; or ``all``: every one whose libraries are installed.
+        formats: any of `formats.FORMATS`: ``hf`` (float32 safetensors), ``onnx`` (float32),
+            ``fp16``, ``int8``, those of `targets.TARGETS`; or ``all``: every one whose libraries
+            are installed.
         revision: branch, tag or commit of a hub id.
         gate: refuses a file of rounded weights that loses too much of its task's score.
         say: told one line about each step.
@@ -188,7 +187,7 @@ def _write(job: _Export, wish: str) -> None:
     assert job.reference is not None
     target = TARGETS.get(wish)
     if target is None:
-        name, precision = layout.ONNX_FILES[_PRECISION[wish]], _PRECISION[wish]
+        name, precision = layout.ONNX_FILES[ONNX_PRECISIONS[wish]], ONNX_PRECISIONS[wish]
         kind = f"onnx-{precision}"
         _save_graph(job, precision, job.out / name)
     else:
@@ -196,11 +195,12 @@ def _write(job: _Export, wish: str) -> None:
         _save_target(job, target)
     file = job.out / name
     largest, replay = verify(file, kind, job.config, job.reference)
-    info: dict[str, Any] = {"replay": replay}
+    info: dict[str, Any] = {"replay": replay} if replay else {}
     if kind == "onnx-int8":
         info["scheme"] = _INT8_SCHEME
     size = sum(part.stat().st_size for part in _parts(file) if part.is_file())
-    line = f"{name}: {size / 1e6:.1f} MB, max |Δ| {largest:.2g}"
+    compared = "not run here" if largest is None else f"max |Δ| {largest:.2g}"
+    line = f"{name}: {size / 1e6:.1f} MB, {compared}"
     if job.gate is not None and (target is None or target.runtime.sessions):
         line += _ask_gate(job, job.gate, wish, precision, file, info)
     job.records[name] = record_file(file, kind=kind, max_abs_diff=largest, info=info)

@@ -17,6 +17,7 @@ import numpy as np
 
 from potstill.bundle.onnx_graph import FIRST_TOKEN, MASKED
 from potstill.export.source import Source, library
+from potstill.text.windows import Batch
 
 PACKAGE = "coreml/model.mlpackage"
 
@@ -135,9 +136,7 @@ class _Net:
         return self._norm(f"{name}.ffn_norm", mb.add(x=down, y=x))
 
     def _linear(self, name: str, x: Any) -> Any:
-        return self.mb.linear(
-            x=x, weight=self.w[f"{name}.weight"], bias=self.w[f"{name}.bias"]
-        )
+        return self.mb.linear(x=x, weight=self.w[f"{name}.weight"], bias=self.w[f"{name}.bias"])
 
     def _norm(self, name: str, x: Any) -> Any:
         # What is added to a variance of float16 must not round to 0.
@@ -182,3 +181,21 @@ _HEADS: Mapping[str, Callable[[_Net, Any], tuple[Any, ...]]] = {
     "mlm": _mlm_head,
 }
 """Head → its outputs, of the encoder's last states [1, seq, width]."""
+
+
+def evaluate(source: Source, batch: Batch) -> tuple[Any, ...]:
+    """The outputs of the program for a batch of one row, as coremltools itself works them out.
+
+    Every operator of a program has a value where all it takes is known, computed in numpy and
+    float32 while the program is written. This checks the program, not the file that Apple's
+    compiler will read.
+
+    Raises:
+        MissingExtraError: coremltools is not installed.
+    """
+    ct, mil = _coremltools()
+    with mil.Function({}, opset_version=ct.target.iOS16):
+        feed = [
+            mil.Builder.const(val=getattr(batch, name).astype(np.int32)) for name in source.inputs
+        ]
+        return tuple(value.val for value in _Net(mil.Builder, source).forward(*feed))

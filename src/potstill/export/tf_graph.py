@@ -195,9 +195,7 @@ def _tagging_head(net: _Net, x: Any, batch: Any, seq: Any) -> tuple[Any, ...]:
 
 
 def _pooled_head(net: _Net, x: Any, batch: Any, seq: Any) -> tuple[Any, ...]:
-    pooled = net._activate(
-        net.config.pooler_activation, net._linear("pooler", x, batch, seq)
-    )
+    pooled = net._activate(net.config.pooler_activation, net._linear("pooler", x, batch, seq))
     logits = net._linear("classifier", pooled, batch, seq)  # [batch, 1, labels]
     return (net.tf.reshape(logits, [batch, logits.shape[-1]]),)
 
@@ -230,4 +228,3 @@ def _pools(source: Source) -> bool:
 def _rounds_badly(name: str, value: Array) -> bool:
     """Whether a parameter has rows of very different size: every matrix, but the small tables."""
     return value.ndim == 2 and (name == "embeddings.word.weight" or "embeddings." not in name)
-

@@ -1,5 +1,6 @@
-"""TensorFlow.js graph models: ``model.json`` and shards of weights, written and read without
-TensorFlow's own converter, which needs packages that no longer install beside it.
+"""TensorFlow.js graph models: ``model.json`` and shards of weights.
+
+They are written and read without TensorFlow.js's own converter, whose packages no longer install.
 
 ``model.json`` holds the frozen graph of rows of any length as JSON, its signature (names as in the
 SavedModel), and where each weight lies in the shards. Weights are float32, float16 (widened again

@@ -98,7 +98,7 @@ def reference_of(config: ModelConfig, weights: Weights, head: HeadName) -> Refer
 
 def verify(
     file: Path, kind: str, config: ModelConfig, reference: Reference
-) -> tuple[float, dict[str, Any]]:
+) -> tuple[float | None, dict[str, Any]]:
     """Runs a file in its own runtime and compares it with the reference.
 
     Args:
@@ -108,13 +108,16 @@ def verify(
         reference: from `reference_of`.
 
     Returns:
-        The largest |Δ| of a logit at a position that is not masked, and what to keep for `replay`.
+        The largest |Δ| of a logit at a position that is not masked, ``None`` where no system but
+        another can run such a file, and what to keep for a replay.
 
     Raises:
         ExportError: the file differs by more than its precision explains.
         MissingExtraError: the runtime is not installed.
     """
     family, _, precision = kind.partition("-")
+    if not RUNTIMES[family].sessions:
+        return None, {}
     head, largest, first = reference.head, 0.0, {}
     for opened in RUNTIMES[family].sessions:
         session = opened(file, head)
