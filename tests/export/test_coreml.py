@@ -22,10 +22,15 @@ pytestmark = [
         importlib.util.find_spec("coremltools") is None,
         reason="needs pip install 'potstill[coreml]'",
     ),
-    # coremltools' own, on being loaded beside newer libraries than it was tested with.
-    pytest.mark.filterwarnings("ignore::UserWarning", "ignore::DeprecationWarning",
-                               "ignore::SyntaxWarning", "ignore::FutureWarning"),
-]  # fmt: skip
+    # coremltools' own, beside newer libraries than it was tested with.
+    *map(
+        pytest.mark.filterwarnings,
+        (
+            f"ignore::{kind}Warning"
+            for kind in ("User", "Deprecation", "Runtime", "Syntax", "Future")
+        ),
+    ),
+]
 
 CASES = [
     ("qa", "bert"),
@@ -61,7 +66,8 @@ def test_it_converts(tmp_path, head, model_type) -> None:
     out = tmp_path / "out"
     manifest = export_bundle(folder, out, ["coreml"])
     name = "coreml/model.mlpackage/Manifest.json"
-    assert manifest.files[name].max_abs_diff is None and manifest.tools["coremltools"]
+    assert manifest.files[name].max_abs_diff < 0.02 and manifest.tools["coremltools"]
+    assert manifest.files[name].info == {"unrun": True}
     assert any("not run" in line for line in check_bundle(out))
     import coremltools
 

@@ -7,6 +7,8 @@ the program before it becomes a file: coremltools works out its value for given 
 
 from __future__ import annotations
 
+import contextlib
+import io
 import math
 import shutil
 from collections.abc import Callable, Mapping
@@ -45,16 +47,16 @@ def write(source: Source, file: Path, precision: str) -> None:
     program = made(three if len(source.inputs) == 3 else two)
     longest = source.config.max_positions
     lengths = ct.RangeDim(1, longest, default=min(source.seq_len, longest))
-    model = ct.convert(
-        program,
-        convert_to="mlprogram",
-        inputs=[
-            ct.TensorType(name=name, shape=(1, lengths), dtype=np.int32) for name in source.inputs
-        ],
-        compute_precision=ct.precision.FLOAT16,
-        minimum_deployment_target=ct.target.iOS16,
-        skip_model_load=True,
-    )
+    inputs = [ct.TensorType(name=n, shape=(1, lengths), dtype=np.int32) for n in source.inputs]
+    with contextlib.redirect_stderr(io.StringIO()):  # a progress bar for each of its passes
+        model = ct.convert(
+            program,
+            convert_to="mlprogram",
+            inputs=inputs,
+            compute_precision=ct.precision.FLOAT16,
+            minimum_deployment_target=ct.target.iOS16,
+            skip_model_load=True,
+        )
     shutil.rmtree(file.parent, ignore_errors=True)
     model.save(str(file.parent))
 

@@ -7,16 +7,21 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
+
+from numpy.typing import NDArray
 
 from potstill.bundle.heads import HeadName
 from potstill.errors import MissingExtraError
 from potstill.export import coreml, litert, openvino, savedmodel, tfjs
 from potstill.export.source import Source
 from potstill.runtime.session import LOGITS, QA_OUTPUTS, OnnxSession, Session
+from potstill.text.windows import Batch
 
 Open: TypeAlias = Callable[[Path, HeadName], Session]
 """(file, head) → the file in its own runtime."""
+Evaluate: TypeAlias = Callable[[Source, Batch], "tuple[NDArray[Any], ...]"]
+"""(model, batch of one row) → outputs, worked out while the format is written."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +52,8 @@ class Target:
     file: str
     """Path inside the bundle; of a format of several files, the one that names the others."""
     write: Callable[[Source, Path], None]
+    evaluate: Evaluate | None = None
+    """Where only another system can run the file."""
 
     @property
     def kind(self) -> str:
@@ -88,9 +95,19 @@ RUNTIMES: Mapping[str, Runtime] = {
 """Family → what it needs. A file's kind in the manifest begins with its family."""
 
 
-def _target(family: str, precision: str, file: str, write: Callable[..., None]) -> Target:
+def _target(
+    family: str,
+    precision: str,
+    file: str,
+    write: Callable[..., None],
+    evaluate: Evaluate | None = None,
+) -> Target:
     return Target(
-        family=family, precision=precision, file=file, write=partial(write, precision=precision)
+        family=family,
+        precision=precision,
+        file=file,
+        write=partial(write, precision=precision),
+        evaluate=evaluate,
     )
 
 
@@ -109,7 +126,9 @@ TARGETS: Mapping[str, Target] = {
     "litert-int8": _target("litert", "int8", "litert/model_int8.tflite", litert.write),
     "openvino": _target("openvino", "fp32", "openvino/model.xml", openvino.write),
     "openvino-fp16": _target("openvino", "fp16", "openvino/model_fp16.xml", openvino.write),
-    "coreml": _target("coreml", "fp16", f"{coreml.PACKAGE}/Manifest.json", coreml.write),
+    "coreml": _target(
+        "coreml", "fp16", f"{coreml.PACKAGE}/Manifest.json", coreml.write, coreml.evaluate
+    ),
 }
 """Name as ``--format`` takes it → format."""
 

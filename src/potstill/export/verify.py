@@ -98,7 +98,7 @@ def reference_of(config: ModelConfig, weights: Weights, head: HeadName) -> Refer
 
 def verify(
     file: Path, kind: str, config: ModelConfig, reference: Reference
-) -> tuple[float | None, dict[str, Any]]:
+) -> tuple[float, dict[str, Any]]:
     """Runs a file in its own runtime and compares it with the reference.
 
     Args:
@@ -108,35 +108,43 @@ def verify(
         reference: from `reference_of`.
 
     Returns:
-        The largest |Δ| of a logit at a position that is not masked, ``None`` where no system but
-        another can run such a file, and what to keep for a replay.
+        The largest |Δ| of a logit at a position that is not masked, and what to keep for a replay.
 
     Raises:
         ExportError: the file differs by more than its precision explains.
         MissingExtraError: the runtime is not installed.
     """
     family, _, precision = kind.partition("-")
-    if not RUNTIMES[family].sessions:
-        return None, {}
     head, largest, first = reference.head, 0.0, {}
     for opened in RUNTIMES[family].sessions:
         session = opened(file, head)
         found = _answers(session, config)
-        for i, batch, said in found:
-            # numpy's maximum, unlike max(), keeps a nan.
-            off = _difference(said, reference.logits[i], batch, head)
-            largest = float(np.maximum(largest, off))
-        allowed = TOLERANCE[precision] * reference.scale
-        if not largest <= allowed:  # also true of nan
-            raise ExportError(
-                f"{file.name} is wrong: a logit differs from the reference by {largest:.3g}, "
-                f"{precision} explains {allowed:.3g} at most"
-            )
+        off = compare(file.name, precision, found, reference)
+        largest = max(largest, off)
         first = first or {
             name: np.round(logits[..., : _kept(head)].astype(np.float64), 5).tolist()
             for name, logits in zip(outputs(head), found[0][2], strict=True)
         }
     return largest, {"seed": SEED, "scale": reference.scale, **first}
+
+
+def compare(
+    name: str, precision: str, found: list[tuple[int, Batch, Logits]], reference: Reference
+) -> float:
+    """The largest |Δ| of what was found for batches of `inputs`: number, batch, outputs.
+
+    Raises:
+        ExportError: it is more than the precision explains.
+    """
+    off = [_difference(said, reference.logits[i], b, reference.head) for i, b, said in found]
+    largest = float(np.max(off))  # keeps a nan, which max() need not
+    allowed = TOLERANCE[precision] * reference.scale
+    if not largest <= allowed:
+        raise ExportError(
+            f"{name} is wrong: a logit differs from the reference by {largest:.3g}, "
+            f"{precision} explains {allowed:.3g} at most"
+        )
+    return largest
 
 
 def _answers(
