@@ -69,6 +69,7 @@ format: $(DEV)/.ready
 
 docs: $(DEV)/.ready
 	$(DEV)/bin/python scripts/write_help.py
+	$(DEV)/bin/python scripts/write_openapi.py
 	$(DEV)/bin/python scripts/write_results.py
 
 # make bench PEER=peer/bin/python MODEL=folder DATA=dev-v1.1.json: see docs/performance.md

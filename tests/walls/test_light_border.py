@@ -33,6 +33,7 @@ LIGHT_ROOMS = (
     "evaluation",
     "compression",
     "export",
+    "serving",
     "cli",
     "embedded",
 )
@@ -118,6 +119,16 @@ print("done")
 """
     said = run_without_torch(code, *map(str, folders), str(tmp_path / "cache"))
     assert said.endswith("done\n")
+
+
+def test_it_builds_the_server_app() -> None:
+    code = """
+from potstill.serving.app import create_app
+from potstill.serving.options import ServeOptions
+from potstill.serving.service import Service
+print(len(create_app(Service(ServeOptions())).api.openapi()["paths"]))
+"""
+    assert int(run_without_torch(code)) > 15
 
 
 def test_it_exports(tmp_path: Path) -> None:

@@ -17,9 +17,10 @@ from potstill.bundle.layout import find_model
 from potstill.bundle.manifest import Manifest, head_of_folder, read_manifest
 from potstill.errors import EmptyInputError, InputError, ModelError
 from potstill.records import Classification, LabelScore
+from potstill.runtime.plans import Outputs, Plan, Row, run_plans
 from potstill.runtime.qa import _batch_of_one, _each, _find_file
 from potstill.runtime.session import LOGITS, OnnxSession, Session
-from potstill.runtime.texts import TOKEN_BUDGET, Row, join, run_rows
+from potstill.runtime.texts import TOKEN_BUDGET, join
 from potstill.text.tokenizer import Encoded, Tokenizer
 
 TextOrPair: TypeAlias = "str | tuple[str, str]"
@@ -213,22 +214,38 @@ class Classifier:
     def _read(self, first: int, texts: Sequence[Any]) -> list[Said]:
         for number, text in enumerate(texts, start=first):
             _check(text, "the text" if len(texts) == 1 and not first else f"text {number}")
-        options, tokenizer = self.options, self.tokenizer
-        rows, truncated = make_rows(tokenizer, texts, options.seq_len)
-        logits = run_rows(
+        tokenizer = self.tokenizer
+        rows, truncated = make_rows(tokenizer, texts, self.options.seq_len)
+        return run_plans(
             self.session,
-            rows,
+            [self._plan(row, cut) for row, cut in zip(rows, truncated, strict=True)],
             pad_id=tokenizer.pad_id,
             layout=tokenizer.layout,
-            token_budget=options.token_budget,
+            token_budget=self.options.token_budget,
         )
-        n = len(options.labels)
-        for one in logits:
-            if len(one) != n:
-                raise ModelError(f"the model gives {len(one)} logits for its {n} labels")
-            if not np.isfinite(one).all():
+
+    def plan(self, text: TextOrPair) -> Plan[Said]:
+        """What has to be run to know what the model says of a text or a pair, for `judge`.
+
+        Raises:
+            EmptyInputError: a text is blank.
+        """
+        _check(text, "the text")
+        rows, truncated = make_rows(self.tokenizer, [text], self.options.seq_len)
+        return self._plan(rows[0], truncated[0])
+
+    def _plan(self, row: Row, truncated: bool) -> Plan[Said]:
+        n = len(self.options.labels)
+
+        def finish(said: Sequence[Outputs]) -> Said:
+            ((logits,),) = said
+            if len(logits) != n:
+                raise ModelError(f"the model gives {len(logits)} logits for its {n} labels")
+            if not np.isfinite(logits).all():
                 raise ModelError("the model gives logits that are no finite numbers: it is damaged")
-        return [Said(one, cut) for one, cut in zip(logits, truncated, strict=True)]
+            return Said(logits, truncated)
+
+        return Plan([row], finish)
 
 
 def options_of(config: ModelConfig, calibration: Mapping[str, Any]) -> ClassifyOptions:

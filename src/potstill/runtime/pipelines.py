@@ -178,18 +178,18 @@ class QuestionAnsweringPipeline:
         return results[0] if len(results) == 1 else results
 
     def _answer(self, inputs: Iterable[Any], parameters: dict[str, Any]) -> Iterator[Any]:
-        options = _read_options(parameters, self.client.options)
+        options = read_options(parameters, self.client.options)
         longest = parameters["max_question_len"]
         pairs = (_pair(item) for item in inputs)
         if longest is not None:
-            pairs = ((_cut(self.tokenizer, question, longest), text) for question, text in pairs)
+            pairs = ((_shortened(self.tokenizer, asked, longest), text) for asked, text in pairs)
         top_k = parameters["top_k"]
         for reading in self.client.read_many(pairs, **options):
-            answers = _results(reading, parameters["handle_impossible_answer"])[:top_k]
+            answers = results_of(reading, parameters["handle_impossible_answer"])[:top_k]
             yield answers if top_k > 1 else answers[0]
 
 
-def _read_options(parameters: Mapping[str, Any], own: ReadOptions) -> dict[str, Any]:
+def read_options(parameters: Mapping[str, Any], own: ReadOptions) -> dict[str, Any]:
     """The parameters in our words."""
     seq_len = parameters["max_seq_len"]
     seq_len = min(384, own.seq_len) if seq_len is None else seq_len
@@ -204,7 +204,8 @@ def _read_options(parameters: Mapping[str, Any], own: ReadOptions) -> dict[str, 
     }
 
 
-def _results(reading: Reading, with_null: bool) -> list[Result]:
+def results_of(reading: Reading, with_null: bool) -> list[Result]:
+    """The answers under Hugging Face's keys, best first, "no answer" among them if wanted."""
     results = [_result(answer) for answer in reading.spans]
     if with_null:
         results.append({"score": reading.null_score, "start": 0, "end": 0, "answer": ""})
@@ -294,17 +295,22 @@ def _pair(item: Any) -> tuple[str, str]:
     return pair
 
 
-def _cut(tokenizer: Tokenizer, question: str, longest: int) -> str:
+def cut_question(tokenizer: Tokenizer, question: str, longest: int) -> str:
+    """The first ``longest`` tokens of a question, as a string; all of it where it has no more."""
     encoded = tokenizer.encode(question)
-    if len(encoded) <= longest:
-        return question
-    warnings.warn(
-        f"a question of {len(encoded)} tokens was cut to max_question_len, {longest}: "
-        f"{question!r:.60}",
-        UserWarning,
-        stacklevel=4,
-    )
-    return question[: int(encoded.offsets[longest - 1, 1])]
+    return question if len(encoded) <= longest else question[: int(encoded.offsets[longest - 1, 1])]
+
+
+def _shortened(tokenizer: Tokenizer, question: str, longest: int) -> str:
+    n = len(tokenizer.encode(question))
+    cut = cut_question(tokenizer, question, longest)
+    if n > longest:
+        warnings.warn(
+            f"a question of {n} tokens was cut to max_question_len, {longest}: {question!r:.60}",
+            UserWarning,
+            stacklevel=4,
+        )
+    return cut
 
 
 def check_surroundings(framework: str | None, dtype: Any) -> None:

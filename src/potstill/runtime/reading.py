@@ -16,11 +16,12 @@ import numpy.typing as npt
 from potstill.errors import ModelError, QuestionTooLongError
 from potstill.records import Answer
 from potstill.runtime.asking import PreparedContext, Request
+from potstill.runtime.plans import Outputs, Plan, Row, run_plans
 from potstill.runtime.session import Session
 from potstill.text.rank import best_windows
 from potstill.text.spans import Span, WindowLogits, search
 from potstill.text.tokenizer import Encoded, PairLayout, Tokenizer
-from potstill.text.windows import Window, assemble, by_token_budget, pad, windows
+from potstill.text.windows import Window, assemble, windows
 
 _NEVER = np.float32(-np.inf)
 
@@ -125,37 +126,39 @@ def read_logits(
     Raises:
         QuestionTooLongError: a question leaves no room for context.
     """
-    covering = [
-        _windows(number, request, options, tokenizer.layout)
-        for number, request in enumerate(requests)
-    ]
-    chosen = [
-        _choose(request, own, options.max_windows)
-        for request, own in zip(requests, covering, strict=True)
-    ]
-    todo = [window for own in chosen for window in own]
-    said: list[list[WindowLogits]] = [[] for _ in requests]
-    budget = 0 if options.batch_of_one else options.token_budget
-    for indices in by_token_budget([len(window) for window in todo], budget):
-        group = [todo[i] for i in indices]
-        for window, logits in zip(group, _run(session, tokenizer, requests, group), strict=True):
-            said[window.question].append(logits)
-    return [
-        QuestionLogits(request, logits, len(own))
-        for request, logits, own in zip(requests, said, covering, strict=True)
-    ]
+    return run_plans(
+        session,
+        [plan(tokenizer, request, options) for request in requests],
+        pad_id=tokenizer.pad_id,
+        layout=tokenizer.layout,
+        token_budget=0 if options.batch_of_one else options.token_budget,
+    )
 
 
-def _windows(
-    number: int, request: Request, options: ReadOptions, layout: PairLayout
-) -> list[Window]:
+def plan(tokenizer: Tokenizer, request: Request, options: ReadOptions) -> Plan[QuestionLogits]:
+    """The windows of a request that are to be read, and what is made of what a model says of them.
+
+    Raises:
+        QuestionTooLongError: the question leaves no room for context.
+    """
+    covering = _windows(request, options, tokenizer.layout)
+    chosen = _choose(request, covering, options.max_windows)
+
+    def finish(said: Sequence[Outputs]) -> QuestionLogits:
+        logits = [_said(request, w, one) for w, one in zip(chosen, said, strict=True)]
+        return QuestionLogits(request, logits, len(covering))
+
+    return Plan([_row(tokenizer, request, window) for window in chosen], finish)
+
+
+def _windows(request: Request, options: ReadOptions, layout: PairLayout) -> list[Window]:
     n_question = len(request.question)
     try:
         return [
             window
             for index, context in enumerate(request.contexts)
             for window in windows(
-                number,
+                0,
                 index,
                 n_question,
                 len(context),
@@ -175,31 +178,22 @@ def _choose(request: Request, own: list[Window], most: int | None) -> list[Windo
     return [own[i] for i in best_windows(request.question.ids, pieces, most)]
 
 
-def _run(
-    session: Session, tokenizer: Tokenizer, requests: Sequence[Request], group: list[Window]
-) -> list[WindowLogits]:
-    """Logits of the context slice of each window of one batch."""
-    rows = [
-        assemble(
-            tokenizer,
-            requests[w.question].question,
-            requests[w.question].contexts[w.context].encoded,
-            w,
-        )
-        for w in group
-    ]
-    first = [w.context_at for w in group]
-    start, end = session.run(pad(rows, first, tokenizer.pad_id, tokenizer.layout))
+def _row(tokenizer: Tokenizer, request: Request, window: Window) -> Row:
+    context = request.contexts[window.context].encoded
+    return Row(assemble(tokenizer, request.question, context, window), window.context_at)
+
+
+def _said(request: Request, window: Window, outputs: Outputs) -> WindowLogits:
+    """Logits of the window's slice of its context."""
+    part = slice(window.context_at, window.context_at + window.stop - window.start)
+    kept = window.context_at + window.stop - window.start + 1
+    start, end = (output[:kept] for output in outputs)
     if not (np.isfinite(start).all() and np.isfinite(end).all()):
         raise ModelError("the model gives logits that are no finite numbers: it is damaged")
-    said: list[WindowLogits] = []
-    for i, w in enumerate(group):
-        part = slice(w.context_at, w.context_at + w.stop - w.start)
-        null = float(start[i, 0]) + float(end[i, 0])
-        blank = _blank(requests[w.question].contexts[w.context], w)
-        starts, ends = (np.where(blank, _NEVER, logits[i, part]) for logits in (start, end))
-        said.append(WindowLogits(w.context, w.start, starts, ends, null))
-    return said
+    blank = _blank(request.contexts[window.context], window)
+    starts, ends = (np.where(blank, _NEVER, logits[part]) for logits in (start, end))
+    null = float(start[0]) + float(end[0])
+    return WindowLogits(window.context, window.start, starts, ends, null)
 
 
 def _blank(context: PreparedContext, window: Window) -> npt.NDArray[np.bool_]:

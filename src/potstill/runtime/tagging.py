@@ -17,11 +17,12 @@ from potstill.data.tagging import OUTSIDE
 from potstill.errors import EmptyInputError, InputError, ModelError
 from potstill.records import Entity
 from potstill.runtime.entities import AGGREGATIONS, Aggregation, entities
+from potstill.runtime.plans import Outputs, Plan, run_plans
 from potstill.runtime.qa import _batch_of_one, _find_file
 from potstill.runtime.session import LOGITS, Logits, OnnxSession, Session
 from potstill.runtime.texts import TOKEN_BUDGET
-from potstill.runtime.tokenwise import softmax, token_logits
-from potstill.text.tokenizer import Tokenizer
+from potstill.runtime.tokenwise import plan, softmax, token_logits
+from potstill.text.tokenizer import Encoded, Tokenizer
 from potstill.text.words import first_tokens, join_words, words_of
 
 _CHUNK = 256
@@ -163,13 +164,43 @@ class Tagger:
         for at in range(0, len(texts), _CHUNK):
             chunk = texts[at : at + _CHUNK]
             encoded = self.tokenizer.encode_batch(chunk)
-            said = token_logits(
-                self.session, self.tokenizer, encoded, [e.words for e in encoded], **self._cut()
+            found += run_plans(
+                self.session,
+                [
+                    self._plan(text, tokens, strategy, ignore)
+                    for text, tokens in zip(chunk, encoded, strict=True)
+                ],
+                pad_id=self.tokenizer.pad_id,
+                layout=self.tokenizer.layout,
+                token_budget=self.options.token_budget,
             )
-            for text, tokens, logits in zip(chunk, encoded, said, strict=True):
-                scores = self._probabilities(logits)
-                found.append(entities(text, tokens, scores, self.labels, strategy, ignore))
         return found
+
+    def plan(
+        self,
+        text: str,
+        *,
+        aggregation: Aggregation | None = None,
+        ignore: Collection[str] = (OUTSIDE,),
+    ) -> Plan[list[Entity]]:
+        """What has to be run for `tag`, which takes the same arguments and raises the same."""
+        strategy = _known(aggregation or self.options.aggregation)
+        _check_text(text, "the text")
+        return self._plan(text, self.tokenizer.encode(text), strategy, ignore)
+
+    def _plan(
+        self, text: str, encoded: Encoded, strategy: Aggregation, ignore: Collection[str]
+    ) -> Plan[list[Entity]]:
+        options = self.options
+        tokens = plan(
+            self.tokenizer, encoded, encoded.words, seq_len=options.seq_len, stride=options.stride
+        )
+
+        def finish(said: Sequence[Outputs]) -> list[Entity]:
+            scores = self._probabilities(tokens.finish(said))
+            return entities(text, encoded, scores, self.labels, strategy, ignore)
+
+        return Plan(tokens.rows, finish)
 
     def tag_words(self, words: Sequence[str]) -> list[str]:
         """A tag for every word of a text that is cut into words already.

@@ -3,30 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from potstill.runtime.plans import Row, run_in_batches
 from potstill.runtime.session import Logits, Session
 from potstill.text.cutting import longest_first
 from potstill.text.tokenizer import Encoded, PairLayout, Tokenizer
-from potstill.text.windows import by_token_budget, pad
 
 TOKEN_BUDGET = 512
 """Most tokens of a batch, padding included: larger ones leave the caches (docs/log.md)."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Row:
-    """The input ids of a text or a pair, special tokens included."""
-
-    ids: npt.NDArray[np.int64]
-    second_at: int
-    """Where the pair's second text starts; the length of the row where there is none."""
-
-    def __len__(self) -> int:
-        return len(self.ids)
 
 
 def join(
@@ -83,10 +69,8 @@ def run_rows(
         The logits of each row, in the order of ``rows``: ``[n_labels]`` where the head speaks of
         the whole row, ``[len(row), n_labels]`` where it speaks of its tokens.
     """
-    found: list[Logits | None] = [None] * len(rows)
-    for chosen in by_token_budget([len(row) for row in rows], token_budget):
-        ids, second_at = [rows[i].ids for i in chosen], [rows[i].second_at for i in chosen]
-        (logits,) = session.run(pad(ids, second_at, pad_id, layout))
-        for i, row_logits in zip(chosen, logits, strict=True):
-            found[i] = row_logits[: len(rows[i])] if row_logits.ndim > 1 else row_logits
-    return [logits for logits in found if logits is not None]
+    said = run_in_batches(session, rows, pad_id=pad_id, layout=layout, token_budget=token_budget)
+    return [
+        logits[: len(row)] if logits.ndim > 1 else logits
+        for (logits,), row in zip(said, rows, strict=True)
+    ]

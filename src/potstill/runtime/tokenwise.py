@@ -12,8 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from potstill.errors import ModelError
+from potstill.runtime.plans import Outputs, Plan, Row, run_plans
 from potstill.runtime.session import Logits, Session
-from potstill.runtime.texts import TOKEN_BUDGET, Row, join, run_rows
+from potstill.runtime.texts import TOKEN_BUDGET, join
 from potstill.text.tokenizer import Encoded, IntArray, PairLayout, Tokenizer
 from potstill.text.windows import split
 
@@ -93,23 +94,33 @@ def token_logits(
     Raises:
         ModelError: the model gives something else than finite numbers.
     """
-    cuts = [slices(len(text), seq_len=seq_len, stride=stride) for text in texts]
-    rows = [
-        row for text, own in zip(texts, cuts, strict=True) for row in rows_of(tokenizer, text, own)
+    plans = [
+        plan(tokenizer, text, own, seq_len=seq_len, stride=stride)
+        for text, own in zip(texts, words, strict=True)
     ]
-    said = run_rows(
+    return run_plans(
         session,
-        rows,
+        plans,
         pad_id=tokenizer.pad_id,
         layout=tokenizer.layout,
         token_budget=token_budget,
     )
-    found: list[Logits] = []
-    at = 0
-    for own_words, own in zip(words, cuts, strict=True):
-        found.append(_together(said[at : at + len(own)], best_slices(own_words, own), own))
-        at += len(own)
-    return found
+
+
+def plan(
+    tokenizer: Tokenizer, encoded: Encoded, words: IntArray, *, seq_len: int, stride: int
+) -> Plan[Logits]:
+    """The windows of a text, and how their logits become those of its tokens.
+
+    The arguments are those of `token_logits`, of one text.
+    """
+    cuts = slices(len(encoded), seq_len=seq_len, stride=stride)
+    chosen = best_slices(words, cuts)
+
+    def finish(said: Sequence[Outputs]) -> Logits:
+        return _together([logits for (logits,) in said], chosen, cuts)
+
+    return Plan(rows_of(tokenizer, encoded, cuts), finish)
 
 
 def softmax(logits: Logits) -> npt.NDArray[np.float64]:

@@ -1,0 +1,133 @@
+"""``potstill serve``: an HTTP API, and a page for people."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import click
+
+from potstill.errors import InputError, MissingExtraError
+
+
+@click.command("serve")
+@click.option(
+    "--model",
+    "models",
+    multiple=True,
+    metavar="[NAME=]MODEL",
+    help="default, a model folder or a hub id, under a name; again for several. "
+    "The first answers where a request names none.  [default: default]",
+)
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True)
+@click.option("--workers", type=click.IntRange(min=1), help="Threads that run models.  "
+              "[default: the cores]")  # fmt: skip
+@click.option(
+    "--threads",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Threads of one run.",
+)
+@click.option(
+    "--token",
+    envvar="POTSTILL_TOKEN",
+    show_envvar=True,
+    help="Bearer token that requests must carry; rather by the environment than here.",
+)
+@click.option(
+    "--allow-origin",
+    "origins",
+    multiple=True,
+    metavar="ORIGIN",
+    help="Let pages of this origin call (CORS); again for several, * for all.",
+)
+@click.option("--timeout-ms", type=click.IntRange(min=1), help="Of requests that name none.")
+@click.option("--max-timeout-ms", type=click.IntRange(min=1), help="Longest a request may name.")
+@click.option("--max-body", type=click.IntRange(min=1), help="Bytes of a body.")
+@click.option("--max-items", type=click.IntRange(min=1), help="Inputs of one request.")
+@click.option("--max-context", type=click.IntRange(min=1), help="Characters of one text.")
+@click.option("--max-windows", type=click.IntRange(min=1), help="Windows of one request.")
+@click.option("--max-queue", type=click.IntRange(min=1), help="Windows that may wait.")
+@click.option("--max-requests", type=click.IntRange(min=1), help="Requests at a time.")
+@click.option("--max-connections", type=click.IntRange(min=1), help="Open connections.")
+@click.option("--read-timeout-s", type=click.FloatRange(min=0.1), help="For head and body to come.")
+@click.option("--cache", type=click.IntRange(min=0), help="Characters of contexts kept tokenized.")
+@click.option(
+    "--drain-delay",
+    type=click.FloatRange(min=0),
+    default=0.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Go on taking requests for so long after SIGTERM, until balancers know.",
+)
+@click.option(
+    "--drain-timeout",
+    type=click.FloatRange(min=0),
+    default=30.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Wait at most so long for accepted requests after that.",
+)
+@click.option(
+    "--log-level",
+    type=click.Choice(["debug", "info", "warning", "error"]),
+    default="info",
+    show_default=True,
+)
+def command(
+    models: tuple[str, ...],
+    host: str,
+    port: int,
+    workers: int | None,
+    threads: int,
+    token: str | None,
+    origins: tuple[str, ...],
+    drain_delay: float,
+    drain_timeout: float,
+    log_level: str,
+    **limits: float | None,
+) -> None:
+    """Serve models over HTTP, with a page at /.
+
+    POST / and /question-answering take Hugging Face's task shape; /docs describes all paths, /info
+    shows the limits. SIGTERM answers what was accepted and then ends; Ctrl-C ends at once.
+    """
+    # Until the server has taken over there is nothing to drain.
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+    try:
+        from potstill.serving.server import run
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(error.name or "fastapi", "serve", "potstill serve") from None
+    from potstill.serving.options import Limits, ServeOptions
+
+    given = {name: value for name, value in limits.items() if value is not None}
+    options = ServeOptions(
+        models=_named(models),
+        workers=workers,
+        threads=threads,
+        token=token,
+        origins=origins,
+        drain_delay_s=drain_delay,
+        drain_timeout_s=drain_timeout,
+        limits=Limits(**given),  # type: ignore[arg-type]
+    )
+    status = run(options, host=host, port=port, log_level=log_level)
+    if status:
+        raise SystemExit(status)
+
+
+def _named(models: tuple[str, ...]) -> dict[str, str]:
+    named: dict[str, str] = {}
+    for one in models or ("default",):
+        name, is_named, model = one.partition("=")
+        model = model if is_named else one
+        name = name if is_named else one.rstrip("/").rpartition("/")[2]
+        if not name or name in named or "/" in name or ":" in name:
+            raise InputError(
+                f"--model {one}: {name!r} cannot name a model, or names another already: "
+                "give NAME=MODEL"
+            )
+        named[name] = model
+    return named

@@ -1,0 +1,317 @@
+"""The HTTP app: paths, and what stands behind each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.openapi.utils import get_openapi
+from fastapi.responses import FileResponse
+from fastapi.staticfiles import StaticFiles
+from prometheus_client import CONTENT_TYPE_LATEST
+from pydantic import BaseModel, ValidationError
+from pydantic.json_schema import models_json_schema
+from pydantic_core import from_json, to_json
+from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
+
+from potstill.serving import schemas, tensors
+from potstill.serving.faults import KINDS, Refusal, error_body
+from potstill.serving.gate import Gate
+from potstill.serving.qa import Explained, ServedReader
+from potstill.serving.schemas import ExplainCall, QuestionCall, TextCall, TokenizeCall
+from potstill.serving.served import Served
+from potstill.serving.service import Service, Times, versions
+
+STATIC = Path(__file__).parent / "static"
+_BODIES: tuple[type[BaseModel], ...] = (
+    QuestionCall,
+    TextCall,
+    ExplainCall,
+    TokenizeCall,
+    schemas.TensorCall,
+)
+_ABOUT = """Extractive question answering, text and token classification over HTTP.
+
+`POST /` takes Hugging Face's task shape, so that `InferenceClient(base_url)` works unchanged.
+Offsets count code points. Errors have one shape, `{"error": {"status", "kind", "message"}}`.
+"""
+
+
+def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """What a path may answer beside 200, for OpenAPI."""
+    return {
+        status: {"model": schemas.ErrorOut, "description": KINDS[status][1]} for status in statuses
+    }
+
+
+ASKING = errors(400, 401, 404, 408, 413, 415, 422, 424, 429, 500, 503, 504)
+
+
+def takes(*models: type[BaseModel]) -> dict[str, Any]:
+    """The body of a path, for OpenAPI."""
+    refs = [{"$ref": f"#/components/schemas/{model.__name__}"} for model in models]
+    schema = refs[0] if len(refs) == 1 else {"anyOf": refs}
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
+
+
+async def parse(request: Request, schema: type[BaseModel] | None = None) -> Any:
+    """The body as JSON, or as a model.
+
+    Raises:
+        Refusal: 400 where it is no JSON object, 422 where a field is wrong.
+    """
+    body = await request.body()
+    try:
+        values = from_json(body, allow_inf_nan=False)
+    except ValueError as error:
+        raise Refusal(400, f"the body is no JSON that can be read: {error}") from None
+    if not isinstance(values, dict):
+        raise Refusal(400, f"the body is a {type(values).__name__}: send a JSON object")
+    return values if schema is None else validate(schema, values)
+
+
+def validate(schema: type[BaseModel], values: Any) -> Any:
+    """Values as a model.
+
+    Raises:
+        Refusal: 422, naming the field that is wrong.
+    """
+    try:
+        return schema.model_validate(values)
+    except ValidationError as error:
+        raise schemas.invalid(error) from None
+
+
+def reply(value: Any, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """A value as JSON."""
+    return Response(to_json(value), status, headers, "application/json")
+
+
+def ask(service: Service, task: str | None = None) -> Any:
+    """The endpoint that asks a model in Hugging Face's shape.
+
+    Args:
+        service: to ask.
+        task: refuse models of others.
+    """
+
+    async def endpoint(request: Request) -> Response:
+        values = await parse(request)
+        name = values.get("model")
+        if name is not None and not isinstance(name, str):
+            raise Refusal(422, "model: must be a string", field="model")
+        model = service.model(name)
+        if task is not None and model.task != task:
+            raise Refusal(404, f"the model {model.facts.name} is for {model.task}", field="model")
+        call = validate(model.schema, values)
+        with service.admitted(model.facts.name):
+            found, times = await service.answer(
+                model.facts.name, lambda: model.plans(call), call.timeout_ms, request.receive
+            )
+            result, n_cut = model.shape(call, found)
+        cut = {"x-truncated": str(n_cut)} if n_cut else {}
+        return reply(result, headers={**times.headers(), **cut})
+
+    return endpoint
+
+
+def create_app(service: Service) -> Any:
+    """The whole app: an ASGI callable, whose ``api`` is the `FastAPI` behind the gate."""
+    api = FastAPI(
+        title="Potstill",
+        version=versions()["potstill"],
+        description=_ABOUT,
+        docs_url=None,
+        redoc_url=None,
+    )
+    _add_asking(api, service)
+    _add_state(api, service)
+    _add_pages(api)
+    tensors.add_paths(api, service, parse=parse, reply=reply, errors=errors, takes=takes)
+    api.add_exception_handler(Refusal, _refused)
+    api.add_exception_handler(HTTPException, _http_error)
+    api.add_exception_handler(RequestValidationError, _invalid)
+    origins = service.options.origins
+    if origins:
+        api.add_middleware(
+            CORSMiddleware,
+            allow_origins=list(origins),
+            allow_methods=["GET", "POST"],
+            allow_headers=["authorization", "content-type", "x-request-id"],
+            expose_headers=["x-request-id", "x-queue-time", "x-inference-time", "retry-after"],
+        )
+    api.openapi = lambda: openapi(api)
+    gate: Any = Gate(api, service)
+    gate.api = api
+    return gate
+
+
+def openapi(api: FastAPI) -> dict[str, Any]:
+    """The description of the API; bodies are read by hand, so their schemas are added here."""
+    if api.openapi_schema:
+        return api.openapi_schema
+    made = get_openapi(
+        title=api.title, version=api.version, description=api.description, routes=api.routes
+    )
+    _, bodies = models_json_schema(
+        [(model, "validation") for model in _BODIES], ref_template="#/components/schemas/{model}"
+    )
+    made["components"]["schemas"] |= bodies["$defs"]
+    made["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
+    api.openapi_schema = made
+    return made
+
+
+def _add_asking(api: FastAPI, service: Service) -> None:
+    qa_out = schemas.AnswerOut | list[schemas.AnswerOut] | list[list[schemas.AnswerOut]]
+    text_out = (
+        list[list[schemas.LabelOut]] | list[schemas.EntityOut] | list[list[schemas.EntityOut]]
+    )
+    paths: tuple[tuple[str, str | None, Any, tuple[type[BaseModel], ...], str], ...] = (
+        ("/", None, qa_out | text_out, (QuestionCall, TextCall), "Ask the model, of any task."),
+        ("/question-answering", ServedReader.task, qa_out, (QuestionCall,), "Answer questions."),
+        ("/predict", None, qa_out | text_out, (TextCall, QuestionCall), "Label texts."),
+    )
+    for path, task, out, bodies, about in paths:
+        api.add_api_route(
+            path,
+            ask(service, task),
+            methods=["POST"],
+            name=path.strip("/") or "ask",
+            summary=about,
+            responses={200: {"model": out}, **ASKING},
+            openapi_extra=takes(*bodies),
+        )
+
+    @api.post(
+        "/explain",
+        summary="Answer one question, and show what the model said of every token.",
+        responses={200: {"model": schemas.ExplainOut}, **ASKING},
+        openapi_extra=takes(ExplainCall),
+    )
+    async def explain(request: Request) -> Response:
+        call: ExplainCall = await parse(request, ExplainCall)
+        model = service.model(call.model)
+        if not isinstance(model, ServedReader):
+            raise Refusal(404, f"the model {model.facts.name} is for {model.task}", field="model")
+        with service.admitted(model.facts.name):
+            found, times = await service.answer(
+                model.facts.name,
+                lambda: [model.explain(call)],
+                call.timeout_ms,
+                request.receive,
+            )
+        return reply(_explained(model, call, found[0], times), headers=times.headers())
+
+    @api.post(
+        "/tokenize",
+        summary="The tokens of a text, as the model sees it.",
+        responses={
+            200: {"model": schemas.TokenizeOut},
+            **errors(400, 401, 404, 408, 413, 415, 422, 500, 503),
+        },
+        openapi_extra=takes(TokenizeCall),
+    )
+    async def tokenize(request: Request) -> Response:
+        call: TokenizeCall = await parse(request, TokenizeCall)
+        model = service.model(call.model)
+        model.check_text(call.inputs, "inputs")
+        encoded = model.tokenizer.encode(call.inputs)
+        ids = encoded.ids.tolist()
+        tokens = model.tokenizer.tokens(ids)
+        return reply({"ids": ids, "tokens": tokens, "offsets": encoded.offsets.tolist()})
+
+
+def _explained(
+    model: Served[Any], call: ExplainCall, found: Explained, times: Times
+) -> dict[str, Any]:
+    null = call.parameters is not None and call.parameters.handle_impossible_answer
+    reading = found.reading
+    tokens = zip(found.offsets.tolist(), found.starts.tolist(), found.ends.tolist(), strict=True)
+    return {
+        "answers": [answer.to_dict() for answer in reading.spans],
+        "null_score": reading.null_score if null else None,
+        "tokens": [
+            {"start": start, "end": end, "p_start": p, "p_end": q} for (start, end), p, q in tokens
+        ],
+        "windows": reading.n_read,
+        "milliseconds": {
+            "prepare": 1000 * times.prepare,
+            "queue": 1000 * times.queue,
+            "inference": 1000 * times.inference,
+        },
+        "model": model.facts.name,
+    }
+
+
+def _add_state(api: FastAPI, service: Service) -> None:
+    @api.get("/live", summary="Whether the process answers.")
+    async def live() -> dict[str, bool]:
+        return {"live": True}
+
+    @api.get(
+        "/ready",
+        summary="Whether requests should be sent here.",
+        responses={503: {"description": "Not now.", "model": dict[str, Any]}},
+    )
+    async def ready() -> Response:
+        found = service.ready()
+        headers = {} if found else {"retry-after": "1"}
+        return reply({"ready": found, "state": service.state},
+                     status=200 if found else 503, headers=headers)  # fmt: skip
+
+    @api.get(
+        "/health",
+        summary="As /ready, with each model's state.",
+        responses={503: {"description": "Not ready.", "model": dict[str, Any]}},
+    )
+    async def health() -> Response:
+        found = service.health()
+        return reply(found, status=200 if found["ready"] else 503)
+
+    @api.get("/info", summary="Models, limits and versions.", responses=errors(401))
+    async def info() -> Response:
+        return reply(service.info())
+
+    @api.get(
+        "/metrics",
+        summary="Counters, in Prometheus's format.",
+        response_class=Response,
+        responses={200: {"content": {"text/plain": {}}}, **errors(401)},
+    )
+    async def metrics() -> Response:
+        return Response(service.metrics.render(), headers={"content-type": CONTENT_TYPE_LATEST})
+
+
+def _add_pages(api: FastAPI) -> None:
+    @api.get("/", include_in_schema=False)
+    async def page() -> FileResponse:
+        return FileResponse(STATIC / "index.html")
+
+    @api.get("/docs", include_in_schema=False)
+    async def docs() -> FileResponse:
+        return FileResponse(STATIC / "docs.html")
+
+    api.mount("/static", StaticFiles(directory=STATIC), name="static")
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    assert isinstance(error, Refusal)
+    return reply(error.body(), status=error.status, headers=error.headers())
+
+
+async def _http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    body = error_body(error.status_code, f"{request.method} {request.url.path}: {error.detail}")
+    return reply(body, status=error.status_code, headers=error.headers)
+
+
+async def _invalid(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    first = error.errors()[0]
+    name = ".".join(map(str, first["loc"]))
+    return reply(error_body(422, f"{name}: {first['msg']}", name), status=422)

@@ -1,0 +1,81 @@
+"""Text classification over HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from potstill.records import Classification
+from potstill.runtime.classification import Classifier, Said
+from potstill.runtime.plans import Outputs, Plan
+from potstill.runtime.session import LOGITS, Session
+from potstill.serving.cache import ContextCache
+from potstill.serving.faults import Refusal
+from potstill.serving.options import Limits
+from potstill.serving.schemas import PairInput, TextCall
+from potstill.serving.served import Facts, Served
+from potstill.text.tokenizer import Tokenizer
+
+
+class ServedClassifier(Served[TextCall]):
+    """A model that gives texts, or pairs of texts, their labels."""
+
+    task = "text-classification"
+    schema = TextCall
+    outputs = LOGITS
+
+    def __init__(self, facts: Facts, limits: Limits, cache: ContextCache, threads: int) -> None:
+        super().__init__(facts, limits, cache)
+        self.classifier = Classifier.from_options(facts.folder, threads=threads)
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        return self.classifier.tokenizer
+
+    @property
+    def session(self) -> Session:
+        return self.classifier.session
+
+    @property
+    def token_budget(self) -> int:
+        return self.classifier.options.token_budget
+
+    @property
+    def seq_len(self) -> int:
+        return self.classifier.options.seq_len
+
+    def plans(self, call: TextCall) -> list[Plan[Classification]]:
+        many = isinstance(call.inputs, list)
+        items = call.inputs if isinstance(call.inputs, list) else [call.inputs]
+        self.check_count(len(items))
+        if call.parameters and call.parameters.aggregation_strategy:
+            raise Refusal(
+                422,
+                "parameters.aggregation_strategy is of token classification",
+                field="parameters.aggregation_strategy",
+            )
+        return self.gather(
+            self._plan(item, f"inputs.{i}" if many else "inputs") for i, item in enumerate(items)
+        )
+
+    def _plan(self, item: str | PairInput, field: str) -> Plan[Classification]:
+        first = item if isinstance(item, str) else item.text
+        second = None if isinstance(item, str) else item.text_pair
+        self.check_text(first, field)
+        if second is not None:
+            self.check_text(second, f"{field}.text_pair")
+        inner: Plan[Said] = self.classifier.plan(first if second is None else (first, second))
+
+        def finish(said: Sequence[Outputs]) -> Classification:
+            return self.classifier.judge(inner.finish(said))
+
+        return Plan(inner.rows, finish)
+
+    def shape(self, call: TextCall, found: Sequence[Classification]) -> tuple[Any, int]:
+        """A list of labels for each text: one text too gets a list of one, as on the hub."""
+        top_k = call.parameters.top_k if call.parameters else None
+        results = [
+            [{"label": label.label, "score": label.score} for label in one.labels[:top_k]]
+            for one in found
+        ]
+        return results, sum(one.truncated for one in found)

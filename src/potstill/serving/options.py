@@ -1,0 +1,79 @@
+"""What a service is started with, and the limits it keeps to."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+
+from potstill.errors import InputError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """How much a service takes, and how long it waits; ``/info`` shows them all."""
+
+    max_body: int = 4_000_000
+    """Bytes of a request's body."""
+    max_items: int = 128
+    """Questions or texts of one request."""
+    max_context: int = 200_000
+    """Code points of one context, question or text."""
+    max_windows: int = 2048
+    """Windows of one request."""
+    max_queue: int = 1024
+    """Windows that may wait: where so many do, further requests are refused until some are done."""
+    max_requests: int = 512
+    """Requests being worked on or waiting."""
+    max_connections: int = 2048
+    """Open connections; a further one is closed at once."""
+    cache: int = 4_000_000
+    """Code points of the contexts that are kept tokenized, those used last."""
+    timeout_ms: int = 30_000
+    """Time a request is given where it does not say."""
+    max_timeout_ms: int = 120_000
+    """Longest time that a request may ask for."""
+    read_timeout_s: float = 10.0
+    """Seconds in which a request's head, and then its body, must have arrived."""
+
+    def __post_init__(self) -> None:
+        for item in fields(self):
+            value = getattr(self, item.name)
+            least = 0 if item.name == "cache" else 1e-3 if item.name == "read_timeout_s" else 1
+            if not least <= value < math.inf:
+                raise InputError(f"{item.name} must be at least {least:g}, not {value}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServeOptions:
+    """How a service is set up; see `potstill serve --help` for the same in words."""
+
+    models: Mapping[str, str] = field(default_factory=lambda: {"default": "default"})
+    """Name → ``default``, model folder or hub id; the first is used where a request names none."""
+    workers: int | None = None
+    """Threads that run models; by default one for each core."""
+    threads: int = 1
+    """Threads of one run of a model. Several workers of one thread each do more than one of
+    several, and need not wait for one another."""
+    token: str | None = None
+    """Bearer token that requests must carry."""
+    origins: tuple[str, ...] = ()
+    """Origins whose pages may call (CORS); ``*`` for all."""
+    drain_delay_s: float = 0.0
+    """Seconds after SIGTERM during which requests are still taken while ``/ready`` says no."""
+    drain_timeout_s: float = 30.0
+    """Most seconds that accepted requests are waited for after that."""
+    limits: Limits = field(default_factory=Limits)
+
+    def __post_init__(self) -> None:
+        if not self.models:
+            raise InputError("there is no model to serve: name one")
+        for name in ("workers", "threads"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise InputError(f"{name} must be at least 1, not {value}")
+        for name in ("drain_delay_s", "drain_timeout_s"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise InputError(f"{name} must not be negative, not {getattr(self, name)}")
+        if self.token is not None and not self.token.strip():
+            raise InputError("the token is empty: give one, or leave it out")

@@ -1,0 +1,246 @@
+"""The bodies of requests and answers, as pydantic models; OpenAPI is made from these."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AliasChoices,
+    AliasGenerator,
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationError,
+)
+from pydantic.alias_generators import to_camel
+
+from potstill.serving.faults import Refusal
+
+_LONGEST = 10_000
+"""Above any window of any model: larger numbers are slips."""
+_TAGS = {"one", "many", "text", "pair"}
+"""Words by which pydantic tells the forms of ``inputs`` apart; no part of a field's name."""
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class _Parameters(BaseModel):
+    """Names are accepted as ``top_k`` and as ``topK``."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        strict=True,
+        alias_generator=AliasGenerator(
+            validation_alias=lambda name: AliasChoices(name, to_camel(name))
+        ),
+    )
+
+
+def _one_or_many(value: Any) -> str:
+    return "many" if isinstance(value, list) else "one"
+
+
+def _text_or_pair(value: Any) -> str:
+    return "text" if isinstance(value, str) else "pair"
+
+
+class QuestionInput(_Body):
+    """A question and the text it is asked of."""
+
+    question: str = Field(examples=["Who won?"])
+    context: str = Field(examples=["The Denver Broncos defeated the Carolina Panthers."])
+
+
+class PairInput(_Body):
+    """A text, and the second of a pair where the model reads pairs."""
+
+    text: str = Field(examples=["A charming journey."])
+    text_pair: str | None = Field(default=None)
+
+
+class QuestionParameters(_Parameters):
+    """Those of Hugging Face's question-answering task, with the defaults of its pipeline."""
+
+    top_k: int = Field(default=1, ge=1, le=1000, description="Most answers to a question.")
+    doc_stride: int | None = Field(
+        default=None, ge=0, le=_LONGEST, description="Tokens that windows share; by default 128."
+    )
+    max_answer_len: int = Field(
+        default=15, ge=1, le=_LONGEST, description="Longest answer in tokens."
+    )
+    max_seq_len: int | None = Field(
+        default=None,
+        ge=8,
+        le=_LONGEST,
+        description="Longest window in tokens; by default the model's.",
+    )
+    max_question_len: int | None = Field(
+        default=None, ge=1, le=_LONGEST, description="A longer question is cut to so many tokens."
+    )
+    handle_impossible_answer: bool = Field(
+        default=False, description='Whether "no answer" competes, as an answer of "".'
+    )
+    align_to_words: bool = Field(default=True, description="Widen answers to whole words.")
+
+
+class TextParameters(_Parameters):
+    """Of classifiers (``top_k``) and of taggers (``aggregation_strategy``, ``ignore_labels``)."""
+
+    top_k: int | None = Field(default=None, ge=1, le=100_000, description="Most labels of a text.")
+    function_to_apply: None = Field(
+        default=None,
+        description="Taken for the client's sake; scores are as the model was calibrated.",
+    )
+    aggregation_strategy: Literal["none", "simple", "first", "max", "average"] | None = None
+    ignore_labels: list[str] | None = None
+    stride: None = Field(
+        default=None, description="Taken for the client's sake; the model's own is used."
+    )
+
+
+class _Call(_Body):
+    model: str | None = Field(default=None, description="A model's name; by default the first.")
+    timeout_ms: int | None = Field(
+        default=None, ge=1, le=2**31, description="Time to answer in; by default the server's."
+    )
+    options: dict[str, Any] | None = Field(
+        default=None, description="Taken for older Hugging Face clients' sake and not used."
+    )
+
+
+class QuestionCall(_Call):
+    """Questions: one, or a list of them."""
+
+    inputs: Annotated[
+        Annotated[QuestionInput, Tag("one")] | Annotated[list[QuestionInput], Tag("many")],
+        Discriminator(_one_or_many),
+    ]
+    parameters: QuestionParameters | None = None
+
+
+_Text = Annotated[
+    Annotated[str, Tag("text")] | Annotated[PairInput, Tag("pair")], Discriminator(_text_or_pair)
+]
+
+
+class TextCall(_Call):
+    """Texts: one, or a list of them."""
+
+    inputs: Annotated[
+        Annotated[_Text, Tag("one")] | Annotated[list[_Text], Tag("many")],
+        Discriminator(_one_or_many),
+    ]
+    parameters: TextParameters | None = None
+
+
+class ExplainCall(_Call):
+    """One question, to see how its answer was found."""
+
+    inputs: QuestionInput
+    parameters: QuestionParameters | None = None
+
+
+class TokenizeCall(_Body):
+    """A text to tokenize."""
+
+    inputs: str
+    model: str | None = None
+
+
+class TensorCall(_Body):
+    """TF Serving's request: rows under ``instances``, or tensors under ``inputs``."""
+
+    signature_name: str | None = None
+    instances: list[dict[str, list[int]]] | None = None
+    inputs: dict[str, list[list[int]]] | None = None
+
+
+class AnswerOut(BaseModel):
+    """An answer; ``[start, end)`` counts code points of the context."""
+
+    score: float
+    start: int
+    end: int
+    answer: str
+
+
+class LabelOut(BaseModel):
+    """A label of a text."""
+
+    label: str
+    score: float
+
+
+class EntityOut(BaseModel):
+    """A labelled span of a text; where tokens stay alone, ``entity`` for ``entity_group``."""
+
+    entity_group: str | None = None
+    entity: str | None = None
+    score: float
+    word: str
+    start: int
+    end: int
+
+
+class TokenOut(BaseModel):
+    """A token of a context, and how likely it is an answer's first or last."""
+
+    start: int
+    end: int
+    p_start: float
+    p_end: float
+
+
+class TimesOut(BaseModel):
+    """Where a request's time went, in milliseconds."""
+
+    prepare: float
+    queue: float
+    inference: float
+
+
+class ExplainOut(BaseModel):
+    """Answers, and how they were found."""
+
+    answers: list[AnswerOut]
+    null_score: float | None
+    """Probability of "no answer"; null where it does not compete."""
+    tokens: list[TokenOut]
+    windows: int
+    milliseconds: TimesOut
+    model: str
+
+
+class TokenizeOut(BaseModel):
+    """The tokens of a text, without special ones."""
+
+    ids: list[int]
+    tokens: list[str]
+    offsets: list[Annotated[list[int], Field(min_length=2, max_length=2)]]
+
+
+class ErrorDetail(BaseModel):
+    """What was wrong."""
+
+    status: int
+    kind: str
+    message: str
+    field: str | None = None
+
+
+class ErrorOut(BaseModel):
+    """The one shape of errors."""
+
+    error: ErrorDetail
+
+
+def invalid(error: ValidationError) -> Refusal:
+    """A validation error as a refusal that names its first field."""
+    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    where = [str(part) for part in first["loc"] if part not in _TAGS]
+    name = ".".join(where) or "body"
+    return Refusal(422, f"{name}: {first['msg']}", field=name)

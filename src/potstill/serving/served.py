@@ -1,0 +1,188 @@
+"""A model that is served: opened by its task, turning calls into plans and results into JSON."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Generic, TypeVar
+
+import numpy as np
+from pydantic import BaseModel
+
+from potstill.bundle.config import ModelConfig, read_config
+from potstill.bundle.layout import find_model
+from potstill.bundle.manifest import Manifest, head_of_folder, read_manifest
+from potstill.errors import ModelError
+from potstill.runtime.plans import Outputs, Plan, Row
+from potstill.runtime.session import Session
+from potstill.serving.batcher import Lane
+from potstill.serving.cache import ContextCache
+from potstill.serving.faults import Refusal
+from potstill.serving.options import Limits
+from potstill.text.tokenizer import Tokenizer
+
+Call = TypeVar("Call", bound=BaseModel)
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is known of a model beside its weights."""
+
+    name: str
+    folder: Path
+    config: ModelConfig
+    manifest: Manifest | None
+
+
+class Served(ABC, Generic[Call]):
+    """One model; a subclass for each task. Safe to share between threads."""
+
+    task: ClassVar[str]
+    schema: ClassVar[type[BaseModel]]
+    outputs: ClassVar[tuple[str, ...]]
+    """What the model gives, under the names of its ONNX file."""
+
+    def __init__(self, facts: Facts, limits: Limits, cache: ContextCache) -> None:
+        self.facts = facts
+        self.limits = limits
+        self.cache = cache
+
+    @property
+    @abstractmethod
+    def tokenizer(self) -> Tokenizer:
+        """The model's tokenizer."""
+
+    @property
+    @abstractmethod
+    def session(self) -> Session:
+        """What runs the model."""
+
+    @property
+    @abstractmethod
+    def token_budget(self) -> int:
+        """Most tokens of a batch; 0 runs every row alone."""
+
+    @property
+    @abstractmethod
+    def seq_len(self) -> int:
+        """Longest row in tokens."""
+
+    @abstractmethod
+    def plans(self, call: Call) -> list[Plan[Any]]:
+        """One plan for each question or text of a call.
+
+        Raises:
+            Refusal: one of them cannot be used; the refusal names it.
+        """
+
+    @abstractmethod
+    def shape(self, call: Call, found: Sequence[Any]) -> tuple[Any, int]:
+        """The JSON of an answer, and how many inputs had to be cut."""
+
+    def lane(self) -> Lane:
+        """What the batcher has to know."""
+        tokenizer = self.tokenizer
+        ids = np.array([tokenizer.cls_id, tokenizer.sep_id, tokenizer.sep_id], np.int64)
+        return Lane(self.session, tokenizer, self.token_budget, Row(ids, 2))
+
+    def check_count(self, n: int) -> None:
+        """Refuses a list that is empty or too long."""
+        if not n:
+            raise Refusal(400, "inputs is an empty list: give at least one", field="inputs")
+        if n > self.limits.max_items:
+            raise Refusal(
+                413,
+                f"{n} inputs are above the limit of {self.limits.max_items}: send fewer at a time",
+                field="inputs",
+            )
+
+    def check_windows(self, n: int) -> None:
+        """Refuses what would take too many windows."""
+        if n > self.limits.max_windows:
+            raise Refusal(
+                413,
+                f"the request takes {n} windows or more; the limit is {self.limits.max_windows}: "
+                "send less at a time",
+                field="inputs",
+            )
+
+    def gather(self, plans: Iterable[Plan[Any]]) -> list[Plan[Any]]:
+        """The plans of a request, as long as they have no more windows than one may have."""
+        found: list[Plan[Any]] = []
+        n = 0
+        for plan in plans:
+            n += len(plan.rows)
+            self.check_windows(n)
+            found.append(plan)
+        return found
+
+    def check_text(self, text: str, field: str) -> None:
+        """Refuses a text that is blank or too long."""
+        if not text.strip():
+            raise Refusal(400, f"{field} is empty: give some text", field=field)
+        if len(text) > self.limits.max_context:
+            raise Refusal(
+                413,
+                f"{field} has {len(text)} characters; the limit is {self.limits.max_context}",
+                field=field,
+            )
+
+    def tensor_plan(self, row: Row, n: int) -> Plan[list[list[Any]]]:
+        """The plan of a row of ids as such: each output as nested lists.
+
+        Outputs that speak of tokens are as long as ``n``; behind the row they are 0.
+        """
+
+        def finish(said: Sequence[Outputs]) -> list[list[Any]]:
+            (outputs,) = said
+            by_token = self.task != "text-classification"
+            return [_padded(output, len(row), n) if by_token else output.tolist()
+                    for output in outputs]  # fmt: skip
+
+        return Plan([row], finish)
+
+
+def _padded(output: Any, kept: int, n: int) -> list[Any]:
+    found = np.zeros((n, *output.shape[1:]), np.float32)
+    found[:kept] = output[:kept]
+    return found.tolist()
+
+
+def open_served(
+    name: str, model: str, *, threads: int, limits: Limits, cache: ContextCache
+) -> Served[Any]:
+    """Opens a model as what its manifest or its config says it is.
+
+    Args:
+        name: what requests call it.
+        model: ``default``, a folder or a hub id.
+        threads: of one run.
+        limits: of the service.
+        cache: of the service.
+
+    Raises:
+        ModelError: there is no such model, or it is of a task that is not served.
+    """
+    folder = find_model(model)
+    config = read_config(folder)
+    facts = Facts(name, folder, config, read_manifest(folder))
+    head = head_of_folder(folder, config)
+    # Imported by task: each knows its reader.
+    if head == "qa":
+        from potstill.serving.qa import ServedReader
+
+        return ServedReader(facts, limits, cache, threads)
+    if head == "classification":
+        from potstill.serving.classification import ServedClassifier
+
+        return ServedClassifier(facts, limits, cache, threads)
+    if head == "tagging":
+        from potstill.serving.tagging import ServedTagger
+
+        return ServedTagger(facts, limits, cache, threads)
+    raise ModelError(
+        f"{folder} is a model for {head}: served are question answering, text classification "
+        "and token classification"
+    )

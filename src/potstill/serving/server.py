@@ -1,0 +1,221 @@
+"""The process: socket, signals, connections, and an orderly end."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from http import HTTPStatus
+from types import FrameType
+from typing import Any
+
+import h11
+import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from potstill.errors import InputError
+from potstill.serving.app import create_app
+from potstill.serving.faults import error_body
+from potstill.serving.logs import set_up
+from potstill.serving.options import Limits, ServeOptions
+from potstill.serving.service import Service
+
+log = logging.getLogger("potstill.serving")
+
+_HEAD_BYTES = 32 * 1024
+"""Most bytes of a request's head."""
+_LINGER_S, _LONGEST_LINGER_S = 0.3, 2.0
+"""Seconds of quiet for which the listener stays open after a drain, and the most of them: what is
+on its way then gets a 503 rather than a reset."""
+
+
+def run(options: ServeOptions, *, host: str, port: int, log_level: str = "info") -> int:
+    """Serves until a signal ends it.
+
+    SIGTERM drains: ``/ready`` says no at once, accepted requests are answered, and the process
+    ends within ``drain_delay_s`` and ``drain_timeout_s`` and a few seconds. A second SIGTERM, or
+    Ctrl-C, ends it at once.
+
+    Returns:
+        The exit status: 0 after a drain in which nothing was lost, 1 where its time ran out.
+
+    Raises:
+        InputError: the address cannot be listened to.
+        ModelError: a model cannot be opened.
+    """
+    set_up(log_level)
+    listener = listen(host, port)
+    service = Service(options)
+    server = make_server(service)
+    loader = threading.Thread(target=_load, args=(service, server), daemon=True)
+    loader.start()
+    address = listener.getsockname()
+    shown = f"[{address[0]}]" if ":" in str(address[0]) else address[0]
+    log.info("listening on http://%s:%s", shown, address[1])
+    server.run(sockets=[listener])
+    ended = service.close()
+    if service.failure is not None:
+        raise service.failure
+    status = 1 if server.lost else 0
+    if not ended or loader.is_alive():
+        # Threads that are inside a library cannot be ended, and would be torn down with it.
+        _leave(status)
+    return status
+
+
+def _load(service: Service, server: Server) -> None:
+    try:
+        service.load()
+    finally:
+        if service.failure is not None or not service.models:
+            server.should_exit = True
+
+
+def make_server(service: Service) -> Server:
+    """The server of a service; it has to be given a socket."""
+    limits = service.options.limits
+    config = uvicorn.Config(
+        create_app(service),
+        http=type("LimitedConnection", (Connection,), {"limits": limits}),
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        h11_max_incomplete_event_size=_HEAD_BYTES,
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=5,
+        backlog=2048,
+    )
+    return Server(config, service)
+
+
+class Server(uvicorn.Server):
+    """uvicorn's server, with signals that drain."""
+
+    def __init__(self, config: uvicorn.Config, service: Service) -> None:
+        super().__init__(config)
+        self.lost = 0
+        """Accepted requests that were not answered when the drain's time ran out."""
+        self._service = service
+        self._draining: float | None = None
+        self._drained: float | None = None
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Drains on the first SIGTERM; leaves at once on a second, or on Ctrl-C."""
+        if sig != signal.SIGTERM or self._draining is not None:
+            _leave(128 + sig)
+        self._draining = time.monotonic()
+        self._service.drain()
+
+    async def on_tick(self, counter: int) -> bool:
+        """Called ten times a second: ends the server when a drain is over."""
+        if self._draining is not None:
+            self._follow_drain(time.monotonic() - self._draining)
+        return await super().on_tick(counter)
+
+    def _follow_drain(self, passed: float) -> None:
+        service, options = self._service, self._service.options
+        if passed < options.drain_delay_s:
+            return
+        service.taking = False
+        passed -= options.drain_delay_s
+        if passed > options.drain_timeout_s:
+            self.lost = service.n_pending
+            log.warning("the drain's time ran out: %d requests are lost", self.lost)
+            self.should_exit = True
+        elif service.n_pending == 0:
+            now = time.monotonic()
+            self._drained = self._drained or now
+            quiet = now - max(service.last_seen, self._drained) >= _LINGER_S
+            self.should_exit = quiet or now - self._drained >= _LONGEST_LINGER_S
+
+
+class Connection(H11Protocol):
+    """A connection that must send its head in time, and whose errors have the one shape."""
+
+    limits = Limits()
+    _impatient: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: Any) -> None:
+        """Refuses one connection too many, and starts the clock."""
+        super().connection_made(transport)
+        if len(self.connections) > self.limits.max_connections:
+            self._refuse(503, "too many connections are open")
+            return
+        self._wait_for_head()
+
+    def data_received(self, data: bytes) -> None:
+        """Stops the clock when the head is there; a further request on the line starts it anew."""
+        super().data_received(data)
+        if self.conn.their_state is not h11.IDLE:
+            self._stop_waiting()
+        elif self._impatient is None and self.conn.trailing_data[0]:
+            self._wait_for_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Stops the clock."""
+        self._stop_waiting()
+        super().connection_lost(exc)
+
+    def send_400_response(self, msg: str) -> None:
+        """Says that the bytes are no HTTP."""
+        self._refuse(400, msg)
+
+    def _wait_for_head(self) -> None:
+        self._impatient = self.loop.call_later(
+            self.limits.read_timeout_s,
+            self._refuse,
+            408,
+            "the request's head did not arrive in time",
+        )
+
+    def _stop_waiting(self) -> None:
+        if self._impatient is not None:
+            self._impatient.cancel()
+            self._impatient = None
+
+    def _refuse(self, status: int, message: str) -> None:
+        self._stop_waiting()
+        if self.transport.is_closing():
+            return
+        body = json.dumps(error_body(status, message)).encode("ascii")
+        head = (
+            f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n"
+            f"content-type: application/json\r\ncontent-length: {len(body)}\r\n"
+            "connection: close\r\n\r\n"
+        )
+        self.transport.write(head.encode("ascii") + body)
+        self.transport.close()
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket at an address; port 0 takes any that is free.
+
+    Raises:
+        InputError: the address cannot be listened to.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+    except (OSError, OverflowError) as error:
+        listener.close()
+        raise InputError(
+            f"cannot listen on {host}:{port}: {error}; choose another --host or --port"
+        ) from None
+    listener.set_inheritable(True)
+    return listener
+
+
+def _leave(status: int) -> None:
+    sys.stderr.flush()
+    sys.stdout.flush()
+    os._exit(status)

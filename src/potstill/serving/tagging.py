@@ -1,0 +1,83 @@
+"""Token classification over HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from potstill.records import Entity
+from potstill.runtime.plans import Plan
+from potstill.runtime.session import LOGITS, Session
+from potstill.runtime.tagging import Tagger
+from potstill.serving.cache import ContextCache
+from potstill.serving.faults import Refusal
+from potstill.serving.options import Limits
+from potstill.serving.schemas import PairInput, TextCall, TextParameters
+from potstill.serving.served import Facts, Served
+from potstill.text.tokenizer import Tokenizer
+
+
+class ServedTagger(Served[TextCall]):
+    """A model that finds labelled spans in texts."""
+
+    task = "token-classification"
+    schema = TextCall
+    outputs = LOGITS
+
+    def __init__(self, facts: Facts, limits: Limits, cache: ContextCache, threads: int) -> None:
+        super().__init__(facts, limits, cache)
+        self.tagger = Tagger.from_options(facts.folder, threads=threads)
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        return self.tagger.tokenizer
+
+    @property
+    def session(self) -> Session:
+        return self.tagger.session
+
+    @property
+    def token_budget(self) -> int:
+        return self.tagger.options.token_budget
+
+    @property
+    def seq_len(self) -> int:
+        return self.tagger.options.seq_len
+
+    def plans(self, call: TextCall) -> list[Plan[list[Entity]]]:
+        many = isinstance(call.inputs, list)
+        items = call.inputs if isinstance(call.inputs, list) else [call.inputs]
+        self.check_count(len(items))
+        parameters = call.parameters or TextParameters()
+        if parameters.top_k is not None:
+            raise Refusal(
+                422, "parameters.top_k is of text classification", field="parameters.top_k"
+            )
+        ignored = parameters.ignore_labels
+        options: dict[str, Any] = {"aggregation": parameters.aggregation_strategy}
+        if ignored is not None:
+            options["ignore"] = tuple(ignored)
+        texts = (
+            self._text(item, f"inputs.{i}" if many else "inputs") for i, item in enumerate(items)
+        )
+        return self.gather(self.tagger.plan(text, **options) for text in texts)
+
+    def _text(self, item: str | PairInput, field: str) -> str:
+        if isinstance(item, PairInput) and item.text_pair is not None:
+            raise Refusal(422, "a tagger reads one text, no pair", field=f"{field}.text_pair")
+        text = item if isinstance(item, str) else item.text
+        self.check_text(text, field)
+        return text
+
+    def shape(self, call: TextCall, found: Sequence[list[Entity]]) -> tuple[Any, int]:
+        parameters = call.parameters or TextParameters()
+        chosen = parameters.aggregation_strategy or self.tagger.options.aggregation
+        key = "entity" if chosen == "none" else "entity_group"
+        results = [
+            [
+                {key: e.label, "score": e.score, "word": e.text, "start": e.start, "end": e.end}
+                for e in entities
+            ]
+            for entities in found
+        ]
+        return (results if isinstance(call.inputs, list) else results[0]), 0

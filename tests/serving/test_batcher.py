@@ -1,0 +1,216 @@
+"""The queue by itself: what is batched, in which order, and what happens when a model raises."""
+
+from __future__ import annotations
+
+import threading
+import time
+from concurrent.futures import CancelledError
+
+import numpy as np
+import pytest
+
+from potstill.errors import ModelError
+from potstill.runtime.plans import Plan, Row
+from potstill.serving.batcher import Batcher, Lane
+from potstill.serving.faults import Refusal
+from potstill.text.tokenizer import BERT_PAIR
+from running import wait_until
+
+
+class Tokenizer:
+    pad_id = 0
+    layout = BERT_PAIR
+
+
+class Session:
+    """Gives back the first id of each row; can be held, and made to raise."""
+
+    def __init__(self):
+        self.batches = []
+        self.open = threading.Event()
+        self.open.set()
+        self.bad = set()
+        self.down = False
+
+    def run(self, batch):
+        firsts = batch.input_ids[:, 0].tolist()
+        if firsts != [9999]:
+            self.batches.append(firsts)
+        assert self.open.wait(20)
+        if self.down or self.bad & set(firsts):
+            raise RuntimeError("the stage raised")
+        return (np.array(firsts, np.float32)[:, None],)
+
+
+def row(number, n=10):
+    return Row(np.full(n, number, np.int64), n)
+
+
+def plan(*numbers, n=10):
+    return Plan([row(number, n) for number in numbers], lambda said: [int(x[0]) for (x,) in said])
+
+
+@pytest.fixture
+def session():
+    return Session()
+
+
+@pytest.fixture
+def make(session):
+    made = []
+
+    def batcher(*, workers=1, budget=40, max_queue=100, lanes=("m",)):
+        every = {name: Lane(session, Tokenizer(), budget, row(9999)) for name in lanes}
+        made.append(Batcher(every, workers=workers, max_queue=max_queue))
+        made[-1].start()
+        wait_until(made[-1].healthy)
+        return made[-1]
+
+    yield batcher
+    session.open.set()
+    for one in made:
+        assert one.close()
+
+
+def soon(seconds=20):
+    return time.monotonic() + seconds
+
+
+def held(batcher, session):
+    """A batcher whose one worker is busy, so that what follows waits."""
+    session.open.clear()
+    first = batcher.submit("m", [plan(1)], soon())
+    wait_until(lambda: session.batches == [[1]])
+    session.batches.clear()
+    return first
+
+
+def test_windows_of_several_requests_share_a_batch_and_come_back_to_their_own(make, session):
+    batcher = make()
+    held(batcher, session)
+    two = batcher.submit("m", [plan(2, 3), plan(4)], soon())
+    three = batcher.submit("m", [plan(5)], soon())
+    session.open.set()
+    assert two.future.result(20) == [[2, 3], [4]]
+    assert three.future.result(20) == [[5]]
+    assert session.batches == [[2, 3, 4, 5]]
+    assert batcher.n_waiting == 0
+    assert two.queue_s > 0
+    assert two.inference_s > 0
+
+
+def test_the_nearest_deadline_goes_first(make, session):
+    batcher = make(budget=0)
+    held(batcher, session)
+    tickets = [batcher.submit("m", [plan(n)], soon(100 - n)) for n in (2, 4, 3)]
+    session.open.set()
+    for ticket in tickets:
+        ticket.future.result(20)
+    assert session.batches == [[4], [3], [2]]
+
+
+def test_a_batch_keeps_to_its_budget_and_holds_little_padding(make, session):
+    batcher = make(budget=45)
+    held(batcher, session)
+    asked = [plan(2), plan(3, n=2), plan(4, n=9), plan(5), plan(6), plan(7)]
+    tickets = [batcher.submit("m", [one], soon()) for one in asked]
+    session.open.set()
+    for ticket in tickets:
+        ticket.future.result(20)
+    assert session.batches == [[2, 4, 5, 6], [3], [7]]
+
+
+def test_lanes_do_not_mix(make, session):
+    batcher = make(lanes=("m", "other"))
+    held(batcher, session)
+    tickets = [batcher.submit(name, [plan(n)], soon()) for n, name in
+               ((2, "m"), (3, "other"), (4, "m"))]  # fmt: skip
+    session.open.set()
+    for ticket in tickets:
+        ticket.future.result(20)
+    assert sorted(session.batches) == [[2, 4], [3]]
+
+
+def test_what_is_late_or_given_up_never_reaches_the_model(make, session):
+    batcher = make()
+    held(batcher, session)
+    late = batcher.submit("m", [plan(2)], soon(0.05))
+    dropped = batcher.submit("m", [plan(3, 4)], soon())
+    batcher.cancel(dropped)
+    assert batcher.n_waiting == 1
+    with pytest.raises(CancelledError):
+        dropped.future.result(20)
+    time.sleep(0.1)
+    session.open.set()
+    with pytest.raises(Refusal, match="deadline") as raised:
+        late.future.result(20)
+    assert raised.value.status == 504
+    assert batcher.submit("m", [plan(5)], soon()).future.result(20) == [[5]]
+    assert session.batches == [[5]]
+
+
+def test_a_full_queue_refuses_and_says_when_to_come_back(make, session):
+    batcher = make(max_queue=2)
+    held(batcher, session)
+    batcher.submit("m", [plan(2, 3, 4)], soon())
+    with pytest.raises(Refusal) as raised:
+        batcher.submit("m", [plan(5)], soon())
+    assert raised.value.status == 429
+    assert int(raised.value.headers()["retry-after"]) >= 1
+
+
+def test_only_the_request_that_cannot_be_read_fails(make, session):
+    batcher = make()
+    held(batcher, session)
+    session.bad = {3}
+    tickets = {n: batcher.submit("m", [plan(n)], soon()) for n in (2, 3, 4)}
+    session.open.set()
+    assert [tickets[n].future.result(20) for n in (2, 4)] == [[[2]], [[4]]]
+    with pytest.raises(Refusal, match="failed: RuntimeError") as raised:
+        tickets[3].future.result(20)
+    assert raised.value.status == 424
+    wait_until(batcher.healthy)
+
+
+def test_a_model_that_is_down_is_said_to_be_and_comes_back(make, session):
+    batcher = make()
+    session.down = True
+    with pytest.raises(Refusal):
+        batcher.submit("m", [plan(2)], soon()).future.result(20)
+    wait_until(lambda: not batcher.healthy("m"))
+    waiting = batcher.submit("m", [plan(3)], soon())
+    time.sleep(0.15)
+    assert not batcher.healthy()
+    assert not waiting.future.done()
+    session.down = False
+    assert waiting.future.result(20) == [[3]]
+    assert batcher.healthy()
+
+
+@pytest.mark.parametrize(("error", "status"), [(ModelError("no numbers"), 424), (KeyError(), 500)])
+def test_a_result_that_cannot_be_made_fails_its_request_alone(make, error, status):
+    batcher = make()
+
+    def finish(said):
+        raise error
+
+    with pytest.raises(Refusal) as raised:
+        batcher.submit("m", [Plan([row(2)], finish)], soon()).future.result(20)
+    assert raised.value.status == status
+    assert batcher.submit("m", [plan(3)], soon()).future.result(20) == [[3]]
+
+
+def test_closing_answers_everyone(make, session):
+    batcher = make()
+    running = held(batcher, session)
+    waiting = batcher.submit("m", [plan(2)], soon())
+    closing = threading.Thread(target=batcher.close)
+    closing.start()
+    with pytest.raises(Refusal) as raised:
+        waiting.future.result(20)
+    assert raised.value.status == 503
+    session.open.set()
+    assert running.future.result(20) == [[1]]
+    closing.join(20)
+    with pytest.raises(Refusal):
+        batcher.submit("m", [plan(3)], soon())

@@ -1,0 +1,165 @@
+"""The page, in headless Chromium as Debian packages it; left out where there is none."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from potstill import QAClient
+from potstill.serving.options import ServeOptions
+from running import Running
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+pytestmark = [
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: apt-get install chromium"),
+    pytest.mark.xdist_group("browser"),
+]
+
+WHISKY = "🥃 In 1830 Aeneas Coffey, a former exciseman from Dublin, patented the column still."
+QUESTION = "Who patented the column still?"
+
+
+@pytest.fixture(scope="module")
+def site():
+    with Running(ServeOptions(token="secret")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def browser():
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as play:
+        found = play.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield found
+        found.close()
+
+
+@pytest.fixture
+def page(site, browser):
+    context = browser.new_context(viewport={"width": 360, "height": 740})
+    made = context.new_page()
+    faults = []
+    made.on("pageerror", lambda error: faults.append(str(error)))
+    made.on("request", lambda r: r.url.startswith(site.url) or faults.append(r.url))
+    made.on("console", lambda m: faults.append(m.text) if "Security Policy" in m.text else None)
+    made.goto(site.url)
+    made.click("summary")
+    made.fill("#token", "secret")
+    yield made
+    assert not faults, faults
+    context.close()
+
+
+def ask(page, text, question):
+    page.fill("#context", text)
+    page.fill("#question", question)
+    page.press("#question", "Enter")
+    page.wait_for_selector("#result:not([hidden])")
+    page.wait_for_function("!document.querySelector('#ask').disabled")
+
+
+def test_a_question_is_answered_and_marked_in_its_text(page):
+    ask(page, WHISKY, QUESTION)
+    expected = QAClient.from_options().predict(QUESTION, WHISKY, max_answer_tokens=15)
+    assert page.inner_text("#answer").startswith(expected.text)
+    assert page.inner_text("#text mark") == expected.text
+    assert page.inner_text("#text") == WHISKY
+    assert page.locator("#candidates li").count() == 4
+    assert 0 <= float(page.get_attribute("#null", "value")) <= 1
+    assert page.locator("#times dd").count() == 4
+
+
+def test_other_candidates_and_the_heat_can_be_looked_at(page):
+    ask(page, WHISKY, QUESTION)
+    page.click("#candidates li:nth-child(2) button")
+    second = page.inner_text("#candidates li:nth-child(2) button").rpartition(" (")[0]
+    assert page.inner_text("#text mark") == second
+    assert page.get_attribute("#candidates li:nth-child(2) button", "aria-pressed") == "true"
+    for kind in ("p_start", "p_end"):
+        page.check(f"[value={kind}]")
+        assert page.locator("#text .hot").count() >= 1
+        assert page.inner_text("#text") == WHISKY
+        shown = page.locator("#text .hot").first.evaluate(
+            "e => getComputedStyle(e).backgroundColor"
+        )
+        assert shown.startswith("rgba(")
+
+
+def test_files_are_read_in_the_page(page):
+    html = b"<p>Aeneas <b>Coffey</b> patented it.</p><script>no()</script><p>In 1830.</p>"
+    page.set_input_files("#file", {"name": "a.html", "mimeType": "text/html", "buffer": html})
+    page.wait_for_function("document.querySelector('#context').value.includes('Coffey')")
+    assert page.input_value("#context") == "Aeneas Coffey patented it.\nIn 1830."
+    dropped = """() => {
+      const data = new DataTransfer();
+      data.items.add(new File(['# A title'], 'b.md'));
+      document.querySelector('#form').dispatchEvent(new DragEvent('drop', {dataTransfer: data}));
+    }"""
+    page.evaluate(dropped)
+    page.wait_for_function("document.querySelector('#context').value === '# A title'")
+    odd = {"name": "c.txt", "mimeType": "text/plain", "buffer": b"\xff\xfe\x00"}
+    page.set_input_files("#file", odd)
+    page.wait_for_function("document.querySelector('#status').textContent.includes('UTF-8')")
+
+
+def test_what_went_wrong_is_said(page):
+    page.fill("#token", "wrong")
+    page.click("#ask")
+    page.wait_for_selector("#status.bad")
+    assert "token" in page.inner_text("#status")
+    assert page.is_hidden("#result")
+    page.fill("#token", "secret")
+    page.fill("#context", "  ")
+    page.click("#ask")
+    page.wait_for_function("document.querySelector('#status').textContent.includes('empty')")
+
+
+def test_snippets_run(page, site, monkeypatch):
+    ask(page, WHISKY, "Who's the “patentee” of the column still?")
+    monkeypatch.setenv("POTSTILL_TOKEN", "secret")
+    programs = {"python": [sys.executable, "-c"], "curl": ["bash", "-c"]}
+    if shutil.which("node"):
+        programs["javascript"] = ["node", "--input-type=module", "-e"]
+    for kind, command in programs.items():
+        page.click(f"[data-copy={kind}]")
+        code = page.inner_text("#snippet")
+        assert "secret" not in code
+        monkeypatch.setenv("HF_HUB_OFFLINE", "0")
+        done = subprocess.run([*command, code], capture_output=True, text=True, timeout=60)
+        assert "Aeneas Coffey" in done.stdout, done.stderr
+
+
+def test_it_fits_a_narrow_screen_in_light_and_dark(page):
+    ask(page, WHISKY, QUESTION)
+    page.check("[value=p_start]")
+    page.click("[data-copy=curl]")
+    for scheme, dark in (("light", False), ("dark", True)):
+        page.emulate_media(color_scheme=scheme)
+        assert page.evaluate("document.documentElement.scrollWidth") == 360
+        red, *_ = page.evaluate(
+            "getComputedStyle(document.body).backgroundColor.match(/\\d+/g).map(Number)"
+        )
+        assert (red < 128) == dark
+
+
+def test_it_can_be_used_without_a_mouse_or_eyes(page):
+    unnamed = page.evaluate("""() => [...document.querySelectorAll('input, textarea, select')]
+      .filter(e => !e.labels?.length || ![...e.labels].some(l => l.textContent.trim()))
+      .map(e => e.id)""")
+    assert unnamed == []
+    assert page.get_attribute("#status", "aria-live") == "polite"
+    assert page.get_attribute("html", "lang") == "en"
+    page.focus("#context")
+    for expected in ("question", "ask"):
+        page.keyboard.press("Tab")
+        assert page.evaluate("document.activeElement.id") == expected
+
+
+def test_the_description_of_the_api(page, site):
+    page.goto(f"{site.url}/docs")
+    page.wait_for_selector("h2:has-text('/question-answering')")
+    assert page.locator("td:has-text('top_k')").count() >= 1
