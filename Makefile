@@ -12,12 +12,12 @@ DEMO := .venv
 DEV := .venv-dev
 PACKAGE := pyproject.toml $(shell find src -type f -not -name '*.pyc' 2>/dev/null)
 
-.PHONY: help demo test check lint types arch bench docs format clean
+.PHONY: help demo test formats check lint types arch bench docs format clean
 .DELETE_ON_ERROR:
 
 help:
 	@sed -n 's/^# \{0,1\}//p' Makefile | sed '/^$$/q'
-	@echo "also: lint types arch bench docs format clean"
+	@echo "also: formats lint types arch bench docs format clean"
 
 # A virtual environment, or one line that says what is missing.
 define new_venv
@@ -50,6 +50,11 @@ demo: $(DEMO)/.ready
 
 test: $(DEV)/.ready
 	$(DEV)/bin/python -m pytest -n $(WORKERS) --dist loadgroup
+
+# The tests of other formats, with the extras they need: TensorFlow, OpenVINO, coremltools.
+formats: $(DEV)/.ready
+	$(DEV)/bin/python -m pip install -q $(PIP_ARGS) -c constraints.txt -e ".[tf,openvino,coreml]"
+	$(DEV)/bin/python -m pytest -n $(WORKERS) --dist loadgroup tests/export tests/examples/test_native.py
 
 check: lint types arch test
 

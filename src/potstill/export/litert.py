@@ -39,6 +39,7 @@ def write(source: Source, file: Path, precision: str) -> None:
         ExportError: TensorFlow's converter refused the model.
     """
     tf = tensorflow()
+    phases = library("tensorflow.lite.python.convert_phase", "tf", "this format")
     # The converter keeps names of inputs and outputs only where it reads a SavedModel.
     with tempfile.TemporaryDirectory() as folder:
         module = build_module(source)
@@ -51,7 +52,7 @@ def write(source: Source, file: Path, precision: str) -> None:
         try:
             with contextlib.redirect_stdout(io.StringIO()):
                 data = converter.convert()
-        except (tf.lite.python.convert.ConverterError, ValueError, RuntimeError) as error:
+        except (phases.ConverterError, ValueError, RuntimeError) as error:
             reason = str(error).strip().splitlines()[0]
             raise ExportError(f"{file.name} could not be converted: {reason}") from error
     write_bytes(file, data)

@@ -119,6 +119,8 @@ def verify(
     for opened in RUNTIMES[family].sessions:
         session = opened(file, head)
         found = _answers(session, config)
+        if not found:  # a signature of a length below that of every batch
+            continue
         off = compare(file.name, precision, found, reference)
         largest = max(largest, off)
         first = first or {
