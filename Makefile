@@ -12,12 +12,16 @@ DEMO := .venv
 DEV := .venv-dev
 PACKAGE := pyproject.toml $(shell find src -type f -not -name '*.pyc' 2>/dev/null)
 
-.PHONY: help demo test formats check lint types arch bench docs format clean
+JS := clients/js
+NODE_20 := command -v node >/dev/null && node -e 'process.exit(parseInt(process.versions.node) < 20)'
+PORT ?= 8000
+
+.PHONY: help demo browser-demo test test-js formats check lint types arch bench docs format clean
 .DELETE_ON_ERROR:
 
 help:
 	@sed -n 's/^# \{0,1\}//p' Makefile | sed '/^$$/q'
-	@echo "also: formats lint types arch bench docs format clean"
+	@echo "also: browser-demo test-js formats lint types arch bench docs format clean"
 
 # A virtual environment, or one line that says what is missing.
 define new_venv
@@ -48,7 +52,21 @@ demo: $(DEMO)/.ready
 	@$(ASK) "What does copper take out of the vapour?" examples/whisky.txt
 	@$(ASK) "Who defeated the Carolina Panthers?" --context "The Denver Broncos defeated the Carolina Panthers 24–10."
 
-test: $(DEV)/.ready
+# A page that answers by itself, on http://127.0.0.1:8000; PORT=N for another port.
+browser-demo: $(JS)/node_modules/.ready
+	node examples/browser/serve.mjs --port $(PORT)
+
+# onnxruntime-node would fetch CUDA's files in a script of its own.
+$(JS)/node_modules/.ready: $(JS)/package.json $(JS)/package-lock.json
+	@$(NODE_20) || { echo "this needs Node 20 or newer: https://nodejs.org" >&2; exit 1; }
+	cd $(JS) && npm ci --ignore-scripts --no-audit --no-fund
+	@touch $@
+
+test-js:
+	@if $(NODE_20); then $(MAKE) $(JS)/node_modules/.ready && cd $(JS) && npm test; \
+	else echo "SKIPPED: the tests of $(JS) need Node 20 or newer, and there is none" >&2; fi
+
+test: $(DEV)/.ready test-js
 	$(DEV)/bin/python -m pytest -n $(WORKERS) --dist loadgroup
 
 # The tests of other formats, with the extras they need: TensorFlow, OpenVINO, coremltools.
@@ -83,4 +101,4 @@ bench: $(DEV)/.ready
 	$(if $(DATA),$(DEV)/bin/python benchmarks/ask.py $(MODEL) $(DATA) $(if $(PEER),--peer-python $(PEER)))
 
 clean:
-	rm -rf $(DEMO) $(DEV) build dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(DEMO) $(DEV) $(JS)/node_modules $(JS)/types build dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -16,9 +16,10 @@ _PAUSE = 0.01
 class Worker:
     """A program asked over its pipes in lines of JSON; it prints ``ready`` before the first."""
 
-    def __init__(self, python: str, code: str, *arguments: str) -> None:
+    def __init__(self, program: str, code: str, *arguments: str, flag: str | None = "-c") -> None:
+        """Starts ``program`` on ``code``, a file where there is no ``flag`` to stand before it."""
         self.process = subprocess.Popen(
-            [python, "-c", code, *arguments],
+            [program, *([] if flag is None else [flag]), code, *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

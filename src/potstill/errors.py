@@ -16,6 +16,8 @@
     │   └── TokenizerError             the tokenizer files are missing or corrupt
     ├── HubError                       the hub could not be reached or refused
     ├── CheckpointError                a checkpoint cannot be resumed from
+    ├── JobError                       a bulk job cannot be started or gone on with
+    │   └── WorkerError                one of its workers died
     ├── ExportError                    an exported file is wrong
     │   └── GateError                  an exported file lost more of its score than allowed
     ├── OutputError (OSError)          an output could not be written
@@ -84,6 +86,14 @@ class HubError(PotstillError):
 
 class CheckpointError(PotstillError):
     """A training checkpoint cannot be resumed from."""
+
+
+class JobError(PotstillError):
+    """A bulk job cannot be started or gone on with."""
+
+
+class WorkerError(JobError):
+    """A worker of a bulk job died; what was done before is kept."""
 
 
 class ExportError(PotstillError):

@@ -15,7 +15,10 @@ from potstill.cli import VERBS
 BLOCK = """
 import sys
 
-HEAVY = {"torch", "transformers", "lightning", "lightning_fabric", "tensorflow", "tensorboard"}
+HEAVY = {
+    "torch", "transformers", "lightning", "lightning_fabric", "tensorflow", "tensorboard",
+    "pyarrow", "ray",
+}
 
 class Wall:
     def find_spec(self, name, path=None, target=None):
@@ -33,6 +36,7 @@ LIGHT_ROOMS = (
     "evaluation",
     "compression",
     "export",
+    "scale",
     "serving",
     "cli",
     "embedded",

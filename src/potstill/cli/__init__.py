@@ -10,6 +10,7 @@ from potstill.errors import PotstillError
 
 VERBS = {
     "ask": "Answer a question from files, a text or standard input.",
+    "bulk": "Answer, classify or tag the rows of files.",
     "classify": "Give a text its labels.",
     "tag": "Mark the words of a text.",
     "choose": "Say which of several texts goes on with another.",

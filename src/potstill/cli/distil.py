@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import click
 
-from potstill.cli.training import needs_training, print_result, recipe_options, shown
+from potstill.cli.training import (
+    needs_training,
+    print_result,
+    recipe_options,
+    shown,
+    with_processes,
+)
 
 
 @click.command(short_help="Train a small model on what larger ones say.")
@@ -13,7 +19,13 @@ from potstill.cli.training import needs_training, print_result, recipe_options, 
     "--cache-only", is_flag=True, help="Only have the teachers label the data, and train nothing."
 )
 def command(
-    recipe: str, overrides: tuple[str, ...], resume: bool, as_json: bool, cache_only: bool
+    recipe: str,
+    overrides: tuple[str, ...],
+    resume: bool,
+    devices: int | None,
+    nodes: int | None,
+    as_json: bool,
+    cache_only: bool,
 ) -> None:
     """Trains a student as RECIPE (a TOML file) says.
 
@@ -30,7 +42,7 @@ def command(
         from potstill.training.recipe_file import read_recipe
         from potstill.training.start import start
 
-    run = read_recipe(recipe, overrides, verb="distil")
+    run = read_recipe(recipe, with_processes(overrides, devices, nodes), verb="distil")
     if cache_only and isinstance(run, LMDistilRecipe):
         raise click.UsageError(f"--cache-only has no meaning for task {run.task}")
     with shown() as listeners:

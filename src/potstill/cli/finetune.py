@@ -4,12 +4,25 @@ from __future__ import annotations
 
 import click
 
-from potstill.cli.training import needs_training, print_result, recipe_options, shown
+from potstill.cli.training import (
+    needs_training,
+    print_result,
+    recipe_options,
+    shown,
+    with_processes,
+)
 
 
 @click.command(short_help="Train a model on a task, as a recipe says.")
 @recipe_options
-def command(recipe: str, overrides: tuple[str, ...], resume: bool, as_json: bool) -> None:
+def command(
+    recipe: str,
+    overrides: tuple[str, ...],
+    resume: bool,
+    devices: int | None,
+    nodes: int | None,
+    as_json: bool,
+) -> None:
     """Trains a model as RECIPE (a TOML file) says.
 
     Any key of the recipe can be given as KEY=VALUE, which wins over the file:
@@ -22,7 +35,7 @@ def command(recipe: str, overrides: tuple[str, ...], resume: bool, as_json: bool
         from potstill.training.recipe_file import read_recipe
         from potstill.training.start import start
 
-    run = read_recipe(recipe, overrides, verb="finetune")
+    run = read_recipe(recipe, with_processes(overrides, devices, nodes), verb="finetune")
     with shown() as listeners:
         scores = start(run, resume=resume, listeners=listeners)
     print_result(scores, run.out, as_json)

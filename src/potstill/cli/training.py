@@ -43,8 +43,20 @@ def needs_training() -> Generator[None, None, None]:
         raise MissingExtraError(error.name or "torch", "train", "training") from None
 
 
+def with_processes(
+    overrides: tuple[str, ...], devices: int | None, nodes: int | None
+) -> tuple[str, ...]:
+    """The overrides with what ``--devices`` and ``--nodes`` say."""
+    given = {"devices": devices, "nodes": nodes}
+    return (*overrides, *(f"{key}={n}" for key, n in given.items() if n is not None))
+
+
 def print_result(scores: Mapping[str, Any], out: str, as_json: bool) -> None:
-    """Says where the model is and how good."""
+    """Says where the model is and how good; of several processes, the first says it."""
+    from potstill.training.processes import is_first
+
+    if not is_first():
+        return
     if as_json:
         click.echo(json.dumps(dict(scores)))
         return
@@ -68,6 +80,15 @@ def recipe_options(command: Callable[..., None]) -> Callable[..., None]:
             click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]..."),
             click.option(
                 "--resume", is_flag=True, help="Go on from the newest checkpoint of the run."
+            ),
+            click.option(
+                "--devices",
+                type=click.IntRange(min=1),
+                metavar="N",
+                help="Processes of each machine: GPUs, or parts of the CPU.  [default: 1]",
+            ),
+            click.option(
+                "--nodes", type=click.IntRange(min=1), metavar="N", help="Machines.  [default: 1]"
             ),
             click.option("--json", "as_json", is_flag=True, help="Print the scores as JSON."),
         )

@@ -1,4 +1,4 @@
-"""Text files as they are found: plain, ``.gz`` or ``.xz``, always UTF-8."""
+"""Text files as they are found: plain, ``.gz``, ``.xz`` or ``.zst``, always UTF-8."""
 
 from __future__ import annotations
 
@@ -12,16 +12,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, TextIO, cast
 
-from potstill.errors import DataError
+from potstill.errors import DataError, MissingExtraError
 
 _GZIP = b"\x1f\x8b"
 _XZ = b"\xfd7zXZ\x00"
-_PACKED = {".gz": _GZIP, ".xz": _XZ}
+_ZSTD = b"\x28\xb5\x2f\xfd"
+_PACKED = {".gz": _GZIP, ".xz": _XZ, ".zst": _ZSTD}
 
 
 @contextmanager
 def open_text(path: str | Path) -> Generator[TextIO, None, None]:
-    """Opens a text file for reading, unpacking it where its first bytes say gzip or xz.
+    """Opens a text file for reading, unpacking it where its first bytes say gzip, xz or zstd.
 
     A byte-order mark is dropped and line ends are left as they are (``newline=""``), which is
     what :mod:`csv` asks for. Faults that only show while reading (a truncated archive, bytes that
@@ -30,6 +31,7 @@ def open_text(path: str | Path) -> Generator[TextIO, None, None]:
     Raises:
         DataError: the file is missing, is a directory, cannot be read, is a damaged archive, or
             is not UTF-8.
+        MissingExtraError: it is packed by zstd, and pyarrow is not installed.
     """
     path = Path(path)
     try:
@@ -92,7 +94,35 @@ def _unpacked(raw: io.BufferedReader, path: Path) -> IO[bytes]:
         return cast("IO[bytes]", gzip.GzipFile(fileobj=raw))
     if head.startswith(_XZ):
         return cast("IO[bytes]", lzma.LZMAFile(raw))
+    if head.startswith(_ZSTD):
+        return cast("IO[bytes]", io.BufferedReader(_Zstd(raw)))
     if path.suffix.lower() in _PACKED:
         kind = path.suffix.lower()[1:]
         raise DataError(f"{path} is not a {kind} archive: fetch it again or drop the {kind} suffix")
     return raw
+
+
+class _Zstd(io.RawIOBase):
+    """Unpacks zstd by pyarrow; a damaged archive is an ``EOFError``, as for :mod:`gzip`."""
+
+    def __init__(self, raw: io.BufferedReader) -> None:
+        try:
+            import pyarrow
+        except ModuleNotFoundError:
+            raise MissingExtraError("pyarrow", "bulk", "reading zstd archives") from None
+        self._raw = raw
+        self._stream: Any = pyarrow.CompressedInputStream(raw, "zstd")
+
+    def readable(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        return self._raw.fileno()
+
+    def readinto(self, into: Any) -> int:
+        try:
+            data = self._stream.read(len(into))
+        except OSError as error:
+            raise EOFError(str(error)) from None
+        into[: len(data)] = data
+        return len(data)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,9 +39,23 @@ class Progress:
 
 
 def save(
-    folder: Path, model: nn.Module, optimizer: Optimizer, progress: Progress, *, keep: int
+    folder: Path,
+    model: nn.Module,
+    optimizer: Optimizer,
+    progress: Progress,
+    random: Sequence[dict[str, Tensor]],
+    *,
+    keep: int,
 ) -> Path:
     """Writes ``folder/step-…`` and removes all but the ``keep`` newest checkpoints.
+
+    Args:
+        folder: of all checkpoints of the run.
+        model: whose parameters are kept.
+        optimizer: whose moments are kept.
+        progress: where the run stands.
+        random: `random_state` of every process of the run.
+        keep: how many checkpoints may stay.
 
     Raises:
         OutputError: it could not be written; older checkpoints are as they were.
@@ -49,7 +64,7 @@ def save(
     with replacing_folder(path) as temporary:
         _write(temporary / "model.safetensors", dict(model.state_dict()))
         _write(temporary / "optimizer.safetensors", _moments(model, optimizer))
-        _write(temporary / "random.safetensors", _random_state())
+        _write(temporary / "random.safetensors", _by_rank(random))
         state = {"step": progress.step, "seconds": progress.seconds, "facts": progress.facts}
         write_json(temporary / "state.json", state)
     for old in _all(folder)[:-keep]:
@@ -76,8 +91,18 @@ def read_progress(path: Path) -> Progress:
         raise CheckpointError(_damaged(path, error)) from None
 
 
-def restore(path: Path, model: nn.Module, optimizer: Optimizer) -> None:
+def restore(
+    path: Path, model: nn.Module, optimizer: Optimizer, *, rank: int = 0, world: int = 1
+) -> None:
     """Puts weights, moments and random generators back as they were when ``path`` was written.
+
+    Args:
+        path: the checkpoint.
+        model: to be filled.
+        optimizer: to be filled.
+        rank: number of this process.
+        world: how many there are. Where there were more or fewer, the generators are left as they
+            are: nothing could be equal there.
 
     Raises:
         CheckpointError: the checkpoint is damaged or of another model.
@@ -85,7 +110,9 @@ def restore(path: Path, model: nn.Module, optimizer: Optimizer) -> None:
     try:
         model.load_state_dict(load_file(path / "model.safetensors"))
         _set_moments(model, optimizer, load_file(path / "optimizer.safetensors"))
-        _set_random_state(load_file(path / "random.safetensors"))
+        states = _of_ranks(load_file(path / "random.safetensors"))
+        if len(states) == world:
+            _set_random_state(states[rank])
     except (OSError, SafetensorError, RuntimeError, KeyError) as error:
         raise CheckpointError(_damaged(path, error)) from None
 
@@ -127,11 +154,29 @@ def _set_moments(model: nn.Module, optimizer: Optimizer, tensors: dict[str, Tens
         optimizer.state[parameter][key] = tensor.to(parameter.device)
 
 
-def _random_state() -> dict[str, Tensor]:
+def random_state() -> dict[str, Tensor]:
+    """The state of every random generator of this process."""
     state = {"cpu": torch.get_rng_state()}
     if torch.cuda.is_available():
         state |= {f"cuda{i}": s for i, s in enumerate(torch.cuda.get_rng_state_all())}
     return state
+
+
+def _by_rank(states: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
+    """The states of all processes in one: that of the first under its own names."""
+    return {
+        f"rank{rank}/{name}" if rank else name: tensor
+        for rank, state in enumerate(states)
+        for name, tensor in state.items()
+    }
+
+
+def _of_ranks(tensors: dict[str, Tensor]) -> list[dict[str, Tensor]]:
+    found: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in tensors.items():
+        owner, _, key = name.rpartition("/")
+        found.setdefault(int(owner.removeprefix("rank") or 0), {})[key] = tensor
+    return [found[rank] for rank in range(len(found))]
 
 
 def _set_random_state(state: dict[str, Tensor]) -> None:

@@ -34,7 +34,7 @@ from potstill.training.finetune import (
     with_recipe,
 )
 from potstill.training.loop import Run, make_fabric, make_schedule
-from potstill.training.runs import Listeners, hardware, make_loggers, train, write_model
+from potstill.training.runs import Listeners, hardware, heard, make_loggers, train, write_model
 from potstill.training.soft_labels import DistilRows, Labelling, label_rows
 from potstill.training.teacher_cache import TeacherCache
 from potstill.training.teachers import Teacher, fill, tokenizer_hash
@@ -67,8 +67,8 @@ def distil(
         ModelError: a model cannot be used.
         OutputError: the teachers' outputs could not be written.
     """
-    listeners = listeners or Listeners()
     fabric = make_fabric(recipe, make_loggers(recipe))
+    listeners = heard(fabric, listeners)
     folder = find_model(recipe.base)
     tokenizer = Tokenizer.from_folder(folder)
     teachers = _open_teachers(recipe, fabric, listeners.note)
@@ -82,7 +82,7 @@ def distil(
     rows = _make_rows(recipe, examples, len(data.train), tokenizer, teachers)
     listeners.note(describe(examples, rows.rows))
     if cache_only:
-        _ask(teachers, examples, rows, make_schedule(rows, recipe).rows(), listeners)
+        _ask(fabric, teachers, examples, rows, make_schedule(rows, recipe).rows(), listeners)
         return {}
     run = Run(
         fabric,
@@ -95,7 +95,7 @@ def distil(
     )
     wanted = run.schedule.rows()
     wanted = wanted[rows.has_teacher[wanted]]
-    _ask(teachers, examples, rows, wanted, listeners)
+    _ask(fabric, teachers, examples, rows, wanted, listeners)
     label_rows(
         rows,
         wanted,
@@ -111,6 +111,8 @@ def distil(
     )
     scorer = qa.Scorer(recipe, tokenizer, data, listeners.note)
     scores = train(run, recipe, fabric, lambda: scorer.score(student), listeners)
+    if not fabric.is_global_zero:
+        return scores
     student.config = student.config.with_dropout_of(read_config(folder))
     manifest = describe_run(recipe, data, scores, scorer.calibration(student))
     facts = {**manifest.data, "unlabelled": len(unlabelled)}
@@ -275,6 +277,7 @@ def _make_rows(
 
 
 def _ask(
+    fabric: Fabric,
     teachers: list[tuple[Teacher, TeacherCache]],
     examples: list[QAExample],
     rows: DistilRows,
@@ -289,4 +292,5 @@ def _ask(
             teacher,
             needed,
             lambda done, total, name=teacher.name: listeners.stage(f"asking {name}", done, total),
+            fabric,
         )

@@ -24,6 +24,7 @@ from potstill.training.recipe import Recipe
 from potstill.training.runs import (
     Listeners,
     hardware,
+    heard,
     make_loggers,
     train,
     without_paths,
@@ -51,11 +52,11 @@ def finetune(
         CheckpointError: the run in ``recipe.out`` cannot be continued.
         ModelError: the base model cannot be used.
     """
-    listeners = listeners or Listeners()
     folder = find_model(recipe.base)
     config = with_recipe(read_config(folder), recipe)
     tokenizer = Tokenizer.from_folder(folder)
     fabric = make_fabric(recipe, make_loggers(recipe))
+    listeners = heard(fabric, listeners)
     data = load_split(recipe)
     rows = qa.make_rows(data.train, tokenizer, seq_len=recipe.seq_len, stride=recipe.stride)
     listeners.note(describe(data.train, rows))
@@ -74,6 +75,8 @@ def finetune(
         listeners.note(f"{recipe.base} has no question-answering head: a new one was made")
     scorer = qa.Scorer(recipe, tokenizer, data, listeners.note)
     scores = train(run, recipe, fabric, lambda: scorer.score(model), listeners)
+    if not fabric.is_global_zero:
+        return scores
     # The dropout of this run is a matter of the recipe: the model keeps its base's own rates.
     model.config = model.config.with_dropout_of(read_config(folder))
     manifest = describe_run(recipe, data, scores, scorer.calibration(model))

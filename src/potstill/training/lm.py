@@ -26,6 +26,7 @@ from potstill.training.recipe import LMRecipe
 from potstill.training.runs import (
     Listeners,
     hardware,
+    heard,
     make_loggers,
     train,
     without_paths,
@@ -138,7 +139,11 @@ class HeldOutLoss:
 
 
 def train_lm(
-    recipe: LMRecipe, *, resume: bool = False, listeners: Listeners | None = None
+    recipe: LMRecipe,
+    *,
+    resume: bool = False,
+    listeners: Listeners | None = None,
+    fabric: Fabric | None = None,
 ) -> dict[str, float]:
     """Trains a masked language model as ``recipe`` says and writes it to ``recipe.out``.
 
@@ -149,6 +154,7 @@ def train_lm(
         recipe: the run.
         resume: go on from the newest checkpoint in ``recipe.out``.
         listeners: told how it goes.
+        fabric: that of the run that this is a stage of.
 
     Returns:
         ``mlm_loss`` on the held-out documents and ``total``, the tokens it is the mean of; empty
@@ -160,18 +166,19 @@ def train_lm(
         CheckpointError: the run in ``recipe.out`` cannot be continued.
         ModelError: the base model cannot be used.
     """
-    listeners = listeners or Listeners()
     folder = find_model(recipe.base, weights=not recipe.fresh)
     config = read_config(folder)
     tokenizer = Tokenizer.from_folder(folder)
     masking = check_text(recipe, config, tokenizer)
-    fabric = make_fabric(recipe, make_loggers(recipe))
+    fabric = fabric or make_fabric(recipe, make_loggers(recipe))
+    listeners = heard(fabric, listeners)
     torch.manual_seed(recipe.seed)  # before anything random is made
     weights = None if recipe.fresh else read_weights(folder, config, head="mlm", require_head=False)
     model = start(recipe, config, weights)
     if recipe.train_only_head:
         model.encoder.requires_grad_(False)
-    corpus = open_rows(recipe, tokenizer, listeners)
+    with fabric.rank_zero_first():  # the others find it packed
+        corpus = open_rows(recipe, tokenizer, listeners)
     run = Run(
         fabric,
         model,
@@ -186,7 +193,8 @@ def train_lm(
         listeners.note(f"{recipe.base} has no masked-LM head: a new one was made")
     held_out = HeldOutLoss(corpus.held_out, masking, fabric, batch_tokens=recipe.batch_tokens)
     scores = train(run, recipe, fabric, lambda: held_out.score(model), listeners)
-    finish(model, config, folder, recipe, corpus, scores, hardware(fabric, run))
+    if fabric.is_global_zero:
+        finish(model, config, folder, recipe, corpus, scores, hardware(fabric, run))
     return scores
 
 

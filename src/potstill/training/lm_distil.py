@@ -21,7 +21,7 @@ from potstill.errors import CheckpointError, RecipeError
 from potstill.losses.lm import hidden_cosine, masked_lm_cross_entropy, soft_target_kl
 from potstill.models.lm import LMOutput, MaskedLM
 from potstill.text.tokenizer import Tokenizer
-from potstill.training import checkpoint
+from potstill.training import checkpoint, processes
 from potstill.training.corpus import Corpus
 from potstill.training.lm import (
     HeldOutLoss,
@@ -35,7 +35,7 @@ from potstill.training.lm import (
 from potstill.training.loop import Run, make_fabric
 from potstill.training.masking import Masking
 from potstill.training.recipe import LMDistilRecipe, LMRecipe
-from potstill.training.runs import Listeners, hardware, make_loggers, train
+from potstill.training.runs import Listeners, hardware, heard, make_loggers, train
 
 _HEAD_RATE = 1e-3
 """Learning rate of a head alone: nothing that was learnt before can be lost."""
@@ -115,7 +115,6 @@ def distil_lm(
         CheckpointError: the run in ``recipe.out`` cannot be continued.
         ModelError: the base model or the teacher cannot be used.
     """
-    listeners = listeners or Listeners()
     folder = find_model(recipe.base)
     config, tokenizer = read_config(folder), Tokenizer.from_folder(folder)
     masking = check_text(recipe, config, tokenizer)
@@ -123,11 +122,13 @@ def distil_lm(
     is_own = taught_by.resolve() == folder.resolve()
     _check_teacher(recipe, taught_by, config, tokenizer)
     fabric = make_fabric(recipe, make_loggers(recipe))
+    listeners = heard(fabric, listeners)
     weights = None if recipe.fresh else read_weights(folder, config, head="mlm", require_head=False)
     torch.manual_seed(recipe.seed)
     model = start(recipe, *_student(config, weights))
-    corpus = open_rows(recipe, tokenizer, listeners)
-    taught_by = _with_head(recipe, taught_by, corpus, listeners)
+    with fabric.rank_zero_first():
+        corpus = open_rows(recipe, tokenizer, listeners)
+    taught_by = _with_head(recipe, taught_by, corpus, fabric, listeners)
     teacher, _ = MaskedLM.from_folder(taught_by, read_config(taught_by))
     if is_own and weights is not None:
         # Also where it was trained just now: the student's word table is the one it was made for.
@@ -144,7 +145,8 @@ def distil_lm(
     )
     held_out = HeldOutLoss(corpus.held_out, masking, fabric, batch_tokens=recipe.batch_tokens)
     scores = train(run, recipe, fabric, lambda: held_out.score(model), listeners)
-    finish(model, config, folder, recipe, corpus, scores, hardware(fabric, run))
+    if fabric.is_global_zero:
+        finish(model, config, folder, recipe, corpus, scores, hardware(fabric, run))
     return scores
 
 
@@ -187,7 +189,9 @@ def _check_teacher(
         )
 
 
-def _with_head(recipe: LMDistilRecipe, folder: Path, corpus: Corpus, listeners: Listeners) -> Path:
+def _with_head(
+    recipe: LMDistilRecipe, folder: Path, corpus: Corpus, fabric: Fabric, listeners: Listeners
+) -> Path:
     """The teacher's folder, or one of the same encoder with a head trained on top.
 
     Raises:
@@ -207,9 +211,11 @@ def _with_head(recipe: LMDistilRecipe, folder: Path, corpus: Corpus, listeners: 
     out = Path(stage.out)
     # A run that has begun keeps the head it began with: whether that is right, `Run` will say.
     begun = checkpoint.latest(Path(recipe.out) / "checkpoints") and read_manifest(out)
-    if not _is_done(out, stage, corpus, weights) and not begun:
+    needed = not _is_done(out, stage, corpus, weights) and not begun
+    if processes.agreed(fabric, needed):
         listeners.note(f"{name} has no masked-LM head: one is trained first, in {out}")
-        train_lm(stage, resume=True, listeners=_of_stage(listeners))
+        train_lm(stage, resume=True, listeners=_of_stage(listeners), fabric=fabric)
+    fabric.barrier()  # until the first process has written it
     return out
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeAlias
@@ -20,9 +21,9 @@ from torch import Tensor, nn
 
 from potstill.bundle.atomic import write_text
 from potstill.errors import CheckpointError, OutputError, RecipeError
-from potstill.training import checkpoint
+from potstill.training import checkpoint, processes
 from potstill.training.recipe import RunRecipe
-from potstill.training.sampling import Schedule, rate_factor, row_count
+from potstill.training.sampling import Schedule, rate_factor, row_count, share
 
 
 class Rows(Protocol):
@@ -65,7 +66,7 @@ class StepReport:
 
 
 def make_fabric(recipe: RunRecipe, loggers: Any = ()) -> Fabric:
-    """The device and precision a recipe asks for.
+    """The devices and precision a recipe asks for; the other processes are started here.
 
     Raises:
         RecipeError: the machine has no such device.
@@ -74,14 +75,27 @@ def make_fabric(recipe: RunRecipe, loggers: Any = ()) -> Fabric:
     if recipe.device == "cuda" and not cuda:
         raise RecipeError("device is 'cuda', but torch sees no CUDA device: use device=cpu")
     device = "cuda" if cuda and recipe.device != "cpu" else "cpu"
+    devices, nodes = processes.of_run(recipe)
+    if device == "cuda" and devices > torch.cuda.device_count():
+        raise RecipeError(
+            f"devices is {devices}, but torch sees {torch.cuda.device_count()} CUDA devices: "
+            "give fewer, or use device=cpu"
+        )
     if recipe.threads:
         torch.set_num_threads(recipe.threads)
+    elif device == "cpu":
+        processes.share_cores(devices)
     precision = recipe.precision
     if precision == "auto":
         precision = "bf16" if _has_bf16(device) else "fp32"
     names: dict[str, Literal["32-true", "bf16-mixed"]] = {"fp32": "32-true", "bf16": "bf16-mixed"}
     fabric = Fabric(
-        accelerator=device, devices=1, precision=names[precision], loggers=list(loggers)
+        accelerator=device,
+        devices=devices,
+        num_nodes=nodes,
+        strategy=processes.make_strategy(devices, nodes),
+        precision=names[precision],
+        loggers=list(loggers),
     )
     fabric.launch()
     return fabric
@@ -161,7 +175,7 @@ class Run:
         self._checkpoints = Path(recipe.out) / "checkpoints"
         self._facts = {"recipe": recipe.to_dict(), "data": fingerprint}
         self._schedule = make_schedule(rows, recipe, rows_per_step=rows_per_step)
-        torch.manual_seed(recipe.seed)
+        torch.manual_seed(processes.seed_of(recipe.seed, fabric.global_rank))
         # Unwrapped: a checkpoint holds the model's own names, whatever Fabric puts around it.
         self.model = model
         self._optimizer = make_optimizer(model, recipe)
@@ -198,7 +212,7 @@ class Run:
             if recipe.save_minutes and time.monotonic() - saved_at > 60 * recipe.save_minutes:
                 due = True
             # The last step is always kept: scoring comes after it and may be interrupted.
-            if due or self.step == self.n_steps:
+            if processes.agreed(self._fabric, bool(due)) or self.step == self.n_steps:
                 self.save()
                 saved_at, saved_step = time.monotonic(), self.step
             yield StepReport(self.step, self.n_steps, *report, self.seconds)
@@ -208,9 +222,16 @@ class Run:
     def save(self) -> None:
         """Writes a checkpoint of where the run stands."""
         progress = checkpoint.Progress(self.step, self.seconds, self._facts)
-        checkpoint.save(
-            self._checkpoints, self.model, self._optimizer, progress, keep=self._recipe.keep
-        )
+        random = processes.gather(self._fabric, checkpoint.random_state())
+        if self._fabric.is_global_zero:
+            checkpoint.save(
+                self._checkpoints,
+                self.model,
+                self._optimizer,
+                progress,
+                random,
+                keep=self._recipe.keep,
+            )
 
     def _train_step(self, number: int) -> tuple[int, float, float, float, int]:
         recipe = self._recipe
@@ -219,22 +240,31 @@ class Run:
         )
         for group in self._optimizer.param_groups:
             group["lr"] = rate
-        batches = self._schedule.step(number)
-        n_rows = row_count(batches)
-        self._module.train()
-        total, tokens = 0.0, 0
-        for rows in batches:
-            batch = self._fabric.to_device(self._rows.batch(rows))
-            # Divided by the rows of the whole step, so that how they were cut into batches
-            # changes nothing.
-            loss = self._loss(self._module, batch, number / self.n_steps) / n_rows
-            self._fabric.backward(loss)
-            total += float(loss.detach())
-            tokens += int(self._rows.lengths[rows].sum())
+        total = self.add_gradients(number)
+        tokens = sum(int(self._rows.lengths[rows].sum()) for rows in self._schedule.step(number))
         norm = self._clip()
         self._wrapped.step()
         self._wrapped.zero_grad(set_to_none=True)
         return self._schedule.epoch(number), total, rate, norm, tokens
+
+    def add_gradients(self, number: int) -> float:
+        """Leaves the gradient of step ``number`` in the model; the loss, a mean over its rows."""
+        fabric = self._fabric
+        batches = self._schedule.step(number)
+        n_rows = row_count(batches)
+        self._module.train()
+        total = 0.0
+        alone = fabric.world_size == 1
+        with nullcontext() if alone else fabric.no_backward_sync(self._module):
+            for rows in share(batches, fabric.global_rank, fabric.world_size):
+                batch = fabric.to_device(self._rows.batch(rows))
+                # Divided by the rows of the whole step, so that how they were cut into batches
+                # and shared between processes changes nothing.
+                loss = self._loss(self._module, batch, number / self.n_steps) / n_rows
+                fabric.backward(loss)
+                total += float(loss.detach())
+        trained = [p for p in self.model.parameters() if p.requires_grad]
+        return processes.add_up(fabric, trained, total)
 
     def _clip(self) -> float:
         limit = self._recipe.clip_norm or float("inf")
@@ -256,7 +286,9 @@ class Run:
                 f"{path} was made with other training data (or, where there is one, another "
                 "teacher): give the same, or name another out"
             )
-        checkpoint.restore(path, self.model, self._optimizer)
+        rank, world = self._fabric.global_rank, self._fabric.world_size
+        torch.manual_seed(processes.seed_of(self._recipe.seed, rank, progress.step))
+        checkpoint.restore(path, self.model, self._optimizer, rank=rank, world=world)
         self.step, self.seconds = progress.step, progress.seconds
 
 

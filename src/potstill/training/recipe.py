@@ -49,7 +49,12 @@ class RunRecipe:
     device: str = "auto"
     """``cpu``, ``cuda``, or ``auto``."""
     threads: int = 0
-    """Threads of the CPU computation, 0 for torch's own choice."""
+    """Threads of the CPU computation of each process, 0 for torch's own choice."""
+    devices: int = 1
+    """Processes on each machine: GPUs, or, on the CPU, processes that share its cores. Where
+    torchrun starts them, its own number holds."""
+    nodes: int = 1
+    """Machines."""
     evaluate_steps: int = 0
     """Score every so many steps, 0 for only at the end."""
     save_minutes: float = 5.0
@@ -79,6 +84,8 @@ class RunRecipe:
         "clip_norm": (0, 1e9),
         "dropout": (0, 0.99),
         "threads": (0, 4096),
+        "devices": (1, 4096),
+        "nodes": (1, 1e5),
         "evaluate_steps": (0, 1e12),
         "save_minutes": (0, 1e9),
         "save_steps": (0, 1e12),
@@ -88,7 +95,7 @@ class RunRecipe:
     """Key → least and greatest value."""
     MAY_CHANGE: ClassVar[frozenset[str]] = frozenset(
         "out epochs max_steps decay evaluate_steps save_minutes save_steps keep log_steps "
-        "tensorboard threads".split()
+        "tensorboard threads devices nodes".split()
     )
     """Keys that a resumed run may give anew: where files lie, what is written, how long it
     lasts. The data themselves are held to their fingerprint."""

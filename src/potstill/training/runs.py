@@ -39,6 +39,11 @@ class Listeners:
     """A stage before the training: its name, how much of it is done, how much there is."""
 
 
+def heard(fabric: Fabric, listeners: Listeners | None) -> Listeners:
+    """Who is told by this process: of several, the first alone speaks."""
+    return listeners if listeners and fabric.is_global_zero else Listeners()
+
+
 def make_loggers(recipe: RunRecipe) -> list[Any]:
     """The loggers a recipe asks for.
 
@@ -72,8 +77,12 @@ def train(
         listeners: told about every step.
 
     Returns:
-        The scores at the end.
+        The scores at the end; none but in the first process of several.
     """
+    if not fabric.is_global_zero:
+        for _ in run:
+            pass
+        return {}
     metrics = Metrics(Path(recipe.out) / "metrics.jsonl", step=run.step)
 
     def evaluate() -> dict[str, float]:
@@ -138,6 +147,7 @@ def hardware(fabric: Fabric, run: Run) -> dict[str, Any]:
         "device": torch.cuda.get_device_name(fabric.device) if cuda else platform.machine(),
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
+        "processes": fabric.world_size,
         "training_seconds": round(run.seconds),
     }
 

@@ -153,6 +153,22 @@ def is_held_out(text: str, share: float) -> bool:
     return int.from_bytes(digest[:8], "big") < share * 2**64
 
 
+def share(batches: Sequence[list[int]], rank: int, world: int) -> list[list[int]]:
+    """What one of ``world`` processes takes of a step's batches.
+
+    Whole batches go around; those left over are cut by rows, so that all have much the same to do
+    and every row is taken once. A process may be left with nothing.
+
+    Args:
+        batches: row indices of each batch of the step.
+        rank: number of the process, from 0.
+        world: how many there are.
+    """
+    whole = len(batches) - len(batches) % world
+    own = [batches[i] for i in range(rank, whole, world)]
+    return own + [rows for batch in batches[whole:] if (rows := batch[rank::world])]
+
+
 def row_count(batches: Sequence[Sequence[int]]) -> int:
     """Rows of all batches of a step."""
     return sum(len(batch) for batch in batches)

@@ -31,6 +31,7 @@ from potstill.training.loop import Rows, Run, make_fabric
 from potstill.training.runs import (
     Listeners,
     hardware,
+    heard,
     make_loggers,
     train,
     without_paths,
@@ -170,10 +171,10 @@ def finetune_task(
         CheckpointError: the run in ``recipe.out`` cannot be continued.
         ModelError: the base model cannot be used.
     """
-    listeners = listeners or Listeners()
     folder = find_model(recipe.base)
     base = read_config(folder)
     fabric = make_fabric(recipe, make_loggers(recipe))
+    listeners = heard(fabric, listeners)
     data = task.load(recipe)
     tokenizer = Tokenizer.from_folder(folder)
     rows = task.rows(data.train, tokenizer, recipe, data)
@@ -232,6 +233,8 @@ def complete(
         return task.score(model, tokenizer, data.dev, recipe, data) if data.dev else {}
 
     scores = train(run, recipe, fabric, score, listeners)
+    if not fabric.is_global_zero:
+        return scores
     calibration = task.finish(model, tokenizer, recipe, data) if data.dev else {}
     fitted = {k: v for k, v in calibration.items() if isinstance(v, (int, float))}
     if fitted:

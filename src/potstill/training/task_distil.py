@@ -22,7 +22,7 @@ from potstill.errors import RecipeError
 from potstill.models.pretrained import Pretrained
 from potstill.text.tokenizer import Tokenizer
 from potstill.training.loop import Run, make_fabric, make_schedule
-from potstill.training.runs import Listeners, make_loggers
+from potstill.training.runs import Listeners, heard, make_loggers
 from potstill.training.task import (
     FloatArray,
     Task,
@@ -97,8 +97,8 @@ def distil_task(
         ModelError: a model cannot be used.
         OutputError: the teachers' logits could not be written.
     """
-    listeners = listeners or Listeners()
     fabric = make_fabric(recipe, make_loggers(recipe))
+    listeners = heard(fabric, listeners)
     folder = find_model(recipe.base)
     tokenizer = Tokenizer.from_folder(folder)
     teachers = _open_teachers(recipe, task, fabric, listeners.note)
@@ -111,7 +111,7 @@ def distil_task(
     taught = TaughtRows(rows, {})
     if teachers:
         wanted = dict.fromkeys(rows.example[make_schedule(rows, recipe).rows()].tolist())
-        _ask(teachers, [data.train[i] for i in wanted], listeners)
+        _ask(fabric, teachers, [data.train[i] for i in wanted], listeners)
         if cache_only:
             return {}
         for i in wanted:
@@ -211,7 +211,10 @@ def _order(teacher: TaskTeacher, data: TaskData) -> list[int] | None:
 
 
 def _ask(
-    teachers: Sequence[tuple[TaskTeacher, LogitCache]], examples: list[Any], listeners: Listeners
+    fabric: Fabric,
+    teachers: Sequence[tuple[TaskTeacher, LogitCache]],
+    examples: list[Any],
+    listeners: Listeners,
 ) -> None:
     for teacher, cache in teachers:
         fill(
@@ -219,6 +222,7 @@ def _ask(
             teacher,
             examples,
             lambda done, total, name=teacher.name: listeners.stage(f"asking {name}", done, total),
+            fabric,
         )
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from lightning_fabric import Fabric
 from safetensors.numpy import save
 
 from potstill.bundle import layout
@@ -136,11 +137,22 @@ class LogitCache:
             ) from error
         if not (self.folder / "teacher.json").exists():
             write_json(self.folder / "teacher.json", self.facts)
+        self._note = note
+        self._files: set[str] = set()
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Takes in the shards that others have written since."""
         for file in sorted(self.folder.glob(f"*{_SUFFIX}")):
+            if file.name in self._files:
+                continue
             try:
                 self._take(_read_shard(file, self.key))
+                self._files.add(file.name)
             except _UnusableShard as error:
-                note(f"{file.name} of the teacher cache is left out: {error}; computing it again")
+                self._note(
+                    f"{file.name} of the teacher cache is left out: {error}; computing it again"
+                )
                 file.unlink(missing_ok=True)
 
     def __len__(self) -> int:
@@ -184,6 +196,7 @@ class LogitCache:
             write_bytes(self.folder / name, save(columns, metadata=facts))
         except OutputError as error:
             raise OutputError(f"{error}; make room or name another cache=FOLDER") from error
+        self._files.add(name)
         self._take(columns)
 
     def _take(self, columns: Mapping[str, npt.NDArray[Any]]) -> None:
@@ -208,18 +221,24 @@ def fill(
     teacher: TaskTeacher,
     examples: Sequence[Any],
     progress: Callable[[int, int], None],
+    fabric: Fabric | None = None,
 ) -> None:
     """Has a teacher label what its cache lacks, a shard at a time.
+
+    Of several processes each labels a part, and waits until all is there.
 
     Args:
         cache: of this teacher.
         teacher: asked only where something is missing.
         examples: what is needed; labelled in this order.
-        progress: told how many of them are there, and how many there are.
+        progress: told how many of them are there, and how many there are: of this process's part.
+        fabric: with the processes that share the work.
 
     Raises:
         OutputError: a shard could not be written.
     """
+    if fabric is not None:
+        examples = examples[fabric.global_rank :: fabric.world_size]
     missing = cache.missing(examples)
     done = len(examples) - len(missing)
     progress(done, len(examples))
@@ -228,3 +247,6 @@ def fill(
         cache.add(chunk, teacher.read(chunk))
         done += len(chunk)
         progress(done, len(examples))
+    if fabric is not None and fabric.world_size > 1:
+        fabric.barrier()
+        cache.refresh()

@@ -92,11 +92,22 @@ class TeacherCache:
             ) from error
         if not (self.folder / _FACTS).exists():
             write_json(self.folder / _FACTS, self.facts)
+        self._note = note
+        self._files: set[str] = set()
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Takes in the shards that others have written since."""
         for file in sorted(self.folder.glob(f"*{_SUFFIX}")):
+            if file.name in self._files:
+                continue
             try:
                 self._take(_read_shard(file, self.key))
+                self._files.add(file.name)
             except _UnusableShard as error:
-                note(f"{file.name} of the teacher cache is left out: {error}; computing it again")
+                self._note(
+                    f"{file.name} of the teacher cache is left out: {error}; computing it again"
+                )
                 file.unlink(missing_ok=True)
 
     def __contains__(self, example: QAExample) -> bool:
@@ -148,6 +159,7 @@ class TeacherCache:
             write_bytes(self.folder / name, save(columns, metadata=facts))
         except OutputError as error:
             raise OutputError(f"{error}; make room or name another cache=FOLDER") from error
+        self._files.add(name)
         self._take(_read_shard(self.folder / name, self.key))
 
     def _take(self, columns: Mapping[str, npt.NDArray[Any]]) -> None:

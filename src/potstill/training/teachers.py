@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from lightning_fabric import Fabric
 
 from potstill.bundle import layout
 from potstill.bundle.cache import ensure_onnx
@@ -146,19 +147,25 @@ def fill(
     teacher: Teacher,
     examples: Sequence[QAExample],
     progress: Callable[[int, int], None],
+    fabric: Fabric | None = None,
 ) -> None:
     """Has a teacher label what its cache lacks, a shard at a time.
+
+    Of several processes each labels a part, and waits until all is there.
 
     Args:
         cache: of this teacher.
         teacher: asked only where something is missing.
         examples: what is needed; labelled in this order.
-        progress: told how many of them are there, and how many there are.
+        progress: told how many of them are there, and how many there are: of this process's part.
+        fabric: with the processes that share the work.
 
     Raises:
         OutputError: a shard could not be written.
         RecipeError: a question does not fit the teacher's windows.
     """
+    if fabric is not None:
+        examples = examples[fabric.global_rank :: fabric.world_size]
     left = iter(missing := cache.missing(examples))
     done = len(examples) - len(missing)
     progress(done, len(examples))
@@ -166,6 +173,9 @@ def fill(
         cache.add(chunk, teacher.read(chunk))
         done += len(chunk)
         progress(done, len(examples))
+    if fabric is not None and fabric.world_size > 1:
+        fabric.barrier()
+        cache.refresh()
 
 
 def tokenizer_hash(folder: Path) -> str:

@@ -1,0 +1,125 @@
+/** A model folder: its config, its manifest and its tokenizer, as far as answering needs them. */
+
+import { ConfigError, ModelError, ModelNotFoundError, reason } from "./errors.js";
+import { readTokenizer } from "./text/files.js";
+
+/** @import { Place } from "./places.js" */
+/** @import { Tokenizer } from "./text/tokenizer.js" */
+
+/** The newest `potstill.json` this package reads. */
+const FORMAT_VERSION = 1;
+
+/** Precision → file, as transformers.js names them. */
+export const ONNX_FILES = Object.freeze({
+  fp32: "onnx/model.onnx",
+  int8: "onnx/model_quantized.onnx",
+  fp16: "onnx/model_fp16.onnx",
+});
+
+/**
+ * What a folder says of how its model is to be asked.
+ *
+ * @typedef {object} Bundle
+ * @property {Place} place
+ * @property {number} maxPositions longest window the model takes, in tokens
+ * @property {number} seqLen
+ * @property {number} stride
+ * @property {number} maxAnswerTokens
+ * @property {boolean} noAnswer whether "no answer" competes
+ * @property {number} nullThreshold
+ * @property {number} temperature
+ * @property {Record<string, { batch_of_one?: boolean }>} files what the manifest says of each file
+ */
+
+/**
+ * @param {Place} place
+ * @returns {Promise<Bundle>}
+ * @throws {ModelNotFoundError} there is no model in the place
+ * @throws {ModelError} its files are damaged, or it is for another task
+ */
+export async function readBundle(place) {
+  const config = await json(place, "config.json");
+  if (!config) {
+    throw new ModelNotFoundError(
+      `${place.name} is no model: it has no config.json; give a folder or address that has one`,
+    );
+  }
+  const manifest = (await json(place, "potstill.json")) ?? { format_version: FORMAT_VERSION };
+  const version = manifest.format_version;
+  if (!Number.isInteger(version) || version < 1 || version > FORMAT_VERSION) {
+    throw new ModelError(
+      `${place.name} has a potstill.json of format_version ${version}; this package reads up to ` +
+        `${FORMAT_VERSION}: upgrade potstill`,
+    );
+  }
+  const task = manifest.task ?? "question-answering";
+  if (task !== "question-answering") {
+    throw new ModelError(`${place.name} was trained for ${task}, not question answering`);
+  }
+  const rows = config.max_position_embeddings ?? 512;
+  // Rows of RoBERTa's position table that stand before position 0.
+  const offset = config.model_type === "roberta" ? (config.pad_token_id ?? 1) + 1 : 0;
+  if (!Number.isInteger(rows - offset) || rows - offset < 1) {
+    throw new ConfigError(`${place.name} has ${rows} positions in its config.json: it is damaged`);
+  }
+  return {
+    place,
+    maxPositions: rows - offset,
+    seqLen: Math.min(manifest.seq_len ?? 384, rows - offset),
+    stride: manifest.stride ?? 128,
+    maxAnswerTokens: manifest.max_answer_tokens ?? 30,
+    noAnswer: manifest.no_answer ?? false,
+    nullThreshold: manifest.null_threshold ?? 0,
+    temperature: manifest.calibration?.temperature ?? 1,
+    files: manifest.files ?? {},
+  };
+}
+
+/** @param {Place} place @param {string} file @returns {Promise<Record<string, any> | undefined>} */
+async function json(place, file) {
+  const text = await place.readText(file);
+  if (text === undefined) return undefined;
+  let values;
+  try {
+    values = JSON.parse(text);
+  } catch (error) {
+    throw new ConfigError(`${place.at(file)} cannot be read as JSON: ${reason(error)}`);
+  }
+  if (values === null || typeof values !== "object" || Array.isArray(values)) {
+    throw new ConfigError(`${place.at(file)} holds no JSON object`);
+  }
+  return values;
+}
+
+/**
+ * @param {Place} place
+ * @param {{ cased?: boolean }} [options]
+ * @returns {Promise<Tokenizer>}
+ * @throws {TokenizerError} files are missing, damaged or of a kind that this package does not read
+ */
+export async function readTokenizerOf(place, { cased } = {}) {
+  const config = await place.readText("tokenizer_config.json");
+  const tokenizer = await place.readText("tokenizer.json");
+  const vocab = tokenizer === undefined ? await place.readText("vocab.txt") : undefined;
+  const pieces = tokenizer === undefined && vocab === undefined;
+  const vocabJson = pieces ? await place.readText("vocab.json") : undefined;
+  const merges = pieces ? await place.readText("merges.txt") : undefined;
+  return readTokenizer(
+    { config, tokenizer, vocab, vocabJson, merges },
+    { where: place.name, cased },
+  );
+}
+
+/**
+ * The first of several files that a place has.
+ *
+ * @param {Bundle} bundle
+ * @param {readonly string[]} names
+ * @returns {Promise<string | undefined>}
+ */
+export async function firstFile(bundle, names) {
+  for (const name of names) {
+    if (name in bundle.files || (await bundle.place.has(name))) return name;
+  }
+  return undefined;
+}

@@ -1,0 +1,81 @@
+/** Which model a caller means, and where it lies. */
+
+import { InputError, ModelNotFoundError, kindOf } from "./errors.js";
+import { IN_NODE, addressPlace, folderPlace, hubEndpoint, isAddress, isHubId } from "./places.js";
+
+/** @import { LoadOptions, Place } from "./places.js" */
+
+/** Folder that downloaded models are kept in, beside the program that uses them. */
+export const MODELS_DIR = "./.models";
+
+/** The model of a checkout of Potstill, seen from this file. */
+const CHECKOUT = "../../../src/potstill/embedded/default";
+
+/**
+ * The place of the model that the caller named.
+ *
+ * In Node a name is, in this order, a folder, a folder inside `modelsDir`, or a hub id, which is
+ * downloaded there. Where no name is given: what `POTSTILL_MODEL` names, `default` inside
+ * `modelsDir`, or the model of the checkout this file is part of.
+ *
+ * In a page a name is an address, absolute or beginning with `.` or `/`, or a hub id, from which
+ * files are fetched.
+ *
+ * @param {string | URL} [model]
+ * @param {LoadOptions & { modelsDir?: string, files?: (name: string) => boolean }} [options] `files`
+ *   says which of a hub id's files to download
+ * @returns {Promise<Place>}
+ * @throws {ModelNotFoundError} there is no such model
+ */
+export async function findModel(model, options = {}) {
+  const named = model instanceof URL ? model.href : model;
+  if (named !== undefined && typeof named !== "string") {
+    throw new InputError(`a model must be named by a string, not ${kindOf(named)}`);
+  }
+  if (named !== undefined && !named.trim()) throw new InputError("the model's name is empty");
+  return IN_NODE ? inNode(named, options) : inPage(named, options);
+}
+
+/** @param {string | undefined} model @param {LoadOptions} options @returns {Place} */
+function inPage(model, options) {
+  if (model === undefined || model === "default") {
+    throw new ModelNotFoundError(
+      "a page has no model of its own: give the address of a model's folder, or a hub id",
+    );
+  }
+  if (isHubId(model)) return addressPlace(`${hubEndpoint()}/${model}/resolve/main`, options);
+  return addressPlace(new URL(model, document.baseURI).href, options);
+}
+
+/**
+ * @param {string | undefined} model
+ * @param {LoadOptions & { modelsDir?: string, files?: (name: string) => boolean }} options
+ * @returns {Promise<Place>}
+ */
+async function inNode(model, options) {
+  const { modelsDir = MODELS_DIR } = options;
+  const name = model ?? process.env.POTSTILL_MODEL ?? "default";
+  if (isAddress(name) && !name.startsWith("file:")) return addressPlace(name, options);
+  const { fileURLToPath } = await import("node:url");
+  const folder = name.startsWith("file:") ? fileURLToPath(name) : name;
+  const checkout = fileURLToPath(new URL(CHECKOUT, import.meta.url));
+  // A folder that happens to be called "default" is not what that name means.
+  const candidates =
+    name === "default" ? [`${modelsDir}/default`, checkout] : [folder, `${modelsDir}/${name}`];
+  for (const candidate of candidates) {
+    const place = folderPlace(candidate, options);
+    if (await place.has("config.json")) return place;
+  }
+  const isFolder = /^[./\\~]/.test(name) || name.startsWith("file:");
+  if (isHubId(name) && !isFolder) {
+    const { download } = await import("./hub.js");
+    return folderPlace(await download(name, { ...options, dir: modelsDir }), options);
+  }
+  throw new ModelNotFoundError(
+    name === "default"
+      ? "there is no default model: name a folder or hub id, set POTSTILL_MODEL, or put one into " +
+          `${modelsDir}/default`
+      : `'${name}' is no model: there is neither such a folder nor ${modelsDir}/${name}; give a ` +
+          "folder, or a hub id such as owner/name",
+  );
+}

@@ -1,0 +1,15 @@
+/** Potstill: questions answered from texts, in Node and in pages. */
+
+export * from "./errors.js";
+export { download } from "./hub.js";
+export { Model, RuntimeType, initModel } from "./model.js";
+export { PreparedContext, QAClient } from "./qa.js";
+export { BertWordPieceTokenizer } from "./text/bert.js";
+export { Tokenizer } from "./text/tokenizer.js";
+
+/** @typedef {import("./reading.js").Answer} Answer */
+/** @typedef {import("./qa.js").ClientOptions} ClientOptions */
+/** @typedef {import("./qa.js").PredictOptions} PredictOptions */
+/** @typedef {import("./model.js").ModelOptions} ModelOptions */
+/** @typedef {import("./text/bert.js").Encoding} Encoding */
+/** @typedef {import("./places.js").Progress} Progress */

@@ -1,0 +1,351 @@
+/** `QAClient`: questions and contexts in, answers out. */
+
+import { readTokenizerOf } from "./bundle.js";
+import { EmptyInputError, InputError, checkSignal, kindOf } from "./errors.js";
+import { Model, initModel } from "./model.js";
+import { placeOfFile } from "./places.js";
+import { read } from "./reading.js";
+import { BertWordPieceTokenizer } from "./text/bert.js";
+import { fromVocabulary, vocabularyOf } from "./text/files.js";
+import { Tokenizer } from "./text/tokenizer.js";
+import { isBlank } from "./text/unicode.js";
+
+/** @import { ModelFields } from "./model.js" */
+/** @import { LoadOptions } from "./places.js" */
+/** @import { Answer, ReadOptions, Request } from "./reading.js" */
+/** @import { Encoded } from "./text/tokenizer.js" */
+
+/** Requests of `predictMany` that are tokenized, sorted by length and run together. */
+const CHUNK = 64;
+
+/** A context that has been tokenized once and can be asked any number of questions. */
+export class PreparedContext {
+  /** @param {string} text @param {Encoded} encoded */
+  constructor(text, encoded) {
+    this.text = text;
+    this.encoded = encoded;
+  }
+
+  /** Tokens of the context. */
+  get length() {
+    return this.encoded.ids.length;
+  }
+}
+
+/** @typedef {string | PreparedContext} Context */
+
+/**
+ * @typedef {object} PredictOptions
+ * @property {number} [topK] most answers; they never overlap. Above 1, a list is returned
+ * @property {number} [maxAnswerLength] longest answer in tokens; by default the model's own, 30
+ * @property {boolean} [noAnswer] whether "no answer" competes; by default as the model was trained
+ * @property {boolean} [alignToWords] widen answers to whole words
+ * @property {AbortSignal} [signal] rejects the call with an `AbortedError`
+ */
+
+/**
+ * @typedef {object} ClientFields
+ * @property {Model | string | URL} [model] an open model, a folder, an address or a hub id
+ * @property {Tokenizer | BertWordPieceTokenizer} [tokenizer] instead of the model's own
+ * @property {string} [vocabPath] `vocab.txt` of a tokenizer, instead of the model's own
+ * @property {boolean} [timeIt] measure: answers carry `inferenceTime` and `totalTime`
+ * @property {number} [seqLen] longest window in tokens
+ * @property {number} [stride] tokens that consecutive windows of a long context share
+ * @property {number} [maxAnswerLength] longest answer in tokens
+ * @property {boolean} [noAnswer] whether "no answer" competes with the spans
+ * @property {number} [nullThreshold] "no answer" wins where its logit exceeds the best span's by more
+ * @property {number} [temperature] scores are probabilities of the logits divided by this
+ * @property {number} [tokenBudget] most tokens of one batch of windows, padding included
+ */
+
+/** @typedef {ClientFields & Omit<ModelFields, "name"> & LoadOptions} ClientOptions */
+
+/**
+ * Answers questions from texts with one model.
+ *
+ *     const client = await QAClient.fromOptions();
+ *     const answer = await client.predict("Who won?", "The Broncos won.");
+ */
+export class QAClient {
+  /**
+   * @param {Model} model
+   * @param {Tokenizer} tokenizer
+   * @param {ReadOptions} options
+   * @param {boolean} timeIt
+   */
+  constructor(model, tokenizer, options, timeIt) {
+    this.model = model;
+    this.tokenizer = tokenizer;
+    this.options = options;
+    this.timeIt = timeIt;
+  }
+
+  /**
+   * Opens a model.
+   *
+   * @param {ClientOptions} [options]
+   * @returns {Promise<QAClient>}
+   * @throws {PotstillError} as `initModel` does
+   */
+  static async fromOptions(options = {}) {
+    if (options === null || typeof options !== "object") {
+      throw new InputError(`options must be an object, not ${kindOf(options)}`);
+    }
+    const { model: named, tokenizer: given, vocabPath, timeIt = false, ...rest } = options;
+    const chosen = optionsOf(rest);
+    const model = named instanceof Model ? named : await initModel({ ...rest, name: named });
+    try {
+      const tokenizer = await tokenizerOf(model, { given, vocabPath, cased: options.cased });
+      return new QAClient(model, tokenizer, settled(model, chosen), timeIt);
+    } catch (error) {
+      if (!(named instanceof Model)) await model.dispose();
+      throw error;
+    }
+  }
+
+  /**
+   * Tokenizes a context once, to be asked many questions.
+   *
+   * @param {string} context
+   * @returns {Promise<PreparedContext>}
+   * @throws {EmptyInputError} the context holds no text
+   */
+  async prepare(context) {
+    const text = checked(context, "context");
+    const prepared = new PreparedContext(text, await this.tokenizer.encodeLong(text));
+    notEmpty(text, prepared.encoded, "the context");
+    return prepared;
+  }
+
+  /**
+   * Answers a question, or each of several, from a context, or from several.
+   *
+   * Several contexts are one body of text: their answers share one distribution, and `source` says
+   * which context each comes from. Several questions are asked of the contexts each by itself.
+   *
+   * @overload
+   * @param {string} question
+   * @param {Context | Context[]} context
+   * @param {PredictOptions & { topK?: 1 } | number} [options]
+   * @returns {Promise<Answer | null>}
+   */
+  /**
+   * @overload
+   * @param {string} question
+   * @param {Context | Context[]} context
+   * @param {PredictOptions} options
+   * @returns {Promise<Answer[]>}
+   */
+  /**
+   * @overload
+   * @param {string[]} question
+   * @param {Context | Context[]} context
+   * @param {PredictOptions & { topK?: 1 } | number} [options]
+   * @returns {Promise<(Answer | null)[]>}
+   */
+  /**
+   * @overload
+   * @param {string[]} question
+   * @param {Context | Context[]} context
+   * @param {PredictOptions} options
+   * @returns {Promise<Answer[][]>}
+   */
+  /**
+   * @param {string | string[]} question
+   * @param {Context | Context[]} context
+   * @param {PredictOptions | number} [options] a number is `maxAnswerLength`
+   * @returns {Promise<any>} an answer, or `null` where there is none; with `topK` above 1 a list,
+   *   best first, empty where there is none; for a list of questions a list of these
+   * @throws {EmptyInputError} a question or context holds no text
+   * @throws {QuestionTooLongError} a question leaves no room for context in a window
+   * @throws {AbortedError} the signal was set
+   */
+  async predict(question, context, options = {}) {
+    if (!Array.isArray(question)) return (await this.predictMany([[question, context]], options))[0];
+    const parts = Array.isArray(context) ? context : [context];
+    const shared = [];
+    for (const part of parts) {
+      shared.push(part instanceof PreparedContext ? part : await this.prepare(part));
+    }
+    const body = Array.isArray(context) ? shared : shared[0];
+    return this.predictMany(question.map((one) => [one, body]), options);
+  }
+
+  /**
+   * Answers many (question, context) pairs; each context may itself be a list.
+   *
+   * @param {[string, Context | Context[]][]} pairs
+   * @param {PredictOptions | number} [options]
+   * @returns {Promise<any[]>} for each pair what `predict` returns for it
+   */
+  async predictMany(pairs, options = {}) {
+    const given = typeof options === "number" ? { maxAnswerLength: options } : options;
+    if (given === null || typeof given !== "object") {
+      throw new InputError(`options must be an object, not ${kindOf(given)}`);
+    }
+    if (!Array.isArray(pairs) || !pairs.every(Array.isArray)) {
+      throw new InputError("pairs must be a list of [question, context]");
+    }
+    const { signal } = given;
+    const chosen = { ...this.options, ...optionsOf(given) };
+    const found = [];
+    for (let first = 0; first < pairs.length; first += CHUNK) {
+      checkSignal(signal);
+      const part = pairs.slice(first, first + CHUNK);
+      const before = performance.now();
+      const requests = await this.#requests(part, first, pairs.length > 1);
+      const asked = performance.now();
+      const read_ = await read(this.model.session, this.tokenizer, requests, chosen, signal);
+      const after = performance.now();
+      const times = { inferenceTime: after - asked, totalTime: after - before };
+      for (const [i, answers] of read_.entries()) {
+        found.push(this.#form(answers, Array.isArray(part[i][1]), chosen.topK, times));
+      }
+    }
+    return found;
+  }
+
+  /** Frees the model; nothing can be asked any more. */
+  async dispose() {
+    await this.model.dispose();
+  }
+
+  /**
+   * @param {Answer[]} answers
+   * @param {boolean} several contexts were asked
+   * @param {number} topK
+   * @param {{ inferenceTime: number, totalTime: number }} times
+   */
+  #form(answers, several, topK, times) {
+    const formed = answers.map(({ source, ...answer }) => ({
+      ...answer,
+      ...(several ? { source } : {}),
+      ...(this.timeIt ? times : {}),
+    }));
+    return topK > 1 ? formed : (formed[0] ?? null);
+  }
+
+  /**
+   * @param {[string, Context | Context[]][]} pairs
+   * @param {number} first number of the first pair, for messages
+   * @param {boolean} several
+   * @returns {Promise<Request[]>}
+   */
+  async #requests(pairs, first, several) {
+    /** @type {Map<string, Promise<Encoded>>} */
+    const known = new Map();
+    const found = [];
+    for (const [i, [question, contexts]] of pairs.entries()) {
+      const name = several ? `question ${first + i}` : "the question";
+      const asked = this.tokenizer.encode(checked(question, "question"));
+      notEmpty(question, asked, name);
+      const list = Array.isArray(contexts) ? contexts : [contexts];
+      if (!list.length) throw new EmptyInputError("there is no context to ask: the list is empty");
+      const texts = [];
+      for (const [j, context] of list.entries()) {
+        const text = context instanceof PreparedContext ? context.text : checked(context, "context");
+        let encoded = context instanceof PreparedContext ? context.encoded : known.get(text);
+        if (!encoded) known.set(text, (encoded = this.tokenizer.encodeLong(text)));
+        const prepared = { text, encoded: await encoded };
+        const which = list.length > 1 ? `context ${j}` : "the context";
+        notEmpty(text, prepared.encoded, `${which} of ${name}`);
+        texts.push(prepared);
+      }
+      found.push({ name, question: asked, contexts: texts });
+    }
+    return found;
+  }
+}
+
+/** @param {unknown} value @param {string} what @returns {string} */
+function checked(value, what) {
+  if (typeof value === "string") return value;
+  throw new InputError(`a ${what} must be a string, not ${kindOf(value)}`);
+}
+
+/** @param {string} text @param {Encoded} encoded @param {string} which */
+function notEmpty(text, encoded, which) {
+  if (isBlank(text)) throw new EmptyInputError(`${which} is empty; give some text`);
+  if (encoded.ids.length) return;
+  const shown = JSON.stringify(text.slice(0, 40));
+  throw new EmptyInputError(`${which} holds nothing that the model can read: ${shown}`);
+}
+
+/**
+ * @param {Model} model
+ * @param {{ given?: Tokenizer | BertWordPieceTokenizer, vocabPath?: string, cased?: boolean }} options
+ * @returns {Promise<Tokenizer>}
+ */
+async function tokenizerOf(model, { given, vocabPath, cased = model.cased }) {
+  if (given instanceof BertWordPieceTokenizer) return given.core;
+  if (given instanceof Tokenizer) return given;
+  if (given !== undefined) {
+    throw new InputError(`a tokenizer must be one of this package, not ${kindOf(given)}`);
+  }
+  if (vocabPath === undefined) return readTokenizerOf(model.bundle.place, { cased });
+  const { place, file } = placeOfFile(checked(vocabPath, "vocabPath"));
+  const text = await place.readText(file);
+  if (text === undefined) throw new InputError(`there is no vocabulary ${vocabPath}`);
+  return fromVocabulary(vocabularyOf(text), {}, cased);
+}
+
+/** What may be given for one option: its name in `ReadOptions`, and what it must be. */
+const CHECKS = {
+  seqLen: { to: "seqLen", kind: "whole", least: 1 },
+  stride: { to: "stride", kind: "whole", least: 0 },
+  maxAnswerLength: { to: "maxAnswerTokens", kind: "whole", least: 1 },
+  tokenBudget: { to: "tokenBudget", kind: "whole", least: 1 },
+  topK: { to: "topK", kind: "whole", least: 1 },
+  nullThreshold: { to: "nullThreshold", kind: "number", least: -Infinity },
+  temperature: { to: "temperature", kind: "number", least: Number.MIN_VALUE },
+  noAnswer: { to: "noAnswer", kind: "boolean", least: 0 },
+  alignToWords: { to: "alignToWords", kind: "boolean", least: 0 },
+};
+
+/**
+ * The options that were given, checked.
+ *
+ * @param {Record<string, any>} given
+ * @returns {Partial<ReadOptions>}
+ */
+function optionsOf(given) {
+  /** @type {Record<string, any>} */
+  const found = {};
+  for (const [name, { to, kind, least }] of Object.entries(CHECKS)) {
+    const value = given[name];
+    if (value === undefined) continue;
+    const right =
+      kind === "boolean"
+        ? typeof value === "boolean"
+        : Number.isFinite(value) && value >= least && (kind !== "whole" || Number.isInteger(value));
+    if (!right) {
+      const wanted = { boolean: "true or false", whole: "a whole number", number: "a number" }[kind];
+      const bound = kind === "boolean" || least === -Infinity ? "" : least ? " above 0" : " of at least 0";
+      throw new InputError(`${name} must be ${wanted}${bound}, not ${String(value)}`);
+    }
+    found[to] = value;
+  }
+  return found;
+}
+
+/** @param {Model} model @param {Partial<ReadOptions>} chosen @returns {ReadOptions} */
+function settled(model, chosen) {
+  const { bundle, session, batchOfOne } = model;
+  const longest = session.fixedLength || bundle.maxPositions;
+  if (chosen.seqLen !== undefined && chosen.seqLen > longest) {
+    throw new InputError(`seqLen ${chosen.seqLen} is more than the ${longest} of ${model.name}`);
+  }
+  return {
+    seqLen: Math.min(bundle.seqLen, longest),
+    stride: bundle.stride,
+    maxAnswerTokens: bundle.maxAnswerTokens,
+    noAnswer: bundle.noAnswer,
+    nullThreshold: bundle.nullThreshold,
+    temperature: bundle.temperature,
+    tokenBudget: 512,
+    batchOfOne,
+    topK: 1,
+    alignToWords: false,
+    ...chosen,
+  };
+}

@@ -1,0 +1,190 @@
+/** Windows of one or more questions → logits → the answers in their contexts. */
+
+import { ModelError, QuestionTooLongError, checkSignal } from "./errors.js";
+import { search } from "./text/spans.js";
+import { isBlank } from "./text/unicode.js";
+import { assemble, byTokenBudget, pad, windows } from "./text/windows.js";
+
+/** @import { Session } from "./runtime/host.js" */
+/** @import { Span, WindowLogits } from "./text/spans.js" */
+/** @import { Encoded, Tokenizer } from "./text/tokenizer.js" */
+/** @import { Window } from "./text/windows.js" */
+
+/**
+ * A piece of a context that answers a question: `context.slice(start, end) === text`.
+ *
+ * @typedef {object} Answer
+ * @property {string} text
+ * @property {number} score probability among all spans of all windows of all contexts asked
+ * @property {number} start in UTF-16 units of the caller's own string
+ * @property {number} end one past the last
+ * @property {number} [source] index of the context, where a list of them was asked
+ * @property {number} [inferenceTime] milliseconds of the model, where `timeIt` was set
+ * @property {number} [totalTime] milliseconds of the whole call, where `timeIt` was set
+ */
+
+/** @typedef {{ text: string, encoded: Encoded }} Text */
+
+/** @typedef {{ name: string, question: Encoded, contexts: Text[] }} Request */
+
+/**
+ * @typedef {object} ReadOptions
+ * @property {number} seqLen
+ * @property {number} stride
+ * @property {number} maxAnswerTokens
+ * @property {boolean} noAnswer
+ * @property {number} nullThreshold
+ * @property {number} temperature
+ * @property {number} tokenBudget most tokens of a batch, padding included
+ * @property {boolean} batchOfOne
+ * @property {number} topK
+ * @property {boolean} alignToWords
+ */
+
+/**
+ * Reads every window of every request, in batches of similar length, and searches each.
+ *
+ * @param {Session} session
+ * @param {Tokenizer} tokenizer
+ * @param {Request[]} requests
+ * @param {ReadOptions} options
+ * @param {AbortSignal} [signal]
+ * @returns {Promise<Answer[][]>} the answers to each request, best first; none where "no answer" won
+ */
+export async function read(session, tokenizer, requests, options, signal) {
+  const todo = requests.flatMap((request, i) => windowsOf(i, request, options, tokenizer));
+  /** @type {WindowLogits[][]} */
+  const said = requests.map(() => []);
+  const budget = options.batchOfOne ? 0 : options.tokenBudget;
+  for (const indices of byTokenBudget(todo.map((window) => window.length), budget)) {
+    checkSignal(signal);
+    const group = indices.map((i) => todo[i]);
+    const logits = await run(session, tokenizer, requests, group, signal);
+    for (const [i, window] of group.entries()) said[window.question].push(logits[i]);
+  }
+  checkSignal(signal);
+  return requests.map((request, i) => answers(request, said[i], options));
+}
+
+/** @param {number} number @param {Request} request @param {ReadOptions} options @param {Tokenizer} tokenizer */
+function windowsOf(number, request, { seqLen, stride }, { layout }) {
+  const nQuestion = request.question.ids.length;
+  try {
+    return request.contexts.flatMap(({ encoded }, i) =>
+      windows(number, i, nQuestion, encoded.ids.length, { seqLen, stride, layout }),
+    );
+  } catch (error) {
+    if (!(error instanceof QuestionTooLongError)) throw error;
+    throw new QuestionTooLongError(error.message.replace("the question", request.name));
+  }
+}
+
+/**
+ * @param {Session} session
+ * @param {Tokenizer} tokenizer
+ * @param {Request[]} requests
+ * @param {Window[]} group
+ * @param {AbortSignal} [signal]
+ * @returns {Promise<WindowLogits[]>}
+ */
+async function run(session, tokenizer, requests, group, signal) {
+  const rows = group.map((w) =>
+    assemble(tokenizer, requests[w.question].question, requests[w.question].contexts[w.context].encoded, w),
+  );
+  const at = group.map((w) => w.contextAt);
+  const batch = pad(rows, at, tokenizer.padId, tokenizer.layout, session.fixedLength);
+  const { start, end } = await session.run(batch, signal);
+  if (start.length !== batch.n * batch.length || end.length !== start.length) {
+    throw new ModelError(`the model gives no logits of the shape [${batch.n}, ${batch.length}]`);
+  }
+  if (!start.every(Number.isFinite) || !end.every(Number.isFinite)) {
+    throw new ModelError("the model gives logits that are no finite numbers: it is damaged");
+  }
+  return group.map((w, i) => {
+    const row = i * batch.length;
+    const first = row + w.contextAt;
+    const last = first + w.stop - w.start;
+    const context = requests[w.question].contexts[w.context];
+    return {
+      context: w.context,
+      at: w.start,
+      start: masked(start.slice(first, last), context, w),
+      end: masked(end.slice(first, last), context, w),
+      null: start[row] + end[row],
+    };
+  });
+}
+
+/**
+ * Rules out tokens that are white space alone, which byte-level tokenizers make.
+ *
+ * @param {Float32Array} logits
+ * @param {Text} context
+ * @param {Window} window
+ */
+function masked(logits, { text, encoded }, window) {
+  for (let i = 0; i < logits.length; i++) {
+    const token = 2 * (window.start + i);
+    if (isBlank(text.slice(encoded.offsets[token], encoded.offsets[token + 1]))) logits[i] = -Infinity;
+  }
+  return logits;
+}
+
+/** @param {Request} request @param {WindowLogits[]} said @param {ReadOptions} options @returns {Answer[]} */
+function answers(request, said, options) {
+  const { topK, alignToWords, noAnswer } = options;
+  const { spans, nullLogit } = search(said, {
+    // Widened spans may fall together, so some are kept in hand.
+    topK: alignToWords ? topK * 4 : topK,
+    maxAnswerTokens: options.maxAnswerTokens,
+    allowNull: noAnswer,
+    temperature: options.temperature,
+  });
+  const odds = spans.length ? nullLogit - spans[0].logit : Infinity;
+  if (noAnswer && odds > options.nullThreshold) return [];
+  return apart(spans.map((span) => answerOf(request, span, alignToWords))).slice(0, topK);
+}
+
+/** @param {Request} request @param {Span} span @param {boolean} alignToWords @returns {Answer} */
+function answerOf(request, span, alignToWords) {
+  const { text, encoded } = request.contexts[span.context];
+  let first = span.start;
+  let last = span.stop - 1;
+  if (alignToWords) {
+    const { words } = encoded;
+    while (first > 0 && words[first - 1] === words[first]) first--;
+    while (last + 1 < words.length && words[last + 1] === words[last]) last++;
+  }
+  const start = encoded.offsets[2 * first];
+  const end = withMarks(text, encoded.offsets[2 * last + 1], encoded, last + 1);
+  return { text: text.slice(start, end), score: span.score, start, end, source: span.context };
+}
+
+/**
+ * Takes in the combining marks of the last letter, which a tokenizer that strips accents gives to
+ * no token.
+ *
+ * @param {string} text
+ * @param {number} end
+ * @param {Encoded} encoded
+ * @param {number} following token
+ */
+function withMarks(text, end, encoded, following) {
+  const limit = following < encoded.ids.length ? encoded.offsets[2 * following] : text.length;
+  const marks = /^\p{M}+/u.exec(text.slice(end, Math.max(end, limit)));
+  return end + (marks ? marks[0].length : 0);
+}
+
+/** Leaves out answers that overlap a better one. @param {Answer[]} found @returns {Answer[]} */
+function apart(found) {
+  /** @type {Answer[]} */
+  const kept = [];
+  for (const answer of found) {
+    const overlaps = kept.some(
+      (other) =>
+        answer.source === other.source && answer.start < other.end && other.start < answer.end,
+    );
+    if (!overlaps) kept.push(answer);
+  }
+  return kept;
+}

@@ -1,0 +1,136 @@
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { test } from "node:test";
+
+import { BertWordPieceTokenizer } from "potstill";
+
+import { readTokenizer } from "../src/text/files.js";
+import { search } from "../src/text/spans.js";
+import { BERT_PAIR, ROBERTA_PAIR, byTokenBudget, pad, split } from "../src/text/windows.js";
+import { EMBEDDED, FIXTURES, fixture } from "./helpers.js";
+
+for (const { name, files, cases } of fixture("tokenizers.json")) {
+  test(`tokens are those of Python: ${name}`, async () => {
+    const own = files ?? { tokenizer: readFileSync(`${EMBEDDED}/tokenizer.json`, "utf8") };
+    const tokenizer = readTokenizer(own);
+    for (const { text, ids, offsets, words } of cases) {
+      for (const encoded of [tokenizer.encode(text), await tokenizer.encodeLong(text)]) {
+        const found = { ids: [...encoded.ids], offsets: [...encoded.offsets] };
+        assert.deepEqual({ ...found, words: [...encoded.words] }, { ids, offsets, words }, text);
+      }
+    }
+  });
+}
+
+test("a long text has the tokens of its parts, at their places", async () => {
+  const tokenizer = readTokenizer({ vocab: readFileSync(`${FIXTURES}/bert/vocab.txt`, "utf8") });
+  const text = "Denver won 🏈 the größte game in 1999. ".repeat(8000);
+  const whole = tokenizer.encode(text);
+  const pieces = await tokenizer.encodeLong(text);
+  assert.ok(text.length > 250_000);
+  assert.deepEqual(pieces.ids, whole.ids);
+  assert.deepEqual(pieces.offsets, whole.offsets);
+  assert.deepEqual(pieces.words, whole.words);
+});
+
+test("tokenizing a long text lets others run", async () => {
+  const tokenizer = readTokenizer({ vocab: readFileSync(`${FIXTURES}/bert/vocab.txt`, "utf8") });
+  let ticks = 0;
+  const timer = setInterval(() => ticks++, 1);
+  await tokenizer.encodeLong("the old river ".repeat(40_000));
+  clearInterval(timer);
+  assert.ok(ticks >= 3, `${ticks} ticks`);
+});
+
+test("slices and batches are those of Python", () => {
+  const { slices, budgets } = fixture("windows.json");
+  for (const { n, seqLen, stride, between, slices: wanted } of slices) {
+    const layout = between === 1 ? BERT_PAIR : ROBERTA_PAIR;
+    assert.deepEqual(split(n[0], n[1], { seqLen, stride, layout }), wanted);
+  }
+  for (const { lengths, budget, batches } of budgets) {
+    assert.deepEqual(byTokenBudget(lengths, budget), batches);
+  }
+  assert.throws(() => split(61, 5, { seqLen: 64 }), { code: "QUESTION_TOO_LONG" });
+});
+
+test("rows are padded to the longest, or to a fixed length", () => {
+  const rows = [Int32Array.of(1, 5, 2, 6, 2), Int32Array.of(1, 5, 2)];
+  const batch = pad(rows, [3, 3], 9);
+  assert.deepEqual([...batch.inputIds], [1, 5, 2, 6, 2, 1, 5, 2, 9, 9]);
+  assert.deepEqual([...batch.attentionMask], [1, 1, 1, 1, 1, 1, 1, 1, 0, 0]);
+  assert.deepEqual([...batch.tokenTypeIds], [0, 0, 0, 1, 1, 0, 0, 0, 0, 0]);
+  assert.equal(pad(rows, [3, 3], 9, ROBERTA_PAIR, 8).length, 8);
+  assert.ok(pad(rows, [3, 3], 9, ROBERTA_PAIR).tokenTypeIds.every((type) => type === 0));
+});
+
+test("spans and scores are those of Python", () => {
+  const logits = (values) => Float32Array.from(values, (value) => value ?? -Infinity);
+  for (const { windows, options, spans, null: [nullScore, nullLogit] } of fixture("spans.json")) {
+    const found = search(
+      windows.map((w) => ({ ...w, start: logits(w.start), end: logits(w.end) })),
+      {
+        topK: options.top_k,
+        maxAnswerTokens: options.max_answer_tokens,
+        allowNull: options.allow_null,
+        temperature: options.temperature,
+      },
+    );
+    const rows = found.spans.map((s) => [s.context, s.start, s.stop, s.logit]);
+    assert.deepEqual(rows, spans.map(([c, start, stop, , logit]) => [c, start, stop, logit]));
+    found.spans.forEach((s, i) => assert.ok(Math.abs(s.score - spans[i][3]) < 1e-7));
+    assert.ok(Math.abs(found.nullScore - nullScore) < 1e-7);
+    assert.equal(found.nullLogit, nullLogit);
+  }
+});
+
+test("there is no span where there is no window, or none that is allowed", () => {
+  assert.deepEqual(search([]).spans, []);
+  const never = new Float32Array(3).fill(-Infinity);
+  const window = { context: 0, at: 0, start: never, end: never, null: 1 };
+  assert.deepEqual(search([window]).spans, []);
+  assert.equal(search([window], { allowNull: true }).nullScore, 1);
+});
+
+test("the article's tokenizer pads and counts", async () => {
+  const tokenizer = await BertWordPieceTokenizer.fromOptions({
+    vocabFile: `${FIXTURES}/bert/vocab.txt`,
+    lowercase: true,
+  });
+  tokenizer.setPadding({ maxLength: 16 });
+  const encoding = await tokenizer.encode("Who won?", "Denver won 🏈.");
+  const { ids, attentionMask, tokens, offsets, typeIds } = encoding;
+  assert.deepEqual(tokens.slice(0, 10), [
+    "[CLS]", "who", "won", "?", "[SEP]", "denver", "won", "[UNK]", ".", "[SEP]",
+  ]);
+  assert.equal(encoding.length, 16);
+  assert.deepEqual(attentionMask, [...Array(10).fill(1), ...Array(6).fill(0)]);
+  assert.deepEqual(typeIds.slice(0, 11), [0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 0]);
+  assert.deepEqual(offsets[7], [11, 13]);
+  assert.deepEqual(ids.slice(10), Array(6).fill(0));
+  assert.equal(tokens[15], "[PAD]");
+});
+
+test("tokenizers of other kinds are refused by name", () => {
+  const json = (model, more = {}) => ({ tokenizer: JSON.stringify({ model, ...more }) });
+  const cases = [
+    [json({ type: "Unigram", vocab: [["a", -1]] }), /type 'Unigram'/],
+    [json({ type: "BPE", vocab: { a: 0 }, merges: [] }), /cuts words by 'nothing'/],
+    [json({ type: "WordPiece", vocab: { "[UNK]": 0 } }, { pre_tokenizer: { type: "Whitespace" } }), /'Whitespace'/],
+    [
+      json(
+        { type: "WordPiece", vocab: { "[UNK]": 0 } },
+        { pre_tokenizer: { type: "BertPreTokenizer" }, normalizer: { type: "NFKC" } },
+      ),
+      /normalizes by 'NFKC'/,
+    ],
+    [{ tokenizer: "{" }, /no JSON/],
+    [{ tokenizer: "[]" }, /no JSON object/],
+    [{ vocab: "a\nb" }, /unknown token/],
+    [{ vocab: "[UNK]\nb" }, /cls token/],
+    [{}, /neither tokenizer.json nor vocab.txt/],
+  ];
+  for (const [files, message] of cases) {
+    assert.throws(() => readTokenizer(files), { code: "TOKENIZER", message });
+  }
+});

@@ -1,0 +1,330 @@
+"""Writes clients/js/test/fixtures: what Python's own rooms say, for the JavaScript package's tests.
+
+Tokens, windows and spans come from `potstill.text`, answers from `QAClient` with two tiny models
+(written here too) and with the embedded one. Offsets are in UTF-16 units, as JavaScript counts.
+``--check`` writes nothing and fails where a fixture no longer is what Python says.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from potstill import QAClient
+from potstill.bundle.config import read_config
+from potstill.bundle.layout import embedded_folder
+from potstill.bundle.onnx_graph import build_graph
+from potstill.bundle.weights import read_weights
+from potstill.records import Answer
+from potstill.text.spans import WindowLogits, search
+from potstill.text.tokenizer import BERT_PAIR, ROBERTA_PAIR, Tokenizer, read_options, wordpiece
+from potstill.text.windows import by_token_budget, split
+
+ROOT = Path(__file__).parents[1]
+OUT = ROOT / "clients" / "js" / "test" / "fixtures"
+sys.path.insert(0, str(ROOT / "tests"))
+import tiny  # noqa: E402  # the tests' own small models
+
+TEXTS = [
+    "",
+    "   \t\n ",
+    "The Denver Broncos won the game, 24–10.",
+    "Ünïcödé façade naïve Ångström ΣΊΣΥΦΟΣ İstanbul ǅ ﬁne",
+    "e\u0301a\u0323\u0302 o\u0308\u0304 \u0301start q\u0307\u0323",
+    "東京は日本の首都です。서울은 한국의 수도",
+    "עברית العربية مرحبا بالعالم",
+    "👩‍👩‍👧‍👦 won 🏈🏆! 𝒜𝒷𝒸 𠀀𪜀",
+    "a\u0000b\u200bc\ufeffd\u00ade\ufffdf\u001dg\u0085h\u00a0i\u3000j",
+    "lone \ud800 and \udfff halves",
+    "Is [MASK] a [SEP]? [CLS][UNK] [mask] <mask> </s>",
+    "don't I'll we've x's  two  spaces\n\nand\r\nlines   ",
+    "supercalifragilistic" * 6 + " antidisestablishmentarianism",
+    "£5.00/kg – 3½ × 10⁻⁶ (approx.) … “quoted” ‘text’ C++ @user #tag $x ^_~`",
+    "\u0e01\u0e33\u0e25\u0e31\u0e07 हिन्दी தமிழ் \u1100\u1161\u11a8 각 ｶﾞ",
+    " leading blank and trailing ",
+]
+
+LONG = (
+    " ".join(f"In {1000 + n} the small team number {n} built a red bridge." for n in range(470))
+    + " The large tower of Paris was built by the queen in 1889. "
+    + " ".join(f"Old answers of the year {n} are lost 🏈." for n in range(90))
+)
+
+ASKED: list[tuple[str, str | list[str], dict[str, Any]]] = [
+    ("Who won the game?", "Denver Broncos won the game in Denver.", {}),
+    ("Who won the game?", "Denver Broncos won the game in Denver.", {"topK": 3}),
+    (
+        "Who won?",
+        "🏈 In the 2015 season the Denver Broncos 🏆 beat the Carolina Panthers 24–10.",
+        {},
+    ),
+    (
+        "What is the capital?",
+        "日本の首都は東京です。 The capital of Japan is 東京 (Tokyo).",
+        {"topK": 3},
+    ),
+    ("Who wrote it?", "The book was written by Zoe\u0308 Cafe\u0301 in 1999.", {}),
+    (
+        "Where did he live?",
+        "משה גר בירושלים. Moses lived in ירושלים (Jerusalem) for years.",
+        {"topK": 2},
+    ),
+    ("What is loved?", "She loves \ud800 sugar \udfff and 👩‍👩‍👧‍👦 family.", {}),
+    ("What was built by the queen?", LONG, {"topK": 3}),
+    ("Which team built a red bridge in 1234?", LONG, {"maxAnswerLength": 5}),
+    ("Who painted the ceiling?", "The river Thames is in London.", {"noAnswer": True}),
+    (
+        "Which city?",
+        ["London is old.", "Paris is the large city of the Seine.", "A game."],
+        {"topK": 3},
+    ),
+    (
+        "What colour?",
+        "A supercalifragilisticexpialidocious blueish-green boat.",
+        {"alignToWords": True},
+    ),
+    ("What is masked?", "The token [MASK] and the separator [SEP] are special.", {"topK": 2}),
+]
+"""Question, context or contexts, options of JavaScript's ``predict``."""
+
+_OPTIONS = {
+    "topK": "top_k",
+    "maxAnswerLength": "max_answer_tokens",
+    "noAnswer": "no_answer",
+    "alignToWords": "align_to_words",
+}
+
+
+def units(text: str) -> list[int]:
+    """Code point → UTF-16 unit, one more than the text has."""
+    places = [0]
+    for character in text:
+        places.append(places[-1] + (2 if ord(character) > 0xFFFF else 1))
+    return places
+
+
+def encodings(tokenizer: Tokenizer) -> list[dict[str, Any]]:
+    """Every text of `TEXTS` with its tokens."""
+    found: list[dict[str, Any]] = []
+    for text in TEXTS:
+        encoded, place = tokenizer.encode(text), units(text)
+        offsets = [place[at] for at in encoded.offsets.ravel().tolist()]
+        rows = {"ids": encoded.ids.tolist(), "offsets": offsets, "words": encoded.words.tolist()}
+        found.append({"text": text, **rows})
+    return found
+
+
+def tokenizers() -> list[dict[str, Any]]:
+    """Tokenizers as their files, with what they make of `TEXTS`."""
+    found: list[dict[str, Any]] = [
+        {
+            "name": "embedded",
+            "files": None,
+            "cases": encodings(Tokenizer.from_folder(embedded_folder())),
+        }
+    ]
+    letters = [chr(c) for c in range(ord("A"), ord("Z") + 1)]
+    vocabulary = [*tiny.VOCABULARY, *letters, *(f"##{c}" for c in letters), "é", "##é", "é", "東"]
+    special = {"cls": "[CLS]", "sep": "[SEP]", "pad": "[PAD]", "mask": "[MASK]"}
+    for config in (
+        {"do_lower_case": False},
+        {"do_lower_case": False, "strip_accents": True},
+        {"do_lower_case": True, "strip_accents": False, "tokenize_chinese_chars": False},
+    ):
+        backend = wordpiece({token: i for i, token in enumerate(dict.fromkeys(vocabulary))}, config)
+        files = {"vocab": "\n".join(dict.fromkeys(vocabulary)), "config": json.dumps(config)}
+        cases = encodings(Tokenizer(backend, special))
+        found.append({"name": f"wordpiece {json.dumps(config)}", "files": files, "cases": cases})
+    for options in ({}, {"add_prefix_space": True}, {"trim_offsets": False}):
+        backend = tiny.byte_level(**options)
+        if options.get("add_prefix_space"):
+            backend.pre_tokenizer.add_prefix_space = True  # type: ignore[union-attr]
+        files = {"tokenizer": backend.to_str()}
+        with tempfile.TemporaryDirectory() as folder:
+            Path(folder, "tokenizer.json").write_text(files["tokenizer"], encoding="utf-8")
+            cases = encodings(Tokenizer.from_folder(folder))
+        found.append({"name": f"bytes {json.dumps(options)}", "files": files, "cases": cases})
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        tiny.write_byte_level(folder, pieces=True)
+        files = {
+            "vocabJson": (folder / "vocab.json").read_text(encoding="utf-8"),
+            "merges": (folder / "merges.txt").read_text(encoding="utf-8"),
+            "config": json.dumps(read_options(folder / "tokenizer_config.json")),
+        }
+        cases = encodings(Tokenizer.from_folder(folder))
+        found.append({"name": "bytes in pieces", "files": files, "cases": cases})
+    return found
+
+
+def cuts() -> dict[str, Any]:
+    """Slices of contexts, and batches of rows."""
+    slices: list[dict[str, Any]] = []
+    for n_question in (1, 9, 40, 59):
+        for n_context in (0, 1, 50, 64, 400):
+            for seq_len, stride in ((64, 16), (64, 128), (384, 128)):
+                for layout in (BERT_PAIR, ROBERTA_PAIR):
+                    options = {"seqLen": seq_len, "stride": stride}
+                    own = split(
+                        n_question, n_context, seq_len=seq_len, stride=stride, layout=layout
+                    )
+                    between = layout.n_between
+                    slices.append(
+                        {"n": [n_question, n_context], **options, "between": between, "slices": own}
+                    )
+    random = np.random.default_rng(3)
+    budgets = []
+    for budget in (0, 100, 512):
+        lengths = random.integers(8, 384, 20).tolist()
+        batches = by_token_budget(lengths, budget)
+        budgets.append({"lengths": lengths, "budget": budget, "batches": batches})
+    return {"slices": slices, "budgets": budgets}
+
+
+def searches() -> list[dict[str, Any]]:
+    """Logits of windows, and the spans found in them."""
+    random = np.random.default_rng(5)
+    found: list[dict[str, Any]] = []
+    for case in range(12):
+        windows: list[WindowLogits] = []
+        for context in range(1 + case % 3):
+            for at in range(0, 30, 10):
+                start, end = random.normal(0, 3, (2, 18)).astype(np.float32)
+                start[random.integers(18)] = -np.inf
+                windows.append(WindowLogits(context, at, start, end, float(random.normal(2, 3))))
+        options = {
+            "top_k": 1 + case % 4,
+            "max_answer_tokens": (1, 5, 30)[case % 3],
+            "allow_null": case % 2 == 1,
+            "temperature": (1.0, 1.7)[case // 6],
+        }
+        result = search(windows, **options)
+        found.append(
+            {
+                "windows": [
+                    {
+                        "context": w.context,
+                        "at": w.at,
+                        "start": _finite(w.start),
+                        "end": _finite(w.end),
+                        "null": w.null,
+                    }
+                    for w in windows
+                ],
+                "options": options,
+                "spans": [[s.context, s.start, s.stop, s.score, s.logit] for s in result.spans],
+                "null": [result.null_score, result.null_logit],
+            }
+        )
+    return found
+
+
+def _finite(values: np.ndarray) -> list[float | None]:
+    return [None if math.isinf(value) else float(value) for value in values]
+
+
+def answers(client: QAClient) -> list[dict[str, Any]]:
+    """What a client says to everything in `ASKED`."""
+    found: list[dict[str, Any]] = []
+    for question, context, options in ASKED:
+        ours = {_OPTIONS[name]: value for name, value in options.items()}
+        said = client.predict(question, context, **ours)
+        several = isinstance(context, list)
+        listed = said if isinstance(said, list) else [said]
+        rows = [None if a is None else _row(a, context) for a in listed]
+        for row in rows:
+            if row is not None and not several:
+                del row["source"]
+        result = rows if isinstance(said, list) else rows[0]
+        found.append(
+            {"question": question, "context": context, "options": options, "answer": result}
+        )
+    return found
+
+
+def _row(answer: Answer, context: str | list[str]) -> dict[str, Any]:
+    place = units(context[answer.source] if isinstance(context, list) else context)
+    return {
+        "text": answer.text,
+        "score": answer.score,
+        "start": place[answer.start],
+        "end": place[answer.end],
+        "source": answer.source,
+    }
+
+
+def write_models(out: Path) -> None:
+    """Two tiny bundles, float32, each with its ONNX file."""
+    for name, model_type in (("bert", "bert"), ("roberta", "roberta")):
+        folder = out / name
+        with tempfile.TemporaryDirectory() as work:
+            made = tiny.write_model(Path(work) / name, model_type, seed=7)
+            config = read_config(made)
+            graph = build_graph(config, read_weights(made, config, head="qa"), head="qa")
+            folder.mkdir(parents=True, exist_ok=True)
+            for file in made.iterdir():
+                if file.suffix in (".json", ".txt"):
+                    text = file.read_text(encoding="utf-8")
+                    (folder / file.name).write_text(text, encoding="utf-8")
+        (folder / "onnx").mkdir(exist_ok=True)
+        (folder / "onnx" / "model.onnx").write_bytes(graph.SerializeToString())
+
+
+def fixtures(models: Path) -> dict[str, Any]:
+    """File name → what it holds."""
+    short = {"seq_len": 64, "stride": 16}
+    opened = {
+        "bert": QAClient.from_options(models / "bert", **short),
+        "roberta": QAClient.from_options(models / "roberta", **short),
+        "embedded": QAClient.from_options(),
+    }
+    return {
+        "tokenizers.json": tokenizers(),
+        "windows.json": cuts(),
+        "spans.json": searches(),
+        "answers.json": {name: answers(client) for name, client in opened.items()},
+    }
+
+
+def same(a: Any, b: Any, within: float = 1e-4) -> bool:
+    """Whether two fixtures agree; numbers may differ a little, for machines round differently."""
+    if isinstance(a, dict) and isinstance(b, dict):
+        # The embedded model is int8, whose sums some processors saturate.
+        return a.keys() == b.keys() and all(
+            same(a[key], b[key], 0.02 if key == "embedded" else within) for key in a
+        )
+    if isinstance(a, list) and isinstance(b, list):
+        return len(a) == len(b) and all(same(x, y, within) for x, y in zip(a, b, strict=True))
+    if isinstance(a, float) or isinstance(b, float):
+        return a == b or abs(a - b) <= within
+    return a == b
+
+
+def main() -> None:
+    """Writes the files, or names those that differ."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true", help="write nothing; fail on a difference")
+    if not parser.parse_args().check:
+        write_models(OUT)
+        for name, value in fixtures(OUT).items():
+            text = json.dumps(value, separators=(",", ":"))
+            (OUT / name).write_text(text + "\n", encoding="utf-8")
+        return
+    differing = [
+        name
+        for name, value in fixtures(OUT).items()
+        if not same(json.loads(json.dumps(value)), json.loads((OUT / name).read_text("utf-8")))
+    ]
+    if differing:
+        sys.exit(f"{', '.join(differing)}: no longer what Python says; run {Path(__file__).name}")
+
+
+if __name__ == "__main__":
+    main()
