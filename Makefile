@@ -16,12 +16,12 @@ JS := clients/js
 NODE_20 := command -v node >/dev/null && node -e 'process.exit(parseInt(process.versions.node) < 20)'
 PORT ?= 8000
 
-.PHONY: help demo browser-demo test test-js check lint types arch bench docs format clean
+.PHONY: help demo browser-demo test test-js formats check lint types arch bench docs format clean
 .DELETE_ON_ERROR:
 
 help:
 	@sed -n 's/^# \{0,1\}//p' Makefile | sed '/^$$/q'
-	@echo "also: browser-demo test-js lint types arch bench docs format clean"
+	@echo "also: browser-demo test-js formats lint types arch bench docs format clean"
 
 # A virtual environment, or one line that says what is missing.
 define new_venv
@@ -68,6 +68,11 @@ test-js:
 
 test: $(DEV)/.ready test-js
 	$(DEV)/bin/python -m pytest -n $(WORKERS) --dist loadgroup
+
+# The tests of other formats, with the extras they need: TensorFlow, OpenVINO, coremltools.
+formats: $(DEV)/.ready
+	$(DEV)/bin/python -m pip install -q $(PIP_ARGS) -c constraints.txt -e ".[tf,openvino,coreml]"
+	$(DEV)/bin/python -m pytest -n $(WORKERS) --dist loadgroup tests/export tests/examples/test_native.py
 
 check: lint types arch test
 

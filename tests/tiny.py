@@ -25,6 +25,9 @@ VOCABULARY = [
     *".,?!-()'", *WORDS, *LETTERS, *(f"##{letter}" for letter in LETTERS),
 ]  # fmt: skip
 
+PLAIN = ("hf", "onnx", "fp16", "int8")
+"""The formats that need no extra."""
+
 BYTE_LEVEL_SIZE = 330
 """Most tokens of the vocabulary that `byte_level` makes."""
 _SHAPES = {

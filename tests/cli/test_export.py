@@ -51,7 +51,7 @@ def test_the_gate(model, tmp_path) -> None:
     "words",
     [
         ["model"],
-        ["model", "out", "--format", "tflite"],
+        ["model", "out", "--format", "pickle"],
         ["model", "out", "--max-drop", "1"],
         ["model", "out", "--gate", "x", "--max-drop", "-1"],
         ["model", "--check", "--format", "hf"],

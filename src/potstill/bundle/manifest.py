@@ -28,7 +28,8 @@ class FileRecord:
     size: int
     """Bytes."""
     kind: str = "file"
-    """``weights``, ``onnx-fp32``, ``onnx-fp16``, ``onnx-int8``, ``tokenizer`` or ``file``."""
+    """``weights``, ``tokenizer``, ``file``, or of what computes the family and precision:
+    ``onnx-fp32``, ``onnx-fp16``, ``onnx-int8``, ``savedmodel-fp32``, ``tfjs-uint8``, …"""
     max_abs_diff: float | None = None
     """Largest |Δ| of a logit against the source on the stored inputs, for files that were run."""
     batch_of_one: bool = False

@@ -139,7 +139,7 @@ def build_graph(
     x = _embeddings(graph, config, weights, storage)
     for i in range(config.n_layers):
         # A head that reads the first token alone needs nothing else of the last layer.
-        first = head in _FIRST_TOKEN and i == config.n_layers - 1
+        first = head in FIRST_TOKEN and i == config.n_layers - 1
         x = _layer(graph, config, weights, storage, i, x, bias, first_only=first)
     outputs = _HEADS[head](graph, config, weights, storage, x)
     return _model(graph, config, outputs)
@@ -288,7 +288,7 @@ def _mlm_head(
     return {"logits": ["batch", "seq", config.vocab_size]}
 
 
-_FIRST_TOKEN = ("classification", "choice")
+FIRST_TOKEN = ("classification", "choice")
 """Heads that read the last state of the first token alone."""
 _HEADS: Mapping[str, Callable[..., dict[str, Shape]]] = {
     "qa": _qa_head,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+from potstill.export.formats import FORMATS
+
 
 @click.command("export")
 @click.argument("model")
@@ -12,8 +14,9 @@ import click
     "--format",
     "formats",
     multiple=True,
-    type=click.Choice(["hf", "onnx", "fp16", "int8", "all"]),
-    help="hf (the Hugging Face folder), onnx (float32), fp16, int8 or all; may be repeated.  "
+    type=click.Choice([*FORMATS, "all"]),
+    metavar="NAME",
+    help=f"{', '.join(FORMATS)}, or all that the installed extras can make; may be repeated.  "
     "[default: hf]",
 )
 @click.option("--revision", help="Branch, tag or commit of a hub id.")
@@ -49,8 +52,9 @@ def command(
 ) -> None:
     """Write MODEL in other formats into the folder OUT.
 
-    MODEL is a folder, a hub id or 'default'. Every ONNX file is run and compared with the source
-    before OUT appears.
+    MODEL is a folder, a hub id or 'default'. hf is the Hugging Face folder; onnx, fp16 and int8 are
+    ONNX files; what the others are docs/formats.md says. Every file is run and compared with the
+    source before OUT appears.
     """
     if out is None and not check:
         raise click.UsageError("Missing argument 'OUT'.")

@@ -1,7 +1,7 @@
 """A model in, a whole folder out: config, tokenizer, card, weights, ONNX files and the manifest.
 
-The folder is put together under a temporary name, every ONNX file in it is run and compared, the
-gate is asked, and only then is it moved to where it was wanted.
+The folder is put together under a temporary name, every file in it that computes is run and
+compared, the gate is asked, and only then is it moved to where it was wanted.
 """
 
 from __future__ import annotations
@@ -33,13 +33,16 @@ from potstill.bundle.weights import Weights, read_weights, weights_file, write_w
 from potstill.errors import ExportError, InputError, OutputError
 from potstill.export.card import model_card
 from potstill.export.files import write_config, write_tokenizer
+from potstill.export.formats import FORMATS, ONNX_PRECISIONS
 from potstill.export.gate import Gate
 from potstill.export.int8 import int8_storage
-from potstill.export.verify import Reference, reference_of, verify
+from potstill.export.source import PACKAGES, Source
+from potstill.export.targets import TARGETS, Evaluate, Target, left_out, require
+from potstill.export.verify import Reference, compare, inputs, reference_of, verify
 
-FORMATS = ("hf", "onnx", "fp16", "int8")
-_PRECISION = {"onnx": "fp32", "fp16": "fp16", "int8": "int8"}
 _INT8_SCHEME = "weights int8 per column, activations uint8 per token, 32-bit sums"
+_BASE = "fp32.onnx"
+"""The float32 graph that the gate compares with, while the folder is put together."""
 _TEXT_KINDS = {name: "tokenizer" for name in layout.TEXT_FILES}
 
 Say = Callable[[str], None]
@@ -50,19 +53,29 @@ Say = Callable[[str], None]
 class _Export:
     """What is known while a folder is put together."""
 
-    config: ModelConfig
-    head: HeadName
-    weights: Weights
+    source: Source
     out: Path
     reference: Reference | None
-    """None where no ONNX file is asked for."""
+    """None where no file is asked for that computes."""
     gate: Gate | None
     say: Say
     int8: Path | None
     """The int8 file that the weights were read back from, where that is all the source has."""
     records: dict[str, FileRecord] = field(default_factory=dict)
     scores: dict[str, dict[str, float]] = field(default_factory=dict)
-    """Precision → what the gate measured."""
+    """Format → what the gate measured; that of ``onnx`` is what the others are held against."""
+
+    @property
+    def config(self) -> ModelConfig:
+        return self.source.config
+
+    @property
+    def head(self) -> HeadName:
+        return self.source.head
+
+    @property
+    def weights(self) -> Weights:
+        return self.source.weights
 
 
 def export_bundle(
@@ -79,10 +92,11 @@ def export_bundle(
     Args:
         source: ``"default"``, a model folder or a hub id.
         out: folder to write; one that an earlier export wrote is replaced.
-        formats: any of `FORMATS`: ``hf`` (float32 safetensors), ``onnx`` (float32), ``fp16``,
-            ``int8``; or ``all``.
+        formats: any of `formats.FORMATS`: ``hf`` (float32 safetensors), ``onnx`` (float32),
+            ``fp16``, ``int8``, those of `targets.TARGETS`; or ``all``: every one whose libraries
+            are installed.
         revision: branch, tag or commit of a hub id.
-        gate: refuses a float16 or int8 file that loses too much of its task's score.
+        gate: refuses a file of rounded weights that loses too much of its task's score.
         say: told one line about each step.
 
     Returns:
@@ -90,12 +104,13 @@ def export_bundle(
 
     Raises:
         InputError: an unknown format, or a gate for another task.
+        MissingExtraError: a format that was asked for by its name needs what is not installed.
         ModelError: the source is missing, damaged or not supported.
         ExportError: a written file does not compute what the source does.
         GateError: a file would lose more of its score than the gate allows.
         OutputError: ``out`` is not a bundle, or could not be written.
     """
-    wanted = _formats(formats)
+    wanted = _formats(formats, say)
     folder, out = layout.find_model(source, revision=revision), Path(out)
     _check_target(folder, out)
     config = read_config(folder)
@@ -106,10 +121,11 @@ def export_bundle(
     weights = {name: array.astype(np.float32) for name, array in read.items()}
     before = read_manifest(folder) or Manifest(task=TASKS[head])
     name = before.name or _name(source, folder)
-    onnx = [f for f in wanted if f in _PRECISION]
-    reference = reference_of(config, weights, head) if onnx else None
+    computing = [f for f in wanted if f != "hf"]
+    model = Source(config, head, weights, min(before.seq_len, config.max_positions))
+    reference = reference_of(config, weights, head) if computing else None
     with replacing_folder(out) as temporary:
-        job = _Export(config, head, weights, temporary, reference, gate, say, _only_int8(folder))
+        job = _Export(model, temporary, reference, gate, say, _only_int8(folder))
         write_config(temporary, config, head)
         write_tokenizer(folder, temporary, config)
         _write_card(folder, temporary, model_card(name, config, before, head))
@@ -119,19 +135,26 @@ def export_bundle(
         if gate is not None:
             write_manifest(temporary, replace(before, files={}))  # the runtime reads its settings
             _measure_fp32(job)
-        for wish in onnx:
-            _write_onnx(job, _PRECISION[wish])
-        manifest = replace(before, name=name, files=_records(job), tools=_tools())
+        for wish in computing:
+            _write(job, wish)
+        (temporary / _BASE).unlink(missing_ok=True)
+        manifest = replace(before, name=name, files=_records(job), tools=_tools(wanted))
         write_manifest(temporary, manifest)
     return manifest
 
 
-def _formats(formats: Iterable[str]) -> list[str]:
+def _formats(formats: Iterable[str], say: Say) -> list[str]:
     asked = set(formats)
     unknown = sorted(asked - {*FORMATS, "all"})
     if unknown:
         raise InputError(f"format {unknown[0]!r} is none of {', '.join(FORMATS)}, all")
-    return [f for f in FORMATS if f in asked or "all" in asked]
+    for name in asked & set(TARGETS):
+        require(name)
+    absent: set[str] = set()
+    for extra, names in left_out().items() if "all" in asked else ():
+        absent |= set(names)
+        say(f"left out: {', '.join(names)} (pip install 'potstill[{extra}]')")
+    return [f for f in FORMATS if f in asked or ("all" in asked and f not in absent)]
 
 
 def _check_target(folder: Path, out: Path) -> None:
@@ -159,36 +182,95 @@ def _write_card(folder: Path, out: Path, generated: str) -> None:
         write_text(out / layout.CARD, generated)
 
 
-def _write_onnx(job: _Export, precision: str) -> None:
+def _write(job: _Export, wish: str) -> None:
+    """Writes one format, runs it, asks the gate, and records it."""
     assert job.reference is not None
-    name = layout.ONNX_FILES[precision]
+    target = TARGETS.get(wish)
+    if target is None:
+        name, precision = layout.ONNX_FILES[ONNX_PRECISIONS[wish]], ONNX_PRECISIONS[wish]
+        kind = f"onnx-{precision}"
+        _save_graph(job, precision, job.out / name)
+    else:
+        name, precision, kind = target.file, target.precision, target.kind
+        _save_target(job, target)
     file = job.out / name
-    _save_graph(job, precision, file)
-    largest, replay = verify(file, precision, job.config, job.reference)
-    info: dict[str, Any] = {"replay": replay}
-    if precision == "int8":
+    info: dict[str, Any]
+    if target is not None and target.evaluate is not None:
+        largest, info = _evaluated(job, target, target.evaluate), {}
+    else:
+        largest, replay = verify(file, kind, job.config, job.reference)
+        info = {"replay": replay}
+    if kind == "onnx-int8":
         info["scheme"] = _INT8_SCHEME
-    line = f"{name}: {_megabytes(file)}, max |Δ| {largest:.2g}"
-    if job.gate is not None:
-        metric = job.gate.metric
-        if precision != "fp32":
-            job.scores[precision] = job.gate.measure(job.out, file)
-            job.gate.check(name, job.scores["fp32"][metric], job.scores[precision][metric])
-        info["scores"] = {**job.scores[precision], "data": job.gate.data}
-        of_file, of_fp32 = job.scores[precision][metric], job.scores["fp32"][metric]
-        line += f", {job.gate.title} {of_file:.2f} (fp32 {of_fp32:.2f})"
-    job.records[name] = record_file(file, kind=f"onnx-{precision}", max_abs_diff=largest, info=info)
+    size = sum(part.stat().st_size for part in _parts(file) if part.is_file())
+    line = f"{name}: {size / 1e6:.1f} MB, max |Δ| {largest:.2g}"
+    if target is not None and target.evaluate is not None:
+        info["unrun"] = True
+        line += " of the program; the file was not run, which takes a Mac"
+    if job.gate is not None and (target is None or target.runtime.sessions):
+        line += _ask_gate(job, job.gate, wish, precision, file, info)
+    job.records[name] = record_file(file, kind=kind, max_abs_diff=largest, info=info)
     job.say(line)
 
 
+def _evaluated(job: _Export, target: Target, evaluate: Evaluate) -> float:
+    """Largest |Δ| of a program that was worked out while it was written, on the row that is alone.
+
+    Raises:
+        ExportError: it is more than the precision explains.
+    """
+    assert job.reference is not None
+    batches = enumerate(inputs(job.config))
+    alone = [
+        (i, batch, evaluate(job.source, batch)) for i, batch in batches if len(batch.input_ids) == 1
+    ]
+    return compare(target.file, target.precision, alone, job.reference)
+
+
+def _save_target(job: _Export, target: Target) -> None:
+    if target.precision == "fp16":
+        _check_half(job.weights)
+    file = job.out / target.file
+    file.parent.mkdir(parents=True, exist_ok=True)
+    target.write(job.source, file)
+
+
+def _parts(file: Path) -> Iterable[Path]:
+    """The files of the format whose main file this is."""
+    if file.suffix in (".onnx", ".tflite"):
+        return [file]
+    return file.parent.glob(f"{file.stem}.*") if file.suffix == ".xml" else file.parent.rglob("*")
+
+
+def _ask_gate(
+    job: _Export, gate: Gate, wish: str, precision: str, file: Path, info: dict[str, Any]
+) -> str:
+    """Measures a file, unless it computes what the float32 graph does; what to say of it.
+
+    Raises:
+        GateError: it loses too much.
+    """
+    if precision == "fp32":
+        job.scores[wish] = job.scores["onnx"]
+    else:
+        target = TARGETS.get(wish)
+        session = target.runtime.sessions[0](file, job.head) if target else None
+        base = file if target is None else job.out / _BASE
+        job.scores[wish] = gate.measure(job.out, base, session)
+        name = file.relative_to(job.out).as_posix()
+        gate.check(name, job.scores["onnx"][gate.metric], job.scores[wish][gate.metric])
+    info["scores"] = {**job.scores[wish], "data": gate.data}
+    before, after = job.scores["onnx"][gate.metric], job.scores[wish][gate.metric]
+    return f", {gate.title} {after:.2f} (fp32 {before:.2f})"
+
+
 def _measure_fp32(job: _Export) -> None:
-    """Scores of the float32 graph, which is thrown away again where nobody asked for it."""
+    """Scores of the float32 graph, which is thrown away again at the end."""
     assert job.gate is not None
     job.say(f"scoring {job.gate.n_examples:,} examples of {job.gate.data} with each file …")
-    file = job.out / "fp32.onnx"
+    file = job.out / _BASE
     _save_graph(job, "fp32", file)
-    job.scores["fp32"] = job.gate.measure(job.out, file)
-    file.unlink()
+    job.scores["onnx"] = job.gate.measure(job.out, file, None)
 
 
 def _save_graph(job: _Export, precision: str, file: Path) -> None:
@@ -235,13 +317,17 @@ def _name(source: str | Path, folder: Path) -> str:
     return named.rstrip("/").split("/")[-1]
 
 
-def _tools() -> dict[str, str]:
+def _tools(wanted: list[str]) -> dict[str, str]:
     found = {"python": platform.python_version()}
     for package in ("potstill", "onnx", "onnxruntime", "numpy", "safetensors", "tokenizers"):
         try:
             found[package] = version(package)
         except PackageNotFoundError:  # run from a source tree
             found[package] = "source"
+    for wish in wanted:
+        for module in TARGETS[wish].runtime.modules if wish in TARGETS else ():
+            package = PACKAGES.get(module, module)
+            found[package] = version(package)
     return found
 
 

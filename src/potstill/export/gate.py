@@ -12,9 +12,10 @@ from potstill.bundle.heads import TASKS
 from potstill.bundle.manifest import head_of_folder
 from potstill.errors import DataError, GateError
 from potstill.export import measures
+from potstill.runtime.session import Session
 
-Measure: TypeAlias = Callable[[Path, Path], dict[str, float]]
-"""(folder, ONNX file of that model) → its scores by name, through the runtime that ships."""
+Measure: TypeAlias = Callable[[Path, Path, "Session | None"], dict[str, float]]
+"""(folder, ONNX file of that model, what to run instead of that file) → its scores by name."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,7 @@ from potstill.runtime.choice import Chooser
 from potstill.runtime.classification import Classifier, options_of
 from potstill.runtime.lm import Filler
 from potstill.runtime.qa import QAClient
-from potstill.runtime.session import usable_cores
+from potstill.runtime.session import Session, usable_cores
 from potstill.runtime.tagging import Tagger
 from potstill.runtime.texts import Row, run_rows
 
@@ -56,8 +56,8 @@ class Measured:
     metric: str
     """The score that is compared, in points."""
     n_examples: int
-    measure: Callable[[Path, Path], Scores]
-    """(folder, ONNX file) → scores by name."""
+    measure: Callable[[Path, Path, Session | None], Scores]
+    """(folder, ONNX file, what to run instead of that file) → scores by name."""
     max_drop: float = 0.5
     """Points of the metric that a file may lose, where nobody says otherwise."""
 
@@ -65,10 +65,11 @@ class Measured:
 def _questions(path: str | Path, model: Path) -> Measured:
     loaded = load_qa(path)
 
-    def measure(folder: Path, file: Path) -> Scores:
+    def measure(folder: Path, file: Path, session: Session | None) -> Scores:
         client = QAClient.from_options(
             folder, onnx_file=file, no_answer=loaded.no_answer, threads=1
         )
+        client.session = session or client.session
         pairs = ((e.question, e.context) for e in loaded.examples)
         # Several workers of one thread read faster than one of several, and alike.
         found = collect(loaded.examples, client.read_many(pairs, workers=usable_cores()))
@@ -92,8 +93,9 @@ def _texts(path: str | Path, model: Path) -> Measured:
     gold = gold_array(examples, labels, problem)
     texts = [e.text if e.pair is None else (e.text, e.pair) for e in examples]
 
-    def measure(folder: Path, file: Path) -> Scores:
+    def measure(folder: Path, file: Path, session: Session | None) -> Scores:
         classifier = Classifier.from_options(folder, onnx_file=file, threads=1)
+        classifier.session = session or classifier.session
         logits = classifier.logits_many(texts, workers=usable_cores())
         calibration = manifest.calibration
         return score(logits, gold, problem=problem, labels=labels, calibration=calibration)
@@ -113,8 +115,9 @@ def _tags(path: str | Path, model: Path) -> Measured:
     check_labels(data, read_config(model).labels, str(model))
     golds = [example.tags for example in data.examples]
 
-    def measure(folder: Path, file: Path) -> Scores:
+    def measure(folder: Path, file: Path, session: Session | None) -> Scores:
         tagger = Tagger.from_options(folder, onnx_file=file)
+        tagger.session = session or tagger.session
         found = tagger.tag_words_many([example.words for example in data.examples])
         return score_tags(golds, found, data.scheme)
 
@@ -124,8 +127,9 @@ def _tags(path: str | Path, model: Path) -> Measured:
 def _choices(path: str | Path, model: Path) -> Measured:
     examples = load_choices(path)
 
-    def measure(folder: Path, file: Path) -> Scores:
+    def measure(folder: Path, file: Path, session: Session | None) -> Scores:
         chooser = Chooser.from_options(folder, onnx_file=file)
+        chooser.session = session or chooser.session
         found = chooser.score_many([(e.prompt, e.choices) for e in examples])
         return score_choices(
             examples, [max(scores, key=lambda s: (s.score, -s.index)).index for scores in found]
@@ -138,8 +142,9 @@ def _text(path: str | Path, model: Path) -> Measured:
     every = (paragraph for document in documents(path) for paragraph in document.paragraphs)
     paragraphs = list(itertools.islice(every, _PARAGRAPHS))
 
-    def measure(folder: Path, file: Path) -> Scores:
+    def measure(folder: Path, file: Path, session: Session | None) -> Scores:
         filler = Filler.from_options(folder, onnx_file=file)
+        filler.session = session or filler.session
         right = total = 0
         for begin in range(0, len(paragraphs), _CHUNK):
             found, hidden = _found_again(filler, paragraphs[begin : begin + _CHUNK])

@@ -22,19 +22,20 @@ from potstill.bundle.manifest import FileRecord, head_of_folder, read_manifest, 
 from potstill.bundle.weights import Weights
 from potstill.errors import ExportError
 from potstill.export.reference import forward
-from potstill.runtime.session import LOGITS, QA_OUTPUTS, OnnxSession
+from potstill.export.targets import RUNTIMES
+from potstill.runtime.session import LOGITS, QA_OUTPUTS, Session
 from potstill.text.windows import Batch
 
 SEED = 20
 _LENGTHS = ((5, 24, 13), (96,), (64, 1, 41))
 """Row lengths of each batch: ragged ones, one alone, and a row of a single token."""
 
-TOLERANCE = {"fp32": 1e-4, "fp16": 0.02, "int8": 0.35}
+TOLERANCE = {"fp32": 1e-4, "fp16": 0.02, "int8": 0.35, "uint8": 0.35}
 """Largest |Δ| of a logit that passes, as a part of the reference's `Reference.scale`.
 
 A wrong graph is off by about the whole range; random ids, which these are, are harder on int8 than
 text. How much quality int8 costs is for the gate to say, not for this."""
-_REPLAY = {"fp32": 1e-3, "fp16": 0.05, "int8": 0.1}
+_REPLAY = {"fp32": 1e-3, "fp16": 0.05, "int8": 0.1, "uint8": 1e-3}
 """The same for a replay: rounding differs a little from one processor to the next."""
 
 _KEPT = 16
@@ -96,45 +97,74 @@ def reference_of(config: ModelConfig, weights: Weights, head: HeadName) -> Refer
 
 
 def verify(
-    file: Path, precision: str, config: ModelConfig, reference: Reference
+    file: Path, kind: str, config: ModelConfig, reference: Reference
 ) -> tuple[float, dict[str, Any]]:
-    """Runs a file and compares it with the reference.
+    """Runs a file in its own runtime and compares it with the reference.
 
     Args:
-        file: an ONNX file.
-        precision: ``fp32``, ``fp16`` or ``int8``; decides how much may differ.
+        file: an ONNX file, or the main file of any other format.
+        kind: of the file, as the manifest calls it; decides what runs it and how much may differ.
         config: of the model the file was made from.
         reference: from `reference_of`.
 
     Returns:
-        The largest |Δ| of a logit at a position that is not masked, and what to keep for `replay`.
+        The largest |Δ| of a logit at a position that is not masked, and what to keep for a replay.
 
     Raises:
         ExportError: the file differs by more than its precision explains.
+        MissingExtraError: the runtime is not installed.
     """
-    batches = inputs(config)
-    head = reference.head
-    session = OnnxSession(file, outputs=outputs(head))
-    found = [session.run(batch) for batch in batches]
-    largest = max(
-        _difference(one, other, batch, head)
-        for one, other, batch in zip(found, reference.logits, batches, strict=True)
-    )
-    allowed = TOLERANCE[precision] * reference.scale
-    if not largest <= allowed:  # also true of nan
-        raise ExportError(
-            f"{file.name} is wrong: a logit differs from the reference by {largest:.3g}, "
-            f"{precision} explains {allowed:.3g} at most"
-        )
-    first = {
-        name: np.round(logits[..., : _kept(head)].astype(np.float64), 5).tolist()
-        for name, logits in zip(outputs(head), found[0], strict=True)
-    }
+    family, _, precision = kind.partition("-")
+    head, largest, first = reference.head, 0.0, {}
+    for opened in RUNTIMES[family].sessions:
+        session = opened(file, head)
+        found = _answers(session, config)
+        if not found:  # a signature of a length below that of every batch
+            continue
+        off = compare(file.name, precision, found, reference)
+        largest = max(largest, off)
+        first = first or {
+            name: np.round(logits[..., : _kept(head)].astype(np.float64), 5).tolist()
+            for name, logits in zip(outputs(head), found[0][2], strict=True)
+        }
     return largest, {"seed": SEED, "scale": reference.scale, **first}
 
 
+def compare(
+    name: str, precision: str, found: list[tuple[int, Batch, Logits]], reference: Reference
+) -> float:
+    """The largest |Δ| of what was found for batches of `inputs`: number, batch, outputs.
+
+    Raises:
+        ExportError: it is more than the precision explains.
+    """
+    off = [_difference(said, reference.logits[i], b, reference.head) for i, b, said in found]
+    largest = float(np.max(off))  # keeps a nan, which max() need not
+    allowed = TOLERANCE[precision] * reference.scale
+    if not largest <= allowed:
+        raise ExportError(
+            f"{name} is wrong: a logit differs from the reference by {largest:.3g}, "
+            f"{precision} explains {allowed:.3g} at most"
+        )
+    return largest
+
+
+def _answers(
+    session: Session, config: ModelConfig, *, first_only: bool = False
+) -> list[tuple[int, Batch, Logits]]:
+    """What a session says to each batch that fits it: number, batch, outputs."""
+    longest: int | None = getattr(session, "seq_len", None)  # of a signature of one length
+    return [
+        (i, batch, session.run(batch))
+        for i, batch in enumerate(inputs(config)[: 1 if first_only else None])
+        if longest is None or batch.input_ids.shape[1] <= longest
+    ]
+
+
 def check_bundle(folder: Path) -> list[str]:
-    """Checks a bundle against its manifest: hashes of all files, and a replay of every ONNX file.
+    """Checks a bundle against its manifest: hashes of all files, and a replay of each that runs.
+
+    A file whose runtime is not installed here is not replayed, which its line says.
 
     Returns:
         One line a file that was checked.
@@ -161,21 +191,30 @@ def check_bundle(folder: Path) -> list[str]:
 
 
 def _replay(file: Path, record: FileRecord, config: ModelConfig, head: HeadName) -> str:
-    kept: Mapping[str, Any] | None = record.info.get("replay")
-    if not kept or not record.kind.startswith("onnx-"):
+    family, _, precision = record.kind.partition("-")
+    runtime = RUNTIMES.get(family)
+    if runtime is None or not precision:
         return ""
-    precision = record.kind.removeprefix("onnx-")
+    if not runtime.sessions:
+        return ", not run: that takes a Mac"
+    if runtime.missing is not None:
+        return f", not replayed: pip install 'potstill[{runtime.extra}]'"
+    kept: Mapping[str, Any] | None = record.info.get("replay")
+    if not kept:
+        return ""
     batch = inputs(config)[0]
     before = tuple(np.array(kept[name]) for name in outputs(head))
-    said = OnnxSession(file, outputs=outputs(head)).run(batch)
-    now = tuple(logits[..., : _kept(head)] for logits in said)
-    largest = _difference(now, before, batch, head)
     scale = kept.get("scale") or _range(before, batch, head)
-    if not largest <= _REPLAY[precision] * scale:
-        raise ExportError(
-            f"{file} answers differently here: a logit is off by {largest:.3g} from what "
-            f"{layout.MANIFEST} has"
-        )
+    largest = 0.0
+    for opened in runtime.sessions:
+        for _, _, said in _answers(opened(file, head), config, first_only=True):
+            now = tuple(logits[..., : _kept(head)] for logits in said)
+            largest = float(np.maximum(largest, _difference(now, before, batch, head)))
+            if not largest <= _REPLAY[precision] * scale:
+                raise ExportError(
+                    f"{file} answers differently here: a logit is off by {largest:.3g} from what "
+                    f"{layout.MANIFEST} has"
+                )
     return f", replayed within {largest:.2g}"
 
 
@@ -189,10 +228,11 @@ def _seen(logits: NDArray[Any], batch: Batch, head: HeadName) -> NDArray[Any]:
 
 
 def _difference(one: Logits, other: Logits, batch: Batch, head: HeadName) -> float:
-    return max(
-        float(np.abs(_seen(a, batch, head) - _seen(b, batch, head)).max())
+    off = [
+        np.abs(_seen(a, batch, head) - _seen(b, batch, head)).max()
         for a, b in zip(one, other, strict=True)
-    )
+    ]
+    return float(np.max(off))
 
 
 def _range(logits: Logits, batch: Batch, head: HeadName) -> float:
