@@ -85,17 +85,15 @@ class Reader:
 
 def _answers(ray: Any, left: Left, options: PredictOptions, workers: int) -> Iterator[list[Said]]:
     """What came of every batch of the parts that are left, in order."""
-    strategies = import_module("ray.util.scheduling_strategies")
-
     context = ray.data.DataContext.get_current()
     context.execution_options.preserve_order = True
     context.enable_progress_bars = False
     # A block for each batch: Ray would otherwise gather thousands, and one actor would read them.
     context.target_max_block_size = 1
-    node = ray.get_runtime_context().get_node_id()
-    here = strategies.NodeAffinitySchedulingStrategy(node, soft=False)
+    # Every node has a resource of its own name: what asks for a little of it runs there.
+    here = {f"node:{ray.util.get_node_ip_address()}": 0.001}
     batches = ray.data.range(1).map_batches(
-        Reader(left), batch_size=None, num_cpus=0, scheduling_strategy=here
+        Reader(left), batch_size=None, num_cpus=0, resources=here
     )
     answers = batches.map_batches(
         Actor,
