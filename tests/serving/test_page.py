@@ -10,7 +10,7 @@ import pytest
 
 from potstill import QAClient
 from potstill.serving.options import ServeOptions
-from running import Running
+from running import Running, wait_until
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 pytestmark = [
@@ -59,7 +59,7 @@ def ask(page, text, question):
     page.fill("#question", question)
     page.press("#question", "Enter")
     page.wait_for_selector("#result:not([hidden])")
-    page.wait_for_function("!document.querySelector('#ask').disabled")
+    wait_until(lambda: page.evaluate("!document.querySelector('#ask').disabled"))
 
 
 def test_a_question_is_answered_and_marked_in_its_text(page):
@@ -92,7 +92,7 @@ def test_other_candidates_and_the_heat_can_be_looked_at(page):
 def test_files_are_read_in_the_page(page):
     html = b"<p>Aeneas <b>Coffey</b> patented it.</p><script>no()</script><p>In 1830.</p>"
     page.set_input_files("#file", {"name": "a.html", "mimeType": "text/html", "buffer": html})
-    page.wait_for_function("document.querySelector('#context').value.includes('Coffey')")
+    wait_until(lambda: page.evaluate("document.querySelector('#context').value.includes('Coffey')"))
     assert page.input_value("#context") == "Aeneas Coffey patented it.\nIn 1830."
     dropped = """() => {
       const data = new DataTransfer();
@@ -100,10 +100,12 @@ def test_files_are_read_in_the_page(page):
       document.querySelector('#form').dispatchEvent(new DragEvent('drop', {dataTransfer: data}));
     }"""
     page.evaluate(dropped)
-    page.wait_for_function("document.querySelector('#context').value === '# A title'")
+    wait_until(lambda: page.evaluate("document.querySelector('#context').value === '# A title'"))
     odd = {"name": "c.txt", "mimeType": "text/plain", "buffer": b"\xff\xfe\x00"}
     page.set_input_files("#file", odd)
-    page.wait_for_function("document.querySelector('#status').textContent.includes('UTF-8')")
+    wait_until(
+        lambda: page.evaluate("document.querySelector('#status').textContent.includes('UTF-8')")
+    )
 
 
 def test_what_went_wrong_is_said(page):
@@ -115,7 +117,9 @@ def test_what_went_wrong_is_said(page):
     page.fill("#token", "secret")
     page.fill("#context", "  ")
     page.click("#ask")
-    page.wait_for_function("document.querySelector('#status').textContent.includes('empty')")
+    wait_until(
+        lambda: page.evaluate("document.querySelector('#status').textContent.includes('empty')")
+    )
 
 
 def test_snippets_run(page, site, monkeypatch):
