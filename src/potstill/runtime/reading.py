@@ -16,8 +16,7 @@ import numpy.typing as npt
 from potstill.errors import ModelError, QuestionTooLongError
 from potstill.records import Answer
 from potstill.runtime.asking import PreparedContext, Request
-from potstill.runtime.plans import Outputs, Plan, Row, run_plans
-from potstill.runtime.session import Session
+from potstill.runtime.plans import Outputs, Plan, Row
 from potstill.text.rank import best_windows
 from potstill.text.spans import Span, WindowLogits, search
 from potstill.text.tokenizer import Encoded, PairLayout, Tokenizer
@@ -107,32 +106,9 @@ class QuestionLogits:
         )
 
 
-def read(
-    session: Session, tokenizer: Tokenizer, requests: Sequence[Request], options: ReadOptions
-) -> list[Reading]:
-    """Reads every window of every request, in batches of similar length, and searches each.
-
-    Raises:
-        QuestionTooLongError: a question leaves no room for context.
-    """
-    return [said.search(options) for said in read_logits(session, tokenizer, requests, options)]
-
-
-def read_logits(
-    session: Session, tokenizer: Tokenizer, requests: Sequence[Request], options: ReadOptions
-) -> list[QuestionLogits]:
-    """Reads every window of every request, in batches of similar length.
-
-    Raises:
-        QuestionTooLongError: a question leaves no room for context.
-    """
-    return run_plans(
-        session,
-        [plan(tokenizer, request, options) for request in requests],
-        pad_id=tokenizer.pad_id,
-        layout=tokenizer.layout,
-        token_budget=0 if options.batch_of_one else options.token_budget,
-    )
+def search_all(said: Sequence[QuestionLogits], options: ReadOptions) -> list[Reading]:
+    """`QuestionLogits.search` of many questions."""
+    return [one.search(options) for one in said]
 
 
 def plan(tokenizer: Tokenizer, request: Request, options: ReadOptions) -> Plan[QuestionLogits]:
