@@ -215,7 +215,8 @@ class Classifier:
             rows, truncated = make_rows(self.tokenizer, chunk, self.options.seq_len)
             return [self._plan(row, cut) for row, cut in zip(rows, truncated, strict=True)]
 
-        return list(each(prepare, self._run, several, workers=workers or self.workers))
+        workers = self.workers if workers is None else workers
+        return list(each(prepare, self._run, several, workers=workers))
 
     def _run(self, plans: Sequence[Plan[Said]]) -> list[Said]:
         return run_plans(

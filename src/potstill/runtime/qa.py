@@ -316,7 +316,13 @@ class QAClient:
         def run(plans: Sequence[Plan[QuestionLogits]]) -> list[Reading]:
             return search_all(self._run(plans, chosen), chosen)
 
-        return each(partial(self._plans, chosen), run, pairs, workers=workers or self.workers)
+        workers = self.workers if workers is None else workers
+        return each(
+            partial(self._plans, chosen),
+            run,
+            pairs,
+            workers=workers,
+        )
 
     def logits_many(
         self, pairs: Iterable[Pair], *, workers: int | None = None, **options: Any
@@ -330,7 +336,13 @@ class QAClient:
         def run(plans: Sequence[Plan[QuestionLogits]]) -> list[QuestionLogits]:
             return self._run(plans, chosen)
 
-        return each(partial(self._plans, chosen), run, pairs, workers=workers or self.workers)
+        workers = self.workers if workers is None else workers
+        return each(
+            partial(self._plans, chosen),
+            run,
+            pairs,
+            workers=workers,
+        )
 
     def _plans(
         self, options: ReadOptions, first: int, pairs: list[Pair]

@@ -217,7 +217,16 @@ class Tagger:
                 token_budget=self.options.token_budget,
             )
 
-        return list(each(prepare, run, texts, workers=workers or self.workers, chunk=_CHUNK))
+        workers = self.workers if workers is None else workers
+        return list(
+            each(
+                prepare,
+                run,
+                texts,
+                workers=workers,
+                chunk=_CHUNK,
+            )
+        )
 
     def plan(
         self,
@@ -271,8 +280,13 @@ class Tagger:
             words = [words_of(e, starts) for e, (_, starts) in zip(encoded, joined, strict=True)]
             return _Words(chunk, encoded, words)
 
+        workers = self.workers if workers is None else workers
         chunks = each(
-            prepare, self._tag_chunk, sentences, workers=workers or self.workers, chunk=_CHUNK
+            prepare,
+            self._tag_chunk,
+            sentences,
+            workers=workers,
+            chunk=_CHUNK,
         )
         return list(chunks)
 

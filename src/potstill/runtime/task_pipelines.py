@@ -203,7 +203,7 @@ class TextClassificationPipeline(TaskPipeline):
         longest = parameters.get("max_length")
         if longest is not None and longest < client.options.seq_len:
             options = replace(client.options, seq_len=longest)
-            client = Classifier(client.tokenizer, client.session, options)
+            client = Classifier(client.tokenizer, client.session, options, workers=client.workers)
         found = client.read_many([_text(item) for item in items])
         n_cut = sum(said.truncated for said in found)
         if n_cut and not parameters.get("truncation"):
@@ -248,7 +248,7 @@ class TextClassificationPipeline(TaskPipeline):
         return Classifier.from_options(folder, **opening)
 
     def _of_client(self, tokenizer: Tokenizer, client: Any) -> Classifier:
-        return Classifier(tokenizer, client.session, client.options)
+        return Classifier(tokenizer, client.session, client.options, workers=client.workers)
 
     def _of_torch(
         self, tokenizer: Tokenizer, session: TorchSession, config: Any, seq_len: int
@@ -306,7 +306,7 @@ class MultipleChoicePipeline(TaskPipeline):
         return [[one.to_dict() for one in scores[: parameters.get("top_k")]] for scores in found]
 
     def _of_client(self, tokenizer: Tokenizer, client: Any) -> Chooser:
-        return Chooser(tokenizer, client.session, client.options)
+        return Chooser(tokenizer, client.session, client.options, workers=client.workers)
 
     def _of_torch(
         self, tokenizer: Tokenizer, session: TorchSession, config: Any, seq_len: int

@@ -37,7 +37,7 @@ SECONDS = 2.0
 """Time that the runs of all candidates together may take, loading and first runs left out."""
 TOGETHER = 512
 """Token budget that is tried, beside every row alone, where many rows are to be read."""
-_COPIES = 4
+_COPIES = 3
 """Rows of each length that such batches are made of."""
 _ROUNDS = 7
 """Most rounds: with more the median moves no further."""
@@ -250,7 +250,8 @@ def _batched(
     """Whether the winner reads more in batches than row by row; the better, and what was tried."""
     alone = _Open(best.candidate, best.session)
     rival = _Open(replace(best.candidate, batch_tokens=TOGETHER, ms=None), best.session)
-    _race([alone, rival], [*rows] * _COPIES, tokenizer, seconds)
+    several = [row for row in rows if len(row) <= TOGETHER // _COPIES] * _COPIES
+    _race([alone, rival], several or rows, tokenizer, seconds)
     quicker = rival.candidate.rows_per_second > alone.candidate.rows_per_second
     return rival if quicker else best, rival.candidate
 
