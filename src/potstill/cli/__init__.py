@@ -22,6 +22,7 @@ VERBS = {
     "eval": "Predict and score a data set.",
     "score": "Score a predictions file as the official script does.",
     "export": "Write a model in other formats.",
+    "bench": "Measure how quick a model is on this machine.",
     "info": "Describe a model or a data set.",
     "pull": "Download a model from the hub.",
 }

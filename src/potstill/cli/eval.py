@@ -204,6 +204,8 @@ def command(
         examples, found, rules_v2=loaded.no_answer, null_threshold=client.options.threshold
     )
     result: dict[str, Any] = {**scores, "seconds": round(seconds, 3)}
+    if client.opened:
+        result["runtime"] = client.opened.runtime
     if calibration or curve is not None:
         sure = confidences(examples, readings, rules_v2=loaded.no_answer)
         if curve is not None:
@@ -277,8 +279,8 @@ def _print_tables(result: dict[str, Any]) -> None:
 
 
 def _cell(value: Any) -> str:
-    if value is None:
-        return "-"
+    if value is None or isinstance(value, str):
+        return value or "-"
     return f"{value:,}" if isinstance(value, int) else f"{value:,.3f}"
 
 

@@ -15,7 +15,7 @@ from potstill.bundle.manifest import Manifest, head_of_folder, read_manifest
 from potstill.errors import EmptyInputError, InputError, ModelError
 from potstill.records import ChoiceScore
 from potstill.runtime.many import each
-from potstill.runtime.opening import Workers, open_model
+from potstill.runtime.opening import Opened, Workers, open_model
 from potstill.runtime.session import Session
 from potstill.runtime.texts import TOKEN_BUDGET, Row, join, run_rows
 from potstill.runtime.tokenwise import softmax
@@ -60,6 +60,8 @@ class Chooser:
         self.tokenizer = tokenizer
         self.session = session
         self.workers = workers
+        self.opened: Opened | None = None
+        """How it was opened, by `from_options`."""
         self.options = _checked(options or ChoiceOptions())
 
     @classmethod
@@ -134,7 +136,9 @@ class Chooser:
             options = replace(options, token_budget=0)
         elif token_budget is None and opened.token_budget is not None:
             options = replace(options, token_budget=opened.token_budget)
-        return cls(tokenizer, opened.session, options, workers=opened.layout.workers)
+        client = cls(tokenizer, opened.session, options, workers=opened.layout.workers)
+        client.opened = opened
+        return client
 
     def choose(self, prompt: str, choices: Sequence[str]) -> list[ChoiceScore]:
         """Every choice with its probability among them, the best first.

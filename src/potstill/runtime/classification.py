@@ -18,7 +18,7 @@ from potstill.bundle.manifest import head_of_folder, read_manifest
 from potstill.errors import EmptyInputError, InputError, ModelError
 from potstill.records import Classification, LabelScore
 from potstill.runtime.many import each
-from potstill.runtime.opening import Workers, open_model
+from potstill.runtime.opening import Opened, Workers, open_model
 from potstill.runtime.plans import Outputs, Plan, Row, run_plans
 from potstill.runtime.session import Session
 from potstill.runtime.texts import TOKEN_BUDGET, join
@@ -91,6 +91,8 @@ class Classifier:
         self.tokenizer = tokenizer
         self.session = session
         self.workers = workers
+        self.opened: Opened | None = None
+        """How it was opened, by `from_options`."""
         self.options = _checked(options)
         n = len(options.labels)
         self._settings = _Settings(
@@ -171,7 +173,9 @@ class Classifier:
         if budget is None:
             budget = TOKEN_BUDGET
         options = replace(options, token_budget=0 if opened.alone else budget)
-        return cls(tokenizer, opened.session, options, workers=opened.layout.workers)
+        client = cls(tokenizer, opened.session, options, workers=opened.layout.workers)
+        client.opened = opened
+        return client
 
     def classify(self, text: str, pair: str | None = None) -> Classification:
         """The labels of a text, the most probable first.

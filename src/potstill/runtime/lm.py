@@ -16,7 +16,7 @@ from potstill.bundle.manifest import read_manifest
 from potstill.errors import EmptyInputError, InputError, ModelError
 from potstill.records import Fill
 from potstill.runtime.many import each
-from potstill.runtime.opening import Workers, open_model
+from potstill.runtime.opening import Opened, Workers, open_model
 from potstill.runtime.session import Session
 from potstill.runtime.texts import Row, run_rows
 from potstill.text.tokenizer import Encoded, Tokenizer
@@ -80,6 +80,8 @@ class Filler:
         self.session = session
         self.seq_len = seq_len
         self.workers = workers
+        self.opened: Opened | None = None
+        """How it was opened, by `from_options`."""
         self._mask_id = tokenizer.mask_id
 
     @classmethod
@@ -133,7 +135,9 @@ class Filler:
             threads=threads,
             workers=workers,
         )
-        return cls(tokenizer, opened.session, seq_len=seq_len, workers=opened.layout.workers)
+        client = cls(tokenizer, opened.session, seq_len=seq_len, workers=opened.layout.workers)
+        client.opened = opened
+        return client
 
     @property
     def mask(self) -> str:

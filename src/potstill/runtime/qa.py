@@ -16,7 +16,7 @@ from potstill.errors import InputError, ModelError
 from potstill.records import Answer
 from potstill.runtime.asking import Context, Contexts, Pair, PreparedContext, prepare, requests
 from potstill.runtime.many import each
-from potstill.runtime.opening import Workers, open_model
+from potstill.runtime.opening import Opened, Workers, open_model
 from potstill.runtime.plans import Plan, run_plans
 from potstill.runtime.reading import QuestionLogits, Reading, ReadOptions, plan, search_all
 from potstill.runtime.session import Session
@@ -44,6 +44,8 @@ class QAClient:
         self.tokenizer = tokenizer
         self.session = session
         self.workers = workers
+        self.opened: Opened | None = None
+        """How it was opened, by `from_options`."""
         self.options = _checked(options or ReadOptions())
 
     @classmethod
@@ -143,7 +145,9 @@ class QAClient:
             batch_of_one=opened.alone,
             token_budget=token_budget or opened.token_budget or options.token_budget,
         )
-        return cls(tokenizer, opened.session, options, workers=opened.layout.workers)
+        client = cls(tokenizer, opened.session, options, workers=opened.layout.workers)
+        client.opened = opened
+        return client
 
     def prepare(self, context: str) -> PreparedContext:
         """Tokenizes a context once, to be asked many questions.

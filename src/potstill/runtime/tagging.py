@@ -18,7 +18,7 @@ from potstill.errors import EmptyInputError, InputError, ModelError
 from potstill.records import Entity
 from potstill.runtime.entities import AGGREGATIONS, Aggregation, entities
 from potstill.runtime.many import each
-from potstill.runtime.opening import Workers, open_model
+from potstill.runtime.opening import Opened, Workers, open_model
 from potstill.runtime.plans import Outputs, Plan, run_plans
 from potstill.runtime.session import Logits, Session
 from potstill.runtime.texts import TOKEN_BUDGET
@@ -75,6 +75,8 @@ class Tagger:
         self.tokenizer = tokenizer
         self.session = session
         self.workers = workers
+        self.opened: Opened | None = None
+        """How it was opened, by `from_options`."""
         self.labels = tuple(labels)
         self.options = _checked(options or TagOptions())
 
@@ -160,7 +162,9 @@ class Tagger:
             options = replace(options, token_budget=0)
         elif token_budget is None and opened.token_budget is not None:
             options = replace(options, token_budget=opened.token_budget)
-        return cls(tokenizer, opened.session, labels, options, workers=opened.layout.workers)
+        client = cls(tokenizer, opened.session, labels, options, workers=opened.layout.workers)
+        client.opened = opened
+        return client
 
     def tag(
         self,
