@@ -204,7 +204,7 @@ def command(
         examples, found, rules_v2=loaded.no_answer, null_threshold=client.options.threshold
     )
     result: dict[str, Any] = {**scores, "seconds": round(seconds, 3)}
-    if client.opened:
+    if client.opened and client.opened.tuning:
         result["runtime"] = client.opened.runtime
     if calibration or curve is not None:
         sure = confidences(examples, readings, rules_v2=loaded.no_answer)

@@ -71,8 +71,9 @@ def candidates_table(tuning: Tuning) -> Table:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("", "runtime", "workers × threads", "batches", "rows/s", "ms by tokens", "Δ", ""):
-        table.add_column(name, justify="left" if name in ("", "runtime") else "right")
+    for name in ("", "runtime", "workers × threads", "batches", "rows/s", "ms a row", "Δ", ""):
+        justify = "left" if name in ("", "runtime") else "right"
+        table.add_column(name, justify=justify, no_wrap=bool(name))
     for one in tuning.candidates:
         table.add_row(
             "*" if one == tuning.chosen else " ",
@@ -80,20 +81,16 @@ def candidates_table(tuning: Tuning) -> Table:
             str(one.layout),
             "alone" if one.batch_tokens == 1 else f"{one.batch_tokens} tokens",
             f"{one.rows_per_second:,.1f}" if one.rows_per_second else "-",
-            _by_length(one),
+            _typical(one),
             f"{one.difference:.4f}",
             escape(one.reason),
         )
     return table
 
 
-def _by_length(candidate: Candidate) -> str:
+def _typical(candidate: Candidate) -> str:
+    """Milliseconds of a row of about SQuAD's mean length."""
     if not candidate.ms:
         return "-"
-    return " ".join(
-        f"{tokens}:{ms:.1f}" for tokens, ms in sorted(candidate.ms.items(), key=_tokens)
-    )
-
-
-def _tokens(item: tuple[str, float]) -> int:
-    return int(item[0])
+    tokens = min(map(int, candidate.ms), key=lambda n: abs(n - 160))
+    return f"{candidate.ms[str(tokens)]:.1f} at {tokens}"
