@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import TypeAlias, cast
 
 from potstill.errors import EmptyInputError, InputError
-from potstill.text.tokenizer import BoolArray, Encoded, Tokenizer, blank_tokens
+from potstill.text.blanks import BoolArray, blank_tokens
+from potstill.text.tokenizer import Encoded, Tokenizer
 
 
 @dataclass(frozen=True, slots=True, eq=False)
