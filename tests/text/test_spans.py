@@ -180,9 +180,8 @@ def several_questions(draw):
                       for _ in range(2))  # fmt: skip
         return WindowLogits(0, draw(st.integers(0, 2)), start, end, draw(st.floats(-9, 9)))
 
-    return [
-        [window() for _ in range(draw(st.integers(1, 2)))] for _ in range(draw(st.integers(1, 7)))
-    ]
+    sizes = draw(st.lists(st.integers(1, 2), min_size=1, max_size=7))
+    return [[window() for _ in range(size)] for size in sizes]
 
 
 @given(several_questions(), st.integers(1, 2), st.integers(1, 6), st.booleans(), st.floats(0.3, 3))
