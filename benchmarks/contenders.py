@@ -56,7 +56,8 @@ options.intra_op_num_threads = int(sys.argv[2])
 folder, file = sys.argv[1], sys.argv[3]
 model = ORTModelForQuestionAnswering.from_pretrained(
     folder, subfolder="onnx", file_name=file.rpartition("/")[2], session_options=options)
-answer = pipeline("question-answering", model=model, tokenizer=AutoTokenizer.from_pretrained(folder))
+tokenizer = AutoTokenizer.from_pretrained(folder)
+answer = pipeline("question-answering", model=model, tokenizer=tokenizer)
 """
     + _PIPELINE
     + _LOOP
