@@ -60,7 +60,9 @@ RECORDS = {
             "ratio": RATIO,
         },
     },
-    "memory": {"kind": "memory", **MACHINE, "limit_mb": 200.0, "resident": {"potstill": {"mb": 120.4}}},
+    "memory": {
+        "kind": "memory", **MACHINE, "limit_mb": 200.0, "resident": {"potstill": {"mb": 120.4}}
+    },
     "peak": {
         "kind": "peak",
         **MACHINE,
