@@ -5,15 +5,13 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from potstill.bundle.heads import HeadName
 from potstill.bundle.layout import ONNX_FILES, onnx_file
 from potstill.bundle.manifest import Manifest
 from potstill.errors import InputError, ModelNotFoundError
 from potstill.runtime import machine
-from potstill.runtime.evidence import Tuning
-from potstill.runtime.probes import probe_rows
 from potstill.runtime.runtimes import (
     AUTO,
     Layout,
@@ -26,6 +24,9 @@ from potstill.runtime.runtimes import (
 )
 from potstill.runtime.session import Session
 from potstill.text.tokenizer import Tokenizer
+
+if TYPE_CHECKING:
+    from potstill.runtime.evidence import Tuning
 
 Workers: TypeAlias = 'int | Literal["auto"] | None'
 """Runs of a model at the same time, ``"auto"`` for as many as read most, ``None`` for one."""
@@ -123,6 +124,7 @@ def _measured(model: Runnable, tokenizer: Tokenizer, ways: list[Layout], longest
     if len(names) == len(ways) == 1:
         return _opened(model, names[0], ways[0])  # there is nothing to choose
     # Imported late: whoever names a runtime needs none of it.
+    from potstill.runtime.probes import probe_rows
     from potstill.runtime.tuning import tuned
 
     tuning, session = tuned(

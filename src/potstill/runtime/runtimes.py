@@ -10,7 +10,6 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -178,6 +177,9 @@ def layouts(cores: int, threads: int | None = None) -> list[Layout]:
 
 def versions() -> dict[str, str]:
     """Version of each runtime's library that is installed."""
+    # Imported late: it takes longer than a good part of a cold start.
+    from importlib.metadata import PackageNotFoundError, version
+
     found: dict[str, str] = {}
     for library in _OPENERS:
         try:

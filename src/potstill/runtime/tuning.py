@@ -96,7 +96,8 @@ def measure(
         ModelError: the reference cannot run the model.
     """
     began = time.perf_counter()
-    said = _said(open_runtime(model, DEFAULT, shares[0]), rows, tokenizer)
+    reference = open_runtime(model, DEFAULT, shares[0])
+    said = _said(reference, rows, tokenizer)
     tried = [
         Candidate(runtime=name, workers=share.workers, threads=share.threads)
         for name in runtimes
@@ -106,7 +107,12 @@ def measure(
     found: list[Candidate] = []
     best: _Open | None = None
     for group in [[one] for one in tried] if heavy else [tried]:
-        opened = [_open(model, one, rows, said, tokenizer) for one in group]
+        opened = [
+            _Open(one, reference)
+            if one is tried[0]  # which is the reference
+            else _open(model, one, rows, said, tokenizer)
+            for one in group
+        ]
         _race([one for one in opened if one.session], rows, tokenizer, seconds / len(tried))
         found += [one.candidate for one in opened]
         best = _quicker([*([best] if best else []), *opened])
@@ -169,16 +175,17 @@ def compare(reference: Sequence[Outputs], other: Sequence[Outputs]) -> tuple[flo
     """How far what two sessions say of the same rows is apart.
 
     Returns:
-        The largest difference of a logit, in standard deviations of its row's logits, and the
-        share of decisions that are the same: the largest logit of each output's last axis.
+        The largest difference of a logit, in standard deviations of its row's logits (or tenths of
+        the largest of them, where that is more), and the share of decisions that are the same: the
+        largest logit of each output's last axis.
     """
     worst, n_same, n_all = 0.0, 0, 0
     for ours, theirs in zip(reference, other, strict=True):
         for one, two in zip(ours, theirs, strict=True):
             if one.shape != two.shape or not np.isfinite(two).all():
                 return float("inf"), 0.0
-            # A regression has one logit, and no spread of its own.
-            spread = float(one.std()) or max(abs(float(one.mean())), 1e-6)
+            # One logit, or two that are nearly equal, have no spread to speak of.
+            spread = max(float(one.std()), 0.1 * float(np.abs(one).max()), 1e-6)
             worst = max(worst, float(np.abs(one - two).max()) / spread)
             agreeing = one.argmax(-1) == two.argmax(-1)
             n_same, n_all = n_same + int(np.sum(agreeing)), n_all + np.size(agreeing)
