@@ -60,8 +60,8 @@ Result = dict[str, Any]
 @overload
 def pipeline(
     task: Literal["question-answering"] = ...,
-    model: Any = None,
-    tokenizer: Any = None,
+    model: Any = ...,
+    tokenizer: Any = ...,
     **options: Any,
 ) -> QuestionAnsweringPipeline: ...
 @overload
@@ -130,7 +130,7 @@ class QuestionAnsweringPipeline:
             dtype: the newer name of ``torch_dtype``.
             revision: branch, tag or commit of a hub id.
             threads: threads of one question; by default one for each core.
-            runtime: what runs the model; see `QAClient.from_options`, and for the next.
+            runtime: what runs the model; see `QAClient.from_options`, and for ``workers``.
             workers: runs at the same time, where many texts are read.
             **defaults: what calls use unless they say otherwise; see `__call__`.
 
@@ -139,7 +139,7 @@ class QuestionAnsweringPipeline:
             ModelError: the model or its tokenizer cannot be used.
         """
         check_surroundings(framework, torch_dtype if dtype is None else dtype)
-        opening: dict[str, Any] = {"threads": threads, "runtime": runtime, "workers": workers}
+        opening = {"threads": threads, "runtime": runtime, "workers": workers}
         self.client = _client(model, tokenizer, device, revision, opening)
         self.tokenizer = self.client.tokenizer
         self.model = model
@@ -358,12 +358,8 @@ def _client(
             client = QAClient.from_options(model, revision=revision, **opening)
         if tokenizer is None:
             return client
-        return QAClient(
-            as_tokenizer(tokenizer, revision),
-            client.session,
-            client.options,
-            workers=client.workers,
-        )
+        named = as_tokenizer(tokenizer, revision)
+        return QAClient(named, client.session, client.options, workers=client.workers)
     if tokenizer is None:
         raise InputError("a torch model comes without its tokenizer: pass tokenizer= too")
     if device is not None:
