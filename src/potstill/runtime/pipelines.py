@@ -352,14 +352,12 @@ def _client(
 ) -> QAClient:
     if isinstance(model, (str, Path, QAClient)):
         check_device(device)
-        if isinstance(model, QAClient):
-            client = model
-        else:
-            client = QAClient.from_options(model, revision=revision, **opening)
+        if not isinstance(model, QAClient):
+            model = QAClient.from_options(model, revision=revision, **opening)
         if tokenizer is None:
-            return client
+            return model
         named = as_tokenizer(tokenizer, revision)
-        return QAClient(named, client.session, client.options, workers=client.workers)
+        return QAClient(named, model.session, model.options, workers=model.workers)
     if tokenizer is None:
         raise InputError("a torch model comes without its tokenizer: pass tokenizer= too")
     if device is not None:
