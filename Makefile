@@ -94,11 +94,14 @@ docs: $(DEV)/.ready
 	$(DEV)/bin/python scripts/write_help.py
 	$(DEV)/bin/python scripts/write_openapi.py
 	$(DEV)/bin/python scripts/write_results.py
+	$(DEV)/bin/python scripts/write_performance.py
 
-# make bench PEER=peer/bin/python MODEL=folder DATA=dev-v1.1.json: see docs/performance.md
+# make bench PEER=peer/bin/python DATA=dev-v1.1.json: see docs/performance.md
 bench: $(DEV)/.ready
 	$(DEV)/bin/python benchmarks/cold_start.py $(if $(PEER),--peer-python $(PEER))
-	$(if $(DATA),$(DEV)/bin/python benchmarks/ask.py $(MODEL) $(DATA) $(if $(PEER),--peer-python $(PEER)))
+	$(DEV)/bin/python benchmarks/memory.py $(if $(PEER),--peer-python $(PEER))
+	$(DEV)/bin/python benchmarks/peak.py
+	$(if $(DATA),$(DEV)/bin/python benchmarks/speed.py $(DATA) $(if $(PEER),--peer-python $(PEER)))
 
 clean:
 	rm -rf $(DEMO) $(DEV) $(JS)/node_modules $(JS)/types build dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache

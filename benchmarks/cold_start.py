@@ -1,10 +1,11 @@
 """From shell to answer: `potstill ask` against the question-answering pipeline of transformers.
 
-    python benchmarks/cold_start.py --peer-python PEER/bin/python [--peer-model FOLDER]
+    python benchmarks/cold_start.py --peer-python PEER/bin/python [--peer-model FOLDER] \
+        [--json] [--record FILE]
 
 PEER is a virtual environment of its own with transformers==4.57.6 and torch. Each round starts
 both programs once, one after the other. By default the peer reads the embedded model, exported as
-a Hugging Face folder.
+a Hugging Face folder. The exit status is 1 where potstill is not `LEAST` times faster.
 """
 
 from __future__ import annotations
@@ -19,7 +20,10 @@ import time
 from pathlib import Path
 
 from compare import OURS, PEER, report, summary
+from records import add_options, finish, verdict
 
+LEAST = 8.0
+"""Least ratio of the medians."""
 QUESTION = "Who won?"
 CONTEXT = "The Denver Broncos defeated the Carolina Panthers 24–10."
 PEER_CODE = """
@@ -44,13 +48,14 @@ def seconds(command: list[str]) -> float:
     return took
 
 
-def main() -> None:
+def main() -> int:
     """Measures and prints."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--peer-python", type=Path, help="python of the peer's environment")
     parser.add_argument("--peer-model", type=Path, help="Hugging Face folder for the peer")
     parser.add_argument("--model", default="default", help="model for potstill")
     parser.add_argument("-n", type=int, default=9, help="rounds")
+    add_options(parser)
     arguments = parser.parse_args()
     potstill = [sys.executable, "-m", "potstill"]
     ask = [*potstill, "ask", QUESTION, "--context", CONTEXT, "--json", "--model", arguments.model]
@@ -70,8 +75,15 @@ def main() -> None:
         for _ in range(arguments.n):
             for name, command in commands.items():
                 times[name].append(seconds(command))
-    report(summary(times), "s ", 1)
+    found = summary(times)
+    ratio = found.get("ratio")
+    reached = None if ratio is None else ratio["of_medians"] >= LEAST
+    if not arguments.json:
+        report(found, "s ", 1)
+    checks: dict[str, bool | None] = {f"≥ {LEAST:.0f}": reached}
+    finish("cold_start", {"seconds": found, "least": LEAST, "checks": checks}, arguments)
+    return verdict(checks)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -64,6 +64,8 @@ class Point:
     y_spread: tuple[float, float] | None = None
     teacher: bool = False
     """Drawn as a star."""
+    area: float | None = None
+    """What the mark's area stands for, in any unit; without it all marks are of one size."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +104,9 @@ class Curves:
 def facts(picture: Scatter | Curves) -> Any:
     """What a picture shows, as JSON knows it: numbers to six digits, the labels and the kind."""
     values = {"kind": type(picture).__name__.lower(), **asdict(picture)}
+    for point in values.get("points", ()):
+        if point["area"] is None:
+            del point["area"]
     return json.loads(json.dumps(_rounded(values)))
 
 
@@ -157,8 +162,12 @@ def _draw_points(figure: Figure, axes: Axes, points: Sequence[Point]) -> None:
     axes.margins(y=0.15)
     axes.yaxis.get_major_formatter().set_useOffset(False)
     styles = _styles(point.series for point in points)
+    largest = max((point.area or 0.0 for point in points), default=0.0)
     for point in points:
         colour, _ = styles[point.series]
+        size = 15.0 if point.teacher else 8.0
+        if point.area is not None and largest:
+            size = max(4.0, 40 * math.sqrt(point.area / largest))
         if point.x_spread:
             axes.hlines(point.y, *point.x_spread, color=colour, alpha=0.45, linewidth=1.2)
         axes.errorbar(
@@ -167,8 +176,9 @@ def _draw_points(figure: Figure, axes: Axes, points: Sequence[Point]) -> None:
             yerr=_arms(point.y, point.y_spread),
             color=colour,
             marker="*" if point.teacher else "o",
-            markersize=15 if point.teacher else 8,
+            markersize=size,
             markeredgecolor="white",
+            alpha=None if point.area is None else 0.75,
             elinewidth=1.5,
             capsize=3,
         )

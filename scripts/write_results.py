@@ -31,11 +31,12 @@ import argparse
 import re
 import statistics
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import plot
 import task_table
+from page import MARK, SECTION, UNKNOWN, row
 from run_record import Group, RunRecord, group, read_records
 
 from potstill.bundle.atomic import write_text
@@ -46,9 +47,6 @@ HEAD = (
     "<!-- Written by `python scripts/write_results.py` from docs/results/: edit page.md and the "
     "records there, not this file. -->\n\n"
 )
-_MARK = re.compile(r"^<!-- ([\w-]+): (.+?) -->$", re.M)
-_SECTION = re.compile(r"^<!-- with: (\S+) -->\n+(.*?)^<!-- end: \1 -->\n+", re.M | re.S)
-_UNKNOWN = "–"
 _SHARES = ("ece", "aurc")
 """Beginnings of the keys of scores that lie in [0, 1], not in percent."""
 
@@ -97,8 +95,8 @@ def render(
         files.update(pictures)
         return text
 
-    sections = _SECTION.sub(lambda found: found[2] if found[1] in known else "", page)
-    body = _MARK.sub(replace, sections)
+    sections = SECTION.sub(lambda found: found[2] if found[1] in known else "", page)
+    body = MARK.sub(replace, sections)
     for record in records:
         if lacking := set(record.tables) - shown:
             missing = ", ".join(sorted(lacking))
@@ -113,10 +111,10 @@ def _table(
     extra = words[1:]
     heads = ["model", "seeds", "parameters (without embeddings)", "file", "MB", "EM", "F1"]
     heads += [*extra, "ms a question", "of the teacher's F1", "times as fast", "training"]
-    lines = [_row(heads), _row("---" for _ in heads)]
+    lines = [row(heads), row("---" for _ in heads)]
     for one in rows:
         for number, precision in enumerate(one.precisions or [""]):
-            lines.append(_row(_cells(one, precision, extra, groups, first=not number)))
+            lines.append(row(_cells(one, precision, extra, groups, first=not number)))
     return "\n".join(lines), {}
 
 
@@ -134,7 +132,7 @@ def _cells(
         name if first else "the same",
         str(len(one.runs)) if first else "",
         _parameters(run) if first else "",
-        precision or _UNKNOWN,
+        precision or UNKNOWN,
         _mean(size, 1),
         *scores,
         _milliseconds(one, precision),
@@ -146,7 +144,7 @@ def _cells(
 
 def _parameters(run: RunRecord) -> str:
     if not run.model:
-        return _UNKNOWN
+        return UNKNOWN
     every, own = run.model["parameters"], run.model["parameters_without_embeddings"]
     return f"{every / 1e6:.1f}M ({own / 1e6:.1f}M)"
 
@@ -154,7 +152,7 @@ def _parameters(run: RunRecord) -> str:
 def _milliseconds(one: Group, precision: str) -> str:
     found = one.speeds(precision, "median")
     if not found:
-        return _UNKNOWN
+        return UNKNOWN
     low, high = (statistics.fmean(one.speeds(precision, key)) for key in ("q1", "q3"))
     return f"{statistics.fmean(found):.1f} ({low:.1f} to {high:.1f})"
 
@@ -163,21 +161,21 @@ def _kept(one: Group, precision: str, groups: dict[str, Group]) -> str:
     """Share of the teacher's F1, from its file of the same precision or else its first."""
     name = one.first.teacher
     if not name:
-        return _UNKNOWN
+        return UNKNOWN
     if name not in groups:
         raise DataError(f"{one.first.name}: its teacher {name!r} has no record")
     teacher = groups[name]
     precisions = [p for p in (precision, *teacher.precisions) if teacher.scores(p, "f1")]
     own = one.scores(precision, "f1")
     if not precisions or not own:
-        return _UNKNOWN
+        return UNKNOWN
     return f"{statistics.fmean(own) / statistics.fmean(teacher.scores(precisions[0], 'f1')):.1%}"
 
 
 def _cost(one: Group) -> str:
     seconds = [run.training["seconds"] for run in one.runs if "seconds" in run.training]
     if not seconds:
-        return _UNKNOWN
+        return UNKNOWN
     mean = statistics.fmean(seconds)
     return f"{mean / 3600:.1f} h" if mean >= 3600 else f"{mean / 60:.0f} min"
 
@@ -237,7 +235,7 @@ def _curve(
         raise DataError(f"page.md: a curve is written <!-- curve: {words[0]} KEY -->")
     table, key = words
     curves: list[plot.Line] = []
-    lines = [_row(["run", "steps", f"last {key}", "training"]), _row(["---"] * 4)]
+    lines = [row(["run", "steps", f"last {key}", "training"]), row(["---"] * 4)]
     for one in rows:
         for run in one.runs:
             if key not in run.curves:
@@ -246,7 +244,7 @@ def _curve(
             points = [(step, value) for step, value in run.curves[key]]
             curves.append(plot.Line(label=name, series=run.name, points=points))
             cost = _cost(Group((run,)))
-            lines.append(_row([name, f"{points[-1][0]:,}", f"{points[-1][1]:.4f}", cost]))
+            lines.append(row([name, f"{points[-1][0]:,}", f"{points[-1][1]:.4f}", cost]))
     if not curves:
         raise DataError(f"table {table}: no record has a curve of {key}")
     file = f"results/{table}-{key}.svg"
@@ -284,13 +282,9 @@ def _run_text(one: Group) -> str:
 def _mean(values: Sequence[float], digits: int = 2) -> str:
     """Mean, and ± the sample standard deviation where there are several."""
     if not values:
-        return _UNKNOWN
+        return UNKNOWN
     mean = f"{statistics.fmean(values):.{digits}f}"
     return f"{mean} ± {statistics.stdev(values):.{digits}f}" if len(values) > 1 else mean
-
-
-def _row(cells: Iterable[str]) -> str:
-    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
 
 
 _Part = Callable[[list[Group], list[str], dict[str, Group]], tuple[str, dict[str, File]]]

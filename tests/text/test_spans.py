@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from potstill.text.spans import WindowLogits, search
+from potstill.text.spans import WindowLogits, search, search_many
 from potstill.text.windows import split
 
 logit = st.floats(-20, 20, width=32)
@@ -169,3 +169,40 @@ def test_nothing_to_search():
     result = search([WindowLogits(0, 0, empty, empty, 1.0)], allow_null=True)
     assert (result.spans, result.null_score, result.null_logit) == ([], 1.0, 1.0)
     assert search([WindowLogits(0, 0, empty, empty, 1.0)]).spans == []
+
+
+@st.composite
+def several_questions(draw):
+    def window():
+        n = draw(st.integers(1, 12))
+        values = st.one_of(st.floats(-9, 9, width=32), st.just(-np.inf))
+        start, end = (np.array(draw(st.lists(values, min_size=n, max_size=n)), np.float32)
+                      for _ in range(2))  # fmt: skip
+        return WindowLogits(0, draw(st.integers(0, 2)), start, end, draw(st.floats(-9, 9)))
+
+    sizes = draw(st.lists(st.integers(1, 2), min_size=1, max_size=7))
+    return [[window() for _ in range(size)] for size in sizes]
+
+
+@given(several_questions(), st.integers(1, 2), st.integers(1, 6), st.booleans(), st.floats(0.3, 3))
+def test_many_are_searched_as_one_is(questions, top_k, longest, allow_null, temperature):
+    how = {
+        "top_k": top_k,
+        "max_answer_tokens": longest,
+        "allow_null": allow_null,
+        "temperature": temperature,
+    }
+    found = search_many(questions, **how)
+    for own, one in zip(questions, found, strict=True):
+        alone, lone = search(own, **how), search_many([own], **how)[0]
+        assert one == lone  # to the last digit, whatever else is searched
+        assert [(s.context, s.start, s.stop, s.logit) for s in one.spans] == [
+            (s.context, s.start, s.stop, s.logit) for s in alone.spans
+        ]
+        assert [s.score for s in one.spans] == pytest.approx([s.score for s in alone.spans])
+        assert one.null_score == pytest.approx(alone.null_score)
+        assert one.null_logit == alone.null_logit
+
+
+def test_nothing_is_searched():
+    assert search_many([]) == []

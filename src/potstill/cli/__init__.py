@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from importlib import import_module
 
 import click
@@ -21,6 +22,7 @@ VERBS = {
     "eval": "Predict and score a data set.",
     "score": "Score a predictions file as the official script does.",
     "export": "Write a model in other formats.",
+    "bench": "Measure how quick a model is on this machine.",
     "info": "Describe a model or a data set.",
     "pull": "Download a model from the hub.",
 }
@@ -42,11 +44,20 @@ class _Verbs(click.Group):
             formatter.write_dl(list(VERBS.items()))
 
     def invoke(self, ctx: click.Context) -> object:
+        shown = warnings.showwarning
+        warnings.showwarning = _say
         try:
             return super().invoke(ctx)
         except PotstillError as error:
             click.echo(f"potstill: error: {error}", err=True)
             ctx.exit(1)
+        finally:
+            warnings.showwarning = shown
+
+
+def _say(message: Warning | str, *where: object, **more: object) -> None:
+    """A warning in one line: where in the code it was raised is of no use to who runs a verb."""
+    click.echo(f"potstill: warning: {message}", err=True)
 
 
 @click.command(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"]})

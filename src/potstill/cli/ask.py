@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from potstill.cli.options import runtime_option
+
 if TYPE_CHECKING:
     from potstill.cli.sources import Source, Sources
     from potstill.records import Answer
@@ -55,13 +57,7 @@ _SHOWN = 240
 )
 @click.option("--all", "read_all", is_flag=True, help="Read every window.")
 @click.option("--threads", type=click.IntRange(min=1), help="Threads.  [default: the cores]")
-@click.option(
-    "--runtime",
-    type=click.Choice(["onnxruntime"]),
-    default="onnxruntime",
-    show_default=True,
-    help="What runs the model.",
-)
+@runtime_option("onnxruntime")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON list.")
 def command(
     question: str,
@@ -74,7 +70,7 @@ def command(
     windows: int,
     read_all: bool,
     threads: int | None,
-    runtime: str,
+    runtime: str | None,
     as_json: bool,
 ) -> None:
     """Answer QUESTION from FILEs, a text, or standard input.
@@ -94,7 +90,11 @@ def command(
     from potstill.runtime.qa import QAClient
 
     client = QAClient.from_options(
-        model, threads=threads, max_answer_tokens=max_answer_tokens, no_answer=no_answer or None
+        model,
+        runtime=runtime,
+        threads=threads,
+        max_answer_tokens=max_answer_tokens,
+        no_answer=no_answer or None,
     )
     texts = _prepare(client, sources)
     reading = client.read(question, texts, top_k=top_k, max_windows=None if read_all else windows)

@@ -8,6 +8,8 @@ import sys
 
 import click
 
+from potstill.cli.options import runtime_option
+
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]+")
 
 
@@ -21,6 +23,7 @@ _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]+")
     help="A folder or hub id of a model for multiple choice.",
 )
 @click.option("--revision", help="Branch, tag or commit of a hub id.")
+@runtime_option("onnxruntime")
 @click.option("--threads", type=click.IntRange(min=1), help="Threads.  [default: the cores]")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON list.")
 def command(
@@ -28,6 +31,7 @@ def command(
     choices: tuple[str, ...],
     model: str,
     revision: str | None,
+    runtime: str | None,
     threads: int | None,
     as_json: bool,
 ) -> None:
@@ -45,7 +49,7 @@ def command(
     from potstill.cli.sources import standard_input
     from potstill.runtime.choice import Chooser
 
-    chooser = Chooser.from_options(model, revision=revision, threads=threads)
+    chooser = Chooser.from_options(model, revision=revision, runtime=runtime, threads=threads)
     if prompt == "-":
         prompt = standard_input().strip()
     found = chooser.choose(prompt, choices)

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from potstill.cli.options import runtime_option
+
 if TYPE_CHECKING:
     from potstill.records import Classification
 
@@ -34,6 +36,7 @@ _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]+")
     metavar="X",
     help="Of every label, where a text may have several.  [default: the model's own]",
 )
+@runtime_option("onnxruntime")
 @click.option("--threads", type=click.IntRange(min=1), help="Threads.  [default: the cores]")
 @click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON object, a list of them for several."
@@ -45,6 +48,7 @@ def command(
     revision: str | None,
     top_k: int | None,
     threshold: float | None,
+    runtime: str | None,
     threads: int | None,
     as_json: bool,
 ) -> None:
@@ -63,7 +67,7 @@ def command(
     from potstill.runtime.classification import Classifier
 
     classifier = Classifier.from_options(
-        model, revision=revision, threads=threads, threshold=threshold
+        model, revision=revision, runtime=runtime, threads=threads, threshold=threshold
     )
     asked = [standard_input() if text == "-" else text for text in texts or ("-",)]
     rows = asked if pair is None else [(asked[0], pair)]

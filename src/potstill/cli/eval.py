@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from potstill.cli.options import runtime_option
+
 if TYPE_CHECKING:
     from potstill.records import QAExample
     from potstill.runtime.qa import QAClient
@@ -52,12 +54,11 @@ _Found = TypeVar("_Found")
     metavar="N",
     help="Most tokens of a batch, padding included.",
 )
+@runtime_option("auto")
 @click.option(
-    "--workers", type=click.IntRange(min=1), help="Questions read at once.  [default: the cores]"
+    "--workers", type=click.IntRange(min=1), help="Questions read at once.  [default: measured]"
 )
-@click.option(
-    "--threads", type=click.IntRange(min=1), default=1, show_default=True, help="Threads of each."
-)
+@click.option("--threads", type=click.IntRange(min=1), help="Threads of each.  [default: measured]")
 @click.option("--precision", type=click.Choice(["fp32", "fp16", "int8"]), help="Which ONNX file.")
 @click.option(
     "--calibration",
@@ -107,8 +108,9 @@ def command(
     limit: int | None,
     max_answer_tokens: int | None,
     batch_tokens: int | None,
+    runtime: str | None,
     workers: int | None,
-    threads: int,
+    threads: int | None,
     precision: Any,
     calibration: bool,
     curve: Path | None,
@@ -130,6 +132,7 @@ def command(
     from potstill.bundle.config import read_config
     from potstill.bundle.layout import find_model
     from potstill.bundle.manifest import head_of_folder
+    from potstill.runtime.runtimes import AUTO, runtime_name
 
     folder = find_model(model)
     head = head_of_folder(folder, read_config(folder))
@@ -148,7 +151,6 @@ def command(
         }
         _refuse(of_questions, "a question-answering model")
         from potstill.cli.scoring import Asked, score_model
-        from potstill.runtime.session import usable_cores
 
         asked = Asked(
             folder=folder,
@@ -158,8 +160,9 @@ def command(
             train=train,
             limit=limit,
             precision=precision,
+            runtime=runtime_name(runtime, otherwise=AUTO),
             threads=threads,
-            workers=workers or usable_cores(),
+            workers=workers or "auto",
             batch_tokens=batch_tokens,
         )
         found = score_model(head, asked)
@@ -174,7 +177,6 @@ def command(
     from potstill.evaluation.confidence import confidences
     from potstill.evaluation.readings import collect, score_predictions
     from potstill.runtime.qa import QAClient
-    from potstill.runtime.session import usable_cores
 
     loaded = load_qa(data)
     if loaded.warning:
@@ -182,14 +184,16 @@ def command(
     examples = loaded.examples[:limit]
     client = QAClient.from_options(
         model,
+        runtime=runtime_name(runtime, otherwise=AUTO),
         threads=threads,
+        workers=workers or "auto",
         precision=precision,
         max_answer_tokens=max_answer_tokens,
         token_budget=batch_tokens,
         no_answer=no_answer or None,
     )
     began = time.perf_counter()
-    readings, said = _read(client, examples, workers or usable_cores(), keep=calibration)
+    readings, said = _read(client, examples, keep=calibration)
     seconds = time.perf_counter() - began
     found = collect(examples, readings)
     if predictions is not None:
@@ -200,6 +204,8 @@ def command(
         examples, found, rules_v2=loaded.no_answer, null_threshold=client.options.threshold
     )
     result: dict[str, Any] = {**scores, "seconds": round(seconds, 3)}
+    if client.opened and client.opened.tuning:
+        result["runtime"] = client.opened.runtime
     if calibration or curve is not None:
         sure = confidences(examples, readings, rules_v2=loaded.no_answer)
         if curve is not None:
@@ -219,13 +225,13 @@ def command(
 
 
 def _read(
-    client: QAClient, examples: list[QAExample], workers: int, *, keep: bool
+    client: QAClient, examples: list[QAExample], *, keep: bool
 ) -> tuple[list[Reading], list[QuestionLogits]]:
     """Reads the examples; where the logits are to be kept, to be searched again, gives them too."""
     pairs = [(example.question, example.context) for example in examples]
     if not keep:
-        return list(_shown(client.read_many(pairs, workers=workers), len(pairs))), []
-    said = list(_shown(client.logits_many(pairs, workers=workers), len(pairs)))
+        return list(_shown(client.read_many(pairs), len(pairs))), []
+    said = list(_shown(client.logits_many(pairs), len(pairs)))
     return [one.search(client.options) for one in said], said
 
 
@@ -273,8 +279,8 @@ def _print_tables(result: dict[str, Any]) -> None:
 
 
 def _cell(value: Any) -> str:
-    if value is None:
-        return "-"
+    if value is None or isinstance(value, str):
+        return value or "-"
     return f"{value:,}" if isinstance(value, int) else f"{value:,.3f}"
 
 

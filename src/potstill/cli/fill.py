@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from potstill.cli.options import runtime_option
+
 if TYPE_CHECKING:
     from potstill.records import Fill
 
@@ -38,6 +40,7 @@ _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]+")
     metavar="WORD",
     help="Weigh only this word; may be repeated.",
 )
+@runtime_option("onnxruntime")
 @click.option("--threads", type=click.IntRange(min=1), help="Threads.  [default: the cores]")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON list for each mask.")
 def command(
@@ -46,6 +49,7 @@ def command(
     revision: str | None,
     top_k: int,
     targets: tuple[str, ...],
+    runtime: str | None,
     threads: int | None,
     as_json: bool,
 ) -> None:
@@ -60,7 +64,7 @@ def command(
     from potstill.cli.sources import standard_input
     from potstill.runtime.lm import Filler
 
-    filler = Filler.from_options(model, revision=revision, threads=threads)
+    filler = Filler.from_options(model, revision=revision, runtime=runtime, threads=threads)
     if text is None or text == "-":
         text = standard_input().rstrip("\n")
     found = filler.fill(text, top_k=top_k, targets=list(targets) or None)

@@ -16,7 +16,7 @@ _DATA_SUFFIXES = {".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".gz", ".xz"}
 
 
 @click.command("info")
-@click.argument("targets", metavar="MODEL_OR_DATA [MODEL]...", nargs=-1, required=True)
+@click.argument("targets", metavar="[MODEL_OR_DATA] [MODEL]...", nargs=-1)
 @click.option(
     "--model",
     default="default",
@@ -63,6 +63,11 @@ _DATA_SUFFIXES = {".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".gz", ".xz"}
     metavar="COLUMN",
     help="Column of the label; repeated, one of 0 and 1 for each label.",
 )
+@click.option(
+    "--tuning",
+    is_flag=True,
+    help="Show how runtimes were measured, of these models or of all; --json prints a list.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON: one object, a list for several.")
 def command(
     targets: tuple[str, ...],
@@ -74,6 +79,7 @@ def command(
     text: str,
     pair: str,
     label: tuple[str, ...],
+    tuning: bool,
     as_json: bool,
 ) -> None:
     """Describe a model or a data set, or several models side by side.
@@ -84,6 +90,13 @@ def command(
     then prints a list. FLOPs a token are the multiplications and additions of the matrix products
     of a full row of --seq-len tokens, attention included.
     """
+    if tuning:
+        from potstill.cli.tuning import show_tunings
+
+        show_tunings(targets, as_json=as_json)
+        return
+    if not targets:
+        raise click.UsageError("Name a model or a data file, or ask for --tuning.")
     found: list[dict[str, Any]] | dict[str, Any]
     first, *others = targets
     if others:

@@ -13,6 +13,7 @@ from potstill.bundle.heads import TASKS, HeadName
 from potstill.bundle.manifest import Manifest, read_manifest
 from potstill.data.split import split_examples
 from potstill.errors import InputError
+from potstill.runtime.opening import Workers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,9 +31,21 @@ class Asked:
     """Training data, for the baselines."""
     limit: int | None = None
     precision: Any = None
-    threads: int = 1
-    workers: int = 1
+    runtime: str | None = None
+    threads: int | None = None
+    workers: Workers = None
     batch_tokens: int | None = None
+
+    @property
+    def opening(self) -> dict[str, Any]:
+        """What every task's client is opened with."""
+        return {
+            "precision": self.precision,
+            "runtime": self.runtime,
+            "threads": self.threads,
+            "workers": self.workers,
+            "token_budget": self.batch_tokens,
+        }
 
     @property
     def manifest(self) -> Manifest:
@@ -75,15 +88,10 @@ def score_texts(asked: Asked) -> dict[str, Any]:
     layout = layout_of(**{"format": "table", **columns, **asked.columns})
     layout = with_labels(layout, labels, problem)
     examples = asked.chosen(load_texts(asked.data, layout).examples)
-    classifier = Classifier.from_options(
-        asked.folder,
-        precision=asked.precision,
-        threads=asked.threads,
-        token_budget=asked.batch_tokens,
-    )
+    classifier = Classifier.from_options(asked.folder, **asked.opening)
     texts = [e.text if e.pair is None else (e.text, e.pair) for e in examples]
     began = time.perf_counter()
-    logits = classifier.logits_many(texts, workers=asked.workers)
+    logits = classifier.logits_many(texts)
     seconds = time.perf_counter() - began
     gold = gold_array(examples, labels, problem)
     how: dict[str, Any] = {"labels": labels, "calibration": manifest.calibration or None}
@@ -139,7 +147,7 @@ def score_tagged(asked: Asked) -> dict[str, Any]:
     data = load_tags(asked.data)
     check_labels(data, read_config(asked.folder).labels, str(asked.folder))
     examples = asked.chosen(data.examples)
-    tagger = Tagger.from_options(asked.folder, precision=asked.precision, threads=asked.threads)
+    tagger = Tagger.from_options(asked.folder, **asked.opening)
     golds = [example.tags for example in examples]
     began = time.perf_counter()
     found = tagger.tag_words_many([example.words for example in examples])
@@ -166,12 +174,7 @@ def score_chosen(asked: Asked) -> dict[str, Any]:
     from potstill.runtime.choice import Chooser
 
     examples = asked.chosen(load_choices(asked.data))
-    chooser = Chooser.from_options(
-        asked.folder,
-        precision=asked.precision,
-        threads=asked.threads,
-        token_budget=asked.batch_tokens,
-    )
+    chooser = Chooser.from_options(asked.folder, **asked.opening)
     began = time.perf_counter()
     found = chooser.pick_many([(example.prompt, example.choices) for example in examples])
     seconds = time.perf_counter() - began

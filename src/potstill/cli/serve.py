@@ -7,6 +7,7 @@ import signal
 
 import click
 
+from potstill.cli.options import runtime_option
 from potstill.errors import InputError, MissingExtraError
 
 
@@ -21,6 +22,7 @@ from potstill.errors import InputError, MissingExtraError
 )
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True)
+@runtime_option("auto")
 @click.option("--workers", type=click.IntRange(min=1), help="Threads that run models.  "
               "[default: the cores]")  # fmt: skip
 @click.option(
@@ -80,6 +82,7 @@ def command(
     models: tuple[str, ...],
     host: str,
     port: int,
+    runtime: str | None,
     workers: int | None,
     threads: int,
     token: str | None,
@@ -105,6 +108,7 @@ def command(
     given = {name: value for name, value in limits.items() if value is not None}
     options = ServeOptions(
         models=_named(models),
+        runtime=runtime,
         workers=workers,
         threads=threads,
         token=token,

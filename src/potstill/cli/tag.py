@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from potstill.cli.options import runtime_option
+
 if TYPE_CHECKING:
     from potstill.records import Entity
     from potstill.runtime.tagging import Tagger
@@ -39,6 +41,7 @@ _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]+")
     is_flag=True,
     help="Take the text as words parted by white space, a sentence a line, and tag each.",
 )
+@runtime_option("onnxruntime")
 @click.option("--threads", type=click.IntRange(min=1), help="Threads.  [default: the cores]")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON list.")
 def command(
@@ -47,6 +50,7 @@ def command(
     revision: str | None,
     aggregation: str,
     by_word: bool,
+    runtime: str | None,
     threads: int | None,
     as_json: bool,
 ) -> None:
@@ -62,7 +66,7 @@ def command(
     from potstill.cli.sources import standard_input
     from potstill.runtime.tagging import Tagger
 
-    tagger = Tagger.from_options(model, revision=revision, threads=threads)
+    tagger = Tagger.from_options(model, revision=revision, runtime=runtime, threads=threads)
     if text is None or text == "-":
         text = standard_input()
     if by_word:

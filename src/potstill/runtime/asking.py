@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias, cast
 
 from potstill.errors import EmptyInputError, InputError
+from potstill.text.blanks import BoolArray, blank_tokens
 from potstill.text.tokenizer import Encoded, Tokenizer
 
 
@@ -16,6 +17,12 @@ class PreparedContext:
 
     text: str
     encoded: Encoded
+    blank: BoolArray = field(init=False)
+    """True for tokens that are white space alone, as byte-level tokenizers make some, ``[n]``."""
+
+    def __post_init__(self) -> None:
+        """Finds the blank tokens, once for all windows of all questions."""
+        object.__setattr__(self, "blank", blank_tokens(self.text, self.encoded))
 
     def __len__(self) -> int:
         """Tokens of the context."""

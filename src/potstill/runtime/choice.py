@@ -14,8 +14,9 @@ from potstill.bundle.layout import find_model
 from potstill.bundle.manifest import Manifest, head_of_folder, read_manifest
 from potstill.errors import EmptyInputError, InputError, ModelError
 from potstill.records import ChoiceScore
-from potstill.runtime.qa import _batch_of_one, _find_file
-from potstill.runtime.session import LOGITS, OnnxSession, Session
+from potstill.runtime.many import each
+from potstill.runtime.opening import Opened, Workers, open_model
+from potstill.runtime.session import Session
 from potstill.runtime.texts import TOKEN_BUDGET, Row, join, run_rows
 from potstill.runtime.tokenwise import softmax
 from potstill.text.tokenizer import Tokenizer
@@ -48,11 +49,19 @@ class Chooser:
     """
 
     def __init__(
-        self, tokenizer: Tokenizer, session: Session, options: ChoiceOptions | None = None
+        self,
+        tokenizer: Tokenizer,
+        session: Session,
+        options: ChoiceOptions | None = None,
+        *,
+        workers: int = 1,
     ) -> None:
         """Puts a chooser together from its parts; most callers want `from_options`."""
         self.tokenizer = tokenizer
         self.session = session
+        self.workers = workers
+        self.opened: Opened | None = None
+        """How it was opened, by `from_options`."""
         self.options = _checked(options or ChoiceOptions())
 
     @classmethod
@@ -64,6 +73,8 @@ class Chooser:
         precision: Literal["fp32", "fp16", "int8"] | None = None,
         onnx_file: str | Path | None = None,
         threads: int | None = None,
+        runtime: str | None = None,
+        workers: Workers = None,
         seq_len: int | None = None,
         token_budget: int | None = None,
     ) -> Chooser:
@@ -76,6 +87,11 @@ class Chooser:
                 where it has none a float32 file is written into the cache on first use.
             onnx_file: run this file instead of the folder's own.
             threads: threads of one prompt; by default one for each core.
+            runtime: what runs the model, one of `potstill.runtime.runtimes.RUNTIMES`; ``"auto"``
+                for the quickest here, which is measured once and remembered; by default what
+                ``POTSTILL_RUNTIME`` says, or onnxruntime.
+            workers: runs at the same time, of calls that read many texts; ``"auto"`` for as many
+                as read most, and then ``threads`` too are chosen where they are not given.
             seq_len: longest row in tokens, prompt and choice together; by default the manifest's,
                 or 384, but never more than the model has positions.
             token_budget: most tokens of one batch of rows, padding included.
@@ -97,15 +113,32 @@ class Chooser:
             raise InputError(
                 f"seq_len {seq_len} is more than the {config.max_positions} positions of {folder}"
             )
-        file = _find_file(folder, precision, onnx_file)
-        options = ChoiceOptions(
-            seq_len=seq_len if seq_len is not None else min(manifest.seq_len, config.max_positions),
-            token_budget=TOKEN_BUDGET if token_budget is None else token_budget,
+        options = _checked(
+            ChoiceOptions(
+                seq_len=min(manifest.seq_len, config.max_positions) if seq_len is None else seq_len,
+                token_budget=TOKEN_BUDGET if token_budget is None else token_budget,
+            )
         )
-        if _batch_of_one(manifest, folder, file):
+        tokenizer = Tokenizer.from_folder(folder)
+        opened = open_model(
+            folder,
+            tokenizer,
+            manifest,
+            head="choice",
+            longest=options.seq_len,
+            precision=precision,
+            onnx_file=onnx_file,
+            runtime=runtime,
+            threads=threads,
+            workers=workers,
+        )
+        if opened.alone:
             options = replace(options, token_budget=0)
-        session = OnnxSession(file, threads=threads, outputs=LOGITS)
-        return cls(Tokenizer.from_folder(folder), session, options)
+        elif token_budget is None and opened.token_budget is not None:
+            options = replace(options, token_budget=opened.token_budget)
+        client = cls(tokenizer, opened.session, options, workers=opened.layout.workers)
+        client.opened = opened
+        return client
 
     def choose(self, prompt: str, choices: Sequence[str]) -> list[ChoiceScore]:
         """Every choice with its probability among them, the best first.
@@ -150,16 +183,16 @@ class Chooser:
         Raises:
             ModelError: the model gives logits that are no numbers.
         """
-        found: list[list[ChoiceScore]] = []
-        for at in range(0, len(asked), _CHUNK):
-            found += self._score_chunk(asked[at : at + _CHUNK])
-        return found
 
-    def _score_chunk(self, asked: Sequence[Asked]) -> list[list[ChoiceScore]]:
-        rows, truncated = make_rows(self.tokenizer, asked, self.options.seq_len)
+        def prepare(first: int, chunk: list[Asked]) -> _Rows:
+            return _Rows(chunk, *make_rows(self.tokenizer, chunk, self.options.seq_len))
+
+        return list(each(prepare, self._score_chunk, asked, workers=self.workers, chunk=_CHUNK))
+
+    def _score_chunk(self, rows: _Rows) -> list[list[ChoiceScore]]:
         said = run_rows(
             self.session,
-            rows,
+            rows.rows,
             pad_id=self.tokenizer.pad_id,
             layout=self.tokenizer.layout,
             token_budget=self.options.token_budget,
@@ -169,17 +202,27 @@ class Chooser:
             raise ModelError("the model gives logits that are no finite numbers: it is damaged")
         found: list[list[ChoiceScore]] = []
         at = 0
-        for _, choices in asked:
+        for _, choices in rows.asked:
             own = slice(at, at + len(choices))
             scores = softmax(logits[own]).tolist()
+            cut = rows.truncated[own]
             found.append(
                 [
                     ChoiceScore(i, *facts)
-                    for i, facts in enumerate(zip(choices, scores, truncated[own], strict=True))
+                    for i, facts in enumerate(zip(choices, scores, cut, strict=True))
                 ]
             )
             at = own.stop
         return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """Prompts with their choices, tokenized: a row for every choice, one behind the other."""
+
+    asked: Sequence[Asked]
+    rows: Sequence[Row]
+    truncated: Sequence[bool]
 
 
 def make_rows(

@@ -14,12 +14,13 @@ import numpy.typing as npt
 
 from potstill.bundle.config import ModelConfig, read_config
 from potstill.bundle.layout import find_model
-from potstill.bundle.manifest import Manifest, head_of_folder, read_manifest
+from potstill.bundle.manifest import head_of_folder, read_manifest
 from potstill.errors import EmptyInputError, InputError, ModelError
 from potstill.records import Classification, LabelScore
+from potstill.runtime.many import each
+from potstill.runtime.opening import Opened, Workers, open_model
 from potstill.runtime.plans import Outputs, Plan, Row, run_plans
-from potstill.runtime.qa import _batch_of_one, _each, _find_file
-from potstill.runtime.session import LOGITS, OnnxSession, Session
+from potstill.runtime.session import Session
 from potstill.runtime.texts import TOKEN_BUDGET, join
 from potstill.text.tokenizer import Encoded, Tokenizer
 
@@ -74,7 +75,14 @@ class Classifier:
         ('positive',)
     """
 
-    def __init__(self, tokenizer: Tokenizer, session: Session, options: ClassifyOptions) -> None:
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        session: Session,
+        options: ClassifyOptions,
+        *,
+        workers: int = 1,
+    ) -> None:
         """Puts a classifier together from its parts; most callers want `from_options`.
 
         Raises:
@@ -82,6 +90,9 @@ class Classifier:
         """
         self.tokenizer = tokenizer
         self.session = session
+        self.workers = workers
+        self.opened: Opened | None = None
+        """How it was opened, by `from_options`."""
         self.options = _checked(options)
         n = len(options.labels)
         self._settings = _Settings(
@@ -97,6 +108,8 @@ class Classifier:
         precision: Literal["fp32", "fp16", "int8"] | None = None,
         onnx_file: str | Path | None = None,
         threads: int | None = None,
+        runtime: str | None = None,
+        workers: Workers = None,
         seq_len: int | None = None,
         threshold: float | None = None,
         token_budget: int | None = None,
@@ -110,6 +123,11 @@ class Classifier:
                 where it has none a float32 file is written into the cache on first use.
             onnx_file: run this file instead of the folder's own.
             threads: threads of one text; by default one for each core.
+            runtime: what runs the model, one of `potstill.runtime.runtimes.RUNTIMES`; ``"auto"``
+                for the quickest here, which is measured once and remembered; by default what
+                ``POTSTILL_RUNTIME`` says, or onnxruntime.
+            workers: runs at the same time, of calls that read many texts; ``"auto"`` for as many
+                as read most, and then ``threads`` too are chosen where they are not given.
             seq_len: longest row in tokens, of a pair both texts together; by default the
                 manifest's, or as many as the model has positions.
             threshold: of every label of a multi-label model, instead of the manifest's.
@@ -134,17 +152,30 @@ class Classifier:
         manifest = read_manifest(folder)
         options = options_of(config, manifest.calibration if manifest else {})
         longest = min(manifest.seq_len if manifest else 10**9, config.max_positions)
-        file = _find_file(folder, precision, onnx_file)
-        alone = _batch_of_one(manifest or Manifest(), folder, file)
-        options = replace(
-            options,
-            seq_len=longest if seq_len is None else seq_len,
-            token_budget=0 if alone else TOKEN_BUDGET if token_budget is None else token_budget,
-        )
+        options = replace(options, seq_len=longest if seq_len is None else seq_len)
         if threshold is not None:
             options = replace(options, thresholds=(threshold,) * len(options.labels))
-        session = OnnxSession(file, threads=threads, outputs=LOGITS)
-        return cls(Tokenizer.from_folder(folder), session, options)
+        options = _checked(options)
+        tokenizer = Tokenizer.from_folder(folder)
+        opened = open_model(
+            folder,
+            tokenizer,
+            manifest,
+            head="classification",
+            longest=options.seq_len,
+            precision=precision,
+            onnx_file=onnx_file,
+            runtime=runtime,
+            threads=threads,
+            workers=workers,
+        )
+        budget = token_budget if token_budget is not None else opened.token_budget
+        if budget is None:
+            budget = TOKEN_BUDGET
+        options = replace(options, token_budget=0 if opened.alone else budget)
+        client = cls(tokenizer, opened.session, options, workers=opened.layout.workers)
+        client.opened = opened
+        return client
 
     def classify(self, text: str, pair: str | None = None) -> Classification:
         """The labels of a text, the most probable first.
@@ -160,32 +191,48 @@ class Classifier:
         return self.classify_many([text if pair is None else (text, pair)])[0]
 
     def classify_many(
-        self, texts: Iterable[TextOrPair], *, workers: int = 1
+        self, texts: Iterable[TextOrPair], *, workers: int | None = None
     ) -> list[Classification]:
         """As `classify`, of many texts or pairs: rows of similar length run together.
 
         Args:
             texts: to classify.
-            workers: threads that read different texts at the same time.
+            workers: threads that read different texts at the same time; by default as the
+                classifier was opened.
         """
         return [self.judge(said) for said in self.read_many(texts, workers=workers)]
 
-    def read_many(self, texts: Iterable[TextOrPair], *, workers: int = 1) -> list[Said]:
+    def read_many(self, texts: Iterable[TextOrPair], *, workers: int | None = None) -> list[Said]:
         """The logits of many texts or pairs, in order.
 
         Raises:
             EmptyInputError: a text is blank.
             ModelError: the model gives logits that are no numbers.
         """
-
-        def read(chunk: tuple[int, list[Any]]) -> list[Said]:
-            return self._read(*chunk)
-
         anything: Iterable[Any] = texts
-        return list(_each(read, anything, workers))
+        several = anything if isinstance(anything, Sequence) else list(anything)
+        named = "the text" if len(several) == 1 else ""
+
+        def prepare(first: int, chunk: list[Any]) -> list[Plan[Said]]:
+            for number, text in enumerate(chunk, start=first):
+                _check(text, named or f"text {number}")
+            rows, truncated = make_rows(self.tokenizer, chunk, self.options.seq_len)
+            return [self._plan(row, cut) for row, cut in zip(rows, truncated, strict=True)]
+
+        workers = self.workers if workers is None else workers
+        return list(each(prepare, self._run, several, workers=workers))
+
+    def _run(self, plans: Sequence[Plan[Said]]) -> list[Said]:
+        return run_plans(
+            self.session,
+            plans,
+            pad_id=self.tokenizer.pad_id,
+            layout=self.tokenizer.layout,
+            token_budget=self.options.token_budget,
+        )
 
     def logits_many(
-        self, texts: Iterable[TextOrPair], *, workers: int = 1
+        self, texts: Iterable[TextOrPair], *, workers: int | None = None
     ) -> npt.NDArray[np.float32]:
         """The logits of many texts or pairs, float32 ``[n, n_labels]``."""
         said = [one.logits for one in self.read_many(texts, workers=workers)]
@@ -209,19 +256,6 @@ class Classifier:
         return Classification(
             tuple(LabelScore(options.labels[i], float(scores[i]), bool(chosen[i])) for i in order),
             said.truncated,
-        )
-
-    def _read(self, first: int, texts: Sequence[Any]) -> list[Said]:
-        for number, text in enumerate(texts, start=first):
-            _check(text, "the text" if len(texts) == 1 and not first else f"text {number}")
-        tokenizer = self.tokenizer
-        rows, truncated = make_rows(tokenizer, texts, self.options.seq_len)
-        return run_plans(
-            self.session,
-            [self._plan(row, cut) for row, cut in zip(rows, truncated, strict=True)],
-            pad_id=tokenizer.pad_id,
-            layout=tokenizer.layout,
-            token_budget=self.options.token_budget,
         )
 
     def plan(self, text: TextOrPair) -> Plan[Said]:

@@ -15,8 +15,9 @@ from potstill.bundle.layout import find_model
 from potstill.bundle.manifest import read_manifest
 from potstill.errors import EmptyInputError, InputError, ModelError
 from potstill.records import Fill
-from potstill.runtime.qa import _find_file
-from potstill.runtime.session import LOGITS, OnnxSession, Session
+from potstill.runtime.many import each
+from potstill.runtime.opening import Opened, Workers, open_model
+from potstill.runtime.session import Session
 from potstill.runtime.texts import Row, run_rows
 from potstill.text.tokenizer import Encoded, Tokenizer
 
@@ -56,13 +57,16 @@ class Filler:
         'paris'
     """
 
-    def __init__(self, tokenizer: Tokenizer, session: Session, *, seq_len: int = 512) -> None:
+    def __init__(
+        self, tokenizer: Tokenizer, session: Session, *, seq_len: int = 512, workers: int = 1
+    ) -> None:
         """Puts a filler together from its parts; most callers want `from_options`.
 
         Args:
             tokenizer: of the model.
             session: gives ``logits``, ``[batch, seq, vocab]``.
             seq_len: longest row in tokens.
+            workers: rows that run at the same time, of many texts.
 
         Raises:
             ModelError: the tokenizer has no mask token.
@@ -75,6 +79,9 @@ class Filler:
         self.tokenizer = tokenizer
         self.session = session
         self.seq_len = seq_len
+        self.workers = workers
+        self.opened: Opened | None = None
+        """How it was opened, by `from_options`."""
         self._mask_id = tokenizer.mask_id
 
     @classmethod
@@ -86,6 +93,8 @@ class Filler:
         precision: Literal["fp32", "fp16", "int8"] | None = None,
         onnx_file: str | Path | None = None,
         threads: int | None = None,
+        runtime: str | None = None,
+        workers: Workers = None,
     ) -> Filler:
         """Opens a model.
 
@@ -96,6 +105,11 @@ class Filler:
                 where it has none a float32 file is written into the cache on first use.
             onnx_file: run this file instead of the folder's own.
             threads: threads of one run; by default one for each core.
+            runtime: what runs the model, one of `potstill.runtime.runtimes.RUNTIMES`; ``"auto"``
+                for the quickest here, which is measured once and remembered; by default what
+                ``POTSTILL_RUNTIME`` says, or onnxruntime.
+            workers: runs at the same time, of calls that read many texts; ``"auto"`` for as many
+                as read most, and then ``threads`` too are chosen where they are not given.
 
         Raises:
             ModelNotFoundError: there is no such model.
@@ -109,9 +123,21 @@ class Filler:
         if manifest is not None:  # positions that no training row reached are as random as at first
             seq_len = min(seq_len, manifest.seq_len)
         tokenizer = Tokenizer.from_folder(folder)
-        file = _find_file(folder, precision, onnx_file, head="mlm")
-        session = OnnxSession(file, threads=threads, outputs=LOGITS)
-        return cls(tokenizer, session, seq_len=seq_len)
+        opened = open_model(
+            folder,
+            tokenizer,
+            manifest,
+            head="mlm",
+            longest=seq_len,
+            precision=precision,
+            onnx_file=onnx_file,
+            runtime=runtime,
+            threads=threads,
+            workers=workers,
+        )
+        client = cls(tokenizer, opened.session, seq_len=seq_len, workers=opened.layout.workers)
+        client.opened = opened
+        return client
 
     @property
     def mask(self) -> str:
@@ -223,19 +249,31 @@ class Filler:
             window for number, text in enumerate(texts) for window in self._cut(number, text)
         ]
         found: list[list[list[Fill]]] = [[] for _ in texts]
-        for begin in range(0, len(windows), _CHUNK):
-            chunk = windows[begin : begin + _CHUNK]
+
+        def read(chunk: list[_Window]) -> list[list[list[Fill]]]:
             logits = run_rows(
                 self.session,
                 [window.row for window in chunk],
                 pad_id=self.tokenizer.pad_id,
                 layout=self.tokenizer.layout,
             )
-            for window, row_logits in zip(chunk, logits, strict=True):
-                text = texts[window.text]
-                for place, at in zip(window.places, window.at, strict=True):
-                    best = _best(row_logits[at], allowed, top_k)
-                    found[window.text].append([self._fill(text, place, *one) for one in best])
+            return [
+                [
+                    [
+                        self._fill(texts[window.text], place, *one)
+                        for one in _best(own, allowed, top_k)
+                    ]
+                    for place, own in zip(window.places, row_logits[window.at], strict=True)
+                ]
+                for window, row_logits in zip(chunk, logits, strict=True)
+            ]
+
+        def prepared(first: int, chunk: list[_Window]) -> list[_Window]:
+            return chunk
+
+        filled = each(prepared, read, windows, workers=self.workers, chunk=_CHUNK)
+        for window, fills in zip(windows, filled, strict=True):
+            found[window.text] += fills
         return found
 
     def _cut(self, number: int, text: Masked) -> Iterator[_Window]:

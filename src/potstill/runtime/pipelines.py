@@ -21,6 +21,7 @@ import tokenizers
 from potstill.bundle.layout import find_model
 from potstill.errors import EmptyInputError, InputError, MissingKeyError
 from potstill.records import Answer
+from potstill.runtime.opening import Workers
 from potstill.runtime.qa import QAClient
 from potstill.runtime.reading import Reading, ReadOptions
 from potstill.runtime.torch_session import TorchSession
@@ -59,8 +60,8 @@ Result = dict[str, Any]
 @overload
 def pipeline(
     task: Literal["question-answering"] = ...,
-    model: Any = None,
-    tokenizer: Any = None,
+    model: Any = ...,
+    tokenizer: Any = ...,
     **options: Any,
 ) -> QuestionAnsweringPipeline: ...
 @overload
@@ -112,6 +113,8 @@ class QuestionAnsweringPipeline:
         dtype: Any = None,
         revision: str | None = None,
         threads: int | None = None,
+        runtime: str | None = None,
+        workers: Workers = None,
         **defaults: Any,
     ) -> None:
         """Opens a model.
@@ -127,6 +130,8 @@ class QuestionAnsweringPipeline:
             dtype: the newer name of ``torch_dtype``.
             revision: branch, tag or commit of a hub id.
             threads: threads of one question; by default one for each core.
+            runtime: what runs the model; see `QAClient.from_options`, and for ``workers``.
+            workers: runs at the same time, where many texts are read.
             **defaults: what calls use unless they say otherwise; see `__call__`.
 
         Raises:
@@ -134,7 +139,8 @@ class QuestionAnsweringPipeline:
             ModelError: the model or its tokenizer cannot be used.
         """
         check_surroundings(framework, torch_dtype if dtype is None else dtype)
-        self.client = _client(model, tokenizer, device, revision, threads)
+        opening = {"threads": threads, "runtime": runtime, "workers": workers}
+        self.client = _client(model, tokenizer, device, revision, opening)
         self.tokenizer = self.client.tokenizer
         self.model = model
         self._defaults = _DEFAULTS | _parameters(defaults)
@@ -342,17 +348,16 @@ def check_device(device: Any) -> None:
 
 
 def _client(
-    model: Any, tokenizer: Any, device: Any, revision: str | None, threads: int | None
+    model: Any, tokenizer: Any, device: Any, revision: str | None, opening: dict[str, Any]
 ) -> QAClient:
     if isinstance(model, (str, Path, QAClient)):
         check_device(device)
-        if isinstance(model, QAClient):
-            client = model
-        else:
-            client = QAClient.from_options(model, revision=revision, threads=threads)
+        if not isinstance(model, QAClient):
+            model = QAClient.from_options(model, revision=revision, **opening)
         if tokenizer is None:
-            return client
-        return QAClient(as_tokenizer(tokenizer, revision), client.session, client.options)
+            return model
+        named = as_tokenizer(tokenizer, revision)
+        return QAClient(named, model.session, model.options, workers=model.workers)
     if tokenizer is None:
         raise InputError("a torch model comes without its tokenizer: pass tokenizer= too")
     if device is not None:

@@ -2,34 +2,25 @@
 
 from __future__ import annotations
 
-import itertools
 import math
-import os
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import fields, replace
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, TypeVar, overload
+from typing import Any, Literal, overload
 
 from potstill.bundle.config import read_config
-from potstill.bundle.layout import ONNX_FILES, find_model, onnx_file
+from potstill.bundle.layout import find_model
 from potstill.bundle.manifest import Manifest, read_manifest
-from potstill.bundle.names import HeadName
-from potstill.errors import InputError, ModelError, ModelNotFoundError
+from potstill.errors import InputError, ModelError
 from potstill.records import Answer
 from potstill.runtime.asking import Context, Contexts, Pair, PreparedContext, prepare, requests
-from potstill.runtime.reading import QuestionLogits, Reading, ReadOptions, read, read_logits
-from potstill.runtime.session import OnnxSession, Session
+from potstill.runtime.many import each
+from potstill.runtime.opening import Opened, Workers, open_model
+from potstill.runtime.plans import Plan, run_plans
+from potstill.runtime.reading import QuestionLogits, Reading, ReadOptions, plan, search_all
+from potstill.runtime.session import Session
 from potstill.text.tokenizer import Tokenizer
-
-_Chunk: TypeAlias = "tuple[int, list[Pair]]"
-"""Consecutive pairs, and the number of the first of them."""
-
-_Found = TypeVar("_Found")
-
-_CHUNK = 64
-"""Requests of `QAClient.read_many` that are tokenized, sorted by length and run together."""
 
 
 class QAClient:
@@ -42,11 +33,19 @@ class QAClient:
     """
 
     def __init__(
-        self, tokenizer: Tokenizer, session: Session, options: ReadOptions | None = None
+        self,
+        tokenizer: Tokenizer,
+        session: Session,
+        options: ReadOptions | None = None,
+        *,
+        workers: int = 1,
     ) -> None:
         """Puts a client together from its parts; most callers want `from_options`."""
         self.tokenizer = tokenizer
         self.session = session
+        self.workers = workers
+        self.opened: Opened | None = None
+        """How it was opened, by `from_options`."""
         self.options = _checked(options or ReadOptions())
 
     @classmethod
@@ -58,6 +57,8 @@ class QAClient:
         precision: Literal["fp32", "fp16", "int8"] | None = None,
         onnx_file: str | Path | None = None,
         threads: int | None = None,
+        runtime: str | None = None,
+        workers: Workers = None,
         seq_len: int | None = None,
         stride: int | None = None,
         max_answer_tokens: int | None = None,
@@ -75,6 +76,11 @@ class QAClient:
                 where it has none a float32 file is written into the cache on first use.
             onnx_file: run this file instead of the folder's own.
             threads: threads of one question; by default one for each core.
+            runtime: what runs the model, one of `potstill.runtime.runtimes.RUNTIMES`; ``"auto"``
+                for the quickest here, which is measured once and remembered; by default what
+                ``POTSTILL_RUNTIME`` says, or onnxruntime.
+            workers: runs at the same time, of calls that read many texts; ``"auto"`` for as many
+                as read most, and then ``threads`` too are chosen where they are not given.
             seq_len: longest window in tokens; by default the manifest's, or 384, but never more
                 than the model has positions.
             stride: tokens that consecutive windows of a long context share; by default the
@@ -91,7 +97,8 @@ class QAClient:
         Raises:
             ModelNotFoundError: there is no such model.
             ModelError: the model's files are damaged, or it is no question-answering model.
-            InputError: an option is out of range.
+            InputError: an option is out of range, or there is no such runtime.
+            MissingExtraError: the runtime is not installed.
         """
         folder = find_model(model, revision=revision)
         manifest = read_manifest(folder) or Manifest()
@@ -102,7 +109,6 @@ class QAClient:
             raise InputError(
                 f"seq_len {seq_len} is more than the {max_positions} positions of {folder}"
             )
-        file = _find_file(folder, precision, onnx_file)
         given = {
             "seq_len": seq_len,
             "stride": stride,
@@ -119,10 +125,29 @@ class QAClient:
             no_answer=manifest.no_answer,
             null_threshold=manifest.null_threshold,
             temperature=manifest.calibration.get("temperature", 1.0),
-            batch_of_one=_batch_of_one(manifest, folder, file),
         )
         options = _checked(_updated(options, given))
-        return cls(Tokenizer.from_folder(folder), OnnxSession(file, threads=threads), options)
+        tokenizer = Tokenizer.from_folder(folder)
+        opened = open_model(
+            folder,
+            tokenizer,
+            manifest,
+            head="qa",
+            longest=options.seq_len,
+            precision=precision,
+            onnx_file=onnx_file,
+            runtime=runtime,
+            threads=threads,
+            workers=workers,
+        )
+        options = replace(
+            options,
+            batch_of_one=opened.alone,
+            token_budget=token_budget or opened.token_budget or options.token_budget,
+        )
+        client = cls(tokenizer, opened.session, options, workers=opened.layout.workers)
+        client.opened = opened
+        return client
 
     def prepare(self, context: str) -> PreparedContext:
         """Tokenizes a context once, to be asked many questions.
@@ -234,7 +259,7 @@ class QAClient:
         max_answer_tokens: int | None = None,
         no_answer: bool | None = None,
         align_to_words: bool | None = None,
-        workers: int = 1,
+        workers: int | None = None,
     ) -> list[Any]:
         """Answers many (question, context) pairs; each context may itself be a list.
 
@@ -244,8 +269,9 @@ class QAClient:
             max_answer_tokens: see `predict`.
             no_answer: see `predict`.
             align_to_words: see `predict`.
-            workers: threads that read different questions at the same time. On a CPU as many
-                workers as cores, with ``threads=1``, answer more questions a second than one.
+            workers: threads that read different questions at the same time; by default as the
+                client was opened. On a CPU as many workers as cores, with ``threads=1``, answer
+                more questions a second than one.
 
         Returns:
             For each pair what `predict` returns for it.
@@ -271,7 +297,7 @@ class QAClient:
         return next(self.read_many([(question, context)], **options))
 
     def read_many(
-        self, pairs: Iterable[Pair], *, workers: int = 1, **options: Any
+        self, pairs: Iterable[Pair], *, workers: int | None = None, **options: Any
     ) -> Iterator[Reading]:
         """Reads many pairs and yields what was found for each, in order, as it is found.
 
@@ -279,7 +305,8 @@ class QAClient:
 
         Args:
             pairs: questions and what each is asked of, as for `predict_many`.
-            workers: threads that read different questions at the same time.
+            workers: threads that read different questions at the same time; by default as the
+                client was opened.
             **options: any of `ReadOptions` for this call, instead of the client's own; ``None``
                 means the client's own.
 
@@ -290,13 +317,19 @@ class QAClient:
         """
         chosen = _checked(_updated(self.options, options))
 
-        def answer(chunk: _Chunk) -> list[Reading]:
-            return read(self.session, self.tokenizer, requests(self.tokenizer, *chunk), chosen)
+        def run(plans: Sequence[Plan[QuestionLogits]]) -> list[Reading]:
+            return search_all(self._run(plans, chosen), chosen)
 
-        return _each(answer, pairs, workers)
+        workers = self.workers if workers is None else workers
+        return each(
+            partial(self._plans, chosen),
+            run,
+            pairs,
+            workers=workers,
+        )
 
     def logits_many(
-        self, pairs: Iterable[Pair], *, workers: int = 1, **options: Any
+        self, pairs: Iterable[Pair], *, workers: int | None = None, **options: Any
     ) -> Iterator[QuestionLogits]:
         """As `read_many`, before the search: the model runs once, and its logits are kept.
 
@@ -304,70 +337,33 @@ class QAClient:
         """
         chosen = _checked(_updated(self.options, options))
 
-        def say(chunk: _Chunk) -> list[QuestionLogits]:
-            asked = requests(self.tokenizer, *chunk)
-            return read_logits(self.session, self.tokenizer, asked, chosen)
+        def run(plans: Sequence[Plan[QuestionLogits]]) -> list[QuestionLogits]:
+            return self._run(plans, chosen)
 
-        return _each(say, pairs, workers)
-
-
-def _each(
-    work: Callable[[_Chunk], list[_Found]], pairs: Iterable[Pair], workers: int
-) -> Iterator[_Found]:
-    """What ``work`` finds for each pair, in order; ``pairs`` may be an endless stream."""
-    if workers < 1:
-        raise InputError(f"workers must be at least 1, not {workers}")
-    chunks = _chunks(pairs)
-    if workers == 1:
-        return itertools.chain.from_iterable(work(chunk) for chunk in chunks)
-    return _each_parallel(work, chunks, workers)
-
-
-def _each_parallel(
-    work: Callable[[_Chunk], list[_Found]], chunks: Iterable[_Chunk], workers: int
-) -> Iterator[_Found]:
-    with ThreadPoolExecutor(workers) as pool:
-        running: deque[Future[list[_Found]]] = deque()
-        try:
-            for chunk in chunks:
-                running.append(pool.submit(work, chunk))
-                if len(running) > 2 * workers:
-                    yield from running.popleft().result()
-            while running:
-                yield from running.popleft().result()
-        finally:
-            for future in running:
-                future.cancel()
-
-
-def _find_file(
-    folder: Path,
-    precision: str | None,
-    given: str | Path | None,
-    head: HeadName | None = None,
-) -> Path:
-    if given is not None:
-        return Path(given)
-    if precision is None:
-        # Imported late: only a folder without an ONNX file needs what it imports.
-        from potstill.bundle.cache import ensure_onnx
-
-        return ensure_onnx(folder, head=head)
-    if precision not in ONNX_FILES:
-        raise InputError(f"precision {precision!r} is none of {', '.join(ONNX_FILES)}")
-    file = onnx_file(folder, precision)
-    if file is None:
-        raise ModelNotFoundError(
-            f"{folder} has no {ONNX_FILES[precision]}: write one with "
-            f"`potstill export {folder} OUT --format {precision}`"
+        workers = self.workers if workers is None else workers
+        return each(
+            partial(self._plans, chosen),
+            run,
+            pairs,
+            workers=workers,
         )
-    return file
 
+    def _plans(
+        self, options: ReadOptions, first: int, pairs: list[Pair]
+    ) -> list[Plan[QuestionLogits]]:
+        asked = requests(self.tokenizer, first, pairs)
+        return [plan(self.tokenizer, request, options) for request in asked]
 
-def _batch_of_one(manifest: Manifest, folder: Path, file: Path) -> bool:
-    name = os.path.relpath(file, folder).replace(os.sep, "/")
-    record = manifest.files.get(name)
-    return record is not None and record.batch_of_one
+    def _run(
+        self, plans: Sequence[Plan[QuestionLogits]], options: ReadOptions
+    ) -> list[QuestionLogits]:
+        return run_plans(
+            self.session,
+            plans,
+            pad_id=self.tokenizer.pad_id,
+            layout=self.tokenizer.layout,
+            token_budget=0 if options.batch_of_one else options.token_budget,
+        )
 
 
 def _updated(options: ReadOptions, given: dict[str, Any]) -> ReadOptions:
@@ -387,11 +383,3 @@ def _checked(options: ReadOptions) -> ReadOptions:
     if not 0 < options.temperature < math.inf:
         raise InputError(f"temperature must be a number above 0, not {options.temperature}")
     return options
-
-
-def _chunks(pairs: Iterable[Pair]) -> Iterator[_Chunk]:
-    iterator = iter(pairs)
-    first = 0
-    while chunk := list(itertools.islice(iterator, _CHUNK)):
-        yield first, chunk
-        first += len(chunk)

@@ -11,15 +11,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from potstill.errors import ModelError, QuestionTooLongError
 from potstill.records import Answer
-from potstill.runtime.asking import PreparedContext, Request
-from potstill.runtime.plans import Outputs, Plan, Row, run_plans
-from potstill.runtime.session import Session
+from potstill.runtime.asking import Request
+from potstill.runtime.plans import Outputs, Plan, Row
 from potstill.text.rank import best_windows
-from potstill.text.spans import Span, WindowLogits, search
+from potstill.text.spans import Span, SpanResult, WindowLogits, search_many
 from potstill.text.tokenizer import Encoded, PairLayout, Tokenizer
 from potstill.text.windows import Window, assemble, windows
 
@@ -87,14 +85,10 @@ class QuestionLogits:
 
     def search(self, options: ReadOptions) -> Reading:
         """Finds the answers; which windows were read is settled, the rest is as ``options`` say."""
-        result = search(
-            self.windows,
-            # Widened spans may fall together, so some are kept in hand.
-            top_k=options.top_k * 4 if options.align_to_words else options.top_k,
-            max_answer_tokens=options.max_answer_tokens,
-            allow_null=options.no_answer,
-            temperature=options.temperature,
-        )
+        return search_all([self], options)[0]
+
+    def reading(self, result: SpanResult, options: ReadOptions) -> Reading:
+        """The spans that `search` found, as answers."""
         odds = result.null_logit - result.spans[0].logit if result.spans else float("inf")
         spans = [_answer(self.request, span, options.align_to_words) for span in result.spans]
         return Reading(
@@ -107,32 +101,17 @@ class QuestionLogits:
         )
 
 
-def read(
-    session: Session, tokenizer: Tokenizer, requests: Sequence[Request], options: ReadOptions
-) -> list[Reading]:
-    """Reads every window of every request, in batches of similar length, and searches each.
-
-    Raises:
-        QuestionTooLongError: a question leaves no room for context.
-    """
-    return [said.search(options) for said in read_logits(session, tokenizer, requests, options)]
-
-
-def read_logits(
-    session: Session, tokenizer: Tokenizer, requests: Sequence[Request], options: ReadOptions
-) -> list[QuestionLogits]:
-    """Reads every window of every request, in batches of similar length.
-
-    Raises:
-        QuestionTooLongError: a question leaves no room for context.
-    """
-    return run_plans(
-        session,
-        [plan(tokenizer, request, options) for request in requests],
-        pad_id=tokenizer.pad_id,
-        layout=tokenizer.layout,
-        token_budget=0 if options.batch_of_one else options.token_budget,
+def search_all(said: Sequence[QuestionLogits], options: ReadOptions) -> list[Reading]:
+    """`QuestionLogits.search` of many questions, which takes less time than one by one."""
+    results = search_many(
+        [one.windows for one in said],
+        # Widened spans may fall together, so some are kept in hand.
+        top_k=options.top_k * 4 if options.align_to_words else options.top_k,
+        max_answer_tokens=options.max_answer_tokens,
+        allow_null=options.no_answer,
+        temperature=options.temperature,
     )
+    return [one.reading(result, options) for one, result in zip(said, results, strict=True)]
 
 
 def plan(tokenizer: Tokenizer, request: Request, options: ReadOptions) -> Plan[QuestionLogits]:
@@ -190,20 +169,12 @@ def _said(request: Request, window: Window, outputs: Outputs) -> WindowLogits:
     start, end = (output[:kept] for output in outputs)
     if not (np.isfinite(start).all() and np.isfinite(end).all()):
         raise ModelError("the model gives logits that are no finite numbers: it is damaged")
-    blank = _blank(request.contexts[window.context], window)
-    starts, ends = (np.where(blank, _NEVER, logits[part]) for logits in (start, end))
+    starts, ends = start[part], end[part]
+    blank = request.contexts[window.context].blank[window.start : window.stop]
+    if blank.any():  # no answer begins or ends with one
+        starts, ends = (np.where(blank, _NEVER, logits) for logits in (starts, ends))
     null = float(start[0]) + float(end[0])
     return WindowLogits(window.context, window.start, starts, ends, null)
-
-
-def _blank(context: PreparedContext, window: Window) -> npt.NDArray[np.bool_]:
-    """True for tokens of a window that are white space alone, bool ``[n]``.
-
-    Byte-level tokenizers make some. No answer begins or ends with one.
-    """
-    text = context.text
-    offsets: list[list[int]] = context.encoded.offsets[window.start : window.stop].tolist()
-    return np.array([not text[a:b].strip() for a, b in offsets], np.bool_)
 
 
 def _answer(request: Request, span: Span, align_to_words: bool) -> Answer:

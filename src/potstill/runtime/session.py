@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Generator
+import warnings
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from potstill.errors import InputError, ModelError
+from potstill.runtime.machine import usable_cores as usable_cores
 from potstill.text.windows import Batch
 
 Logits = npt.NDArray[np.float32]
@@ -21,6 +22,13 @@ QA_OUTPUTS = ("start_logits", "end_logits")
 """What a question-answering model gives."""
 LOGITS = ("logits",)
 """What a model of any other task gives."""
+
+Provider: TypeAlias = Literal["cpu", "cuda"]
+PROVIDERS: Mapping[Provider, str] = {
+    "cpu": "CPUExecutionProvider",
+    "cuda": "CUDAExecutionProvider",
+}
+"""What computes in onnxruntime, by our name and by its own."""
 
 
 class Session(Protocol):
@@ -32,7 +40,7 @@ class Session(Protocol):
 
 
 class OnnxSession:
-    """A model in onnxruntime, on the CPU. Safe to share between threads.
+    """A model in onnxruntime. Safe to share between threads.
 
     A session of one thread computes in the thread that calls it, so several callers share one copy
     of the weights.
@@ -44,6 +52,7 @@ class OnnxSession:
         *,
         threads: int | None = None,
         outputs: tuple[str, ...] = QA_OUTPUTS,
+        provider: Provider = "cpu",
     ) -> None:
         """Loads ``file``.
 
@@ -52,6 +61,8 @@ class OnnxSession:
                 ``token_type_ids``.
             threads: threads of one run; by default one for each core (see `usable_cores`).
             outputs: those to give, in this order; the file must have them.
+            provider: what computes. Where onnxruntime was built without it, a warning says so and
+                the CPU computes.
 
         Raises:
             InputError: ``threads`` is not a positive number.
@@ -63,7 +74,7 @@ class OnnxSession:
         self.threads = threads or usable_cores()
         if not self.file.is_file():
             raise ModelError(f"there is no ONNX file {self.file}")
-        self._session = _load(self.file, self.threads)
+        self._session = _load(self.file, self.threads, provider)
         inputs = {node.name for node in self._session.get_inputs()}
         given = {node.name for node in self._session.get_outputs()}
         if not (inputs <= _INPUTS and "input_ids" in inputs and given.issuperset(outputs)):
@@ -86,7 +97,7 @@ class OnnxSession:
             return tuple(self._session.run(self._outputs, feed))
 
 
-def _load(file: Path, threads: int) -> Any:
+def _load(file: Path, threads: int, provider: Provider) -> Any:
     # Imported here: a light verb such as `potstill info` must not wait for it.
     import onnxruntime
 
@@ -100,8 +111,23 @@ def _load(file: Path, threads: int) -> Any:
     options.add_session_config_entry("session.force_spinning_stop", "1")
     with _reported(f"{file} is damaged or no ONNX model"):
         return onnxruntime.InferenceSession(
-            str(file), sess_options=options, providers=["CPUExecutionProvider"]
+            str(file), sess_options=options, providers=_providers(provider)
         )
+
+
+def _providers(wanted: Provider) -> list[str]:
+    import onnxruntime
+
+    name = PROVIDERS[wanted]
+    if name in onnxruntime.get_available_providers():
+        return list(dict.fromkeys([name, PROVIDERS["cpu"]]))
+    warnings.warn(
+        f"onnxruntime has no {name} here: the CPU runs the model; install an onnxruntime "
+        "built with it, such as onnxruntime-gpu",
+        RuntimeWarning,
+        stacklevel=4,
+    )
+    return [PROVIDERS["cpu"]]
 
 
 @contextmanager
@@ -123,29 +149,3 @@ def _reported(what: str) -> Generator[None, None, None]:
     ) as error:
         reason = str(error).split("\n", 1)[0]
         raise ModelError(f"{what}: {reason}") from None
-
-
-def usable_cores() -> int:
-    """Cores this process may use: its affinity and container quota respected, siblings once.
-
-    Two hyper-threads of one core share its arithmetic units, so they count as one.
-    """
-    if not hasattr(os, "sched_getaffinity"):
-        return os.cpu_count() or 1
-    allowed = os.sched_getaffinity(0)
-    siblings = {
-        _read(f"/sys/devices/system/cpu/cpu{i}/topology/thread_siblings_list", str(i))
-        for i in allowed
-    }
-    cores = len(siblings)
-    quota, _, period = _read("/sys/fs/cgroup/cpu.max", "max").partition(" ")
-    if quota.isdigit() and period.isdigit():
-        cores = min(cores, -(-int(quota) // int(period)))
-    return max(1, cores)
-
-
-def _read(path: str, otherwise: str) -> str:
-    try:
-        return Path(path).read_text(encoding="ascii").strip()
-    except (OSError, ValueError):
-        return otherwise

@@ -17,12 +17,13 @@ from potstill.data.tagging import OUTSIDE
 from potstill.errors import EmptyInputError, InputError, ModelError
 from potstill.records import Entity
 from potstill.runtime.entities import AGGREGATIONS, Aggregation, entities
+from potstill.runtime.many import each
+from potstill.runtime.opening import Opened, Workers, open_model
 from potstill.runtime.plans import Outputs, Plan, run_plans
-from potstill.runtime.qa import _batch_of_one, _find_file
-from potstill.runtime.session import LOGITS, Logits, OnnxSession, Session
+from potstill.runtime.session import Logits, Session
 from potstill.runtime.texts import TOKEN_BUDGET
 from potstill.runtime.tokenwise import plan, softmax, token_logits
-from potstill.text.tokenizer import Encoded, Tokenizer
+from potstill.text.tokenizer import Encoded, IntArray, Tokenizer
 from potstill.text.words import first_tokens, join_words, words_of
 
 _CHUNK = 256
@@ -42,6 +43,16 @@ class TagOptions:
     """Most tokens of a batch, padding included; 0 runs every window alone."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Words:
+    """Texts that were cut into words already, tokenized."""
+
+    sentences: Sequence[Sequence[str]]
+    encoded: Sequence[Encoded]
+    words: Sequence[IntArray]
+    """Of each token of each text: which word it belongs to."""
+
+
 class Tagger:
     """Finds labelled spans in texts with one model. Safe to share between threads.
 
@@ -57,10 +68,15 @@ class Tagger:
         session: Session,
         labels: Sequence[str],
         options: TagOptions | None = None,
+        *,
+        workers: int = 1,
     ) -> None:
         """Puts a tagger together from its parts; most callers want `from_options`."""
         self.tokenizer = tokenizer
         self.session = session
+        self.workers = workers
+        self.opened: Opened | None = None
+        """How it was opened, by `from_options`."""
         self.labels = tuple(labels)
         self.options = _checked(options or TagOptions())
 
@@ -73,6 +89,8 @@ class Tagger:
         precision: Literal["fp32", "fp16", "int8"] | None = None,
         onnx_file: str | Path | None = None,
         threads: int | None = None,
+        runtime: str | None = None,
+        workers: Workers = None,
         seq_len: int | None = None,
         stride: int | None = None,
         aggregation: Aggregation | None = None,
@@ -87,6 +105,11 @@ class Tagger:
                 where it has none a float32 file is written into the cache on first use.
             onnx_file: run this file instead of the folder's own.
             threads: threads of one text; by default one for each core.
+            runtime: what runs the model, one of `potstill.runtime.runtimes.RUNTIMES`; ``"auto"``
+                for the quickest here, which is measured once and remembered; by default what
+                ``POTSTILL_RUNTIME`` says, or onnxruntime.
+            workers: runs at the same time, of calls that read many texts; ``"auto"`` for as many
+                as read most, and then ``threads`` too are chosen where they are not given.
             seq_len: longest window in tokens; by default the manifest's, or 384, but never more
                 than the model has positions.
             stride: tokens that consecutive windows of a long text share; by default the
@@ -113,18 +136,35 @@ class Tagger:
             raise InputError(
                 f"seq_len {seq_len} is more than the {config.max_positions} positions of {folder}"
             )
-        file = _find_file(folder, precision, onnx_file)
-        options = TagOptions(
-            seq_len=seq_len if seq_len is not None else min(manifest.seq_len, config.max_positions),
-            stride=manifest.stride if stride is None else stride,
-            aggregation=aggregation or "first",
-            token_budget=TOKEN_BUDGET if token_budget is None else token_budget,
+        options = _checked(
+            TagOptions(
+                seq_len=min(manifest.seq_len, config.max_positions) if seq_len is None else seq_len,
+                stride=manifest.stride if stride is None else stride,
+                aggregation=aggregation or "first",
+                token_budget=TOKEN_BUDGET if token_budget is None else token_budget,
+            )
         )
-        if _batch_of_one(manifest, folder, file):
-            options = replace(options, token_budget=0)
         labels = config.labels or tuple(f"LABEL_{i}" for i in range(config.n_labels))
-        session = OnnxSession(file, threads=threads, outputs=LOGITS)
-        return cls(Tokenizer.from_folder(folder), session, labels, _checked(options))
+        tokenizer = Tokenizer.from_folder(folder)
+        opened = open_model(
+            folder,
+            tokenizer,
+            manifest,
+            head="tagging",
+            longest=options.seq_len,
+            precision=precision,
+            onnx_file=onnx_file,
+            runtime=runtime,
+            threads=threads,
+            workers=workers,
+        )
+        if opened.alone:
+            options = replace(options, token_budget=0)
+        elif token_budget is None and opened.token_budget is not None:
+            options = replace(options, token_budget=opened.token_budget)
+        client = cls(tokenizer, opened.session, labels, options, workers=opened.layout.workers)
+        client.opened = opened
+        return client
 
     def tag(
         self,
@@ -153,28 +193,44 @@ class Tagger:
         *,
         aggregation: Aggregation | None = None,
         ignore: Collection[str] = (OUTSIDE,),
+        workers: int | None = None,
     ) -> list[list[Entity]]:
-        """As `tag`, of many texts: windows of similar length run together."""
+        """As `tag`, of many texts: windows of similar length run together.
+
+        ``workers`` are threads that read different texts at the same time; by default as the
+        tagger was opened.
+        """
         if isinstance(texts, str):
             raise InputError("tag_many takes a list of texts: give one alone to tag")
         strategy = _known(aggregation or self.options.aggregation)
         for number, text in enumerate(texts):
             _check_text(text, "the text" if len(texts) == 1 else f"text {number}")
-        found: list[list[Entity]] = []
-        for at in range(0, len(texts), _CHUNK):
-            chunk = texts[at : at + _CHUNK]
-            encoded = self.tokenizer.encode_batch(chunk)
-            found += run_plans(
+
+        def prepare(first: int, chunk: list[str]) -> list[Plan[list[Entity]]]:
+            return [
+                self._plan(text, tokens, strategy, ignore)
+                for text, tokens in zip(chunk, self.tokenizer.encode_batch(chunk), strict=True)
+            ]
+
+        def run(plans: list[Plan[list[Entity]]]) -> list[list[Entity]]:
+            return run_plans(
                 self.session,
-                [
-                    self._plan(text, tokens, strategy, ignore)
-                    for text, tokens in zip(chunk, encoded, strict=True)
-                ],
+                plans,
                 pad_id=self.tokenizer.pad_id,
                 layout=self.tokenizer.layout,
                 token_budget=self.options.token_budget,
             )
-        return found
+
+        workers = self.workers if workers is None else workers
+        return list(
+            each(
+                prepare,
+                run,
+                texts,
+                workers=workers,
+                chunk=_CHUNK,
+            )
+        )
 
     def plan(
         self,
@@ -214,24 +270,35 @@ class Tagger:
         """
         return self.tag_words_many([words])[0]
 
-    def tag_words_many(self, sentences: Sequence[Sequence[str]]) -> list[list[str]]:
-        """As `tag_words`, of many texts."""
+    def tag_words_many(
+        self, sentences: Sequence[Sequence[str]], *, workers: int | None = None
+    ) -> list[list[str]]:
+        """As `tag_words`, of many texts; ``workers`` as for `tag_many`."""
         for number, words in enumerate(sentences):
             name = "the list of words" if len(sentences) == 1 else f"sentence {number}"
             _check_words(words, name)
-        found: list[list[str]] = []
-        for at in range(0, len(sentences), _CHUNK):
-            found += self._tag_chunk(sentences[at : at + _CHUNK])
-        return found
 
-    def _tag_chunk(self, sentences: Sequence[Sequence[str]]) -> list[list[str]]:
-        joined = [join_words(words) for words in sentences]
-        encoded = self.tokenizer.encode_batch([text for text, _ in joined])
-        words = [words_of(e, starts) for e, (_, starts) in zip(encoded, joined, strict=True)]
-        said = token_logits(self.session, self.tokenizer, encoded, words, **self._cut())
+        def prepare(first: int, chunk: list[Sequence[str]]) -> _Words:
+            joined = [join_words(words) for words in chunk]
+            encoded = self.tokenizer.encode_batch([text for text, _ in joined])
+            words = [words_of(e, starts) for e, (_, starts) in zip(encoded, joined, strict=True)]
+            return _Words(chunk, encoded, words)
+
+        workers = self.workers if workers is None else workers
+        chunks = each(
+            prepare,
+            self._tag_chunk,
+            sentences,
+            workers=workers,
+            chunk=_CHUNK,
+        )
+        return list(chunks)
+
+    def _tag_chunk(self, asked: _Words) -> list[list[str]]:
+        said = token_logits(self.session, self.tokenizer, asked.encoded, asked.words, **self._cut())
         otherwise = OUTSIDE if OUTSIDE in self.labels else self.labels[0]
         found: list[list[str]] = []
-        for own, logits, sentence in zip(words, said, sentences, strict=True):
+        for own, logits, sentence in zip(asked.words, said, asked.sentences, strict=True):
             best = self._probabilities(logits).argmax(-1)
             first = first_tokens(own, len(sentence)).tolist()
             found.append([self.labels[best[i]] if i >= 0 else otherwise for i in first])

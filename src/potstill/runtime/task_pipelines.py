@@ -25,6 +25,7 @@ from potstill.bundle.layout import find_model
 from potstill.errors import InputError, MissingKeyError
 from potstill.runtime.choice import ChoiceOptions, Chooser
 from potstill.runtime.classification import Classifier, ClassifyOptions, Said, TextOrPair
+from potstill.runtime.opening import Workers
 from potstill.runtime.pipelines import IGNORED, as_tokenizer, check_device, check_surroundings
 from potstill.runtime.session import LOGITS
 from potstill.runtime.torch_session import TorchSession
@@ -57,6 +58,8 @@ class TaskPipeline(ABC):
         dtype: Any = None,
         revision: str | None = None,
         threads: int | None = None,
+        runtime: str | None = None,
+        workers: Workers = None,
         **defaults: Any,
     ) -> None:
         """Opens a model.
@@ -72,6 +75,8 @@ class TaskPipeline(ABC):
             dtype: the newer name of ``torch_dtype``.
             revision: branch, tag or commit of a hub id.
             threads: threads of one run; by default one for each core.
+            runtime: what runs the model; see `QAClient.from_options`, and for the next.
+            workers: runs at the same time, where many texts are read.
             **defaults: what calls use unless they say otherwise; see ``__call__``.
 
         Raises:
@@ -79,19 +84,25 @@ class TaskPipeline(ABC):
             ModelError: the model or its tokenizer cannot be used.
         """
         check_surroundings(framework, torch_dtype if dtype is None else dtype)
-        self.client = self._open(model, tokenizer, device, revision, threads)
+        opening = {"threads": threads, "runtime": runtime, "workers": workers}
+        self.client = self._open(model, tokenizer, device, revision, opening)
         self.tokenizer: Tokenizer = self.client.tokenizer
         self.model = model
         self._given = self._checked(defaults)
 
     def _open(
-        self, model: Any, tokenizer: Any, device: Any, revision: str | None, threads: int | None
+        self,
+        model: Any,
+        tokenizer: Any,
+        device: Any,
+        revision: str | None,
+        opening: Mapping[str, Any],
     ) -> Any:
         if isinstance(model, (str, Path, self.client_class)):
             check_device(device)
             client: Any = model
             if isinstance(model, (str, Path)):
-                client = self._of_folder(find_model(model, revision=revision), threads)
+                client = self._of_folder(find_model(model, revision=revision), opening)
             if tokenizer is None:
                 return client
             return self._of_client(as_tokenizer(tokenizer, revision), client)
@@ -104,8 +115,8 @@ class TaskPipeline(ABC):
         seq_len = min(session.max_positions, longest)
         return self._of_torch(as_tokenizer(tokenizer, revision), session, model.config, seq_len)
 
-    def _of_folder(self, folder: Path, threads: int | None) -> Any:
-        return self.client_class.from_options(folder, threads=threads)
+    def _of_folder(self, folder: Path, opening: Mapping[str, Any]) -> Any:
+        return self.client_class.from_options(folder, **opening)
 
     @abstractmethod
     def _of_client(self, tokenizer: Tokenizer, client: Any) -> Any:
@@ -192,7 +203,7 @@ class TextClassificationPipeline(TaskPipeline):
         longest = parameters.get("max_length")
         if longest is not None and longest < client.options.seq_len:
             options = replace(client.options, seq_len=longest)
-            client = Classifier(client.tokenizer, client.session, options)
+            client = Classifier(client.tokenizer, client.session, options, workers=client.workers)
         found = client.read_many([_text(item) for item in items])
         n_cut = sum(said.truncated for said in found)
         if n_cut and not parameters.get("truncation"):
@@ -231,13 +242,13 @@ class TextClassificationPipeline(TaskPipeline):
         mass = np.exp(logits - logits.max())
         return mass / mass.sum()
 
-    def _of_folder(self, folder: Path, threads: int | None) -> Classifier:
+    def _of_folder(self, folder: Path, opening: Mapping[str, Any]) -> Classifier:
         config = read_config(folder)
         self._single_output_is_probability = config.n_labels == 1 and not config.problem
-        return Classifier.from_options(folder, threads=threads)
+        return Classifier.from_options(folder, **opening)
 
     def _of_client(self, tokenizer: Tokenizer, client: Any) -> Classifier:
-        return Classifier(tokenizer, client.session, client.options)
+        return Classifier(tokenizer, client.session, client.options, workers=client.workers)
 
     def _of_torch(
         self, tokenizer: Tokenizer, session: TorchSession, config: Any, seq_len: int
@@ -295,7 +306,7 @@ class MultipleChoicePipeline(TaskPipeline):
         return [[one.to_dict() for one in scores[: parameters.get("top_k")]] for scores in found]
 
     def _of_client(self, tokenizer: Tokenizer, client: Any) -> Chooser:
-        return Chooser(tokenizer, client.session, client.options)
+        return Chooser(tokenizer, client.session, client.options, workers=client.workers)
 
     def _of_torch(
         self, tokenizer: Tokenizer, session: TorchSession, config: Any, seq_len: int

@@ -109,7 +109,9 @@ class TokenClassificationPipeline(TaskPipeline):
         ]
 
     def _of_client(self, tokenizer: Tokenizer, client: Any) -> Tagger:
-        return Tagger(tokenizer, client.session, client.labels, client.options)
+        return Tagger(
+            tokenizer, client.session, client.labels, client.options, workers=client.workers
+        )
 
     def _of_torch(
         self, tokenizer: Tokenizer, session: TorchSession, config: Any, seq_len: int
@@ -201,7 +203,7 @@ class FillMaskPipeline(TaskPipeline):
         return sorted(found)
 
     def _of_client(self, tokenizer: Tokenizer, client: Any) -> Filler:
-        return Filler(tokenizer, client.session, seq_len=client.seq_len)
+        return Filler(tokenizer, client.session, seq_len=client.seq_len, workers=client.workers)
 
     def _of_torch(
         self, tokenizer: Tokenizer, session: TorchSession, config: Any, seq_len: int

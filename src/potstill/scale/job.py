@@ -11,7 +11,7 @@ import json
 import os
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -19,6 +19,7 @@ from typing import Any, Protocol
 from potstill.bundle.atomic import replacing, write_json
 from potstill.bundle.manifest import sha256_of
 from potstill.errors import DataError, InputError, JobError, OutputError
+from potstill.runtime.runtimes import AUTO, DEFAULT, RUNTIMES
 from potstill.scale.local import run_inline, run_workers
 from potstill.scale.parts import BATCH_ROWS, Left, Part, Parts, cut
 from potstill.scale.predict import (
@@ -29,6 +30,7 @@ from potstill.scale.predict import (
     head_of_model,
     model_fingerprint,
     model_name,
+    quickest_runtime,
 )
 from potstill.scale.sources import Source, find_inputs, fingerprint, kind_of
 from potstill.scale.writers import Joined, bad_file, plain, write_rows
@@ -129,11 +131,12 @@ def run_job(
     files = find_inputs(source)
     if any(file.resolve() == out.resolve() for file in files):
         raise InputError(f"{out} is among the input files: name another output")
+    folder = out.with_name(out.name + ".job")
+    options = replace(options, predict=_settled(options, folder))
     predictor = Predictor(options.predict)
     table = Source(tuple(files), _columns(options), frozenset(predictor.columns))
     table.check()
     facts = _facts(files, table, options)
-    folder = out.with_name(out.name + ".job")
     if out.exists() and not options.overwrite and not (folder / _FACTS).exists():
         raise OutputError(
             f"{out} exists already: name another output, or replace it with --overwrite"
@@ -255,6 +258,27 @@ def _columns(options: JobOptions) -> tuple[str, ...]:
         for name in known
         if name != "pair" or name in options.columns
     )
+
+
+def _settled(options: JobOptions, folder: Path) -> PredictOptions:
+    """The options with one runtime: that of the job so far, or else the quickest here.
+
+    Ray's workers may lie on other machines, so there it is the runtime that all of them have.
+    """
+    if options.predict.runtime != AUTO:
+        return options.predict
+    runtime = None if options.overwrite else _runtime_so_far(folder)
+    if runtime is None and options.engine == "local":
+        runtime = quickest_runtime(options.predict, options.workers)
+    return replace(options.predict, runtime=runtime or DEFAULT)
+
+
+def _runtime_so_far(folder: Path) -> str | None:
+    try:
+        runtime = json.loads((folder / _FACTS).read_text(encoding="utf-8"))["options"]["runtime"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None  # there is no such job, or `_open` will say what is wrong with it
+    return runtime if runtime in RUNTIMES else None
 
 
 def _facts(files: list[Path], rows: Source, options: JobOptions) -> dict[str, Any]:

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from potstill.bundle.config import read_config
 from potstill.bundle.heads import TASKS
@@ -17,6 +17,12 @@ from potstill.bundle.layout import CONFIG, MANIFEST, TEXT_FILES, find_model
 from potstill.bundle.manifest import head_of_folder, sha256_of
 from potstill.bundle.names import HeadName
 from potstill.errors import InputError
+from potstill.runtime.runtimes import AUTO, DEFAULT
+
+if TYPE_CHECKING:
+    from potstill.runtime.classification import Classifier
+    from potstill.runtime.qa import QAClient
+    from potstill.runtime.tagging import Tagger
 
 Texts: TypeAlias = "tuple[str, ...]"
 """What the model reads of a row: question and context, a text, or a pair of them."""
@@ -53,6 +59,8 @@ class PredictOptions:
     """Of every label of a multi-label model, instead of its own."""
     threads: int = 1
     """Threads of one worker."""
+    runtime: str = DEFAULT
+    """What runs the model; not ``auto``, so that all rows of a job are read by one runtime."""
     prefix: str = ""
     """Stands before the name of every new column."""
 
@@ -123,6 +131,16 @@ def head_of_model(options: PredictOptions) -> HeadName:
     return head
 
 
+def quickest_runtime(options: PredictOptions, workers: int) -> str:
+    """The runtime in which so many workers of this machine read most rows a second.
+
+    Raises:
+        ModelError: the model cannot be used.
+    """
+    client = _OPENERS[head_of_model(options)](replace(options, runtime=AUTO), workers)
+    return client.opened.runtime if client.opened else DEFAULT
+
+
 def model_fingerprint(options: PredictOptions) -> str:
     """Changes where anything in the model's folder that an answer depends on does."""
     from potstill.bundle.cache import ensure_onnx
@@ -136,15 +154,46 @@ def model_fingerprint(options: PredictOptions) -> str:
     return digest.hexdigest()
 
 
-def _reader(options: PredictOptions) -> _Task:
+def _open_reader(options: PredictOptions, workers: int = 1) -> QAClient:
     from potstill.runtime.qa import QAClient
 
-    client = QAClient.from_options(
-        options.model,
-        revision=options.revision,
-        threads=options.threads,
-        no_answer=options.no_answer,
+    return QAClient.from_options(
+        options.model, no_answer=options.no_answer, **_opening(options, workers)
     )
+
+
+def _open_classifier(options: PredictOptions, workers: int = 1) -> Classifier:
+    from potstill.runtime.classification import Classifier
+
+    return Classifier.from_options(
+        options.model, threshold=options.threshold, **_opening(options, workers)
+    )
+
+
+def _open_tagger(options: PredictOptions, workers: int = 1) -> Tagger:
+    from potstill.runtime.tagging import Tagger
+
+    return Tagger.from_options(options.model, **_opening(options, workers))
+
+
+def _opening(options: PredictOptions, workers: int) -> dict[str, Any]:
+    return {
+        "revision": options.revision,
+        "threads": options.threads,
+        "runtime": options.runtime,
+        "workers": workers,
+    }
+
+
+_OPENERS: Mapping[HeadName, Callable[[PredictOptions, int], Any]] = {
+    "qa": _open_reader,
+    "classification": _open_classifier,
+    "tagging": _open_tagger,
+}
+
+
+def _reader(options: PredictOptions) -> _Task:
+    client = _open_reader(options)
 
     def answer(batch: Sequence[Texts]) -> list[Values]:
         found: list[Values] = []
@@ -163,14 +212,7 @@ def _reader(options: PredictOptions) -> _Task:
 
 
 def _classifier(options: PredictOptions) -> _Task:
-    from potstill.runtime.classification import Classifier
-
-    classifier = Classifier.from_options(
-        options.model,
-        revision=options.revision,
-        threads=options.threads,
-        threshold=options.threshold,
-    )
+    classifier = _open_classifier(options)
     several = classifier.options.problem == "multi-label"
 
     def answer(batch: Sequence[Texts]) -> list[Values]:
@@ -194,9 +236,7 @@ def _classifier(options: PredictOptions) -> _Task:
 
 
 def _tagger(options: PredictOptions) -> _Task:
-    from potstill.runtime.tagging import Tagger
-
-    tagger = Tagger.from_options(options.model, revision=options.revision, threads=options.threads)
+    tagger = _open_tagger(options)
 
     def answer(batch: Sequence[Texts]) -> list[Values]:
         found = tagger.tag_many([texts[0] for texts in batch])

@@ -55,6 +55,9 @@ class ServeOptions:
     threads: int = 1
     """Threads of one run of a model. Several workers of one thread each do more than one of
     several, and need not wait for one another."""
+    runtime: str | None = None
+    """What runs the models, as for `QAClient.from_options`; by default what ``POTSTILL_RUNTIME``
+    says, or the quickest, by measurement."""
     token: str | None = None
     """Bearer token that requests must carry."""
     origins: tuple[str, ...] = ()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from potstill.serving.cache import ContextCache
 from potstill.serving.faults import refusal_of
 from potstill.serving.options import Limits
 from potstill.serving.schemas import ExplainCall, QuestionCall, QuestionInput, QuestionParameters
-from potstill.serving.served import Facts, Served
+from potstill.serving.served import Facts, Opening, Served
 from potstill.text.tokenizer import Tokenizer
 from potstill.text.windows import split
 
@@ -53,9 +53,9 @@ class ServedReader(Served[QuestionCall]):
     schema = QuestionCall
     outputs = QA_OUTPUTS
 
-    def __init__(self, facts: Facts, limits: Limits, cache: ContextCache, threads: int) -> None:
+    def __init__(self, facts: Facts, limits: Limits, cache: ContextCache, opening: Opening) -> None:
         super().__init__(facts, limits, cache)
-        self.client = QAClient.from_options(facts.folder, threads=threads)
+        self.client = QAClient.from_options(facts.folder, **asdict(opening))
 
     @property
     def tokenizer(self) -> Tokenizer:

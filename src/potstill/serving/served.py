@@ -36,6 +36,17 @@ class Facts:
     manifest: Manifest | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opening:
+    """What runs the models of a service."""
+
+    runtime: str
+    threads: int
+    """Of one run."""
+    workers: int
+    """Runs at the same time."""
+
+
 class Served(ABC, Generic[Call]):
     """One model; a subclass for each task. Safe to share between threads."""
 
@@ -151,14 +162,14 @@ def _padded(output: Any, kept: int, n: int) -> list[Any]:
 
 
 def open_served(
-    name: str, model: str, *, threads: int, limits: Limits, cache: ContextCache
+    name: str, model: str, *, opening: Opening, limits: Limits, cache: ContextCache
 ) -> Served[Any]:
     """Opens a model as what its manifest or its config says it is.
 
     Args:
         name: what requests call it.
         model: ``default``, a folder or a hub id.
-        threads: of one run.
+        opening: what runs it.
         limits: of the service.
         cache: of the service.
 
@@ -173,15 +184,15 @@ def open_served(
     if head == "qa":
         from potstill.serving.qa import ServedReader
 
-        return ServedReader(facts, limits, cache, threads)
+        return ServedReader(facts, limits, cache, opening)
     if head == "classification":
         from potstill.serving.classification import ServedClassifier
 
-        return ServedClassifier(facts, limits, cache, threads)
+        return ServedClassifier(facts, limits, cache, opening)
     if head == "tagging":
         from potstill.serving.tagging import ServedTagger
 
-        return ServedTagger(facts, limits, cache, threads)
+        return ServedTagger(facts, limits, cache, opening)
     raise ModelError(
         f"{folder} is a model for {head}: served are question answering, text classification "
         "and token classification"

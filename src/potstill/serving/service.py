@@ -15,14 +15,15 @@ from importlib import metadata
 from typing import Any, Literal, TypeAlias
 
 from potstill.errors import PotstillError
+from potstill.runtime.machine import usable_cores
 from potstill.runtime.plans import Plan
-from potstill.runtime.session import usable_cores
+from potstill.runtime.runtimes import AUTO, runtime_name, warm_up
 from potstill.serving.batcher import Batcher, Ticket
 from potstill.serving.cache import ContextCache
 from potstill.serving.faults import Refusal
 from potstill.serving.metrics import Metrics
 from potstill.serving.options import ServeOptions
-from potstill.serving.served import Served, open_served
+from potstill.serving.served import Opening, Served, open_served
 
 log = logging.getLogger("potstill.serving")
 
@@ -85,14 +86,20 @@ class Service:
         Where one cannot be opened, ``state`` is ``failed`` afterwards and ``failure`` says why.
         """
         options, began = self.options, time.monotonic()
+        opening = Opening(
+            runtime=runtime_name(options.runtime, otherwise=AUTO),
+            threads=options.threads,
+            workers=self.n_workers,
+        )
         opened: dict[str, Served[Any]] = {}
         try:
             for name, model in options.models.items():
                 if self._stop.is_set():
                     return
                 opened[name] = open_served(
-                    name, model, threads=options.threads, limits=options.limits, cache=self.cache
+                    name, model, opening=opening, limits=options.limits, cache=self.cache
                 )
+                warm_up(opened[name].session, opened[name].seq_len)
         except PotstillError as error:
             self.failure, self.state = error, "failed"
             return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 from potstill.records import Entity
@@ -13,7 +14,7 @@ from potstill.serving.cache import ContextCache
 from potstill.serving.faults import Refusal
 from potstill.serving.options import Limits
 from potstill.serving.schemas import PairInput, TextCall, TextParameters
-from potstill.serving.served import Facts, Served
+from potstill.serving.served import Facts, Opening, Served
 from potstill.text.tokenizer import Tokenizer
 
 
@@ -24,9 +25,9 @@ class ServedTagger(Served[TextCall]):
     schema = TextCall
     outputs = LOGITS
 
-    def __init__(self, facts: Facts, limits: Limits, cache: ContextCache, threads: int) -> None:
+    def __init__(self, facts: Facts, limits: Limits, cache: ContextCache, opening: Opening) -> None:
         super().__init__(facts, limits, cache)
-        self.tagger = Tagger.from_options(facts.folder, threads=threads)
+        self.tagger = Tagger.from_options(facts.folder, **asdict(opening))
 
     @property
     def tokenizer(self) -> Tokenizer:

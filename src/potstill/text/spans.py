@@ -20,6 +20,9 @@ import numpy.typing as npt
 
 FloatArray = npt.NDArray[np.float32]
 
+_TOGETHER = 16
+"""Windows that `search_many` searches at once: with more, their bands leave the caches."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class WindowLogits:
@@ -103,6 +106,86 @@ def search(
         for context, start, stop, logit in _best(bands, top_k)
     ]
     return SpanResult(spans, null_mass / total, null_logit)
+
+
+def search_many(
+    questions: Sequence[Sequence[WindowLogits]],
+    *,
+    top_k: int = 1,
+    max_answer_tokens: int = 30,
+    allow_null: bool = False,
+    temperature: float = 1.0,
+) -> list[SpanResult]:
+    """`search` of many questions, which takes the same options.
+
+    The best span of each question that one window holds is found for several of them at once. What
+    is found for a question does not depend on the others.
+    """
+    found: dict[int, SpanResult] = {}
+    if top_k == 1:
+        whole = [i for i, own in enumerate(questions) if _is_whole(own, max_answer_tokens)]
+        whole.sort(key=lambda i: len(questions[i][0].start))
+        for at in range(0, len(whole), _TOGETHER):
+            chosen = whole[at : at + _TOGETHER]
+            windows = [questions[i][0] for i in chosen]
+            results = _search_whole(windows, max_answer_tokens, allow_null, temperature)
+            found.update(zip(chosen, results, strict=True))
+    return [
+        found[i]
+        if i in found
+        else search(
+            own,
+            top_k=top_k,
+            max_answer_tokens=max_answer_tokens,
+            allow_null=allow_null,
+            temperature=temperature,
+        )
+        for i, own in enumerate(questions)
+    ]
+
+
+def _is_whole(windows: Sequence[WindowLogits], width: int) -> bool:
+    """Whether one window holds all there is to search, and the longest span fits into it."""
+    return len(windows) == 1 and windows[0].at == 0 and len(windows[0].start) >= width
+
+
+def _search_whole(
+    windows: Sequence[WindowLogits], width: int, allow_null: bool, temperature: float
+) -> list[SpanResult]:
+    """The best span of each window, all windows of about one length."""
+    lengths = [len(w.start) for w in windows]
+    shape = len(windows), max(lengths)
+    starts = np.full(shape, -np.inf, np.float32)
+    ends = np.full((shape[0], shape[1] + width - 1), -np.inf, np.float32)
+    for i, w in enumerate(windows):
+        starts[i, : lengths[i]] = w.start
+        ends[i, : lengths[i]] = w.end
+    spans = np.lib.stride_tricks.sliding_window_view(ends, width, axis=1)
+    bands = starts[:, :, None] + spans  # (n, n_tokens, width)
+    rows = bands.max(axis=2)
+    first = rows.argmax(axis=1)
+    best = rows[np.arange(shape[0]), first].astype(np.float64)
+    nulls = np.array([w.null for w in windows], np.float64)
+    tops = np.maximum(best, nulls) if allow_null else best
+    known = np.where(np.isfinite(tops), tops, 0.0).astype(np.float32)  # as `search` has it
+    # Summed token by token, so that padding behind a window cannot move the last digit.
+    masses = np.exp((bands - known[:, None, None]) / temperature, dtype=np.float64).sum(axis=2)
+    found: list[SpanResult] = []
+    for i, w in enumerate(windows):
+        top, logit, start = float(tops[i]), float(best[i]), int(first[i])
+        if top == -math.inf:
+            found.append(SpanResult([], 0.0, float(w.null)))
+            continue
+        null_mass = math.exp((float(w.null) - top) / temperature) if allow_null else 0.0
+        total = float(masses[i, : lengths[i]].sum()) + null_mass
+        if logit == -math.inf:
+            found.append(SpanResult([], null_mass / total, float(w.null)))
+            continue
+        stop = start + int(bands[i, start].argmax()) + 1
+        score = math.exp((logit - top) / temperature) / total
+        span = Span(w.context, start, stop, score, logit)
+        found.append(SpanResult([span], null_mass / total, float(w.null)))
+    return found
 
 
 def _band(windows: Sequence[WindowLogits], width: int) -> FloatArray:

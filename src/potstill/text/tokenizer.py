@@ -146,8 +146,8 @@ class Tokenizer:
         return _encoded(self._backend.encode(_clean(text), add_special_tokens=False))
 
     def encode_batch(self, texts: Sequence[str]) -> list[Encoded]:
-        """Tokenizes many texts, in parallel where the machine allows."""
-        if any(len(text) > _CHUNK for text in texts):
+        """Tokenizes many texts, in parallel where the machine allows and there are several."""
+        if len(texts) == 1 or any(len(text) > _CHUNK for text in texts):
             return [self.encode(text) for text in texts]
         cleaned = [_clean(text) for text in texts]
         return [

@@ -1,0 +1,207 @@
+"""A model at hand, measured on this machine: milliseconds by length, throughput, memory."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from potstill.bundle.config import read_config
+from potstill.bundle.layout import find_model
+from potstill.bundle.manifest import head_of_folder
+from potstill.bundle.names import HeadName
+from potstill.runtime.opening import Opened
+from potstill.runtime.probes import QUESTION, TEXT
+from potstill.text.tokenizer import Tokenizer
+
+LENGTHS = (48, 96, 160, 256, 384)
+"""Tokens of the rows that are asked one at a time."""
+_ROUND = 16
+"""Texts that are read at once, of each length, to measure throughput."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ByLength:
+    """One row at a time, of one length."""
+
+    tokens: int
+    n: int
+    p50_ms: float
+    p99_ms: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Benchmark:
+    """What was measured of a model, from strings to answers."""
+
+    head: HeadName
+    one: Opened
+    """How it was opened to be asked one at a time."""
+    many: Opened
+    """How it was opened to be asked many."""
+    by_length: Sequence[ByLength]
+    texts_per_second: float
+    """Of as many texts of each length, read at once."""
+    tokens_per_second: float
+    resident_mb: float | None
+    """Memory of this process that lies in RAM, with the model opened for one at a time; ``None``
+    where the platform does not tell."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A client of any task, and how it is asked for one text and for many."""
+
+    client: Any
+    one: Callable[[str], object]
+    many: Callable[[Sequence[str]], object]
+
+
+def benchmark(
+    model: str | Path,
+    *,
+    runtime: str | None = None,
+    threads: int | None = None,
+    precision: Any = None,
+    seconds: float = 10.0,
+) -> Benchmark:
+    """Measures a model of any task.
+
+    Args:
+        model: ``"default"``, a model folder or a hub id.
+        runtime: as for `QAClient.from_options`.
+        threads: of one text at a time; by default one for each core.
+        precision: which ONNX file.
+        seconds: time to measure for, opening left out; every length is measured at least thrice.
+
+    Raises:
+        ModelError: the model cannot be used.
+        InputError: an option cannot be used.
+    """
+    folder = find_model(model)
+    config = read_config(folder)
+    head = head_of_folder(folder, config)
+    how: dict[str, Any] = {"runtime": runtime, "precision": precision}
+    single = _OPENERS[head](model, {**how, "threads": threads})
+    resident = resident_bytes()
+    lengths = sorted({min(length, config.max_positions) for length in LENGTHS})
+    texts = {n: _text(single.client.tokenizer, n, head) for n in lengths}
+    by_length = [_timed(single.one, n, texts[n], 0.6 * seconds / len(lengths)) for n in lengths]
+    several = _OPENERS[head](model, {**how, "workers": "auto"})
+    queue = [text for text in texts.values() for _ in range(_ROUND)]
+    several.many(queue[:: _ROUND // 2])
+    n_rounds, began = 0, time.perf_counter()
+    while not n_rounds or time.perf_counter() - began < 0.4 * seconds:
+        several.many(queue)
+        n_rounds += 1
+    rate = n_rounds * len(queue) / (time.perf_counter() - began)
+    return Benchmark(
+        head=head,
+        one=single.client.opened,
+        many=several.client.opened,
+        by_length=by_length,
+        texts_per_second=round(rate, 2),
+        tokens_per_second=round(rate * sum(lengths) / len(lengths), 1),
+        resident_mb=None if resident is None else round(resident / 1e6, 1),
+    )
+
+
+def resident_bytes() -> int | None:
+    """Memory of this process that lies in RAM now; ``None`` where the platform does not tell."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError, IndexError):
+        pass
+    if sys.platform == "win32":
+        return None
+    import resource
+
+    # What macOS knows is the most there ever was, in bytes.
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def _timed(ask: Callable[[str], object], tokens: int, text: str, seconds: float) -> ByLength:
+    ask(text)  # compiles what is to be compiled
+    taken: list[float] = []
+    until = time.perf_counter() + seconds
+    while len(taken) < 3 or time.perf_counter() < until:
+        began = time.perf_counter()
+        ask(text)
+        taken.append(time.perf_counter() - began)
+    p50, p99 = (1000 * float(np.percentile(taken, q)) for q in (50, 99))
+    return ByLength(tokens=tokens, n=len(taken), p50_ms=round(p50, 3), p99_ms=round(p99, 3))
+
+
+def _text(tokenizer: Tokenizer, n_tokens: int, head: HeadName) -> str:
+    """A text that makes a row of so many tokens, together with what each task adds to it."""
+    added = {"qa": len(tokenizer.encode(QUESTION)) + 3, "choice": len(tokenizer.encode("no.")) + 3}
+    room = max(1, n_tokens - added.get(head, 2) - (head == "mlm"))
+    long = TEXT
+    encoded = tokenizer.encode(long)
+    while len(encoded) < room:
+        long += " " + TEXT
+        encoded = tokenizer.encode(long)
+    return long[: int(encoded.offsets[room - 1, 1])]
+
+
+def _reader(model: str | Path, how: dict[str, Any]) -> _Asked:
+    from potstill.runtime.qa import QAClient
+
+    client = QAClient.from_options(model, **how)
+
+    def many(texts: Sequence[str]) -> object:
+        return client.predict_many([(QUESTION, text) for text in texts])
+
+    return _Asked(client, lambda text: client.predict(QUESTION, text), many)
+
+
+def _classifier(model: str | Path, how: dict[str, Any]) -> _Asked:
+    from potstill.runtime.classification import Classifier
+
+    client = Classifier.from_options(model, **how)
+    return _Asked(client, client.classify, client.classify_many)
+
+
+def _tagger(model: str | Path, how: dict[str, Any]) -> _Asked:
+    from potstill.runtime.tagging import Tagger
+
+    client = Tagger.from_options(model, **how)
+    return _Asked(client, client.tag, client.tag_many)
+
+
+def _chooser(model: str | Path, how: dict[str, Any]) -> _Asked:
+    from potstill.runtime.choice import Chooser
+
+    client = Chooser.from_options(model, **how)
+
+    def many(texts: Sequence[str]) -> object:
+        return client.choose_many([(text, ("yes.", "no.")) for text in texts])
+
+    return _Asked(client, lambda text: client.choose(text, ("yes.", "no.")), many)
+
+
+def _filler(model: str | Path, how: dict[str, Any]) -> _Asked:
+    from potstill.runtime.lm import Filler
+
+    client = Filler.from_options(model, **how)
+
+    def many(texts: Sequence[str]) -> object:
+        return client.fill_many([f"{client.mask} {text}" for text in texts])
+
+    return _Asked(client, lambda text: client.fill(f"{client.mask} {text}"), many)
+
+
+_OPENERS: dict[HeadName, Callable[[str | Path, dict[str, Any]], _Asked]] = {
+    "qa": _reader,
+    "classification": _classifier,
+    "tagging": _tagger,
+    "choice": _chooser,
+    "mlm": _filler,
+}
