@@ -58,7 +58,7 @@ class Encoder(nn.Module):
         self.embedding_projection = (
             nn.Linear(config.table_width, config.hidden_width) if config.projects else None
         )
-        self.layers = nn.ModuleList(Layer(config) for _ in range(config.n_layers))
+        self.layers = nn.ModuleList(Layer(config, i) for i in range(config.n_layers))
 
     def forward(
         self,
