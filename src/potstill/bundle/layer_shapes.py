@@ -35,7 +35,7 @@ def read(
     widths: list[Any] = values.get(FFN_WIDTHS) or [ffn_width] * n_layers
     try:
         gone = {int(layer): {int(n) for n in removed[layer]} for layer in removed}
-    except (TypeError, ValueError):
+    except (LookupError, TypeError, ValueError):
         raise ConfigError(
             f"{PRUNED_HEADS} must map the number of each layer to a list of its removed heads"
         ) from None

@@ -125,9 +125,7 @@ class _Net:
         x = self._norm("embeddings.norm", x)
         return self._linear("embedding_projection", x, batch, seq) if config.projects else x
 
-    def _layer(
-        self, i: int, x: Any, bias: Any, batch: Any, seq: Any, *, first_only: bool
-    ) -> Any:
+    def _layer(self, i: int, x: Any, bias: Any, batch: Any, seq: Any, *, first_only: bool) -> Any:
         """One layer, [batch, seq, width], or [batch, 1, width] where only the first is asked."""
         tf, config = self.tf, self.config
         name, n_heads = f"layers.{i}", config.heads_of(i)
