@@ -271,15 +271,8 @@ class ModelConfig:
         ours = {hf: values[name] for hf, name in fields if name in values}
         labelled = self._label_values() if self.labels else {}
         problem = {"problem_type": PROBLEMS[self.problem]} if self.problem else {}
-        pruned = layer_shapes.write(self.layer_heads, self.layer_ffn, self.n_heads)
-        return {
-            **self.extra,
-            "model_type": self.model_type,
-            **ours,
-            **pruned,
-            **labelled,
-            **problem,
-        }
+        ours |= layer_shapes.write(self.layer_heads, self.layer_ffn, self.n_heads)
+        return {**self.extra, "model_type": self.model_type, **ours, **labelled, **problem}
 
     def _label_values(self) -> dict[str, Any]:
         labels = self.labels or tuple(f"LABEL_{i}" for i in range(self.n_labels))

@@ -59,12 +59,12 @@ class PruneKeys:
             RecipeError: names the key whose value cannot be used.
         """
         for key in ("prune_heads", "prune_ffn"):
-            value = getattr(self, key)
-            least = min(value) if isinstance(value, tuple) and value else value
-            if value == () or least < 0:
+            value: float | tuple[int, ...] = getattr(self, key)
+            numbers = value if isinstance(value, tuple) else (value,)
+            if min(numbers, default=-1.0) < 0:
                 raise RecipeError(
                     f"{key} must be 0, a share below 1, a number or a list of numbers, "
-                    f"not {list(value) if isinstance(value, tuple) else value!r}"
+                    f"not {list(numbers) if isinstance(value, tuple) else value!r}"
                 )
         words = self.prune_vocabulary
         if not (words in ("", "corpus") or (str(words).isdigit() and int(words) > 0)):
