@@ -90,10 +90,11 @@ def describe_model(folder: Path, *, seq_len: int = 384) -> dict[str, Any]:
     Returns:
         ``model_type`` and the shape (``n_heads`` and ``ffn_width`` as ``config.json`` has them,
         ``layer_heads`` and ``layer_ffn`` what each layer has left);
-        ``parameters`` (with the head of its task), ``parameters_without_embeddings`` (without the word, position and token type tables),
-        ``flops_per_token`` (multiplications and additions, forward, at ``seq_len``; the formula
-        is in `potstill.bundle.size.flops_per_token`); ``files`` (name → bytes), the ``bytes`` of
-        all of them and, where there is a manifest, its ``manifest``.
+        ``parameters`` (with the head of its task) and ``parameters_without_embeddings`` (without
+        the word, position and token type tables); ``flops_per_token`` (multiplications and
+        additions, forward, at ``seq_len``; the formula is in
+        `potstill.bundle.size.flops_per_token`); ``files`` (name → bytes), the ``bytes`` of all of
+        them and, where there is a manifest, its ``manifest``.
 
     Raises:
         ModelError: the config or the manifest cannot be used.
