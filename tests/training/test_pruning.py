@@ -55,6 +55,7 @@ BLOCKS = {
     "uniform": {"heads": 2, "ffn": 0.25},
     "ragged": {"heads": 2, "ffn": 8, "ragged": True},
     "magnitude": {"heads": [1, 2, 3], "ffn": 4, "criterion": "magnitude"},
+    "reconstruction": {"heads": 2, "ffn": 8, "criterion": "reconstruction", "windows": 9},
     "vocabulary": {"vocabulary": "corpus"},
     "all": {"heads": 0.5, "ffn": 16, "vocabulary": 110, "windows": 5},
 }
@@ -138,6 +139,39 @@ def test_importance_finds_the_parts_that_matter_when_pruning(teacher, train):
     assert worth.neurons[1][7] == pytest.approx(np.square(change).sum(), rel=0.01)
 
 
+def test_a_model_pruned_by_reconstruction_is_nearer_to_the_full_one(recipe, teacher, tmp_path):
+    """Than the one whose parts are only cut out, on the windows it was fitted on; all of it kept,
+    nothing changes."""
+    rows = _windows(teacher, recipe(tmp_path).train)
+
+    def states(name, **block):
+        distil(recipe(tmp_path / name, prune={"heads": 2, **block}, max_steps=1))
+        return _states(tmp_path / name / "pruned", rows)
+
+    full, gaps = _states(teacher, rows), {}
+    for criterion in ("reconstruction", "importance"):
+        gaps[criterion] = (states(criterion, ffn=16, criterion=criterion) - full).norm()
+    unchanged = states("whole", heads=4, criterion="reconstruction")
+    assert gaps["reconstruction"] < 0.7 * gaps["importance"]
+    torch.testing.assert_close(unchanged, full, rtol=0, atol=1e-4)
+
+
+def _windows(folder, train):
+    examples = qa.load_qa(train).examples
+    return qa.make_rows(examples, Tokenizer.from_folder(folder), seq_len=64, stride=16)
+
+
+@torch.no_grad()
+def _states(folder, rows):
+    """The last states of all real tokens, ``[tokens, width]``."""
+    config = read_config(folder).with_dropout(0.0)
+    model = QuestionAnsweringModel(config)
+    model.load_weights(read_weights(folder, config))
+    batch = rows.batch(range(len(rows)))
+    inputs = [batch[k] for k in ("input_ids", "attention_mask", "token_type_ids")]
+    return model.eval().encoder(*inputs)[-1][batch["attention_mask"].bool()]
+
+
 def test_the_prune_table_in_a_file_and_on_the_command_line(tmp_path):
     file = tmp_path / "r.toml"
     file.write_text('train="t"\nbase="b"\nout="o"\n[prune]\nheads = [1, 2]\nffn = 8\n')
@@ -155,6 +189,10 @@ WRONG = {
     "no list": ({"ffn": []}, "prune_ffn must be 0, a share below 1"),
     "words": ({"vocabulary": "many"}, "prune_vocabulary must be 'corpus' or a number"),
     "criterion": ({"criterion": "luck"}, "prune_criterion must be one of importance, magnitude"),
+    "ragged": (
+        {"heads": 2, "ragged": True, "criterion": "reconstruction"},
+        "prune_ragged compares layers, which reconstruction does not",
+    ),
     "windows": ({"heads": 2, "windows": 0}, "prune_windows must be between 1"),
     "heads": ({"heads": 9}, "prune_heads keeps 9 heads of layer 0, which has 4"),
     "pieces": ({"vocabulary": 20}, "prune_vocabulary=20 is less than"),

@@ -83,9 +83,33 @@ def choose(importance: Importance, heads: Wanted, ffn: Wanted, *, ragged: bool =
     """
     # Michel et al. 2019 compare heads of different layers after dividing by the layer's norm.
     normed = [s / max(float(np.linalg.norm(s)), 1e-12) for s in importance.heads]
-    return Kept(
-        _best("prune_heads", "heads", normed, heads, ragged=ragged),
-        _best("prune_ffn", "neurons", importance.neurons, ffn, ragged=ragged),
+    n_heads, n_neurons = shape(
+        [len(s) for s in importance.heads], [len(s) for s in importance.neurons], heads, ffn
+    )
+    if ragged and not isinstance(heads, (list, tuple)):
+        n_heads = _spread(normed, sum(n_heads))
+    if ragged and not isinstance(ffn, (list, tuple)):
+        n_neurons = _spread(importance.neurons, sum(n_neurons))
+    return Kept(_best(normed, n_heads), _best(importance.neurons, n_neurons))
+
+
+def shape(
+    n_heads: list[int], n_neurons: list[int], heads: Wanted, ffn: Wanted
+) -> tuple[list[int], list[int]]:
+    """How many heads and neurons of each layer stay.
+
+    Args:
+        n_heads: how many each layer has.
+        n_neurons: as ``n_heads``.
+        heads: how many of each layer are to stay.
+        ffn: as ``heads``, of neurons.
+
+    Raises:
+        RecipeError: a number that cannot be kept.
+    """
+    return (
+        _counts("prune_heads", "heads", n_heads, heads),
+        _counts("prune_ffn", "neurons", n_neurons, ffn),
     )
 
 
@@ -122,10 +146,7 @@ def _take_inputs(weights: Weights, name: str, columns: NDArray[np.int64]) -> Non
     weights[f"{name}.weight"] = np.ascontiguousarray(weights[f"{name}.weight"][:, columns])
 
 
-def _best(key: str, what: str, scores: Scores, wanted: Wanted, *, ragged: bool) -> list[list[int]]:
-    counts = _counts(key, what, [len(layer) for layer in scores], wanted)
-    if ragged and not isinstance(wanted, (list, tuple)):
-        counts = _spread(scores, sum(counts))
+def _best(scores: Scores, counts: list[int]) -> list[list[int]]:
     # Of equals the first stays: a stable sort, so that a choice does not depend on the machine.
     return [
         sorted(np.argsort(-layer, kind="stable")[:n].tolist())

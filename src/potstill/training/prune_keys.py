@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from potstill.errors import RecipeError
 
-CRITERIA = ("importance", "magnitude")
+CRITERIA = ("importance", "magnitude", "reconstruction")
 
 
 # Without slots: a class cannot have two bases that both have them.
@@ -27,10 +27,11 @@ class PruneKeys:
     prune_ragged: bool = False
     """Keep as many in all, but from whichever layers need them most: the layers then differ."""
     prune_criterion: str = "importance"
-    """What stays: ``importance`` (gradient times activation on training windows) or
-    ``magnitude`` (of the weights, without data)."""
+    """What stays: ``importance`` (gradient times activation on training windows), ``magnitude`` (of
+    the weights, without data) or ``reconstruction`` (what the rest cannot stand in for on training
+    windows; the rest is then fitted to what the full model computes)."""
     prune_windows: int = 1000
-    """Training windows that importance is measured on."""
+    """Training windows that importance is measured on, or that the rest is fitted on."""
     prune_vocabulary: str | int = ""
     """``corpus`` keeps the word pieces that the training text uses, a number at most so many of
     them, and empty all. Single letters and special tokens always stay."""
@@ -69,6 +70,11 @@ class PruneKeys:
         words = self.prune_vocabulary
         if not (words in ("", "corpus") or (str(words).isdigit() and int(words) > 0)):
             raise RecipeError(f"prune_vocabulary must be 'corpus' or a number, not {words!r}")
+        if self.prune_ragged and self.prune_criterion == "reconstruction":
+            raise RecipeError(
+                "prune_ragged compares layers, which reconstruction does not: "
+                "give prune_heads and prune_ffn as lists, or use prune_criterion=importance"
+            )
         if self.prunes and fresh:
             raise RecipeError("fresh=true has nothing to prune: leave one of them out")
         if self.prunes and shaped:

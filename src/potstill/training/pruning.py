@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from potstill.bundle.heads import HEADS
 from potstill.bundle.manifest import sha256_of
 from potstill.bundle.size import parameters
 from potstill.bundle.weights import Weights, read_weights, weights_file, write_weights
-from potstill.compression.prune import Importance, choose, magnitude, prune
+from potstill.compression.prune import Importance, choose, magnitude, prune, shape
 from potstill.compression.student import select_layers, take_layers
 from potstill.compression.vocabulary import kept_pieces, trim_tokenizer, trim_weights
 from potstill.errors import RecipeError
@@ -32,6 +32,7 @@ from potstill.text.windows import by_token_budget
 from potstill.training import qa
 from potstill.training.distil_recipe import DistilRecipe
 from potstill.training.importance import importance
+from potstill.training.reconstruct import reconstruct
 
 FOLDER = "pruned"
 """Below ``out``: the model after pruning and before its first step."""
@@ -105,10 +106,14 @@ def _make(
     config = read_config(folder)
     weights = read_weights(folder, config, require_head=False)
     layers = select_layers(recipe.layers, config.n_layers, recipe.n_layers)
-    worth = _worth(recipe, folder, config, weights, examples).of_layers(layers)
-    config, weights = take_layers(config, weights, layers)
-    kept = choose(worth, recipe.prune_heads, recipe.prune_ffn, ragged=recipe.prune_ragged)
-    config, weights = prune(config, weights, kept)
+    if recipe.prune_criterion == "reconstruction":
+        config, weights = take_layers(config, weights, layers)
+        config, weights = _reconstructed(recipe, folder, config, weights, examples)
+    else:
+        worth = _worth(recipe, folder, config, weights, examples).of_layers(layers)
+        config, weights = take_layers(config, weights, layers)
+        kept = choose(worth, recipe.prune_heads, recipe.prune_ffn, ragged=recipe.prune_ragged)
+        config, weights = prune(config, weights, kept)
     with replacing_folder(out) as temporary:
         if recipe.prune_vocabulary:
             write_tokenizer(folder, temporary, config)
@@ -137,18 +142,46 @@ def _worth(
             f"{recipe.base} answers no questions, so nothing tells what is important in it: "
             "use prune_criterion=magnitude"
         )
+    model = _full(config, weights)
+    batches = _windows(recipe, folder, examples)
+    return importance(model.encoder, batches, lambda batch: qa.batch_loss(model, batch, 0.0))
+
+
+def _reconstructed(
+    recipe: DistilRecipe,
+    folder: Path,
+    config: ModelConfig,
+    weights: Weights,
+    examples: Sequence[QAExample],
+) -> tuple[ModelConfig, Weights]:
+    layers = range(config.n_layers)
+    heads, ffn = shape(
+        [config.heads_of(i) for i in layers],
+        [config.ffn_of(i) for i in layers],
+        recipe.prune_heads,
+        recipe.prune_ffn,
+    )
+    encoder = _full(config, weights).encoder
+    return reconstruct(encoder, weights, _windows(recipe, folder, examples), heads, ffn)
+
+
+def _full(config: ModelConfig, weights: Weights) -> QuestionAnsweringModel:
     model = QuestionAnsweringModel(config.with_dropout(0.0))
     model.load_weights(weights)
-    model.eval()
+    return model.eval()
+
+
+def _windows(
+    recipe: DistilRecipe, folder: Path, examples: Sequence[QAExample]
+) -> Iterator[dict[str, torch.Tensor]]:
+    """The training windows that tell what is to stay, in batches."""
     # A window or more of each example; examples enough for the windows that are asked for.
     order = np.random.default_rng(recipe.seed).permutation(len(examples))[: recipe.prune_windows]
     chosen = [e for e in (examples[i] for i in order) if e.is_impossible or e.answers]
     tokenizer = Tokenizer.from_folder(folder)
     rows = qa.make_rows(chosen, tokenizer, seq_len=recipe.seq_len, stride=recipe.stride)
     lengths = rows.lengths[: recipe.prune_windows].tolist()
-    batches = (rows.batch(group) for group in by_token_budget(lengths, recipe.batch_tokens))
-    torch.manual_seed(recipe.seed)
-    return importance(model.encoder, batches, lambda batch: qa.batch_loss(model, batch, 0.0))
+    return (rows.batch(group) for group in by_token_budget(lengths, recipe.batch_tokens))
 
 
 def _piece_counts(tokenizer: Tokenizer, examples: Sequence[QAExample]) -> npt.NDArray[np.int64]:
