@@ -124,7 +124,8 @@ def calibrate(
     for batch in batches:
         n_windows += len(batch.input_ids)
         real = batch.attention_mask == 1
-        found = session.run(values, {name: getattr(batch, name) for name in names})
+        feed = {name: getattr(batch, name) for name in names}
+        found: list[NDArray[np.float32]] = session.run(values, feed)  # pyright: ignore
         for value, x in zip(values, found, strict=True):
             x = x[real] if x.shape[:2] == real.shape else x.reshape(-1, x.shape[-1])
             low[value] = np.minimum(low.get(value, np.inf), x.min(axis=0))
