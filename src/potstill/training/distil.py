@@ -26,6 +26,7 @@ from potstill.records import QAExample
 from potstill.text.tokenizer import Tokenizer
 from potstill.training import qa
 from potstill.training.distil_recipe import DistilRecipe
+from potstill.training.features import open_rows
 from potstill.training.finetune import (
     describe,
     describe_run,
@@ -83,7 +84,7 @@ def distil(
         transfer.setup(fabric)
     unlabelled = gather_unlabelled(recipe, data.train)
     examples = data.train + unlabelled
-    rows = _make_rows(recipe, examples, len(data.train), tokenizer, teachers)
+    rows = _make_rows(recipe, examples, len(data.train), tokenizer, teachers, listeners.note)
     listeners.note(describe(examples, rows.rows))
     if cache_only:
         _ask(fabric, teachers, examples, rows, make_schedule(rows, recipe).rows(), listeners)
@@ -271,8 +272,9 @@ def _make_rows(
     n_gold: int,
     tokenizer: Tokenizer,
     teachers: list[tuple[Teacher, TeacherCache]],
+    note: Callable[[str], None],
 ) -> DistilRows:
-    rows = qa.make_rows(examples, tokenizer, seq_len=recipe.seq_len, stride=recipe.stride)
+    rows = open_rows(examples, tokenizer, seq_len=recipe.seq_len, stride=recipe.stride, note=note)
     # A teacher that was never taught to say "no answer" would teach a guess.
     speaks_null = all(teacher.no_answer for teacher, _ in teachers)
     taught = np.array([speaks_null or not e.is_impossible for e in examples])

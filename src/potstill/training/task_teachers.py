@@ -16,10 +16,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from lightning_fabric import Fabric
-from safetensors.numpy import save
 
 from potstill.bundle import layout
-from potstill.bundle.atomic import write_bytes, write_json
+from potstill.bundle.atomic import write_json
 from potstill.bundle.cache import ensure_onnx
 from potstill.bundle.config import read_config
 from potstill.bundle.layout import find_model
@@ -29,12 +28,8 @@ from potstill.errors import ModelError, OutputError
 from potstill.runtime.session import LOGITS, OnnxSession, Session
 from potstill.runtime.torch_session import TorchSession
 from potstill.text.tokenizer import Tokenizer
+from potstill.training.columns import UnusableFileError, read_columns, write_columns
 from potstill.training.task import FloatArray, Task
-from potstill.training.teacher_cache import (
-    _checksum,
-    _read_shard,
-    _UnusableShard,
-)
 from potstill.training.teachers import _WEIGHTS, _hash_of, tokenizer_hash
 
 SHARD = 1024
@@ -147,9 +142,9 @@ class LogitCache:
             if file.name in self._files:
                 continue
             try:
-                self._take(_read_shard(file, self.key))
+                self._take(read_columns(file, self.key))
                 self._files.add(file.name)
-            except _UnusableShard as error:
+            except UnusableFileError as error:
                 self._note(
                     f"{file.name} of the teacher cache is left out: {error}; computing it again"
                 )
@@ -191,9 +186,8 @@ class LogitCache:
             "logits": np.concatenate([one.reshape(-1) for one in logits]).astype(np.float16),
         }
         name = hashlib.sha256(keys).hexdigest()[:24] + _SUFFIX
-        facts = {"cache": self.key, "crc32": str(_checksum(columns))}
         try:
-            write_bytes(self.folder / name, save(columns, metadata=facts))
+            write_columns(self.folder / name, columns, self.key)
         except OutputError as error:
             raise OutputError(f"{error}; make room or name another cache=FOLDER") from error
         self._files.add(name)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,11 +16,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from safetensors.numpy import save
 
-from potstill.bundle.atomic import write_bytes, write_json
+from potstill.bundle.atomic import write_json
 from potstill.errors import OutputError
 from potstill.records import QAExample
+from potstill.training.columns import UnusableFileError, read_columns, write_columns
 
 _SUFFIX = ".safetensors"
 _FACTS = "teacher.json"
@@ -102,9 +101,9 @@ class TeacherCache:
             if file.name in self._files:
                 continue
             try:
-                self._take(_read_shard(file, self.key))
+                self._take(read_columns(file, self.key))
                 self._files.add(file.name)
-            except _UnusableShard as error:
+            except UnusableFileError as error:
                 self._note(
                     f"{file.name} of the teacher cache is left out: {error}; computing it again"
                 )
@@ -154,13 +153,12 @@ class TeacherCache:
         """
         columns = _columns(examples, outputs)
         name = hashlib.sha256(columns["keys"].tobytes()).hexdigest()[:24] + _SUFFIX
-        facts = {"cache": self.key, "crc32": str(_checksum(columns))}
         try:
-            write_bytes(self.folder / name, save(columns, metadata=facts))
+            write_columns(self.folder / name, columns, self.key)
         except OutputError as error:
             raise OutputError(f"{error}; make room or name another cache=FOLDER") from error
         self._files.add(name)
-        self._take(_read_shard(self.folder / name, self.key))
+        self._take(read_columns(self.folder / name, self.key))
 
     def _take(self, columns: Mapping[str, npt.NDArray[Any]]) -> None:
         first = np.concatenate([[0], np.cumsum(columns["n_windows"], dtype=np.int64)])
@@ -193,43 +191,3 @@ def _columns(
         "start": np.concatenate([w.start_logits for w in windows]).astype(np.float16),
         "end": np.concatenate([w.end_logits for w in windows]).astype(np.float16),
     }
-
-
-def _checksum(columns: Mapping[str, npt.NDArray[Any]]) -> int:
-    total = 0
-    for name in sorted(columns):
-        total = zlib.crc32(np.ascontiguousarray(columns[name]).data, total)
-    return total
-
-
-class _UnusableShard(Exception):
-    """Says why a shard cannot be read."""
-
-
-def _read_shard(file: Path, key: str) -> dict[str, npt.NDArray[Any]]:
-    try:
-        columns, facts = _map_columns(file)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise _UnusableShard(f"it is damaged ({error})") from None
-    if facts.get("cache") != key:
-        raise _UnusableShard("it is stale: another teacher, tokenizer or way of cutting windows")
-    if facts.get("crc32") != str(_checksum(columns)):
-        raise _UnusableShard("it is damaged (its checksum is wrong)")
-    return columns
-
-
-def _map_columns(file: Path) -> tuple[dict[str, npt.NDArray[Any]], dict[str, str]]:
-    """The tensors of a safetensors file as views of the mapped file, and its metadata."""
-    data = np.memmap(file, np.uint8, "r")
-    start = 8 + int.from_bytes(data[:8].tobytes(), "little")
-    header = json.loads(data[8:start].tobytes())
-    facts = header.pop("__metadata__")
-    types = {"U8": np.uint8, "I32": np.int32, "I64": np.int64, "F16": np.float16}
-    columns = {
-        name: np.frombuffer(
-            data[start + entry["data_offsets"][0] : start + entry["data_offsets"][1]],
-            types[entry["dtype"]],
-        ).reshape(entry["shape"])
-        for name, entry in header.items()
-    }
-    return columns, facts
