@@ -37,9 +37,10 @@ from potstill.training.finetune import (
 from potstill.training.loop import Run, make_fabric, make_schedule
 from potstill.training.pruning import pruned_base
 from potstill.training.runs import Listeners, hardware, heard, make_loggers, train, write_model
+from potstill.training.shards import fill, tokenizer_hash
 from potstill.training.soft_labels import DistilRows, Labelling, label_rows
 from potstill.training.teacher_cache import TeacherCache
-from potstill.training.teachers import Teacher, fill, tokenizer_hash
+from potstill.training.teachers import Teacher
 from potstill.training.transfer import Student, Transfer
 
 
