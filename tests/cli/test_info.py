@@ -95,6 +95,17 @@ def test_two_models_for_people(model, student):
     assert "vocab.txt" not in result.stdout
 
 
+def test_a_pruned_model_shows_what_its_layers_have(model, tmp_path):
+    small = tmp_path / "small"
+    small.mkdir()
+    config = json.loads((model / "config.json").read_text())
+    config |= {"num_hidden_layers": 2, "intermediate_sizes": [7, 64], "pruned_heads": {"0": [1]}}
+    (small / "config.json").write_text(json.dumps(config))
+    assert "1 to 2 heads, feed-forward 7 to 64" in " ".join(run(small).stdout.split())
+    lines = run(model, small).stdout.splitlines()
+    assert any(line.startswith("n_heads") and line.endswith("1 to 2") for line in lines)
+
+
 def test_several_at_once_must_be_models(model, data):
     result = run(model, data)
     assert result.exit_code == 2

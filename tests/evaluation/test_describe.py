@@ -110,3 +110,19 @@ def test_models_side_by_side(tmp_path):
 def test_a_folder_that_is_no_model(tmp_path):
     with pytest.raises(ConfigError, match="is it a model folder"):
         describe_model(tmp_path)
+
+
+def test_a_pruned_model_is_described_layer_by_layer(tmp_path):
+    pruned = CONFIG | {"pruned_heads": {"1": [0]}, "intermediate_sizes": [16, 4]}
+    whole, small = tmp_path / "whole", tmp_path / "small"
+    for folder, values in ((whole, CONFIG), (small, pruned)):
+        folder.mkdir()
+        (folder / "config.json").write_text(json.dumps(values))
+    full, found = describe_model(whole, seq_len=10), describe_model(small, seq_len=10)
+    assert (full["layer_heads"], full["layer_ffn"]) == ([2, 2], [16, 16])
+    assert (found["layer_heads"], found["layer_ffn"]) == ([2, 1], [16, 4])
+    gone = 4 * (4 * 8) + 3 * 4 + 2 * 8 * 12 + 12  # one head of width 4, twelve neurons
+    assert full["parameters"] - found["parameters"] == gone
+    assert full["flops_per_token"] - found["flops_per_token"] == 2 * (
+        4 * 8 * 4 + 2 * 10 * 4 + 2 * 8 * 12
+    )

@@ -78,3 +78,12 @@ def test_it_converts(tmp_path, head, model_type) -> None:
     assert [o.name for o in described.output] == wanted
     sizes = described.input[0].type.multiArrayType.shapeRange.sizeRanges
     assert (sizes[1].lowerBound, sizes[1].upperBound) == (1, 128)
+
+
+def test_a_pruned_models_value() -> None:
+    config = tiny.config(norm_eps=1e-5, layer_heads=(1, 2), layer_ffn=(8, 32))
+    weights = tiny.weights(config)
+    rows = batch(config, lengths=(11,))
+    found = coreml.evaluate(Source(config, "qa", weights, 64), rows)
+    for one, other in zip(found, expected(config, weights, rows, "qa"), strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-4)

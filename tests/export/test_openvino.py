@@ -40,3 +40,9 @@ def test_every_head(tmp_path, head, model_type) -> None:
     file.write_text("<net>")
     with pytest.raises(ModelError, match="no OpenVINO IR"):
         IrSession(file, head)
+
+
+def test_a_pruned_model(tmp_path) -> None:
+    folder = tiny.write_model(tmp_path / "model", layer_heads=(1, 2), layer_ffn=(8, 32))
+    manifest = export_bundle(folder, tmp_path / "out", ["openvino"])
+    assert manifest.files["openvino/model.xml"].max_abs_diff < 1e-4

@@ -205,3 +205,11 @@ def test_the_gate_measures_rounded_files(tmp_path) -> None:
         scores = manifest.files[name].info["scores"]
         assert scores["total"] == 4 and 0 <= scores["f1"] <= 100
     assert not (out / "fp32.onnx").exists() and "fp32.onnx" not in manifest.files
+
+
+def test_a_pruned_model(tmp_path) -> None:
+    folder = folder_of(tmp_path / "model", "qa", "bert", layer_heads=(1, 2), layer_ffn=(8, 32))
+    manifest = export_bundle(folder, tmp_path / "out", ["savedmodel", "tfjs", "litert"])
+    compared = {r.kind: r.max_abs_diff for r in manifest.files.values() if "-fp32" in r.kind}
+    assert set(compared) == {"savedmodel-fp32", "tfjs-fp32", "litert-fp32"}
+    assert max(compared.values()) < 1e-4

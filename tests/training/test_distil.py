@@ -17,6 +17,7 @@ from potstill.training import distil as module
 from potstill.training.distil import distil
 from potstill.training.recipe_file import make_recipe
 from potstill.training.runs import Listeners
+from potstill.training.teacher_cache import TeacherCache
 from runs import Stopped, equal, stop_at, weights
 
 
@@ -197,7 +198,7 @@ def test_a_short_run_asks_only_what_it_needs(recipe, tmp_path, monkeypatch):
 
 
 def test_an_interrupted_teacher_loses_no_more_than_a_shard(recipe, tmp_path, monkeypatch):
-    monkeypatch.setattr("potstill.training.teachers.SHARD", 10)
+    monkeypatch.setattr(TeacherCache, "shard_len", 10)
     asked = counted(monkeypatch)
     fresh = str(tmp_path / "cache")
 

@@ -8,15 +8,16 @@ import { IN_NODE, addressPlace, folderPlace, hubEndpoint, isAddress, isHubId } f
 /** Folder that downloaded models are kept in, beside the program that uses them. */
 export const MODELS_DIR = "./.models";
 
-/** The model of a checkout of Potstill, seen from this file. */
-const CHECKOUT = "../../../src/potstill/embedded/default";
+/** The models of a checkout of Potstill, seen from this file. */
+const CHECKOUT = "../../../src/potstill/embedded";
+const EMBEDDED = ["default", "small"];
 
 /**
  * The place of the model that the caller named.
  *
  * In Node a name is, in this order, a folder, a folder inside `modelsDir`, or a hub id, which is
  * downloaded there. Where no name is given: what `POTSTILL_MODEL` names, `default` inside
- * `modelsDir`, or the model of the checkout this file is part of.
+ * `modelsDir`, or that of the checkout this file is part of, as for the name `small`.
  *
  * In a page a name is an address, absolute or beginning with `.` or `/`, or a hub id, from which
  * files are fetched.
@@ -38,7 +39,7 @@ export async function findModel(model, options = {}) {
 
 /** @param {string | undefined} model @param {LoadOptions} options @returns {Place} */
 function inPage(model, options) {
-  if (model === undefined || model === "default") {
+  if (model === undefined || EMBEDDED.includes(model)) {
     throw new ModelNotFoundError(
       "a page has no model of its own: give the address of a model's folder, or a hub id",
     );
@@ -58,10 +59,10 @@ async function inNode(model, options) {
   if (isAddress(name) && !name.startsWith("file:")) return addressPlace(name, options);
   const { fileURLToPath } = await import("node:url");
   const folder = name.startsWith("file:") ? fileURLToPath(name) : name;
-  const checkout = fileURLToPath(new URL(CHECKOUT, import.meta.url));
   // A folder that happens to be called "default" is not what that name means.
-  const candidates =
-    name === "default" ? [`${modelsDir}/default`, checkout] : [folder, `${modelsDir}/${name}`];
+  const candidates = EMBEDDED.includes(name)
+    ? [`${modelsDir}/${name}`, fileURLToPath(new URL(`${CHECKOUT}/${name}`, import.meta.url))]
+    : [folder, `${modelsDir}/${name}`];
   for (const candidate of candidates) {
     const place = folderPlace(candidate, options);
     if (await place.has("config.json")) return place;
@@ -72,9 +73,9 @@ async function inNode(model, options) {
     return folderPlace(await download(name, { ...options, dir: modelsDir }), options);
   }
   throw new ModelNotFoundError(
-    name === "default"
-      ? "there is no default model: name a folder or hub id, set POTSTILL_MODEL, or put one into " +
-          `${modelsDir}/default`
+    EMBEDDED.includes(name)
+      ? `there is no ${name} model: name a folder or hub id, set POTSTILL_MODEL, or put one into ` +
+          `${modelsDir}/${name}`
       : `'${name}' is no model: there is neither such a folder nor ${modelsDir}/${name}; give a ` +
           "folder, or a hub id such as owner/name",
   );

@@ -8,11 +8,12 @@ which two are never used; all of that stops here.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from potstill.bundle import layer_shapes
 from potstill.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -98,6 +99,11 @@ class ModelConfig:
     n_layers: int = 12
     n_heads: int = 12
     ffn_width: int = 3072
+    """Feed-forward width of every layer, or of the widest."""
+    layer_heads: tuple[int, ...] = ()
+    """Heads of each layer, where some were removed; empty for ``n_heads`` in every layer."""
+    layer_ffn: tuple[int, ...] = ()
+    """Feed-forward width of each layer, where they differ; empty for ``ffn_width`` in all."""
     max_positions: int = 512
     """Longest ``seq_len`` the position table allows: its rows less `position_offset`."""
     n_token_types: int = 2
@@ -121,7 +127,36 @@ class ModelConfig:
 
     @property
     def head_width(self) -> int:
+        """Width of every head; that of the unpruned shape where heads were removed."""
         return self.hidden_width // self.n_heads
+
+    def heads_of(self, layer: int) -> int:
+        """Attention heads of a layer."""
+        return self.layer_heads[layer] if self.layer_heads else self.n_heads
+
+    def attention_width(self, layer: int) -> int:
+        """Width of query, key and value of a layer."""
+        return self.heads_of(layer) * self.head_width
+
+    def ffn_of(self, layer: int) -> int:
+        """Feed-forward width of a layer."""
+        return self.layer_ffn[layer] if self.layer_ffn else self.ffn_width
+
+    def with_layer_shapes(self, heads: Sequence[int], ffn: Sequence[int]) -> Self:
+        """The same config with other heads and feed-forward widths, one of each a layer.
+
+        Args:
+            heads: at most ``n_heads`` each; their width stays.
+            ffn: feed-forward widths.
+        """
+        whole, even = set(heads) == {self.n_heads}, len(set(ffn)) == 1
+        return replace(
+            self,
+            n_layers=len(heads),
+            ffn_width=max(ffn),
+            layer_heads=() if whole else tuple(heads),
+            layer_ffn=() if even else tuple(ffn),
+        )
 
     @property
     def table_width(self) -> int:
@@ -206,7 +241,7 @@ class ModelConfig:
         names = FIELDS[model_type]
         fields = dict(_DEFAULTS[model_type])
         fields.update({names[k]: v for k, v in values.items() if k in names and v is not None})
-        known = {*names, *_LABEL_KEYS, "model_type"}
+        known = {*names, *_LABEL_KEYS, *layer_shapes.KEYS, "model_type"}
         extra = {k: v for k, v in values.items() if k not in known}
         config = cls(
             model_type=model_type,
@@ -216,6 +251,9 @@ class ModelConfig:
             **fields,
         )
         config._check()
+        config = config.with_layer_shapes(
+            *layer_shapes.read(values, config.n_layers, config.n_heads, config.ffn_width)
+        )
         if config.embedding_width == config.hidden_width:
             config = replace(config, embedding_width=0)
         config = replace(config, max_positions=config.max_positions - config.position_offset)
@@ -233,6 +271,7 @@ class ModelConfig:
         ours = {hf: values[name] for hf, name in fields if name in values}
         labelled = self._label_values() if self.labels else {}
         problem = {"problem_type": PROBLEMS[self.problem]} if self.problem else {}
+        ours |= layer_shapes.write(self.layer_heads, self.layer_ffn, self.n_heads)
         return {**self.extra, "model_type": self.model_type, **ours, **labelled, **problem}
 
     def _label_values(self) -> dict[str, Any]:

@@ -37,7 +37,10 @@ That is ``vocab.txt`` of WordPiece (BERT, ELECTRA), ``vocab.json`` with ``merges
 BPE (RoBERTa)."""
 
 DEFAULT = "default"
-"""Name of the model that ships inside the package."""
+"""Name of the reader that ships inside the package and is meant where none is named."""
+SMALL = "small"
+"""Name of the smaller and quicker reader that ships beside it."""
+EMBEDDED = (DEFAULT, SMALL)
 
 # "owner/name" or the old bare "name"; the hub's own rule for what a repository may be called.
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w][\w.-]*)?", re.ASCII)
@@ -62,7 +65,7 @@ def find_model(model: str | Path, *, revision: str | None = None, weights: bool 
     """The local folder of the model the user named.
 
     Args:
-        model: ``"default"`` (the embedded bundle), a folder, or a hub id such as
+        model: ``"default"`` or ``"small"`` (the embedded readers), a folder, or a hub id such as
             ``"owner/name"``, which is downloaded into the hub's cache where it is not there yet.
         revision: branch, tag or commit of a hub id; ignored for folders.
         weights: download them too; a config or a tokenizer does without.
@@ -73,8 +76,8 @@ def find_model(model: str | Path, *, revision: str | None = None, weights: bool 
     """
     if not str(model).strip():
         raise ModelNotFoundError("the model's name is empty; give 'default', a folder or a hub id")
-    if str(model) == DEFAULT and not isinstance(model, Path):
-        return embedded_folder()
+    if model in EMBEDDED and isinstance(model, str):
+        return embedded_folder(model)
     folder = Path(model).expanduser()
     if _is_folder(folder):
         return folder
@@ -82,7 +85,7 @@ def find_model(model: str | Path, *, revision: str | None = None, weights: bool 
         raise ModelNotFoundError(
             f"{str(model)!r} is no model: there is no such folder"
             + (", it is a file" if _is_file(folder) else "")
-            + "; give a folder, a hub id such as owner/name, or 'default'"
+            + "; give a folder, a hub id such as owner/name, 'default' or 'small'"
         )
     # Imported late: a local model must not pay for the hub client's import.
     from potstill.bundle.hub import download

@@ -205,7 +205,7 @@ def _layer(
         return storage.linear(g, value, module, w, b)
 
     def heads(value: str, order: tuple[int, ...]) -> str:
-        split = g.op("Reshape", value, g.ints(0, 0, config.n_heads, config.head_width))
+        split = g.op("Reshape", value, g.ints(0, 0, config.heads_of(i), config.head_width))
         return g.op("Transpose", split, perm=order)
 
     q = heads(linear(asking, "attention.query"), (0, 2, 1, 3))  # [batch, heads, seq, head_width]
@@ -215,7 +215,7 @@ def _layer(
     q = g.op("Mul", q, g.scalar("scale", 1 / math.sqrt(config.head_width)))
     share = g.op("Softmax", g.op("Add", g.op("MatMul", q, k), bias), axis=-1)
     mixed = g.op("Transpose", g.op("MatMul", share, v), perm=(0, 2, 1, 3))
-    mixed = g.op("Reshape", mixed, g.ints(0, 0, config.hidden_width))
+    mixed = g.op("Reshape", mixed, g.ints(0, 0, config.attention_width(i)))
     attended = linear(mixed, "attention.output")
 
     x = _norm(g, config, weights, f"{name}.attention_norm", g.op("Add", attended, asking))

@@ -1,7 +1,8 @@
 """Float weights read back from an ONNX file that ``bundle.onnx_graph`` wrote.
 
 Initialisers carry our parameter names, so this is a lookup. A parameter ``x.weight`` is stored as
-itself, or as ``x.weight.int8`` with ``x.weight.scale``; linear weights lie there as [in, out].
+itself, or as ``x.weight.int8`` with ``x.weight.scale`` (and ``x.weight.smooth``); linear weights
+lie there as [in, out].
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from potstill.errors import WeightsError
 
 INT8 = ".int8"
 SCALE = ".scale"
+SMOOTH = ".smooth"
+"""What the inputs of a linear layer were divided by, and its weights multiplied with."""
 
 
 def read_onnx_weights(file: Path) -> Weights:
@@ -42,6 +45,8 @@ def read_onnx_weights(file: Path) -> Weights:
             name = name.removesuffix(INT8)
             scale = numpy_helper.to_array(stored[name + SCALE])
             value = numpy_helper.to_array(tensor).astype(np.float32) * scale
+            if name + SMOOTH in stored:
+                value = value / numpy_helper.to_array(stored[name + SMOOTH])[:, None]
         else:
             continue
         is_linear = value.ndim == 2 and not name.startswith("embeddings.")

@@ -34,11 +34,12 @@ def parameters(
 def flops_per_token(config: ModelConfig, seq_len: int, head: HeadName = "qa") -> int:
     """Forward multiplications plus additions a token, in the matrix products of one full row.
 
-    With n_layers L, hidden_width w, ffn_width f and seq_len n::
+    With hidden_width w, and in each layer attention's width a (w where no head was removed),
+    feed-forward width f and seq_len n::
 
-        2 · (L · (4·w² + 2·w·f + 2·n·w) + h)
+        2 · (sum over layers of (4·w·a + 2·w·f + 2·n·a) + h)
 
-    4·w² are query, key, value and output; 2·w·f the feed-forward's two layers; 2·n·w attention's
+    4·w·a are query, key, value and output; 2·w·f the feed-forward's two layers; 2·n·a attention's
     two products with n positions, scores and weighted sum; h the weights of the head: 2·w for
     question answering; the word table too for masked language modelling; those of a head that
     speaks of the whole row are shared among its n tokens. Where a projection widens the embeddings
@@ -51,12 +52,14 @@ def flops_per_token(config: ModelConfig, seq_len: int, head: HeadName = "qa") ->
         head: what the encoder carries.
     """
     width = config.hidden_width
-    linear = 4 * width * width + 2 * width * config.ffn_width
-    attention = 2 * seq_len * width
+    layers = sum(
+        (4 * width + 2 * seq_len) * config.attention_width(i) + 2 * width * config.ffn_of(i)
+        for i in range(config.n_layers)
+    )
     projection = config.table_width * width * config.projects
     own = sum(math.prod(s) for s in HEADS[head].shapes(config).values() if len(s) == 2)
     if head == "mlm":
         own += config.vocab_size * config.table_width
     elif head in ("classification", "choice", "bare"):
         own = round(own / seq_len)
-    return 2 * (projection + config.n_layers * (linear + attention) + own)
+    return 2 * (projection + layers + own)

@@ -40,7 +40,7 @@ def expected_shapes(config: ModelConfig, *, head: HeadName | None = "qa") -> Sha
         config: the model's shape.
         head: the head on it; ``None`` for a bare encoder.
     """
-    width, ffn = config.hidden_width, config.ffn_width
+    width = config.hidden_width
     narrow = config.table_width
     shapes: Shapes = {
         "embeddings.word.weight": (config.vocab_size, narrow),
@@ -52,8 +52,10 @@ def expected_shapes(config: ModelConfig, *, head: HeadName | None = "qa") -> Sha
     if config.projects:
         shapes |= linear_shapes("embedding_projection", width, narrow)
     for i in range(config.n_layers):
-        for part in ("query", "key", "value", "output"):
-            shapes |= linear_shapes(f"layers.{i}.attention.{part}", width, width)
+        heads, ffn = config.attention_width(i), config.ffn_of(i)
+        for part in ("query", "key", "value"):
+            shapes |= linear_shapes(f"layers.{i}.attention.{part}", heads, width)
+        shapes |= linear_shapes(f"layers.{i}.attention.output", width, heads)
         shapes |= norm_shapes(f"layers.{i}.attention_norm", width)
         shapes |= linear_shapes(f"layers.{i}.ffn.up", ffn, width)
         shapes |= linear_shapes(f"layers.{i}.ffn.down", width, ffn)

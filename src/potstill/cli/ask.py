@@ -33,7 +33,7 @@ _SHOWN = 240
     default="default",
     show_default=True,
     metavar="MODEL",
-    help="default (the embedded model), a model folder or a hub id.",
+    help="default or small (the embedded readers), a model folder or a hub id.",
 )
 @click.option(
     "--top-k", type=click.IntRange(min=1), default=1, show_default=True, help="Most answers."

@@ -26,8 +26,8 @@ _LINE_SECONDS = 30.0
     default="default",
     show_default=True,
     metavar="MODEL",
-    help="default (the embedded reader), or a folder or hub id of a model that answers questions, "
-    "classifies or tags.",
+    help="default or small (the embedded readers), or a folder or hub id of a model that answers "
+    "questions, classifies or tags.",
 )
 @click.option("--revision", help="Branch, tag or commit of a hub id.")
 @click.option(

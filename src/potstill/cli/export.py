@@ -36,6 +36,12 @@ from potstill.export.formats import FORMATS
     "accuracy, macro-F1 of several labels, Spearman.  [default: 0.5, for classifiers 0.3]",
 )
 @click.option(
+    "--calibrate",
+    type=click.Path(),
+    metavar="DATA",
+    help="Questions of the kind that will be asked, for the fixed scales of int8-static.",
+)
+@click.option(
     "--check",
     is_flag=True,
     help="Check an exported folder: hashes and a replay. With OUT, check what was just written; "
@@ -48,17 +54,19 @@ def command(
     revision: str | None,
     data: str | None,
     max_drop: float | None,
+    calibrate: str | None,
     check: bool,
 ) -> None:
     """Write MODEL in other formats into the folder OUT.
 
-    MODEL is a folder, a hub id or 'default'. hf is the Hugging Face folder; onnx, fp16 and int8 are
-    ONNX files; what the others are docs/formats.md says. Every file is run and compared with the
+    MODEL is a folder, a hub id or 'default'. hf is the Hugging Face folder; onnx, fp16, int8 and
+    int8-static (instead of int8: quicker, for question answering, and needs --calibrate) are ONNX
+    files; what the others are docs/formats.md says. Every file is run and compared with the
     source before OUT appears.
     """
     if out is None and not check:
         raise click.UsageError("Missing argument 'OUT'.")
-    if out is None and (formats or data):
+    if out is None and (formats or data or calibrate):
         raise click.UsageError("--check without OUT writes nothing: leave the other options out.")
     if max_drop is not None and data is None:
         raise click.UsageError("--max-drop needs --gate.")
@@ -71,7 +79,15 @@ def command(
         if data is not None:
             folder = find_model(model, revision=revision)
             gate = Gate.from_file(data, max_drop, model=folder)
-        export_bundle(model, out, formats or ("hf",), revision=revision, gate=gate, say=_say)
+        export_bundle(
+            model,
+            out,
+            formats or ("hf",),
+            revision=revision,
+            gate=gate,
+            calibrate=calibrate,
+            say=_say,
+        )
         _say(f"written: {out}")
     if check:
         from potstill.bundle.layout import find_model

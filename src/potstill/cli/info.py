@@ -265,7 +265,8 @@ def _model_table(values: dict[str, Any]) -> Table:
     table.add_row(
         "shape",
         f"{values['model_type']}, {values['n_layers']} layers × {values['hidden_width']}, "
-        f"{values['n_heads']} heads, feed-forward {values['ffn_width']}",
+        f"{_of_layers(values['layer_heads'])} heads, "
+        f"feed-forward {_of_layers(values['layer_ffn'])}",
     )
     table.add_row("vocabulary", f"{values['vocab_size']:,}")
     table.add_row("positions", f"{values['max_positions']:,}")
@@ -290,6 +291,12 @@ def _model_table(values: dict[str, Any]) -> Table:
     return table
 
 
+def _of_layers(numbers: list[int]) -> str:
+    """One number where all layers are alike, the range where pruning left them different."""
+    least, most = min(numbers), max(numbers)
+    return _count(most) if least == most else f"{_count(least)} to {_count(most)}"
+
+
 def _models_table(models: list[dict[str, Any]]) -> Table:
     from rich.table import Table
 
@@ -309,8 +316,10 @@ def _models_table(models: list[dict[str, Any]]) -> Table:
         table.add_row(label, shown(models[0][name]), *cells)
 
     add("type", "model_type", str)
-    for name in ("n_layers", "hidden_width", "n_heads", "ffn_width"):
+    for name in ("n_layers", "hidden_width"):
         add(name, name, _count)
+    add("n_heads", "layer_heads", _of_layers)
+    add("ffn_width", "layer_ffn", _of_layers)
     add("vocabulary", "vocab_size", _count)
     add("positions", "max_positions", _count)
     add_ratio("parameters", "parameters", _count)

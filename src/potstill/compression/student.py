@@ -104,7 +104,8 @@ def take_layers(
             match = _LAYER.match(name)
             if match and int(match[1]) == old:
                 kept[f"layers.{new}.{match[2]}"] = array
-    return replace(config, n_layers=len(layers)), kept
+    shapes = [config.heads_of(i) for i in layers], [config.ffn_of(i) for i in layers]
+    return config.with_layer_shapes(*shapes), kept
 
 
 def drop_token_types(config: ModelConfig, weights: Weights) -> tuple[ModelConfig, Weights]:
@@ -139,8 +140,13 @@ def fresh_config(
     Raises:
         RecipeError: the heads do not divide the width.
     """
+    # A base that was pruned lends its shape only where its layers still fit.
+    layer_heads = () if n_layers or hidden_width or n_heads else config.layer_heads
+    layer_ffn = () if n_layers or ffn_width else config.layer_ffn
     shape = replace(
         config,
+        layer_heads=layer_heads,
+        layer_ffn=layer_ffn,
         n_layers=n_layers or config.n_layers,
         hidden_width=hidden_width or config.hidden_width,
         ffn_width=ffn_width or config.ffn_width,

@@ -88,11 +88,13 @@ def describe_model(folder: Path, *, seq_len: int = 384) -> dict[str, Any]:
         seq_len: length of the row whose cost a token is given; attention grows with it.
 
     Returns:
-        ``model_type`` and the shape; ``parameters`` (with the head of its task),
-        ``parameters_without_embeddings`` (without the word, position and token type tables),
-        ``flops_per_token`` (multiplications and additions, forward, at ``seq_len``; the formula
-        is in `potstill.bundle.size.flops_per_token`); ``files`` (name → bytes), the ``bytes`` of
-        all of them and, where there is a manifest, its ``manifest``.
+        ``model_type`` and the shape (``n_heads`` and ``ffn_width`` as ``config.json`` has them,
+        ``layer_heads`` and ``layer_ffn`` what each layer has left);
+        ``parameters`` (with the head of its task) and ``parameters_without_embeddings`` (without
+        the word, position and token type tables); ``flops_per_token`` (multiplications and
+        additions, forward, at ``seq_len``; the formula is in
+        `potstill.bundle.size.flops_per_token`); ``files`` (name → bytes), the ``bytes`` of all of
+        them and, where there is a manifest, its ``manifest``.
 
     Raises:
         ModelError: the config or the manifest cannot be used.
@@ -107,6 +109,8 @@ def describe_model(folder: Path, *, seq_len: int = 384) -> dict[str, Any]:
         "hidden_width": config.hidden_width,
         "n_heads": config.n_heads,
         "ffn_width": config.ffn_width,
+        "layer_heads": [config.heads_of(i) for i in range(config.n_layers)],
+        "layer_ffn": [config.ffn_of(i) for i in range(config.n_layers)],
         "vocab_size": config.vocab_size,
         "max_positions": config.max_positions,
         "activation": config.activation,

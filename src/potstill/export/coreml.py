@@ -86,7 +86,7 @@ class _Net:
         bias = mb.expand_dims(x=mb.mul(x=hidden, y=np.float32(MASKED)), axes=[1, 2])
         for i in range(config.n_layers):
             first = self.source.head in FIRST_TOKEN and i == config.n_layers - 1
-            x = self._layer(f"layers.{i}", x, bias, first_only=first)
+            x = self._layer(i, x, bias, first_only=first)
         found = _HEADS[self.source.head](self, x)
         return tuple(
             mb.identity(x=value, name=name)
@@ -113,8 +113,9 @@ class _Net:
         x = self._norm("embeddings.norm", mb.add(x=x, y=mb.gather(x=table, indices=places, axis=0)))
         return self._linear("embedding_projection", x) if config.projects else x
 
-    def _layer(self, name: str, x: Any, bias: Any, *, first_only: bool) -> Any:
+    def _layer(self, i: int, x: Any, bias: Any, *, first_only: bool) -> Any:
         mb, config = self.mb, self.config
+        name, n_heads = f"layers.{i}", config.heads_of(i)
         asking = x
         if first_only:
             end = [1, 1, config.hidden_width]
@@ -122,7 +123,7 @@ class _Net:
 
         def heads(part: str, value: Any) -> Any:  # [1, heads, seq, head_width]
             split = self._linear(f"{name}.attention.{part}", value)
-            split = mb.reshape(x=split, shape=[1, -1, config.n_heads, config.head_width])
+            split = mb.reshape(x=split, shape=[1, -1, n_heads, config.head_width])
             return mb.transpose(x=split, perm=[0, 2, 1, 3])
 
         scale = np.float32(1 / math.sqrt(config.head_width))
@@ -130,7 +131,7 @@ class _Net:
         scores = mb.matmul(x=q, y=heads("key", x), transpose_y=True)
         share = mb.softmax(x=mb.add(x=scores, y=bias), axis=-1)
         mixed = mb.transpose(x=mb.matmul(x=share, y=heads("value", x)), perm=[0, 2, 1, 3])
-        mixed = mb.reshape(x=mixed, shape=[1, -1, config.hidden_width])
+        mixed = mb.reshape(x=mixed, shape=[1, -1, n_heads * config.head_width])
         attended = self._linear(f"{name}.attention.output", mixed)
         x = self._norm(f"{name}.attention_norm", mb.add(x=attended, y=asking))
         inner = self._activate(config.activation, self._linear(f"{name}.ffn.up", x))

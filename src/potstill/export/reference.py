@@ -93,17 +93,17 @@ def _norm(x: Floats, w: Mapping[str, Floats], name: str, eps: float) -> Floats:
 def _attention(
     x: Floats, w: Mapping[str, Floats], name: str, config: ModelConfig, allowed: NDArray[np.bool_]
 ) -> Floats:
-    batch, seq, width = x.shape
+    batch, seq, _ = x.shape
 
     def heads(part: str) -> Floats:  # [batch, heads, seq, head_width]
         value = _linear(x, w, f"{name}.{part}")
-        return value.reshape(batch, seq, config.n_heads, -1).transpose(0, 2, 1, 3)
+        return value.reshape(batch, seq, -1, config.head_width).transpose(0, 2, 1, 3)
 
     scores = heads("query") @ heads("key").transpose(0, 1, 3, 2) / math.sqrt(config.head_width)
     scores = np.where(allowed, scores, -np.inf)  # every row of a batch may look somewhere
     scores = np.exp(scores - scores.max(axis=-1, keepdims=True))
     share = scores / scores.sum(axis=-1, keepdims=True)
-    mixed = (share @ heads("value")).transpose(0, 2, 1, 3).reshape(batch, seq, width)
+    mixed = (share @ heads("value")).transpose(0, 2, 1, 3).reshape(batch, seq, -1)
     return _linear(mixed, w, f"{name}.output")
 
 

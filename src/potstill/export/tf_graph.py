@@ -101,7 +101,7 @@ class _Net:
         for i in range(config.n_layers):
             # A head that reads the first token alone needs nothing else of the last layer.
             first = self.source.head in FIRST_TOKEN and i == config.n_layers - 1
-            x = self._layer(f"layers.{i}", x, bias, batch, seq, first_only=first)
+            x = self._layer(i, x, bias, batch, seq, first_only=first)
         found = _HEADS[self.source.head](self, x, batch, 1 if _pools(self.source) else seq)
         return {
             name: tf.identity(value, name=name)
@@ -125,24 +125,23 @@ class _Net:
         x = self._norm("embeddings.norm", x)
         return self._linear("embedding_projection", x, batch, seq) if config.projects else x
 
-    def _layer(
-        self, name: str, x: Any, bias: Any, batch: Any, seq: Any, *, first_only: bool
-    ) -> Any:
+    def _layer(self, i: int, x: Any, bias: Any, batch: Any, seq: Any, *, first_only: bool) -> Any:
         """One layer, [batch, seq, width], or [batch, 1, width] where only the first is asked."""
         tf, config = self.tf, self.config
+        name, n_heads = f"layers.{i}", config.heads_of(i)
         n_asking = 1 if first_only else seq
         asking = tf.slice(x, [0, 0, 0], [batch, 1, config.hidden_width]) if first_only else x
 
         def heads(part: str, value: Any, length: Any) -> Any:  # [batch, heads, length, head_width]
             split = self._linear(f"{name}.attention.{part}", value, batch, length)
-            split = tf.reshape(split, [batch, length, config.n_heads, config.head_width])
+            split = tf.reshape(split, [batch, length, n_heads, config.head_width])
             return tf.transpose(split, [0, 2, 1, 3])
 
         q = heads("query", asking, n_asking) * (1 / math.sqrt(config.head_width))
         k, v = heads("key", x, seq), heads("value", x, seq)
         share = tf.nn.softmax(tf.matmul(q, k, transpose_b=True) + bias, axis=-1)
         mixed = tf.transpose(tf.matmul(share, v), [0, 2, 1, 3])
-        mixed = tf.reshape(mixed, [batch, n_asking, config.hidden_width])
+        mixed = tf.reshape(mixed, [batch, n_asking, n_heads * config.head_width])
         attended = self._linear(f"{name}.attention.output", mixed, batch, n_asking)
         x = self._norm(f"{name}.attention_norm", attended + asking)
         inner = self._activate(

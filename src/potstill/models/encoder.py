@@ -58,7 +58,7 @@ class Encoder(nn.Module):
         self.embedding_projection = (
             nn.Linear(config.table_width, config.hidden_width) if config.projects else None
         )
-        self.layers = nn.ModuleList(Layer(config) for _ in range(config.n_layers))
+        self.layers = nn.ModuleList(Layer(config, i) for i in range(config.n_layers))
 
     def forward(
         self,
@@ -86,13 +86,17 @@ class Encoder(nn.Module):
                 f"{self.config.max_positions} positions: split them into windows"
             )
         mask = None if attention_mask is None else attention_mask[:, None, None, :].bool()
-        embedded = self.embeddings(input_ids, token_type_ids)
-        if self.embedding_projection is not None:
-            embedded = self.embedding_projection(embedded)
-        states = [embedded]
+        states = [self.embed(input_ids, token_type_ids)]
         for layer in self.layers:
             states.append(layer(states[-1], mask))
         return tuple(states)
+
+    def embed(self, input_ids: Tensor, token_type_ids: Tensor | None = None) -> Tensor:
+        """What the first layer reads: ``[batch, seq]`` → ``[batch, seq, width]``."""
+        embedded = self.embeddings(input_ids, token_type_ids)
+        if self.embedding_projection is not None:
+            embedded = self.embedding_projection(embedded)
+        return embedded
 
 
 def initialize(module: nn.Module, std: float) -> None:

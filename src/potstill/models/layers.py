@@ -57,15 +57,15 @@ def plain_attention(
 class Attention(nn.Module):
     """Multi-head self-attention with separate query, key, value and output projections."""
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, config: ModelConfig, layer: int = 0) -> None:
         super().__init__()
-        width = config.hidden_width
-        self.n_heads = config.n_heads
+        width, inner = config.hidden_width, config.attention_width(layer)
+        self.n_heads = config.heads_of(layer)
         self.dropout = config.attention_dropout
-        self.query = nn.Linear(width, width)
-        self.key = nn.Linear(width, width)
-        self.value = nn.Linear(width, width)
-        self.output = nn.Linear(width, width)
+        self.query = nn.Linear(width, inner)
+        self.key = nn.Linear(width, inner)
+        self.value = nn.Linear(width, inner)
+        self.output = nn.Linear(inner, width)
 
     def forward(self, hidden: Tensor, mask: Tensor | None) -> Tensor:
         """Mixes every position with those it may see.
@@ -89,11 +89,11 @@ class Attention(nn.Module):
 class FeedForward(nn.Module):
     """Two linear layers with an activation between them."""
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, config: ModelConfig, layer: int = 0) -> None:
         super().__init__()
-        self.up = nn.Linear(config.hidden_width, config.ffn_width)
+        self.up = nn.Linear(config.hidden_width, config.ffn_of(layer))
         self.activation = ACTIVATIONS[config.activation]
-        self.down = nn.Linear(config.ffn_width, config.hidden_width)
+        self.down = nn.Linear(config.ffn_of(layer), config.hidden_width)
 
     def forward(self, hidden: Tensor) -> Tensor:
         """``[…, width]`` → ``[…, width]``."""
@@ -103,12 +103,12 @@ class FeedForward(nn.Module):
 class Layer(nn.Module):
     """One transformer layer: attention, then feed-forward, each with residual and norm."""
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, config: ModelConfig, layer: int = 0) -> None:
         super().__init__()
         width = config.hidden_width
-        self.attention = Attention(config)
+        self.attention = Attention(config, layer)
         self.attention_norm = nn.LayerNorm(width, eps=config.norm_eps)
-        self.ffn = FeedForward(config)
+        self.ffn = FeedForward(config, layer)
         self.ffn_norm = nn.LayerNorm(width, eps=config.norm_eps)
         behind_attention = 0.0 if config.model_type == "distilbert" else config.hidden_dropout
         self.attention_dropout = Dropout(behind_attention)

@@ -70,7 +70,7 @@ class QAClient:
         """Opens a model.
 
         Args:
-            model: ``"default"`` (the embedded model), a model folder or a hub id.
+            model: ``"default"`` or ``"small"`` (the embedded readers), a model folder or a hub id.
             revision: branch, tag or commit of a hub id.
             precision: which of the folder's ONNX files to run; by default the one it has, and
                 where it has none a float32 file is written into the cache on first use.

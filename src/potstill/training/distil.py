@@ -26,6 +26,7 @@ from potstill.records import QAExample
 from potstill.text.tokenizer import Tokenizer
 from potstill.training import qa
 from potstill.training.distil_recipe import DistilRecipe
+from potstill.training.features import open_rows
 from potstill.training.finetune import (
     describe,
     describe_run,
@@ -34,10 +35,12 @@ from potstill.training.finetune import (
     with_recipe,
 )
 from potstill.training.loop import Run, make_fabric, make_schedule
+from potstill.training.pruning import pruned_base
 from potstill.training.runs import Listeners, hardware, heard, make_loggers, train, write_model
+from potstill.training.shards import fill, tokenizer_hash
 from potstill.training.soft_labels import DistilRows, Labelling, label_rows
 from potstill.training.teacher_cache import TeacherCache
-from potstill.training.teachers import Teacher, fill, tokenizer_hash
+from potstill.training.teachers import Teacher
 from potstill.training.transfer import Student, Transfer
 
 
@@ -72,14 +75,17 @@ def distil(
     folder = find_model(recipe.base)
     tokenizer = Tokenizer.from_folder(folder)
     teachers = _open_teachers(recipe, fabric, listeners.note)
+    data = load_split(recipe)
+    if recipe.prunes:
+        folder = pruned_base(recipe, folder, data.train, fabric, listeners.note)
+        tokenizer = Tokenizer.from_folder(folder)
     student = make_student(recipe, folder, listeners.note)
     transfer = _make_transfer(recipe, folder, student)
     if transfer:
         transfer.setup(fabric)
-    data = load_split(recipe)
     unlabelled = gather_unlabelled(recipe, data.train)
     examples = data.train + unlabelled
-    rows = _make_rows(recipe, examples, len(data.train), tokenizer, teachers)
+    rows = _make_rows(recipe, examples, len(data.train), tokenizer, teachers, listeners.note)
     listeners.note(describe(examples, rows.rows))
     if cache_only:
         _ask(fabric, teachers, examples, rows, make_schedule(rows, recipe).rows(), listeners)
@@ -165,15 +171,16 @@ def make_student(
     torch.manual_seed(recipe.seed)
     if recipe.fresh:
         return QuestionAnsweringModel(_fresh(config, recipe))
-    for key in ("hidden_width", "ffn_width", "n_heads"):
+    for key in () if recipe.prunes else ("hidden_width", "ffn_width", "n_heads"):
         if getattr(recipe, key) not in (0, getattr(config, key)):
             raise RecipeError(
                 f"{key}={getattr(recipe, key)} is not that of {recipe.base} "
                 f"({getattr(config, key)}): only a student with fresh=true can have another"
             )
     weights = read_weights(folder, config, require_head=False)
-    layers = select_layers(recipe.layers, config.n_layers, recipe.n_layers)
-    config, weights = take_layers(config, weights, layers)
+    if not recipe.prunes:  # pruning has taken the layers already
+        layers = select_layers(recipe.layers, config.n_layers, recipe.n_layers)
+        config, weights = take_layers(config, weights, layers)
     student = QuestionAnsweringModel(config)
     if any(name not in weights for name in HEADS["qa"].shapes(config)):
         note(f"{recipe.base} has no question-answering head: a new one was made")
@@ -266,8 +273,9 @@ def _make_rows(
     n_gold: int,
     tokenizer: Tokenizer,
     teachers: list[tuple[Teacher, TeacherCache]],
+    note: Callable[[str], None],
 ) -> DistilRows:
-    rows = qa.make_rows(examples, tokenizer, seq_len=recipe.seq_len, stride=recipe.stride)
+    rows = open_rows(examples, tokenizer, seq_len=recipe.seq_len, stride=recipe.stride, note=note)
     # A teacher that was never taught to say "no answer" would teach a guess.
     speaks_null = all(teacher.no_answer for teacher, _ in teachers)
     taught = np.array([speaks_null or not e.is_impossible for e in examples])

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from potstill.errors import RecipeError
+from potstill.training.prune_keys import PruneKeys
 from potstill.training.recipe import Recipe
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DistilRecipe(Recipe):
+class DistilRecipe(PruneKeys, Recipe):
     """Distilling a question-answering model from one teacher or several.
 
     ``base`` is what the student starts from: the teacher, for a student of its layers, or any
@@ -74,6 +75,7 @@ class DistilRecipe(Recipe):
 
     RANGES: ClassVar[dict[str, tuple[float, float]]] = {
         **Recipe.RANGES,
+        **PruneKeys.PRUNE_RANGES,
         "teacher_seq_len": (0, 1e6),
         "teacher_stride": (0, 1e6),
         "alpha_ce": (0, 1e6),
@@ -91,6 +93,7 @@ class DistilRecipe(Recipe):
         "transfer_first": (0, 1),
         "transfer_until": (0, 1),
     }
+    CHOICES: ClassVar[dict[str, tuple[str, ...]]] = {**Recipe.CHOICES, **PruneKeys.PRUNE_CHOICES}
     MAY_CHANGE: ClassVar[frozenset[str]] = Recipe.MAY_CHANGE | {"teacher", "cache"}
     PATHS: ClassVar[tuple[str, ...]] = (*Recipe.PATHS, "teacher", "cache", "unlabelled")
 
@@ -101,6 +104,8 @@ class DistilRecipe(Recipe):
             RecipeError: names the first key whose value cannot be used.
         """
         super(DistilRecipe, self).__post_init__()
+        shaped = bool(self.hidden_width or self.ffn_width or self.n_heads)
+        self.check_pruning(fresh=self.fresh, shaped=shaped)
         teachers = self.teachers
         if not teachers or not all(teachers):
             raise RecipeError("teacher is empty: name a folder, a hub id or 'default'")

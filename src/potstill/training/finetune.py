@@ -19,6 +19,7 @@ from potstill.models.qa import QuestionAnsweringModel
 from potstill.records import QAExample
 from potstill.text.tokenizer import Tokenizer
 from potstill.training import qa
+from potstill.training.features import open_rows
 from potstill.training.loop import Run, make_fabric
 from potstill.training.recipe import Recipe
 from potstill.training.runs import (
@@ -58,7 +59,9 @@ def finetune(
     fabric = make_fabric(recipe, make_loggers(recipe))
     listeners = heard(fabric, listeners)
     data = load_split(recipe)
-    rows = qa.make_rows(data.train, tokenizer, seq_len=recipe.seq_len, stride=recipe.stride)
+    rows = open_rows(
+        data.train, tokenizer, seq_len=recipe.seq_len, stride=recipe.stride, note=listeners.note
+    )
     listeners.note(describe(data.train, rows))
     torch.manual_seed(recipe.seed)  # before a new head is made
     model, new_head = QuestionAnsweringModel.from_folder(folder, config)

@@ -9,7 +9,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeAlias
 
@@ -275,8 +275,13 @@ class Run:
     def _continue(self, path: Path) -> None:
         progress = checkpoint.read_progress(path)
         then = progress.facts.get("recipe", {})
+        defaults = {
+            f.name: list(f.default) if isinstance(f.default, tuple) else f.default
+            for f in fields(self._recipe)
+        }
         for key, value in self._recipe.to_dict().items():
-            if key not in self._recipe.MAY_CHANGE and then.get(key) != value:
+            # A key that did not exist yet had no effect: its default.
+            if key not in self._recipe.MAY_CHANGE and then.get(key, defaults.get(key)) != value:
                 raise CheckpointError(
                     f"{path} was made with {key}={then.get(key)!r}, not {value!r}: "
                     "give the same value, or name another out"

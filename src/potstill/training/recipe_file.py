@@ -1,7 +1,7 @@
 """Recipe files: TOML in, a checked recipe out.
 
 A key that the run does not have is an error that names it. Any key can be given on the command
-line as ``key=value``, which wins over the file.
+line as ``key=value``, which wins over the file. The keys of a table can be given as ``table.key``.
 """
 
 from __future__ import annotations
@@ -75,6 +75,8 @@ def read_recipe(
         if not equals:
             raise RecipeError(f"{override!r} is no override: write key=value")
         given[key.strip()] = text
+    values = _flat(values)
+    given = {key.replace(".", "_"): text for key, text in given.items()}
     kind = _kind(given.get("task", values.get("task")), verb)
     values.update({key: _parse(key, text, kind) for key, text in given.items()})
     return make_recipe(values, verb=verb)
@@ -86,6 +88,7 @@ def make_recipe(values: Mapping[str, Any], *, verb: Verb = "finetune") -> Any:
     Raises:
         RecipeError: an unknown or missing key, or a value of the wrong kind.
     """
+    values = _flat(values)
     kind = _kind(values.get("task"), verb)
     checked = {key: _checked(key, value, kind) for key, value in values.items()}
     required = [f.name for f in fields(kind) if f.default is MISSING]
@@ -94,6 +97,17 @@ def make_recipe(values: Mapping[str, Any], *, verb: Verb = "finetune") -> Any:
         name = missing[0]
         raise RecipeError(f"the recipe lacks {name}: give it in the file or as {name}=VALUE")
     return kind(**checked)
+
+
+def _flat(values: Mapping[str, Any]) -> dict[str, Any]:
+    """A table's keys under its name: ``[prune]`` with ``heads`` is ``prune_heads``."""
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        if isinstance(value, dict):
+            flat.update({f"{name}_{key}": inner for key, inner in value.items()})
+        else:
+            flat[name] = value
+    return flat
 
 
 def _kind(task: Any, verb: Verb) -> type[RunRecipe]:
@@ -154,7 +168,7 @@ def _names(wanted: tuple[Any, ...]) -> str:
 def _parse(key: str, text: str, kind: type[RunRecipe]) -> Any:
     wanted = _wanted(key, kind)
     is_list = text.lstrip().startswith("[") and any(typing.get_origin(t) is tuple for t in wanted)
-    if str in wanted and not is_list:
+    if str in wanted and not is_list and not (int in wanted and text.isdigit()):
         return text
     try:
         return tomllib.loads(f"value = {text}")["value"]

@@ -23,6 +23,7 @@ from potstill.models.pretrained import Pretrained
 from potstill.text.tokenizer import Tokenizer
 from potstill.training.loop import Run, make_fabric, make_schedule
 from potstill.training.runs import Listeners, heard, make_loggers
+from potstill.training.shards import fill
 from potstill.training.task import (
     FloatArray,
     Task,
@@ -35,7 +36,7 @@ from potstill.training.task import (
     take_weights,
     task_config,
 )
-from potstill.training.task_teachers import LogitCache, TaskTeacher, fill
+from potstill.training.task_teachers import LogitCache, TaskTeacher
 
 _FRESH_ONLY = ("hidden_width", "ffn_width", "n_heads")
 

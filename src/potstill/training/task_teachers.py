@@ -1,47 +1,25 @@
-"""What teachers of a task said, on disk: logits of each example, computed once.
-
-As `potstill.training.teacher_cache` does for windows of questions: a folder belongs to one
-teacher with one tokenizer and one length of rows, every example has a key of its own, and it grows
-by shards that are written in one step.
-"""
+"""Teachers of a task, and what they said: the logits of each example."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
-from lightning_fabric import Fabric
-from safetensors.numpy import save
 
-from potstill.bundle import layout
-from potstill.bundle.atomic import write_bytes, write_json
 from potstill.bundle.cache import ensure_onnx
 from potstill.bundle.config import read_config
 from potstill.bundle.layout import find_model
 from potstill.bundle.manifest import head_of_folder
 from potstill.bundle.weights import read_weights
-from potstill.errors import ModelError, OutputError
+from potstill.errors import ModelError
 from potstill.runtime.session import LOGITS, OnnxSession, Session
 from potstill.runtime.torch_session import TorchSession
 from potstill.text.tokenizer import Tokenizer
+from potstill.training.columns import Columns
+from potstill.training.shards import ShardCache, tokenizer_hash, weights_hash
 from potstill.training.task import FloatArray, Task
-from potstill.training.teacher_cache import (
-    _checksum,
-    _read_shard,
-    _UnusableShard,
-)
-from potstill.training.teachers import _WEIGHTS, _hash_of, tokenizer_hash
-
-SHARD = 1024
-"""Examples of a shard: what an interruption loses at most."""
-
-_KEY_BYTES = 16
-_SUFFIX = ".safetensors"
 
 
 class TaskTeacher:
@@ -80,7 +58,7 @@ class TaskTeacher:
         """All that the logits depend on, as hashes and numbers."""
         return {
             "task": self._task.name,
-            "weights": _hash_of(self.folder, (layout.CONFIG, *_WEIGHTS), "*.safetensors"),
+            "weights": weights_hash(self.folder),
             "tokenizer": tokenizer_hash(self.folder),
             "seq_len": self.seq_len,
         }
@@ -102,8 +80,10 @@ class TaskTeacher:
         return self._session
 
 
-class LogitCache:
+class LogitCache(ShardCache[Any, FloatArray]):
     """The logits of one teacher by example; those of an example are an array of any shape."""
+
+    shard_len = 1024
 
     def __init__(
         self,
@@ -112,141 +92,38 @@ class LogitCache:
         texts: Callable[[Any], tuple[str, ...]],
         note: Callable[[str], None] = lambda _: None,
     ) -> None:
-        """Opens a cache, or starts an empty one.
-
-        Args:
-            root: folder of all caches.
-            facts: all that the logits depend on beside the example.
-            texts: all that a teacher reads of an example.
-            note: told, in a line, about every shard that is damaged; it is computed again.
-
-        Raises:
-            OutputError: the folder cannot be made.
-        """
-        self.facts, self._texts = dict(facts), texts
-        text = json.dumps(self.facts, sort_keys=True)
-        self.key = hashlib.sha256(text.encode()).hexdigest()[:32]
-        self.folder = root / self.key
+        """As `ShardCache`, where ``texts`` gives all that a teacher reads of an example."""
+        self._texts_of = texts
         self._said: dict[bytes, FloatArray] = {}
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise OutputError(
-                f"the teacher cache {self.folder} cannot be made: {error.strerror}; "
-                "name another with cache=FOLDER"
-            ) from error
-        if not (self.folder / "teacher.json").exists():
-            write_json(self.folder / "teacher.json", self.facts)
-        self._note = note
-        self._files: set[str] = set()
-        self.refresh()
+        super().__init__(root, facts, note)
 
-    def refresh(self) -> None:
-        """Takes in the shards that others have written since."""
-        for file in sorted(self.folder.glob(f"*{_SUFFIX}")):
-            if file.name in self._files:
-                continue
-            try:
-                self._take(_read_shard(file, self.key))
-                self._files.add(file.name)
-            except _UnusableShard as error:
-                self._note(
-                    f"{file.name} of the teacher cache is left out: {error}; computing it again"
-                )
-                file.unlink(missing_ok=True)
+    @property
+    def _known(self) -> Collection[bytes]:
+        return self._said
 
-    def __len__(self) -> int:
-        """Examples whose logits are there."""
-        return len(self._said)
+    def _texts(self, example: Any) -> tuple[str, ...]:
+        return self._texts_of(example)
 
     def __getitem__(self, example: Any) -> FloatArray:
-        """The logits of an example.
+        """The logits of an example, float32.
 
         Raises:
             KeyError: they are not in the cache.
         """
-        return self._said[self._key(example)].astype(np.float32)
+        return self._said[self.key_of(example)].astype(np.float32)
 
-    def missing(self, examples: Iterable[Any]) -> list[Any]:
-        """Those that are not there, in their order, equal ones once."""
-        wanted: dict[bytes, Any] = {}
-        for example in examples:
-            key = self._key(example)
-            if key not in self._said:
-                wanted.setdefault(key, example)
-        return list(wanted.values())
-
-    def add(self, examples: Sequence[Any], logits: Sequence[FloatArray]) -> None:
-        """Writes a shard of examples and their logits, in one step.
-
-        Raises:
-            OutputError: it could not be written; the cache is as it was.
-        """
-        keys = b"".join(self._key(example) for example in examples)
-        columns: dict[str, npt.NDArray[Any]] = {
-            "keys": np.frombuffer(keys, np.uint8).reshape(-1, _KEY_BYTES),
-            "bounds": np.cumsum([0, *(one.size for one in logits)], dtype=np.int64),
-            "width": np.array([one.shape[-1] for one in logits], np.int32),
-            "dims": np.array([one.ndim for one in logits], np.int32),
-            "logits": np.concatenate([one.reshape(-1) for one in logits]).astype(np.float16),
+    def _columns(self, said: Sequence[FloatArray]) -> Columns:
+        return {
+            "bounds": np.cumsum([0, *(one.size for one in said)], dtype=np.int64),
+            "width": np.array([one.shape[-1] for one in said], np.int32),
+            "dims": np.array([one.ndim for one in said], np.int32),
+            "logits": np.concatenate([one.reshape(-1) for one in said]).astype(np.float16),
         }
-        name = hashlib.sha256(keys).hexdigest()[:24] + _SUFFIX
-        facts = {"cache": self.key, "crc32": str(_checksum(columns))}
-        try:
-            write_bytes(self.folder / name, save(columns, metadata=facts))
-        except OutputError as error:
-            raise OutputError(f"{error}; make room or name another cache=FOLDER") from error
-        self._files.add(name)
-        self._take(columns)
 
-    def _take(self, columns: Mapping[str, npt.NDArray[Any]]) -> None:
+    def _take(self, columns: Columns) -> None:
         bounds: list[int] = columns["bounds"].tolist()
         for row, key in enumerate(columns["keys"]):
             own = columns["logits"][bounds[row] : bounds[row + 1]]
             if columns["dims"][row] > 1:
                 own = own.reshape(-1, int(columns["width"][row]))
             self._said[key.tobytes()] = own
-
-    def _key(self, example: Any) -> bytes:
-        digest = hashlib.blake2b(digest_size=_KEY_BYTES)
-        for text in self._texts(example):
-            data = text.encode("utf-8", "surrogatepass")
-            digest.update(len(data).to_bytes(8, "little"))
-            digest.update(data)
-        return digest.digest()
-
-
-def fill(
-    cache: LogitCache,
-    teacher: TaskTeacher,
-    examples: Sequence[Any],
-    progress: Callable[[int, int], None],
-    fabric: Fabric | None = None,
-) -> None:
-    """Has a teacher label what its cache lacks, a shard at a time.
-
-    Of several processes each labels a part, and waits until all is there.
-
-    Args:
-        cache: of this teacher.
-        teacher: asked only where something is missing.
-        examples: what is needed; labelled in this order.
-        progress: told how many of them are there, and how many there are: of this process's part.
-        fabric: with the processes that share the work.
-
-    Raises:
-        OutputError: a shard could not be written.
-    """
-    if fabric is not None:
-        examples = examples[fabric.global_rank :: fabric.world_size]
-    missing = cache.missing(examples)
-    done = len(examples) - len(missing)
-    progress(done, len(examples))
-    for at in range(0, len(missing), SHARD):
-        chunk = missing[at : at + SHARD]
-        cache.add(chunk, teacher.read(chunk))
-        done += len(chunk)
-        progress(done, len(examples))
-    if fabric is not None and fabric.world_size > 1:
-        fabric.barrier()
-        cache.refresh()

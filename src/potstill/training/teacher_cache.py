@@ -1,31 +1,18 @@
-"""What teachers said, on disk: computed once, read by every student.
-
-A cache belongs to one teacher with one tokenizer and one way of cutting windows; inside it every
-question and context has a key of its own, so that any part of any data set can share it. It grows
-by shards: flat columns in one safetensors file, memory-mapped when read, written in one step.
-"""
+"""What teachers said of questions: the logits of every window, memory-mapped."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-import zlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from safetensors.numpy import save
 
-from potstill.bundle.atomic import write_bytes, write_json
-from potstill.errors import OutputError
 from potstill.records import QAExample
-
-_SUFFIX = ".safetensors"
-_FACTS = "teacher.json"
-_KEY_BYTES = 16
+from potstill.training.columns import Columns
+from potstill.training.shards import ShardCache
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,69 +40,28 @@ Outputs = list[WindowOutput]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Shard:
-    columns: Mapping[str, npt.NDArray[Any]]
+    columns: Columns
     first_window: npt.NDArray[np.int64]
 
 
-class TeacherCache:
-    """The outputs of one teacher."""
+class TeacherCache(ShardCache[QAExample, Outputs]):
+    """The outputs of one teacher for one way of cutting windows."""
+
+    shard_len = 256
 
     def __init__(
         self, root: Path, facts: Mapping[str, Any], note: Callable[[str], None] = lambda _: None
     ) -> None:
-        """Opens a cache, or starts an empty one.
-
-        Shards that are damaged, or were written by something else, are set aside with a note that
-        says why; what they held is computed again.
-
-        Args:
-            root: folder of all caches.
-            facts: all that the outputs depend on: hashes of the teacher's weights and tokenizer,
-                and how windows are cut.
-            note: told, in a line, about every shard that cannot be used.
-
-        Raises:
-            OutputError: the folder cannot be made.
-        """
-        self.facts = dict(facts)
-        text = json.dumps(self.facts, sort_keys=True)
-        self.key = hashlib.sha256(text.encode()).hexdigest()[:32]
-        self.folder = root / self.key
         self._shards: list[_Shard] = []
         self._places: dict[bytes, tuple[int, int]] = {}
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise OutputError(
-                f"the teacher cache {self.folder} cannot be made: {error.strerror}; "
-                "name another with cache=FOLDER"
-            ) from error
-        if not (self.folder / _FACTS).exists():
-            write_json(self.folder / _FACTS, self.facts)
-        self._note = note
-        self._files: set[str] = set()
-        self.refresh()
+        super().__init__(root, facts, note)
 
-    def refresh(self) -> None:
-        """Takes in the shards that others have written since."""
-        for file in sorted(self.folder.glob(f"*{_SUFFIX}")):
-            if file.name in self._files:
-                continue
-            try:
-                self._take(_read_shard(file, self.key))
-                self._files.add(file.name)
-            except _UnusableShard as error:
-                self._note(
-                    f"{file.name} of the teacher cache is left out: {error}; computing it again"
-                )
-                file.unlink(missing_ok=True)
+    @property
+    def _known(self) -> Collection[bytes]:
+        return self._places
 
-    def __contains__(self, example: QAExample) -> bool:
-        return key_of(example) in self._places
-
-    def __len__(self) -> int:
-        """Questions whose outputs are there."""
-        return len(self._places)
+    def _texts(self, example: QAExample) -> tuple[str, ...]:
+        return example.question, example.context
 
     def __getitem__(self, example: QAExample) -> Outputs:
         """The windows of a question; they lie in the file, not in memory.
@@ -123,7 +69,7 @@ class TeacherCache:
         Raises:
             KeyError: the question is not in the cache.
         """
-        number, row = self._places[key_of(example)]
+        number, row = self._places[self.key_of(example)]
         shard = self._shards[number]
         columns, first = shard.columns, shard.first_window
         return [
@@ -137,99 +83,19 @@ class TeacherCache:
             for w in range(first[row], first[row + 1])
         ]
 
-    def missing(self, examples: Iterable[QAExample]) -> list[QAExample]:
-        """Those that are not there, in their order, equal questions once."""
-        wanted: dict[bytes, QAExample] = {}
-        for example in examples:
-            key = key_of(example)
-            if key not in self._places:
-                wanted.setdefault(key, example)
-        return list(wanted.values())
+    def _columns(self, said: Sequence[Outputs]) -> Columns:
+        windows = [window for own in said for window in own]
+        return {
+            "n_windows": np.array([len(own) for own in said], np.int32),
+            "slices": np.array([(w.start, w.stop) for w in windows], np.int32).reshape(-1, 2),
+            "context_at": np.array([w.context_at for w in windows], np.int32),
+            "bounds": np.cumsum([0, *(len(w.start_logits) for w in windows)], dtype=np.int64),
+            "start": np.concatenate([w.start_logits for w in windows]).astype(np.float16),
+            "end": np.concatenate([w.end_logits for w in windows]).astype(np.float16),
+        }
 
-    def add(self, examples: Sequence[QAExample], outputs: Sequence[Outputs]) -> None:
-        """Writes a shard of questions and their outputs, in one step.
-
-        Raises:
-            OutputError: it could not be written; the cache is as it was.
-        """
-        columns = _columns(examples, outputs)
-        name = hashlib.sha256(columns["keys"].tobytes()).hexdigest()[:24] + _SUFFIX
-        facts = {"cache": self.key, "crc32": str(_checksum(columns))}
-        try:
-            write_bytes(self.folder / name, save(columns, metadata=facts))
-        except OutputError as error:
-            raise OutputError(f"{error}; make room or name another cache=FOLDER") from error
-        self._files.add(name)
-        self._take(_read_shard(self.folder / name, self.key))
-
-    def _take(self, columns: Mapping[str, npt.NDArray[Any]]) -> None:
+    def _take(self, columns: Columns) -> None:
         first = np.concatenate([[0], np.cumsum(columns["n_windows"], dtype=np.int64)])
         for row, key in enumerate(columns["keys"]):
             self._places[key.tobytes()] = len(self._shards), row
         self._shards.append(_Shard(columns, first))
-
-
-def key_of(example: QAExample) -> bytes:
-    """Identifies what a teacher reads of an example: its question and its context."""
-    digest = hashlib.blake2b(digest_size=_KEY_BYTES)
-    for text in (example.question, example.context):
-        data = text.encode("utf-8", "surrogatepass")
-        digest.update(len(data).to_bytes(8, "little"))
-        digest.update(data)
-    return digest.digest()
-
-
-def _columns(
-    examples: Sequence[QAExample], outputs: Sequence[Outputs]
-) -> dict[str, npt.NDArray[Any]]:
-    windows = [window for own in outputs for window in own]
-    keys = b"".join(key_of(example) for example in examples)
-    return {
-        "keys": np.frombuffer(keys, np.uint8).reshape(-1, _KEY_BYTES),
-        "n_windows": np.array([len(own) for own in outputs], np.int32),
-        "slices": np.array([(w.start, w.stop) for w in windows], np.int32).reshape(-1, 2),
-        "context_at": np.array([w.context_at for w in windows], np.int32),
-        "bounds": np.cumsum([0, *(len(w.start_logits) for w in windows)], dtype=np.int64),
-        "start": np.concatenate([w.start_logits for w in windows]).astype(np.float16),
-        "end": np.concatenate([w.end_logits for w in windows]).astype(np.float16),
-    }
-
-
-def _checksum(columns: Mapping[str, npt.NDArray[Any]]) -> int:
-    total = 0
-    for name in sorted(columns):
-        total = zlib.crc32(np.ascontiguousarray(columns[name]).data, total)
-    return total
-
-
-class _UnusableShard(Exception):
-    """Says why a shard cannot be read."""
-
-
-def _read_shard(file: Path, key: str) -> dict[str, npt.NDArray[Any]]:
-    try:
-        columns, facts = _map_columns(file)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise _UnusableShard(f"it is damaged ({error})") from None
-    if facts.get("cache") != key:
-        raise _UnusableShard("it is stale: another teacher, tokenizer or way of cutting windows")
-    if facts.get("crc32") != str(_checksum(columns)):
-        raise _UnusableShard("it is damaged (its checksum is wrong)")
-    return columns
-
-
-def _map_columns(file: Path) -> tuple[dict[str, npt.NDArray[Any]], dict[str, str]]:
-    """The tensors of a safetensors file as views of the mapped file, and its metadata."""
-    data = np.memmap(file, np.uint8, "r")
-    start = 8 + int.from_bytes(data[:8].tobytes(), "little")
-    header = json.loads(data[8:start].tobytes())
-    facts = header.pop("__metadata__")
-    types = {"U8": np.uint8, "I32": np.int32, "I64": np.int64, "F16": np.float16}
-    columns = {
-        name: np.frombuffer(
-            data[start + entry["data_offsets"][0] : start + entry["data_offsets"][1]],
-            types[entry["dtype"]],
-        ).reshape(entry["shape"])
-        for name, entry in header.items()
-    }
-    return columns, facts

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Sequence
-from itertools import islice
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from lightning_fabric import Fabric
 
-from potstill.bundle import layout
 from potstill.bundle.cache import ensure_onnx
 from potstill.bundle.config import read_config
 from potstill.bundle.layout import find_model
-from potstill.bundle.manifest import Manifest, read_manifest, sha256_of
+from potstill.bundle.manifest import Manifest, read_manifest
 from potstill.bundle.weights import read_weights
 from potstill.errors import ModelError, QuestionTooLongError, RecipeError
 from potstill.models.qa import QuestionAnsweringModel
@@ -24,12 +19,9 @@ from potstill.runtime.session import OnnxSession, Session
 from potstill.runtime.torch_session import TorchSession
 from potstill.text.tokenizer import Tokenizer
 from potstill.text.windows import assemble, by_token_budget, pad, windows
-from potstill.training.teacher_cache import Outputs, TeacherCache, WindowOutput
+from potstill.training.shards import tokenizer_hash, weights_hash
+from potstill.training.teacher_cache import Outputs, WindowOutput
 
-SHARD = 256
-"""Questions of a shard: what an interruption loses at most."""
-
-_WEIGHTS = (layout.WEIGHTS, layout.TORCH_WEIGHTS, *layout.ONNX_FILES.values())
 _BUDGET = {"cpu": 512, "cuda": 32_768}
 """Device → most tokens of a batch."""
 
@@ -72,7 +64,7 @@ class Teacher:
     def facts(self) -> dict[str, Any]:
         """All that the outputs depend on, as hashes and numbers."""
         return {
-            "weights": _hash_of(self.folder, (layout.CONFIG, *_WEIGHTS), "*.safetensors"),
+            "weights": weights_hash(self.folder),
             "tokenizer": tokenizer_hash(self.folder),
             "seq_len": self.seq_len,
             "stride": self.stride,
@@ -140,58 +132,3 @@ class Teacher:
                 model, _ = QuestionAnsweringModel.from_folder(self.folder, config)
                 self._session = TorchSession(model.to(self._device))
         return self._session
-
-
-def fill(
-    cache: TeacherCache,
-    teacher: Teacher,
-    examples: Sequence[QAExample],
-    progress: Callable[[int, int], None],
-    fabric: Fabric | None = None,
-) -> None:
-    """Has a teacher label what its cache lacks, a shard at a time.
-
-    Of several processes each labels a part, and waits until all is there.
-
-    Args:
-        cache: of this teacher.
-        teacher: asked only where something is missing.
-        examples: what is needed; labelled in this order.
-        progress: told how many of them are there, and how many there are: of this process's part.
-        fabric: with the processes that share the work.
-
-    Raises:
-        OutputError: a shard could not be written.
-        RecipeError: a question does not fit the teacher's windows.
-    """
-    if fabric is not None:
-        examples = examples[fabric.global_rank :: fabric.world_size]
-    left = iter(missing := cache.missing(examples))
-    done = len(examples) - len(missing)
-    progress(done, len(examples))
-    while chunk := list(islice(left, SHARD)):
-        cache.add(chunk, teacher.read(chunk))
-        done += len(chunk)
-        progress(done, len(examples))
-    if fabric is not None and fabric.world_size > 1:
-        fabric.barrier()
-        cache.refresh()
-
-
-def tokenizer_hash(folder: Path) -> str:
-    """A hash of the files that decide how a model cuts text into tokens."""
-    # The vocabulary alone says less than tokenizer.json, and is only read where that is missing.
-    if (folder / layout.TOKENIZER).is_file():
-        return _hash_of(folder, (layout.TOKENIZER,))
-    pieces = layout.VOCAB, layout.VOCAB_JSON, layout.MERGES
-    return _hash_of(folder, (*pieces, layout.TOKENIZER_CONFIG))
-
-
-def _hash_of(folder: Path, names: Sequence[str], pattern: str = "") -> str:
-    files = {folder / name for name in names if (folder / name).is_file()}
-    if pattern:
-        files.update(folder.glob(pattern))
-    digest = hashlib.sha256()
-    for file in sorted(files):
-        digest.update(f"{file.relative_to(folder).as_posix()}:{sha256_of(file)}\n".encode())
-    return digest.hexdigest()

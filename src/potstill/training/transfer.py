@@ -87,7 +87,7 @@ class Transfer:
         )
         self._ours = Recorder(student.encoder, [s for s, _ in self.pairs])
         self._theirs = Recorder(teacher.encoder, [t for _, t in self.pairs])
-        self._n_heads = ours.n_heads
+        self._n_heads = [ours.heads_of(s) for s, _ in self.pairs]
         self._autocast: Callable[[], AbstractContextManager[Any]] = nullcontext
 
     def setup(self, fabric: Fabric) -> None:
@@ -104,7 +104,7 @@ class Transfer:
         assert output.hidden_states is not None and theirs.hidden_states is not None
         mask = batch["attention_mask"]
         total = mask.new_zeros(len(mask), dtype=torch.float32)
-        for number, (s, t) in enumerate(self.pairs):
+        for number, ((s, t), n_heads) in enumerate(zip(self.pairs, self._n_heads, strict=True)):
             if recipe.alpha_hidden:
                 states = output.hidden_states[s + 1]
                 if len(student.projections):
@@ -113,7 +113,7 @@ class Transfer:
                 total = total + recipe.alpha_hidden / len(self.pairs) * distance
             if recipe.alpha_attention:
                 ours, wanted = (
-                    attention_scores(r.vectors[i, "query"], r.vectors[i, "key"], self._n_heads)
+                    attention_scores(r.vectors[i, "query"], r.vectors[i, "key"], n_heads)
                     for r, i in ((self._ours, s), (self._theirs, t))
                 )
                 distance = attention_mse(ours, wanted, mask)
@@ -134,13 +134,16 @@ class Transfer:
         self, teacher: QuestionAnsweringModel, student: QuestionAnsweringModel
     ) -> None:
         theirs, ours = teacher.config, student.config
-        if self._recipe.alpha_attention and theirs.n_heads != ours.n_heads:
-            raise RecipeError(
-                f"alpha_attention needs as many heads in the student ({ours.n_heads}) as in the "
-                f"teacher ({theirs.n_heads}): use alpha_relation"
-            )
+        for s, t in self.pairs if self._recipe.alpha_attention else ():
+            if theirs.heads_of(t) != ours.heads_of(s):
+                raise RecipeError(
+                    f"alpha_attention needs as many heads in the student ({ours.heads_of(s)}) as "
+                    f"in the teacher ({theirs.heads_of(t)}): use alpha_relation"
+                )
         if self._recipe.alpha_relation:
-            for who, width in (("teacher", theirs.hidden_width), ("student", ours.hidden_width)):
+            s, t = self.pairs[-1]
+            widths = theirs.attention_width(t), ours.attention_width(s)
+            for who, width in zip(("teacher", "student"), widths, strict=True):
                 if width % self._heads:
                     raise RecipeError(
                         f"relation_heads {self._heads} does not divide the {who}'s width {width}"
