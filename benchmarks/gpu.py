@@ -4,7 +4,8 @@
 
 MODEL is default, a folder or a hub id; DATA a file of questions. All of them answer the same
 questions on the same card, in turns: the pipeline of transformers 4 in float16, and this package's
-model in bfloat16 with padded batches, with torch.compile, and unpadded (`potstill.models.unpadded`).
+model in float32 and bfloat16 with padded batches, with torch.compile, and unpadded
+(`potstill.models.unpadded`).
 Where there is no card, it says so, measures nothing and exits with 3.
 """
 

@@ -77,6 +77,11 @@ def test_it_can_stand_where_a_session_is_expected():
         assert abs(one[seen] - other[seen]).max() < 1e-5
 
 
+def test_rows_that_are_too_long():
+    with pytest.raises(ValueError, match="rows of 200 tokens are longer than the model's 128"):
+        Unpadded(made())(torch.ones(1, 200, dtype=torch.long))
+
+
 def test_the_kernel_is_for_cards_alone():
     assert not has_kernel(torch.zeros(2, 2, 8, dtype=torch.bfloat16))
 

@@ -79,12 +79,7 @@ class Encoder(nn.Module):
             Hidden states ``[batch, seq, width]``: the embeddings' (projected, where the model does
             so), then one for each layer.
         """
-        seq_len = input_ids.shape[1]
-        if seq_len > self.config.max_positions:
-            raise ValueError(
-                f"rows of {seq_len} tokens are longer than the model's "
-                f"{self.config.max_positions} positions: split them into windows"
-            )
+        self.check_length(input_ids.shape[1])
         mask = None if attention_mask is None else attention_mask[:, None, None, :].bool()
         embedded = self.embeddings(input_ids, token_type_ids)
         if self.embedding_projection is not None:
@@ -93,6 +88,18 @@ class Encoder(nn.Module):
         for layer in self.layers:
             states.append(layer(states[-1], mask))
         return tuple(states)
+
+    def check_length(self, seq_len: int) -> None:
+        """Refuses rows that the position table is too short for.
+
+        Raises:
+            ValueError: ``seq_len`` is more than ``max_positions``.
+        """
+        if seq_len > self.config.max_positions:
+            raise ValueError(
+                f"rows of {seq_len} tokens are longer than the model's "
+                f"{self.config.max_positions} positions: split them into windows"
+            )
 
 
 def initialize(module: nn.Module, std: float) -> None:

@@ -52,6 +52,7 @@ class Unpadded(nn.Module):
             attention_mask = torch.ones_like(input_ids)
         real = attention_mask.bool()
         encoder = self.model.encoder
+        encoder.check_length(input_ids.shape[1])
         hidden = encoder.embeddings(input_ids, token_type_ids)[real]  # (n_tokens, width)
         if encoder.embedding_projection is not None:
             hidden = encoder.embedding_projection(hidden)
