@@ -79,12 +79,7 @@ class Encoder(nn.Module):
             Hidden states ``[batch, seq, width]``: the embeddings' (projected, where the model does
             so), then one for each layer.
         """
-        seq_len = input_ids.shape[1]
-        if seq_len > self.config.max_positions:
-            raise ValueError(
-                f"rows of {seq_len} tokens are longer than the model's "
-                f"{self.config.max_positions} positions: split them into windows"
-            )
+        self.check_length(input_ids.shape[1])
         mask = None if attention_mask is None else attention_mask[:, None, None, :].bool()
         states = [self.embed(input_ids, token_type_ids)]
         for layer in self.layers:
@@ -97,6 +92,18 @@ class Encoder(nn.Module):
         if self.embedding_projection is not None:
             embedded = self.embedding_projection(embedded)
         return embedded
+
+    def check_length(self, seq_len: int) -> None:
+        """Refuses rows that the position table is too short for.
+
+        Raises:
+            ValueError: ``seq_len`` is more than ``max_positions``.
+        """
+        if seq_len > self.config.max_positions:
+            raise ValueError(
+                f"rows of {seq_len} tokens are longer than the model's "
+                f"{self.config.max_positions} positions: split them into windows"
+            )
 
 
 def initialize(module: nn.Module, std: float) -> None:
