@@ -34,12 +34,12 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-import plot
 import task_table
 from run_record import Group, RunRecord, group, read_records
 
 from potstill.bundle.atomic import write_text
 from potstill.errors import DataError, PotstillError
+from potstill.evaluation import plot
 
 DOCS = Path(__file__).parent.parent / "docs"
 HEAD = (
