@@ -6,6 +6,7 @@ from importlib import import_module
 
 import click
 
+from potstill.cli.typed import KEY
 from potstill.errors import PotstillError
 
 VERBS = {
@@ -21,6 +22,8 @@ VERBS = {
     "eval": "Predict and score a data set.",
     "score": "Score a predictions file as the official script does.",
     "export": "Write a model in other formats.",
+    "report": "Show runs side by side in one page.",
+    "plan": "Say how many machines a load takes, and what it costs.",
     "info": "Describe a model or a data set.",
     "pull": "Download a model from the hub.",
 }
@@ -28,6 +31,10 @@ VERBS = {
 
 class _Verbs(click.Group):
     """Looks a verb's module up by name, so that `--help` and one verb import nothing else."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        ctx.meta[KEY] = ["potstill", *args]
+        return super().parse_args(ctx, args)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(VERBS)

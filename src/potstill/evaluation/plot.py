@@ -173,7 +173,8 @@ def draw(
         raise MissingExtraError("matplotlib", "report", "drawing plots") from None
     with matplotlib.rc_context():
         matplotlib.rcdefaults()  # whatever the user's own settings are
-        matplotlib.rcParams.update(_STYLE | (_THEMED_STYLE if themed else {}))
+        style: dict[Any, Any] = {**_STYLE, **(_THEMED_STYLE if themed else {})}
+        matplotlib.rcParams.update(style)
         figure = Figure(figsize=(size[0] / _INCH, size[1] / _INCH), layout="constrained")
         FigureCanvasAgg(figure)  # measures text
         axes = figure.add_subplot(title=picture.title, xlabel=picture.x, ylabel=picture.y)
@@ -202,7 +203,7 @@ def _draw_points(figure: Figure, axes: Axes, picture: Scatter, *, ink: str | Non
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.margins(y=0.15)
-    axes.yaxis.get_major_formatter().set_useOffset(False)
+    axes.ticklabel_format(axis="y", useOffset=False)
     styles = _styles((point.series for point in points), black=ink)
     front = pareto_front(points) if picture.front else []
     if len(front) > 1:
@@ -239,7 +240,7 @@ def _draw_lines(axes: Axes, picture: Curves) -> None:
         width = 1.8 if len(own) == 1 else 1.1
         for line in own:
             xs, ys = zip(*line.points, strict=True)
-            look = {"color": colour, "linestyle": dashes, "linewidth": width}
+            look: dict[str, Any] = {"color": colour, "linestyle": dashes, "linewidth": width}
             axes.plot(xs, ys, **look, marker=marker, markersize=4, label=label)
             label = "_"  # which matplotlib keeps out of the legend
     axes.legend(loc="best", framealpha=0.9, edgecolor="none")
@@ -288,7 +289,7 @@ def _name_points(
     for point in points:
         text = f"{point.label} (teacher)" if point.teacher else point.label
         probe = axes.text(0, 0, text)
-        size = probe.get_window_extent(figure.canvas.get_renderer())
+        size = probe.get_window_extent(_renderer(figure))
         probe.remove()
         at = axes.transData.transform((point.x, point.y))
         box, far = min(
@@ -306,6 +307,13 @@ def _name_points(
             color=colour,
             arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.6} if far else None,
         )
+
+
+def _renderer(figure: Figure) -> Any:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    assert isinstance(figure.canvas, FigureCanvasAgg)
+    return figure.canvas.get_renderer()
 
 
 def _marks(axes: Axes, point: Point) -> Iterator[Bbox]:
