@@ -1,4 +1,4 @@
-"""HTML put together so that nothing of a file can become a tag: text is escaped unless made here."""
+"""HTML put together so that no text of a file becomes a tag: all is escaped, unless made here."""
 
 from __future__ import annotations
 

@@ -85,7 +85,8 @@ def browser(found: Mapping[str, Sequence[Mistake]], most: int) -> Html:
         tag("mark", "given", class_="given"), ", ", tag("mark", "both", class_="gold given"), ".",
         class_="hint",
     )  # fmt: skip
-    return tag("div", tag("ul", *told), form, legend, *items, class_="browser")
+    shown = tag("div", *items, class_="list", tabindex=0)
+    return tag("div", tag("ul", *told), form, legend, shown, class_="browser")
 
 
 def _count(own: Sequence[Mistake], most: int) -> str:

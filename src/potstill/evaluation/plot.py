@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import json
 import math
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -171,17 +172,20 @@ def draw(
         from matplotlib.figure import Figure
     except ImportError:
         raise MissingExtraError("matplotlib", "report", "drawing plots") from None
-    with matplotlib.rc_context():
+    with matplotlib.rc_context(), warnings.catch_warnings():
+        # Letters stay letters: whoever shows the file has the fonts, whatever this machine has.
+        warnings.filterwarnings("ignore", r"Glyph .* missing from font", UserWarning)
         matplotlib.rcdefaults()  # whatever the user's own settings are
         style: dict[Any, Any] = {**_STYLE, **(_THEMED_STYLE if themed else {})}
         matplotlib.rcParams.update(style)
         figure = Figure(figsize=(size[0] / _INCH, size[1] / _INCH), layout="constrained")
         FigureCanvasAgg(figure)  # measures text
         axes = figure.add_subplot(title=picture.title, xlabel=picture.x, ylabel=picture.y)
+        ink = "#010203" if themed else None
         if isinstance(picture, Scatter):
-            _draw_points(figure, axes, picture, ink="#010203" if themed else None)
+            _draw_points(figure, axes, picture, ink=ink)
         else:
-            _draw_lines(axes, picture)
+            _draw_lines(axes, picture, ink=ink)
         text = io.StringIO()
         description = json.dumps(facts(picture), ensure_ascii=False)
         about = {"Title": picture.title, "Description": description, "Creator": None, "Date": None}
@@ -228,13 +232,14 @@ def _draw_points(figure: Figure, axes: Axes, picture: Scatter, *, ink: str | Non
     _name_points(figure, axes, points, styles, ink)
 
 
-def _draw_lines(axes: Axes, picture: Curves) -> None:
+def _draw_lines(axes: Axes, picture: Curves, *, ink: str | None) -> None:
     lines = picture.lines
     if picture.diagonal:
         axes.plot((0, 1), (0, 1), color=_GREY, linestyle=":", linewidth=1)
         axes.set(xlim=(0, 1), ylim=(0, 1))
     marker = "o" if picture.marks else None
-    for series, (colour, dashes) in _styles(line.series for line in lines).items():
+    styles = _styles((line.series for line in lines), black=ink)
+    for series, (colour, dashes) in styles.items():
         own = [line for line in lines if line.series == series]
         label = series if len(own) == 1 else f"{series} ({len(own)} runs)"
         width = 1.8 if len(own) == 1 else 1.1

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import re
 import statistics
 from collections.abc import Mapping, Sequence
@@ -21,7 +22,7 @@ from potstill.evaluation.html import Child, Html, join, tag
 from potstill.evaluation.kept import Kept
 from potstill.evaluation.mistakes import Mistake, browser, mistakes
 from potstill.evaluation.pictures import TITLES, Row
-from potstill.evaluation.plot import Curves, Scatter, draw
+from potstill.evaluation.plot import Curves, Scatter, draw, facts
 from potstill.evaluation.runs import Run, Series, in_series
 from potstill.records import QAExample
 
@@ -69,9 +70,9 @@ def report(runs: Sequence[Run], options: ReportOptions) -> str:
         raise InputError("there is no run to report on: name a folder")
     series = in_series(runs)
     teacher = _teacher(series, options.teacher)
-    most = options.mistakes
+    most, plots = options.mistakes, _Plots()
     while True:
-        page = _page(series, teacher, options, most)
+        page = _page(series, teacher, options, most, plots)
         if len(page.encode()) <= MOST_BYTES or not most:
             return page
         most //= 2
@@ -91,14 +92,17 @@ def _teacher(series: Sequence[Series], named: str) -> Series | None:
 
 
 def _page(
-    series: Sequence[Series], teacher: Series | None, options: ReportOptions, most: int
+    series: Sequence[Series],
+    teacher: Series | None,
+    options: ReportOptions,
+    most: int,
+    plots: _Plots,
 ) -> str:
     style = (_STATIC / "report.css").read_text(encoding="utf-8")
     script = (_STATIC / "report.js").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     # Should escaping ever fail, nothing but this very script may run, and nothing be fetched.
     policy = f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
-    plots = _Plots()
     parts: list[Child] = [
         tag("h1", options.title),
         tag("p", f"Written by potstill {options.version} on {today()}.", class_="hint"),
@@ -126,19 +130,25 @@ def _page(
 
 
 class _Plots:
-    """Draws pictures, each with names of its own: in one page they would otherwise meet."""
+    """Draws pictures, each once, with names of its own: in one page they would otherwise meet."""
 
     def __init__(self) -> None:
-        self._n = 0
+        self._drawn: dict[str, Html] = {}
 
     def __call__(self, picture: Scatter | Curves | None, lacking: str) -> Html:
         if picture is None:
             return _missing(lacking)
-        self._n += 1
+        shown = json.dumps(facts(picture))
+        if shown not in self._drawn:
+            self._drawn[shown] = self._figure(picture, len(self._drawn))
+        return self._drawn[shown]
+
+    @staticmethod
+    def _figure(picture: Scatter | Curves, number: int) -> Html:
         svg = draw(picture, themed=True, size=_SIZE)
         svg = svg[svg.index("<svg") :]
         svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.S)
-        svg = re.sub(r'( id="|url\(#|href="#)', rf"\g<1>p{self._n}-", svg)
+        svg = re.sub(r'( id="|url\(#|href="#)', rf"\g<1>p{number}-", svg)
         label = tag("svg", role="img", aria_label=picture.title)[4 : -len("></svg>")]
         return tag("figure", Html(svg.replace("<svg", f"<svg{label}", 1)), tabindex=0)
 

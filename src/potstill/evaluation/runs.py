@@ -105,7 +105,7 @@ def read_run(model: str | Path) -> Run:
     config = read_config(folder)
     manifest = read_manifest(folder) or Manifest()
     head = head_of_folder(folder, config)
-    metric = MAIN_METRIC[config.problem] if head == "classification" else _METRICS.get(head, "f1")
+    metric = _METRICS.get(head) or MAIN_METRIC.get(config.problem, "accuracy")
     commands = [str(line.get("command", "")) for line in json_lines(folder / layout.COMMANDS)]
     kept = [read_kept(path) for path in sorted((folder / layout.EVALUATIONS).glob("*.json"))]
     commands += [one.command for one in kept if one.command]
