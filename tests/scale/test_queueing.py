@@ -32,34 +32,34 @@ def erlang_c(workers, offered):
 @pytest.mark.parametrize("share", [0.3, 0.7])
 def test_exponential_times_are_erlangs(workers, share):
     rate = share * workers
-    found = simulate(queue(workers, lambda r: r.expovariate(1)), [1], rate=rate, n=60_000)
+    found = simulate(queue(workers, lambda r: r.expovariate(1)), [1], rate=rate, n=25_000)
     wait = erlang_c(workers, rate) / (workers - rate)
-    assert found.latencies.mean() == pytest.approx(1 + wait, rel=0.06)
-    assert found.utilisation == pytest.approx(share, rel=0.03)
+    assert found.latencies.mean() == pytest.approx(1 + wait, rel=0.1)
+    assert found.utilisation == pytest.approx(share, rel=0.05)
     assert (found.refused, found.rows_a_batch) == (0, 1)
 
 
 def test_the_latency_of_one_worker_is_exponential():
     """M/M/1: a stay is exponential with rate 1 - share, so every percentile is known."""
-    found = simulate(queue(1, lambda r: r.expovariate(1)), [1], rate=0.5, n=80_000)
+    found = simulate(queue(1, lambda r: r.expovariate(1)), [1], rate=0.5, n=30_000)
     for at in (50, 90, 99):
         expected = -math.log(1 - at / 100) / 0.5
-        assert found.percentile(at) == pytest.approx(expected, rel=0.08)
+        assert found.percentile(at) == pytest.approx(expected, rel=0.12)
 
 
 @pytest.mark.parametrize("share", [0.3, 0.6, 0.8])
 def test_equal_times_wait_as_pollaczek_and_khinchine_say(share):
     """M/D/1: mean wait is share / (2 (1 - share)) of a service."""
-    found = simulate(queue(1, lambda r: 1.0), [1], rate=share, n=60_000)
-    assert found.latencies.mean() == pytest.approx(1 + share / (2 * (1 - share)), rel=0.05)
+    found = simulate(queue(1, lambda r: 1.0), [1], rate=share, n=25_000)
+    assert found.latencies.mean() == pytest.approx(1 + share / (2 * (1 - share)), rel=0.08)
 
 
 def test_the_front_is_a_queue_of_its_own():
     machine = Machine(
         workers=9, token_budget=0, service=lambda *_: 0.5, front=lambda *_: 1.0, max_queue=10**9
     )
-    found = simulate(machine, [1], rate=0.6, n=40_000)
-    assert found.latencies.mean() == pytest.approx(0.5 + 1 + 0.6 / 0.8, rel=0.05)
+    found = simulate(machine, [1], rate=0.6, n=20_000)
+    assert found.latencies.mean() == pytest.approx(0.5 + 1 + 0.6 / 0.8, rel=0.08)
 
 
 def test_batches_are_those_of_the_server():
@@ -79,7 +79,7 @@ def test_a_full_queue_refuses():
     assert found.percentile(100) <= 5
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(
     st.floats(0.05, 2.0), st.floats(1.0, 3.0), st.integers(1, 4), st.integers(0, 999),
     st.lists(st.integers(10, 384), min_size=1, max_size=4),
@@ -87,7 +87,7 @@ def test_a_full_queue_refuses():
 def test_more_load_is_slower_and_more_workers_are_faster(rate, times, workers, seed, windows):
     def at(rate, workers):
         machine = queue(workers, lambda r: 0.2 + 0.1 * r.random())
-        return simulate(machine, windows, rate=rate, n=400, seed=seed)
+        return simulate(machine, windows, rate=rate, n=300, seed=seed)
 
     less, more = at(rate, workers), at(rate * times, workers)
     for share in (50, 99):

@@ -14,7 +14,7 @@ from potstill.text.tokenizer import PairLayout
 from potstill.text.windows import split
 
 _DAY_S = 86_400
-_SEARCHED, _SHOWN = 6_000, 40_000
+_SEARCHED, _SHOWN = 6_000, 20_000
 """Questions of each simulation while searching, and of the one whose figures are given."""
 _STEPS = 12
 """Halvings of the search: the rate is found to one part in four thousand."""
