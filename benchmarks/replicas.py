@@ -5,7 +5,7 @@
 
 MODEL is ``default`` or a folder; DATA a file of questions, by default a few about whisky. One
 process runs all workers; two replicas have half of them each, behind `balancer.py` or Ray's proxy.
-The load comes from a process of its own (`load_client.py`), which shares the cores with all of them.
+The load comes from a process of its own (`load_client.py`), which shares the cores with them all.
 The last line printed is JSON.
 """
 
