@@ -11,12 +11,12 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -25,7 +25,7 @@ from potstill.bundle.config import read_config
 from potstill.bundle.layout import find_model
 from potstill.bundle.machine import describe_machine, today
 from potstill.bundle.manifest import Manifest, head_of_folder, read_manifest, sha256_of
-from potstill.errors import InputError, MissingExtraError, ModelError
+from potstill.errors import InputError, MissingExtraError, ModelError, PotstillError
 from potstill.runtime.session import usable_cores
 from potstill.scale.profile import Profile, Times, quantiles, read_profile, write_profile
 from potstill.text.tokenizer import Tokenizer
@@ -110,14 +110,13 @@ def measure(setup: Setup, *, sha256: str = "") -> Profile:
     with serving(setup) as port:
         info = _get(port, "/info")["models"]["m"]
         texts = Texts(Tokenizer.from_folder(folder))
-        meter = _Meter(port, texts, setup)
         lengths = [n for n in _LENGTHS if n < seq_len] + [seq_len]
-        # Two thirds of the time for windows by themselves, the rest for batches and all workers.
         share = setup.seconds / (2 * len(lengths) + 1)
-        meter.warm_up(lengths[-1])
-        alone = {n: meter.alone(n, share) for n in lengths}
-        together = {n: meter.together(n, share) for n in lengths}
-        factor = meter.batch_factor(lengths, info["token_budget"], alone, share)
+        with closing(_Meter(port, texts, setup)) as meter:
+            meter.warm_up(lengths[-1])
+            alone = {n: meter.alone(n, share) for n in lengths}
+            together = {n: meter.together(n, share) for n in lengths}
+            factor = meter.batch_factor(lengths, info["token_budget"], alone, share)
     found = [one for row in alone.values() for one in row]
     tokens = [n for n, row in alone.items() for _ in row]
     slope, base = _line(tokens, [one.prepare for one in found])
@@ -161,15 +160,22 @@ def serving(setup: Setup) -> Generator[int, None, None]:
     command += ["--model", f"m={setup.model}", "--threads", str(setup.threads)]
     command += ["--workers", str(setup.n_workers)]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    try:
-        port = _port_of(process)
-        # Its log goes on: unread, it would fill the pipe and stop the server.
-        threading.Thread(target=lambda: list(process.stderr or ()), daemon=True).start()
-        _wait_until_ready(process, port)
-        yield port
-    finally:
-        process.kill()
-        process.wait()
+    assert process.stderr is not None
+    with process.stderr as log:
+        try:
+            port = _port_of(log)
+            # Its log goes on: unread, it would fill the pipe and stop the server.
+            reader = threading.Thread(target=lambda: list(log), daemon=True)
+            reader.start()
+            try:
+                _wait_until_ready(process, port)
+                yield port
+            finally:
+                process.kill()
+                reader.join()
+        finally:
+            process.kill()
+            process.wait()
 
 
 class Texts:
@@ -205,6 +211,9 @@ class _Meter:
         self._main = http.client.HTTPConnection("127.0.0.1", port, timeout=_START_S)
         self.n_requests = 0
 
+    def close(self) -> None:
+        self._main.close()
+
     def warm_up(self, tokens: int) -> None:
         for _ in range(_WARM_UP):
             self._ask(self._main, self._body(tokens))
@@ -219,22 +228,25 @@ class _Meter:
         if n == 1:
             return self.alone(tokens, seconds / 2)
         found: list[list[Answered]] = [[] for _ in range(n)]
+        faults: list[Exception] = []
 
         def client(number: int) -> None:
-            line = http.client.HTTPConnection("127.0.0.1", self._port, timeout=_START_S)
-            asked = self._ask_for(seconds, lambda: self._ask(line, self._body(tokens)))
-            found[number] = asked
-            line.close()
+            with closing(http.client.HTTPConnection("127.0.0.1", self._port)) as line:
+                try:
+                    found[number] = self._ask_for(
+                        seconds, lambda: self._ask(line, self._body(tokens))
+                    )
+                except (OSError, http.client.HTTPException, PotstillError) as error:
+                    faults.append(error)
 
         threads = [threading.Thread(target=client, args=(number,)) for number in range(n)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-        every = [one for own in found for one in own]
-        if not every:
-            raise ModelError("the server did not answer while it was measured")
-        return every
+        if faults:
+            raise ModelError(f"the server did not answer while it was measured: {faults[0]}")
+        return [one for own in found for one in own]
 
     def batch_factor(
         self, lengths: Sequence[int], budget: int, alone: dict[int, list[Answered]], seconds: float
@@ -310,9 +322,9 @@ def _tools() -> dict[str, str]:
     return {name: metadata.version(name) for name in ("potstill", "onnxruntime", "tokenizers")}
 
 
-def _port_of(process: subprocess.Popen[str]) -> int:
+def _port_of(log: IO[str]) -> int:
     lines: list[str] = []
-    for line in process.stderr or ():
+    for line in log:
         lines.append(line)
         if "listening on" in line:
             return int(json.loads(line)["message"].rpartition(":")[2])
