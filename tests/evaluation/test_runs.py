@@ -32,6 +32,8 @@ def test_what_is_kept_is_read_back(tmp_path):
     assert path.parent == tmp_path / "evaluations"
     assert path.name == "a-b-c-.json-3-int8.json"
     assert read_kept(path) == kept
+    odd = reported.evaluation(scores={"pearson": float("nan"), "f1": 1.0})
+    assert read_kept(write_kept(tmp_path, odd)).scores == {"pearson": None, "f1": 1.0}
 
 
 @pytest.mark.parametrize(

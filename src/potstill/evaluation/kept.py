@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
@@ -104,8 +105,14 @@ def write_kept(folder: Path, kept: Kept) -> Path:
         name += f"-{kept.limit}"
     path = folder / EVALUATIONS / f"{name}-{kept.precision}.json"
     values = {**asdict(kept), "questions": [list(asdict(q).values()) for q in kept.questions]}
+    values["scores"] = {name: _finite(value) for name, value in kept.scores.items()}
     write_text(path, json.dumps(values, ensure_ascii=False, allow_nan=False) + "\n")
     return path
+
+
+def _finite(value: Any) -> Any:
+    """A score as JSON can hold it: what is no number (a correlation of equal values) is null."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def read_kept(path: Path) -> Kept:

@@ -52,8 +52,8 @@ class Replica:
         from potstill.serving.service import Service
 
         set_up(log_level)
-        limits = Limits(**options.pop("limits"))
-        self._service = Service(ServeOptions(**options, limits=limits))
+        limits = Limits(**options["limits"])
+        self._service = Service(ServeOptions(**{**options, "limits": limits}))
         self._service.load()
         if self._service.failure is not None:
             raise self._service.failure
@@ -117,6 +117,7 @@ class RayServer:
         cpus = (options.workers or 1) * options.threads
         self._ours = not self._ray.is_initialized()
         connect(self._ray, where.address, cpus * where.replicas)
+        logging.getLogger("ray.serve").setLevel(logging.ERROR)
         try:
             self._deploy(host, port, cpus, log_level)
         except BaseException:
