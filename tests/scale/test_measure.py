@@ -67,7 +67,6 @@ def test_what_cannot_be_measured(folder, tmp_path, monkeypatch):
     labels = tiny.write_model(tmp_path / "c", head="classification", labels=("a", "b"))
     with pytest.raises(ModelError, match="counts questions"):
         profile_of(Setup(model=str(labels)))
-    (folder.parent / "broken").mkdir(exist_ok=True)
     broken = tiny.write_model(tmp_path / "broken")
     (broken / "onnx").mkdir()
     (broken / "onnx" / "model.onnx").write_bytes(b"nothing")

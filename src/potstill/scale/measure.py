@@ -24,8 +24,9 @@ from potstill.bundle.cache import cache_folder, ensure_onnx
 from potstill.bundle.config import read_config
 from potstill.bundle.layout import find_model
 from potstill.bundle.machine import describe_machine, today
-from potstill.bundle.manifest import Manifest, head_of_folder, read_manifest, sha256_of
+from potstill.bundle.manifest import head_of_folder, sha256_of
 from potstill.errors import InputError, MissingExtraError, ModelError, PotstillError
+from potstill.runtime.qa import QAClient
 from potstill.runtime.session import usable_cores
 from potstill.scale.profile import Profile, Times, quantiles, read_profile, write_profile
 from potstill.text.tokenizer import Tokenizer
@@ -103,13 +104,14 @@ def measure(setup: Setup, *, sha256: str = "") -> Profile:
         ModelError: the model cannot be served, or answers no questions.
         MissingExtraError: the server is not installed.
     """
-    folder = _reader(setup.model)
-    manifest = read_manifest(folder) or Manifest()
-    seq_len = min(manifest.seq_len, read_config(folder).max_positions)
+    _reader(setup.model)
+    # Opened here first: what is wrong with a model is said in its own words.
+    reader = QAClient.from_options(setup.model, threads=setup.threads)
+    seq_len, stride = reader.options.seq_len, reader.options.stride
+    texts = Texts(reader.tokenizer)
     began = time.monotonic()
     with serving(setup) as port:
         info = _get(port, "/info")["models"]["m"]
-        texts = Texts(Tokenizer.from_folder(folder))
         lengths = [n for n in _LENGTHS if n < seq_len] + [seq_len]
         share = setup.seconds / (2 * len(lengths) + 1)
         with closing(_Meter(port, texts, setup)) as meter:
@@ -131,7 +133,7 @@ def measure(setup: Setup, *, sha256: str = "") -> Profile:
         threads=setup.threads,
         token_budget=info["token_budget"],
         seq_len=seq_len,
-        stride=manifest.stride,
+        stride=stride,
         n_special=texts.n_special,
         http_s=max(0.0, float(np.median(rest))),
         prepare_s=base,
