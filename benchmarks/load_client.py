@@ -4,8 +4,10 @@ General clients cost about a millisecond a request, which on two shared cores wo
 the server's. Run as a program it is the load generator of `serve_load.py`:
 
     python benchmarks/load_client.py URL BODIES --clients 32 --seconds 10
+    python benchmarks/load_client.py URL BODIES --rate 40 --seconds 10
 
-BODIES is a file of JSON bodies, one a line. The last line printed is JSON.
+With ``--rate`` it asks at random moments, so many a second on average, whether or not the answers
+keep up: as people do. BODIES is a file of JSON bodies, one a line. The last line printed is JSON.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import random
 import resource
 import time
 from collections import Counter
@@ -99,6 +102,53 @@ async def load(
     return {"seconds": took, "statuses": dict(statuses), "latencies": latencies}
 
 
+async def arrive(
+    host: str,
+    port: int,
+    bodies: list[bytes],
+    *,
+    rate: float,
+    n: int,
+    path: str = "/",
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Asks at random moments (Poisson), each time on a connection that is free or new.
+
+    A latency counts from the moment that was drawn, so that a late start is not forgiven.
+
+    Returns:
+        As `load`.
+    """
+    drawn = random.Random(seed)
+    statuses: Counter[str] = Counter()
+    latencies: dict[str, list[float]] = {"200": [], "429": []}
+    free: list[Connection] = []
+    began = at = time.perf_counter()
+
+    async def ask(due: float, body: bytes) -> None:
+        line = free.pop() if free else Connection(host, port)
+        try:
+            status, _, _ = await line.request("POST", path, body)
+        except (OSError, asyncio.IncompleteReadError):
+            statuses["no answer"] += 1
+            return
+        free.append(line)
+        statuses[str(status)] += 1
+        if str(status) in latencies:
+            latencies[str(status)].append(time.perf_counter() - due)
+
+    asked: list[asyncio.Task[None]] = []
+    for number in range(n):
+        at += drawn.expovariate(rate)
+        await asyncio.sleep(max(0.0, at - time.perf_counter()))
+        asked.append(asyncio.create_task(ask(at, bodies[number % len(bodies)])))
+    await asyncio.gather(*asked)
+    for line in free:
+        line.close()
+    took = time.perf_counter() - began
+    return {"seconds": took, "statuses": dict(statuses), "latencies": latencies}
+
+
 def main() -> None:
     """Loads a server and prints what happened."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -106,21 +156,18 @@ def main() -> None:
     parser.add_argument("bodies", type=Path)
     parser.add_argument("--clients", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=5)
+    parser.add_argument("--rate", type=float, help="questions a second, at random moments")
     arguments = parser.parse_args()
     address, _, path = arguments.url.removeprefix("http://").partition("/")
     host, _, port = address.partition(":")
     bodies = arguments.bodies.read_bytes().splitlines()
     before = time.process_time()
-    found = asyncio.run(
-        load(
-            host,
-            int(port),
-            bodies,
-            clients=arguments.clients,
-            seconds=arguments.seconds,
-            path=f"/{path}",
-        )
-    )
+    to: dict[str, Any] = {"host": host, "port": int(port), "bodies": bodies, "path": f"/{path}"}
+    if arguments.rate:
+        n = max(1, round(arguments.rate * arguments.seconds))
+        found = asyncio.run(arrive(**to, rate=arguments.rate, n=n))
+    else:
+        found = asyncio.run(load(**to, clients=arguments.clients, seconds=arguments.seconds))
     found["cpu_seconds"] = time.process_time() - before
     found["max_rss_kb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     print(json.dumps(found))

@@ -21,6 +21,7 @@ from typing import Any
 from compare import report, summary
 
 from potstill import QAClient, load_qa
+from potstill.bundle import layout
 from potstill.bundle.layout import ONNX_FILES
 from potstill.errors import PotstillError
 from potstill.evaluation.readings import collect, score_predictions
@@ -54,10 +55,9 @@ def ask_in_turns(
 
 
 def precision_of(client: QAClient) -> str:
-    """Which of a folder's files a client runs; one made in the cache is float32."""
+    """Which of a folder's files a client runs."""
     assert isinstance(client.session, OnnxSession)
-    file = client.session.file.name
-    return next((name for name, path in ONNX_FILES.items() if Path(path).name == file), "fp32")
+    return layout.precision_of(client.session.file)
 
 
 def measure(models: dict[str, str], data: str, n: int, **options: Any) -> dict[str, Any]:

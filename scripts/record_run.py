@@ -21,14 +21,12 @@ from typing import Any
 from run_record import RunRecord, write_record
 
 from potstill.bundle.config import read_config
-from potstill.bundle.layout import ONNX_FILES, WEIGHTS, find_model
+from potstill.bundle.layout import METRICS, ONNX_FILES, find_model
 from potstill.bundle.manifest import Manifest, read_manifest
-from potstill.bundle.size import flops_per_token, parameters
 from potstill.errors import DataError, PotstillError
+from potstill.evaluation.runs import curve, json_lines, shape_of, sizes_of
 
 ROOT = Path(__file__).parent.parent
-_POINTS = 100
-"""Most points of a curve: more would not be seen in a plot."""
 
 
 def make_record(arguments: argparse.Namespace) -> RunRecord:
@@ -40,7 +38,7 @@ def make_record(arguments: argparse.Namespace) -> RunRecord:
     """
     folder = find_model(arguments.run)
     manifest = read_manifest(folder) or Manifest()
-    lines = _metrics(folder / "metrics.jsonl")
+    lines = json_lines(folder / METRICS)
     training = {"steps": max((line["step"] for line in lines), default=0)}
     if "training_seconds" in manifest.hardware:
         training["seconds"] = manifest.hardware["training_seconds"]
@@ -53,10 +51,10 @@ def make_record(arguments: argparse.Namespace) -> RunRecord:
         seed=seed,
         commit=_commit() if arguments.commit is None else arguments.commit,
         teacher=arguments.teacher,
-        model=_shape(folder, manifest.seq_len),
+        model=shape_of(read_config(folder), manifest.seq_len),
         scored_on=arguments.data,
         scores=dict(_scores(given) for given in arguments.eval),
-        bytes=_sizes([folder, *(find_model(Path(bundle)) for bundle in arguments.bundle)]),
+        bytes=sizes_of([folder, *(find_model(Path(bundle)) for bundle in arguments.bundle)]),
         speed=dict(speeds),
         training={name: value for name, value in training.items() if value},
         data=dict(manifest.data),
@@ -65,45 +63,6 @@ def make_record(arguments: argparse.Namespace) -> RunRecord:
         curves={key: curve(lines, key) for key in arguments.curve},
         commands=tuple(arguments.command),
     )
-
-
-def curve(lines: list[dict[str, Any]], key: str) -> list[list[float]]:
-    """Step and value of one key of ``metrics.jsonl``, in at most 100 points.
-
-    Where there are more lines, each point is the mean of equally many consecutive ones, at the
-    last one's step.
-
-    Raises:
-        DataError: no line has the key.
-    """
-    found = [(line["step"], line[key]) for line in lines if key in line]
-    if not found:
-        raise DataError(f"no line of metrics.jsonl has {key}")
-    width = -(-len(found) // _POINTS)
-    bins = [found[start : start + width] for start in range(0, len(found), width)]
-    return [[b[-1][0], round(sum(value for _, value in b) / len(b), 6)] for b in bins]
-
-
-def _shape(folder: Path, seq_len: int) -> dict[str, int]:
-    config = read_config(folder)
-    names = ("n_layers", "hidden_width", "ffn_width", "vocab_size")
-    return {
-        **{name: getattr(config, name) for name in names},
-        "parameters": parameters(config),
-        "parameters_without_embeddings": parameters(config, embeddings=False),
-        "flops_per_token": flops_per_token(config, seq_len),
-        "seq_len": seq_len,
-    }
-
-
-def _sizes(folders: list[Path]) -> dict[str, int]:
-    """Bytes of each precision's file; float32 weights where there is no float32 graph."""
-    sizes: dict[str, int] = {}
-    for folder in folders:
-        for precision, name in (("fp32", WEIGHTS), *ONNX_FILES.items()):
-            if (folder / name).is_file():
-                sizes[precision] = (folder / name).stat().st_size
-    return sizes
 
 
 def _scores(given: str) -> tuple[str, dict[str, float]]:
@@ -141,15 +100,6 @@ def _json_line(file: Path) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise DataError(f"{file} ends with a {type(values).__name__}, not a JSON object")
     return values
-
-
-def _metrics(path: Path) -> list[dict[str, Any]]:
-    if not path.is_file():
-        return []
-    try:
-        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    except ValueError as error:
-        raise DataError(f"{path} holds a line that is no JSON: {error}") from None
 
 
 def _commit() -> str:

@@ -15,17 +15,10 @@ from typing import Any
 
 from potstill.bundle.atomic import write_json
 from potstill.errors import DataError
+from potstill.evaluation.runs import NEUTRAL_KEYS
 
 _PATH = re.compile(r"(?:^|[\s='\"\[])(?:/|~/|[A-Za-z]:\\)[^\s'\"]*")
 """An absolute path in a text: a record is published, the disk it was made on is not."""
-
-_NEUTRAL = frozenset(
-    (
-        "seed dev cache evaluate_steps save_minutes save_steps keep log_steps tensorboard threads"
-    ).split()
-)
-"""Recipe keys in which the runs of one row may differ: the seed, and what changes no weights but
-for rounding."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,7 +161,7 @@ def group(records: Iterable[RunRecord]) -> dict[str, Group]:
     for name, own in runs.items():
         first = own[0]
         for other in own[1:]:
-            keys = (first.recipe.keys() | other.recipe.keys()) - _NEUTRAL
+            keys = (first.recipe.keys() | other.recipe.keys()) - NEUTRAL_KEYS
             wrong = sorted(k for k in keys if first.recipe.get(k) != other.recipe.get(k))
             fields = ("tables", "teacher", "model", "data", "scored_on")
             wrong += [f for f in fields if getattr(first, f) != getattr(other, f)]

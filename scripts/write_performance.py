@@ -27,11 +27,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import plot
 from page import MARK, SECTION, UNKNOWN, table
 
 from potstill.bundle.atomic import write_text
 from potstill.errors import DataError, PotstillError
+from potstill.evaluation import plot
 
 DOCS = Path(__file__).parent.parent / "docs"
 HEAD = (

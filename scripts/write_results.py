@@ -34,13 +34,13 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import plot
 import task_table
 from page import MARK, SECTION, UNKNOWN, row
 from run_record import Group, RunRecord, group, read_records
 
 from potstill.bundle.atomic import write_text
 from potstill.errors import DataError, PotstillError
+from potstill.evaluation import plot
 
 DOCS = Path(__file__).parent.parent / "docs"
 HEAD = (

@@ -10,9 +10,9 @@ import pytest
 
 import tiny
 from potstill.errors import JobError, MissingExtraError
-from potstill.scale import on_ray
 from potstill.scale.job import JobListeners, JobOptions, run_job
 from potstill.scale.predict import PredictOptions
+from potstill.scale.ray_cluster import library
 
 
 def options(model, **more):
@@ -24,7 +24,7 @@ def options(model, **more):
 def test_without_ray_it_says_how_to_get_it(tmp_path, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "ray", None)
     with pytest.raises(MissingExtraError, match=r"pip install 'potstill\[ray\]'"):
-        on_ray._ray()
+        library("data", "--engine ray")
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,5 @@
 """Run folders and measurements → records → the results page and its plots."""
 
-import importlib
 import json
 import re
 import runpy
@@ -12,6 +11,7 @@ import pytest
 
 import tiny
 from potstill.bundle.manifest import Manifest, write_manifest
+from potstill.evaluation import plot
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 RECIPE = {"base": "owner/base", "train": "train.json", "seed": 0, "learning_rate": 1e-3}
@@ -29,12 +29,6 @@ def script(monkeypatch):
         return stopped.value.code
 
     return run
-
-
-@pytest.fixture
-def plot(script):
-    """The module of that name, which is in no package."""
-    return importlib.import_module("plot")
 
 
 def finished_run(folder, *, seed, **shape):
@@ -139,7 +133,7 @@ def texts(svg):
     return {e.text for e in ET.fromstring(svg.read_text()).iter() if e.tag.endswith("text")}
 
 
-def test_the_plot_names_every_point_and_holds_its_numbers(script, plot, docs):
+def test_the_plot_names_every_point_and_holds_its_numbers(script, docs):
     script("write_results.py", "--docs", docs)
     svg = docs / "results" / "all.svg"
     assert {"teacher, fp32 (teacher)", "student, fp32"} <= texts(svg)
@@ -170,22 +164,7 @@ def test_without_matplotlib_nothing_is_written(script, docs, monkeypatch, capsys
     assert not (docs / "results.md").exists()
 
 
-def test_a_crowd_of_points_is_named_without_overlap(plot):
-    points = [
-        plot.Point(label=f"model {n}", series=f"{n % 9}", x=10 + n / 9, y=80 + n % 3 / 9)
-        for n in range(12)
-    ]
-    picture = plot.Scatter(title="t", x="x", y="y", points=points)
-    root = ET.fromstring(plot.draw(picture))
-    names = [e for e in root.iter() if (e.text or "").startswith("model ")]
-    assert len(names) == 12
-    places = [(float(e.get("x")), float(e.get("y"))) for e in names]
-    for n, (left, bottom) in enumerate(places):
-        for other, height in places[:n]:
-            assert abs(left - other) > 45 or abs(bottom - height) > 11
-
-
-def test_a_curve_is_thinned_to_means(script, plot, docs):
+def test_a_curve_is_thinned_to_means(script, docs):
     record = json.loads((docs / "results" / "1-student.json").read_text())
     points = record["curves"]["loss"]
     assert len(points) <= 100

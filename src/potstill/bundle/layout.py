@@ -23,6 +23,9 @@ VOCAB_JSON = "vocab.json"
 MERGES = "merges.txt"
 CARD = "README.md"
 MANIFEST = "potstill.json"
+METRICS = "metrics.jsonl"
+COMMANDS = "commands.jsonl"
+EVALUATIONS = "evaluations"
 ONNX = "onnx/model.onnx"
 ONNX_FP16 = "onnx/model_fp16.onnx"
 ONNX_INT8 = "onnx/model_quantized.onnx"
@@ -110,6 +113,11 @@ def onnx_file(folder: Path, precision: str | None = None) -> Path | None:
         if file.is_file():
             return file
     return None
+
+
+def precision_of(file: Path) -> str:
+    """The precision of an ONNX file, by its name; one made in the cache is float32."""
+    return next((name for name, path in ONNX_FILES.items() if Path(path).name == file.name), "fp32")
 
 
 def _is_hub_id(model: str | Path) -> bool:

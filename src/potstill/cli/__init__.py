@@ -7,6 +7,7 @@ from importlib import import_module
 
 import click
 
+from potstill.cli.typed import KEY
 from potstill.errors import PotstillError
 
 VERBS = {
@@ -23,6 +24,8 @@ VERBS = {
     "score": "Score a predictions file as the official script does.",
     "export": "Write a model in other formats.",
     "bench": "Measure how quick a model is on this machine.",
+    "report": "Show runs side by side in one page.",
+    "plan": "Say how many machines a load takes, and what it costs.",
     "info": "Describe a model or a data set.",
     "pull": "Download a model from the hub.",
 }
@@ -30,6 +33,10 @@ VERBS = {
 
 class _Verbs(click.Group):
     """Looks a verb's module up by name, so that `--help` and one verb import nothing else."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        ctx.meta[KEY] = ["potstill", *args]
+        return super().parse_args(ctx, args)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(VERBS)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import click
 
 from potstill.cli.training import (
+    finish,
     needs_training,
-    print_result,
     recipe_options,
     shown,
     with_processes,
@@ -49,4 +49,4 @@ def command(
         scores = start(run, resume=resume, cache_only=cache_only, listeners=listeners)
     if cache_only:
         return
-    print_result(scores, run.out, as_json)
+    finish(scores, run.out, as_json)

@@ -5,16 +5,19 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from potstill.cli.keeping import keep as keep_found
+from potstill.cli.keeping import keeper, timed
 from potstill.cli.options import runtime_option
 
 if TYPE_CHECKING:
+    from potstill.evaluation.confidence import Confidences
     from potstill.records import QAExample
     from potstill.runtime.qa import QAClient
     from potstill.runtime.reading import QuestionLogits, Reading
@@ -98,6 +101,12 @@ _Found = TypeVar("_Found")
     metavar="DATA",
     help="Also score what needs no network, learned from these data.",
 )
+@click.option(
+    "--keep",
+    is_flag=True,
+    help="Keep scores, curves, answers and the milliseconds of one example at a time in MODEL's "
+    "folder, for potstill report.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(
     model: str,
@@ -120,6 +129,7 @@ def command(
     label: tuple[str, ...],
     held_out: bool,
     train: str | None,
+    keep: bool,
     as_json: bool,
 ) -> None:
     """Predict DATA with MODEL and score what it says, by the measures of the model's task.
@@ -134,6 +144,8 @@ def command(
     from potstill.bundle.manifest import head_of_folder
     from potstill.runtime.runtimes import AUTO, runtime_name
 
+    if keep:
+        keeper(model)
     folder = find_model(model)
     head = head_of_folder(folder, read_config(folder))
     columns = {"format": format_, "text": text, "pair": pair}
@@ -164,12 +176,9 @@ def command(
             threads=threads,
             workers=workers or "auto",
             batch_tokens=batch_tokens,
+            keep_as=model if keep else None,
         )
-        found = score_model(head, asked)
-        if as_json:
-            click.echo(json.dumps(found))
-        else:
-            _print_tables(found)
+        _say(score_model(head, asked), _print_tables, as_json)
         return
     _refuse({**given, "--held-out": held_out, "--train": train}, "a model of texts and labels")
     from potstill.bundle.atomic import write_json
@@ -193,7 +202,7 @@ def command(
         no_answer=no_answer or None,
     )
     began = time.perf_counter()
-    readings, said = _read(client, examples, keep=calibration)
+    readings, said = _read(client, examples, keep_logits=calibration)
     seconds = time.perf_counter() - began
     found = collect(examples, readings)
     if predictions is not None:
@@ -206,30 +215,76 @@ def command(
     result: dict[str, Any] = {**scores, "seconds": round(seconds, 3)}
     if client.opened and client.opened.tuning:
         result["runtime"] = client.opened.runtime
-    if calibration or curve is not None:
+    if calibration or keep or curve is not None:
         sure = confidences(examples, readings, rules_v2=loaded.no_answer)
         if curve is not None:
             write_json(curve, sure.curve())
-        if calibration:
-            plain = replace(client.options, temperature=1.0)
-            before = [one.search(plain) for one in said]
-            result.update(
-                sure.figures(),
-                ece_before=confidences(examples, before, rules_v2=loaded.no_answer).ece,
-                temperature=client.options.temperature,
+        if keep:
+            _keep(
+                client, examples, readings, sure, model=model, data=data, limit=limit, scores=scores
             )
-    if as_json:
-        click.echo(json.dumps(result))
-    else:
-        _print(result)
+        if calibration:
+            result.update(_calibration(client, examples, said, sure, rules_v2=loaded.no_answer))
+    _say(result, _print, as_json)
+
+
+def _calibration(
+    client: QAClient,
+    examples: list[QAExample],
+    said: list[QuestionLogits],
+    sure: Confidences,
+    *,
+    rules_v2: bool,
+) -> dict[str, float]:
+    """The figures of ``--calibration``."""
+    from potstill.evaluation.confidence import confidences
+
+    plain = replace(client.options, temperature=1.0)
+    before = [one.search(plain) for one in said]
+    return {
+        **sure.figures(),
+        "ece_before": confidences(examples, before, rules_v2=rules_v2).ece,
+        "temperature": client.options.temperature,
+    }
+
+
+def _keep(
+    client: QAClient,
+    examples: list[QAExample],
+    readings: list[Reading],
+    sure: Confidences,
+    *,
+    model: str,
+    data: str,
+    limit: int | None,
+    scores: dict[str, float],
+) -> None:
+    """Asks the first questions one at a time, and keeps all that was found."""
+    from potstill.bundle.layout import precision_of
+    from potstill.evaluation.kept import asked
+    from potstill.runtime.session import OnnxSession
+
+    assert isinstance(client.session, OnnxSession)
+    threads = client.session.threads
+    keep_found(
+        model,
+        task="question-answering",
+        data=data,
+        limit=limit,
+        precision=precision_of(client.session.file),
+        scores={**scores, **sure.figures()},
+        milliseconds=timed(lambda e: client.read(e.question, e.context), examples, threads),
+        curve=sure.curve(),
+        questions=asked(examples, readings, sure),
+    )
 
 
 def _read(
-    client: QAClient, examples: list[QAExample], *, keep: bool
+    client: QAClient, examples: list[QAExample], *, keep_logits: bool
 ) -> tuple[list[Reading], list[QuestionLogits]]:
     """Reads the examples; where the logits are to be kept, to be searched again, gives them too."""
     pairs = [(example.question, example.context) for example in examples]
-    if not keep:
+    if not keep_logits:
         return list(_shown(client.read_many(pairs), len(pairs))), []
     said = list(_shown(client.logits_many(pairs), len(pairs)))
     return [one.search(client.options) for one in said], said
@@ -244,6 +299,13 @@ def _shown(readings: Iterable[_Found], total: int) -> Iterator[_Found]:
     from rich.progress import track
 
     yield from track(readings, "reading", total=total, console=Console(stderr=True))
+
+
+def _say(result: dict[str, Any], show: Callable[[dict[str, Any]], None], as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps(result))
+    else:
+        show(result)
 
 
 def _refuse(options: dict[str, Any], kind: str) -> None:

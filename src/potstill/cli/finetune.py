@@ -5,8 +5,8 @@ from __future__ import annotations
 import click
 
 from potstill.cli.training import (
+    finish,
     needs_training,
-    print_result,
     recipe_options,
     shown,
     with_processes,
@@ -38,4 +38,4 @@ def command(
     run = read_recipe(recipe, with_processes(overrides, devices, nodes), verb="finetune")
     with shown() as listeners:
         scores = start(run, resume=resume, listeners=listeners)
-    print_result(scores, run.out, as_json)
+    finish(scores, run.out, as_json)

@@ -6,14 +6,19 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from potstill.bundle.config import read_config
 from potstill.bundle.heads import TASKS, HeadName
+from potstill.bundle.layout import precision_of
 from potstill.bundle.manifest import Manifest, read_manifest
+from potstill.cli.keeping import keep, timed
 from potstill.data.split import split_examples
 from potstill.errors import InputError
 from potstill.runtime.opening import Workers
+
+if TYPE_CHECKING:
+    from potstill.runtime.session import Session
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +40,8 @@ class Asked:
     threads: int | None = None
     workers: Workers = None
     batch_tokens: int | None = None
+    keep_as: str | None = None
+    """The model's folder as the user named it, where what is found is to be kept there."""
 
     @property
     def opening(self) -> dict[str, Any]:
@@ -104,6 +111,14 @@ def score_texts(asked: Asked) -> dict[str, Any]:
     if problem == "multi-label":
         result["by_label"] = by_label(logits, gold, **how)
     result["baselines"] = _text_baselines(asked, layout, examples, gold, labels, problem)
+    _keep(
+        asked,
+        "classification",
+        result,
+        classifier.session,
+        lambda t: classifier.logits_many([t]),
+        texts,
+    )
     return result
 
 
@@ -164,6 +179,8 @@ def score_tagged(asked: Asked) -> dict[str, Any]:
         guessed = [usual.tag_words(example.words) for example in examples]
         scores = score_tags(golds, guessed, data.scheme)
         result["baselines"] = {"the most frequent tag of each word": scores}
+    words = [example.words for example in examples]
+    _keep(asked, "tagging", result, tagger.session, lambda w: tagger.tag_words_many([w]), words)
     return result
 
 
@@ -178,11 +195,40 @@ def score_chosen(asked: Asked) -> dict[str, Any]:
     began = time.perf_counter()
     found = chooser.pick_many([(example.prompt, example.choices) for example in examples])
     seconds = time.perf_counter() - began
-    return {
+    result: dict[str, Any] = {
         **score_choices(examples, found),
         "seconds": round(seconds, 3),
         "baselines": {"a guess": {"accuracy": chance(examples), "total": len(examples)}},
     }
+    given = [(example.prompt, example.choices) for example in examples]
+    _keep(asked, "choice", result, chooser.session, lambda g: chooser.pick_many([g]), given)
+    return result
+
+
+def _keep(
+    asked: Asked,
+    head: HeadName,
+    result: Mapping[str, Any],
+    session: Session,
+    call: Callable[[Any], Any],
+    examples: Sequence[Any],
+) -> None:
+    """Keeps the scores, with the milliseconds of one example at a time, where that is asked for."""
+    if asked.keep_as is None:
+        return
+    from potstill.runtime.session import OnnxSession
+
+    assert isinstance(session, OnnxSession)
+    left_out = ("seconds", "baselines", "by_label")
+    keep(
+        asked.keep_as,
+        task=TASKS[head],
+        data=asked.data,
+        limit=asked.limit,
+        precision=precision_of(session.file),
+        scores={name: value for name, value in result.items() if name not in left_out},
+        milliseconds=timed(call, examples, session.threads),
+    )
 
 
 SCORERS: Mapping[HeadName, Callable[[Asked], dict[str, Any]]] = {

@@ -73,6 +73,21 @@ from potstill.errors import InputError, MissingExtraError
     help="Wait at most so long for accepted requests after that.",
 )
 @click.option(
+    "--engine",
+    type=click.Choice(["local", "ray"]),
+    default="local",
+    show_default=True,
+    help="local: one process; ray: replicas under Ray Serve.",
+)
+@click.option(
+    "--replicas", type=click.IntRange(min=1), metavar="N", help="Of --engine ray.  [default: 2]"
+)
+@click.option(
+    "--address",
+    metavar="ADDRESS",
+    help="A running Ray cluster, auto for the one of this machine.  [default: start one]",
+)
+@click.option(
     "--log-level",
     type=click.Choice(["debug", "info", "warning", "error"]),
     default="info",
@@ -89,6 +104,9 @@ def command(
     origins: tuple[str, ...],
     drain_delay: float,
     drain_timeout: float,
+    engine: str,
+    replicas: int | None,
+    address: str | None,
     log_level: str,
     **limits: float | None,
 ) -> None:
@@ -97,6 +115,8 @@ def command(
     POST / and /question-answering take Hugging Face's task shape; /docs describes all paths, /info
     shows the limits. SIGTERM answers what was accepted and then ends; Ctrl-C ends at once.
     """
+    if engine == "local" and (replicas is not None or address is not None):
+        raise click.UsageError("--replicas and --address need --engine ray.")
     # Until the server has taken over there is nothing to drain.
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
     try:
@@ -117,7 +137,14 @@ def command(
         drain_timeout_s=drain_timeout,
         limits=Limits(**given),  # type: ignore[arg-type]
     )
-    status = run(options, host=host, port=port, log_level=log_level)
+    if engine == "ray":
+        from potstill.scale.serve_on_ray import RayOptions
+        from potstill.scale.serve_on_ray import run as run_on_ray
+
+        where = RayOptions(replicas=replicas or 2, address=address or "")
+        status = run_on_ray(options, where, host=host, port=port, log_level=log_level)
+    else:
+        status = run(options, host=host, port=port, log_level=log_level)
     if status:
         raise SystemExit(status)
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from potstill.bundle.machine import note_command
 from potstill.cli.progress import TrainingProgress
+from potstill.cli.typed import typed
 from potstill.errors import MissingExtraError
 
 if TYPE_CHECKING:
@@ -51,12 +54,19 @@ def with_processes(
     return (*overrides, *(f"{key}={n}" for key, n in given.items() if n is not None))
 
 
-def print_result(scores: Mapping[str, Any], out: str, as_json: bool) -> None:
-    """Says where the model is and how good; of several processes, the first says it."""
+def finish(scores: Mapping[str, Any], out: str, as_json: bool) -> None:
+    """Leaves the command in the run's folder and says where the model is and how good.
+
+    Of several processes, the first does it.
+
+    Raises:
+        OutputError: the command could not be written.
+    """
     from potstill.training.processes import is_first
 
     if not is_first():
         return
+    note_command(Path(out), typed())
     if as_json:
         click.echo(json.dumps(dict(scores)))
         return

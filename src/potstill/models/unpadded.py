@@ -53,9 +53,7 @@ class Unpadded(nn.Module):
         real = attention_mask.bool()
         encoder = self.model.encoder
         encoder.check_length(input_ids.shape[1])
-        hidden = encoder.embeddings(input_ids, token_type_ids)[real]  # (n_tokens, width)
-        if encoder.embedding_projection is not None:
-            hidden = encoder.embedding_projection(hidden)
+        hidden = encoder.embed(input_ids, token_type_ids)[real]  # (n_tokens, width)
         lengths = attention_mask.sum(1)
         # The sizes of the rows are read once, not in every layer: it waits for the card.
         sizes: list[int] = lengths.tolist()

@@ -11,12 +11,12 @@ import json
 import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
-from importlib import import_module
 from typing import Any
 
-from potstill.errors import JobError, MissingExtraError, PotstillError
+from potstill.errors import JobError, PotstillError
 from potstill.scale.parts import Left, Part
 from potstill.scale.predict import PredictOptions, Predictor, Said
+from potstill.scale.ray_cluster import connect, first_line, library
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +37,10 @@ class RayEngine:
             MissingExtraError: Ray is not installed.
             JobError: the cluster cannot be reached, or a worker could not do its work.
         """
-        ray = _ray()
+        ray = library("data", "--engine ray")
         ours = not ray.is_initialized()
-        _connect(ray, self.address, self.workers * options.threads)
+        connect(ray, self.address, self.workers * options.threads)
+        logging.getLogger("ray.data").setLevel(logging.ERROR)
         try:
             answers = _answers(ray, self.left, options, self.workers)
             for part in parts:
@@ -49,7 +50,7 @@ class RayEngine:
                 yield part, part.join(said)
         except ray.exceptions.RayError as error:
             raise JobError(
-                f"Ray gave up ({_first_line(error)}): run the same command to go on"
+                f"Ray gave up ({first_line(error)}): run the same command to go on"
             ) from None
         finally:
             if ours:
@@ -108,33 +109,3 @@ def _answers(ray: Any, left: Left, options: PredictOptions, workers: int) -> Ite
             if isinstance(found, str):
                 raise JobError(found)
             yield [Said(values, reason) for values, reason in found]
-
-
-def _ray() -> Any:
-    try:
-        import_module("ray.data")
-        return import_module("ray")
-    except ModuleNotFoundError:
-        raise MissingExtraError("Ray", "ray", "--engine ray") from None
-
-
-def _connect(ray: Any, address: str, cpus: int) -> None:
-    """Joins a cluster, or starts one on this machine with room for every worker."""
-    if ray.is_initialized():
-        return
-    quiet = {"logging_level": logging.ERROR, "log_to_driver": False}
-    try:
-        if address:
-            ray.init(address=address, **quiet)
-        else:
-            ray.init(address="local", num_cpus=cpus + 1, include_dashboard=False, **quiet)
-    except Exception as error:  # Ray raises bare ones, as where its node starts too slowly
-        raise JobError(
-            f"no Ray cluster at {address or 'this machine'} can be used ({_first_line(error)}): "
-            "start one with `ray start --head`, or leave --address out"
-        ) from None
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -22,14 +22,11 @@ from potstill.errors import PotstillError
 from potstill.runtime.plans import Outputs, Plan, Row, run_batch
 from potstill.runtime.session import Session
 from potstill.serving.faults import Refusal, refusal_of
+from potstill.serving.policy import LOOK, fill
 from potstill.text.tokenizer import Tokenizer
 
 log = logging.getLogger("potstill.serving")
 
-_LOOK = 64
-"""Rows behind the first that may join its batch."""
-_FULL = 0.8
-"""Least share of a batch that is no padding."""
 _REST_S, _LONGEST_REST_S = 0.05, 5.0
 """Pause after a probe that failed, which doubles from the first to the second."""
 _STUCK_S = 60.0
@@ -282,22 +279,18 @@ class Batcher:
             return None
         head = self._waiting[first][2]
         lane = self.lanes[head.ticket.lane]
-        chosen, taken = [head], [first]
-        longest = total = len(head.row)
-        for i, (*_, one) in enumerate(islice(self._waiting, first + 1, first + 1 + _LOOK)):
-            size, n = max(longest, len(one.row)), len(chosen) + 1
-            fits = n * size <= lane.token_budget and total + len(one.row) >= _FULL * n * size
-            if one.ticket.lane == head.ticket.lane and fits:
-                chosen.append(one)
-                taken.append(first + 1 + i)
-                longest, total = size, total + len(one.row)
+        near = [entry for *_, entry in islice(self._waiting, first, first + 1 + LOOK)]
+        own = head.ticket.lane
+        lengths = [len(one.row) if one.ticket.lane == own else None for one in near]
+        taken = fill(lengths, lane.token_budget)
+        chosen = [near[i] for i in taken]
         for i in reversed(taken):
-            del self._waiting[i]
-        self._tokens -= total
+            del self._waiting[first + i]
+        self._tokens -= sum(len(one.row) for one in chosen)
         for one in chosen:
             if math.isnan(one.ticket.started):
                 one.ticket.started = now
-        return lambda: self._run(head.ticket.lane, chosen)
+        return lambda: self._run(own, chosen)
 
     def _nap(self, now: float) -> float | None:
         """Seconds until something has to be done even if nothing is submitted."""

@@ -14,6 +14,7 @@ from lightning_fabric import Fabric
 
 from potstill.bundle import layout
 from potstill.bundle.atomic import replacing, write_json
+from potstill.bundle.machine import describe_machine
 from potstill.bundle.manifest import Manifest, write_manifest
 from potstill.errors import MissingExtraError
 from potstill.models.pretrained import Pretrained
@@ -83,7 +84,7 @@ def train(
         for _ in run:
             pass
         return {}
-    metrics = Metrics(Path(recipe.out) / "metrics.jsonl", step=run.step)
+    metrics = Metrics(Path(recipe.out) / layout.METRICS, step=run.step)
 
     def evaluate() -> dict[str, float]:
         scores = dict(score())
@@ -145,6 +146,7 @@ def hardware(fabric: Fabric, run: Run) -> dict[str, Any]:
     cuda = fabric.device.type == "cuda"
     return {
         "device": torch.cuda.get_device_name(fabric.device) if cuda else platform.machine(),
+        **describe_machine(),
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
         "processes": fabric.world_size,

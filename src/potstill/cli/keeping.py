@@ -1,0 +1,97 @@
+"""``potstill eval --keep``: what was found, written into the model's folder."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from potstill.cli.typed import typed
+from potstill.errors import InputError
+
+if TYPE_CHECKING:
+    from potstill.evaluation.kept import Asked, Kept
+
+N_TIMED = 200
+"""Examples that are asked one at a time, for the milliseconds."""
+_WARM_UP = 3
+
+
+def keeper(model: str) -> Path:
+    """The user's own folder of a model.
+
+    Raises:
+        InputError: the model is the embedded one or a hub id.
+    """
+    folder = Path(model).expanduser()
+    if not folder.is_dir():
+        raise InputError(
+            f"--keep writes into the model's folder, and {model!r} is none of yours: "
+            "`potstill export` it into one first"
+        )
+    return folder
+
+
+def timed(call: Callable[[Any], Any], examples: Sequence[Any], threads: int) -> dict[str, float]:
+    """Milliseconds of a call on one example at a time, of the first 200."""
+    from potstill.evaluation.kept import timing
+
+    seconds: list[float] = []
+    for example in examples[:_WARM_UP]:
+        call(example)
+    for example in examples[:N_TIMED]:
+        began = time.perf_counter()
+        call(example)
+        seconds.append(time.perf_counter() - began)
+    return timing(seconds, threads)
+
+
+def keep(
+    model: str,
+    *,
+    task: str,
+    data: str,
+    limit: int | None,
+    precision: str,
+    scores: Mapping[str, Any],
+    milliseconds: Mapping[str, float],
+    curve: Mapping[str, Any] | None = None,
+    questions: Sequence[Asked] = (),
+) -> None:
+    """Writes an evaluation into the model's folder and says where; see `Kept` for the values.
+
+    Raises:
+        OutputError: it could not be written.
+    """
+    from potstill.bundle.machine import describe_machine, today, without_folders
+    from potstill.bundle.manifest import sha256_of
+    from potstill.evaluation.kept import thin_curve, write_kept
+
+    kept = _described(
+        task=task,
+        data=Path(data).name,
+        sha256=sha256_of(Path(data)) if Path(data).is_file() else "",
+        limit=limit,
+        precision=precision,
+        scores=dict(scores),
+        milliseconds=dict(milliseconds),
+        curve=thin_curve(curve) if curve else {},
+        hardware=describe_machine(),
+        date=today(),
+        command=without_folders(typed()),
+    )
+    path = write_kept(keeper(model), replace(kept, questions=questions))
+    click.echo(f"kept in {path}", err=True)
+
+
+def _described(**values: Any) -> Kept:
+    from importlib import metadata
+
+    from potstill.evaluation.kept import Kept
+
+    tools = {name: metadata.version(name) for name in ("potstill", "onnxruntime", "numpy")}
+    return Kept(**values, tools=tools)

@@ -1,0 +1,173 @@
+"""Kept answers and the data they are of → a browser of mistakes, gold and given spans marked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from potstill.evaluation.html import Html, join, tag
+from potstill.evaluation.kept import Asked
+from potstill.records import QAExample
+
+KINDS = {
+    "wrong": "wrong: no word in common with the gold answers",
+    "partly": "partly right: some words in common",
+    "missed": "missed: there is an answer, and none was given",
+    "invented": "invented: there is none, and one was given",
+}
+"""Kind of mistake → what it means."""
+
+_AROUND = 140
+"""Code points of context shown on either side of a marked span."""
+_LONGEST = 600
+"""Most code points shown of a question or an answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """A question that was not answered as the data have it."""
+
+    asked: Asked
+    example: QAExample
+    kind: str
+
+
+def kind_of(asked: Asked, example: QAExample) -> str | None:
+    """What kind of mistake an answer is; ``None`` where it is none."""
+    if asked.exact >= 1:
+        return None
+    if not example.answers:
+        return "invented"
+    if not asked.text:
+        return "missed"
+    return "partly" if asked.f1 > 0 else "wrong"
+
+
+def mistakes(questions: Sequence[Asked], examples: Mapping[str, QAExample]) -> list[Mistake]:
+    """The mistakes among kept answers, those the model was surest of first.
+
+    Args:
+        questions: the answers; those that ``examples`` do not hold are left out.
+        examples: of the data file, by id.
+    """
+    found = [
+        Mistake(one, examples[one.id], kind)
+        for one in questions
+        if one.id in examples and (kind := kind_of(one, examples[one.id])) is not None
+    ]
+    return sorted(found, key=lambda mistake: -mistake.asked.confidence)
+
+
+def browser(found: Mapping[str, Sequence[Mistake]], most: int) -> Html:
+    """The browser of one data set.
+
+    Args:
+        found: name of a row of the table → its `mistakes`.
+        most: mistakes shown of each.
+    """
+    items = [_item(name, mistake) for name, own in found.items() for mistake in own[:most]]
+    told = [
+        tag("li", tag("b", name), f": {_count(own, most)}; {_by_kind(own)}")
+        for name, own in found.items()
+    ]
+    options = [tag("option", name, value=name) for name in found]
+    kinds = [tag("option", title, value=kind) for kind, title in KINDS.items()]
+    form = tag(
+        "form",
+        tag("label", "run ", tag("select", tag("option", "all", value=""), *options, name="run")),
+        tag("label", "kind ", tag("select", tag("option", "all", value=""), *kinds, name="kind")),
+        tag("label", "with the words ", tag("input", type="search", name="words")),
+        tag("output", f"{len(items):,} shown"),
+        class_="filter",
+    )
+    legend = tag(
+        "p", "Marked: ", tag("mark", "gold", class_="gold"), ", ",
+        tag("mark", "given", class_="given"), ", ", tag("mark", "both", class_="gold given"), ".",
+        class_="hint",
+    )  # fmt: skip
+    shown = tag("div", *items, class_="list", tabindex=0)
+    return tag("div", tag("ul", *told), form, legend, shown, class_="browser")
+
+
+def _count(own: Sequence[Mistake], most: int) -> str:
+    shown = f"the {most:,} it was surest of are shown" if len(own) > most else "all are shown"
+    return f"{len(own):,} mistakes, {shown}" if own else "no mistakes"
+
+
+def _by_kind(own: Sequence[Mistake]) -> str:
+    counts = {kind: sum(one.kind == kind for one in own) for kind in KINDS}
+    return ", ".join(f"{n:,} {kind}" for kind, n in counts.items() if n) or "nothing to show"
+
+
+def _item(name: str, mistake: Mistake) -> Html:
+    asked, example = mistake.asked, mistake.example
+    gold = " · ".join(dict.fromkeys(example.answers)) or "no answer"
+    words = f"{mistake.kind}, F1 {100 * asked.f1:.0f}, confidence {asked.confidence:.2f}"
+    return tag(
+        "details",
+        tag("summary", tag("span", _cut(example.question), class_="q"), " ", tag("small", words)),
+        tag("p", marked(example, asked), class_="context"),
+        tag(
+            "dl",
+            tag("dt", "gold"), tag("dd", _cut(gold)),
+            tag("dt", "given"), tag("dd", _cut(asked.text or "no answer")),
+            tag("dt", "run"), tag("dd", name),
+            tag("dt", "id"), tag("dd", _cut(asked.id)),
+        ),
+        class_="mistake", data_run=name, data_kind=mistake.kind,
+    )  # fmt: skip
+
+
+def marked(example: QAExample, asked: Asked) -> Html:
+    """The parts of a context around its gold and given spans, with both marked."""
+    context = example.context
+    gold = [
+        (start, start + len(answer))
+        for answer, start in zip(example.answers, example.starts, strict=False)
+        if start is not None and context[start : start + len(answer)] == answer
+    ]
+    end = asked.start + len(asked.text)
+    is_there = asked.start >= 0 and context[asked.start : end] == asked.text != ""
+    given = [(asked.start, end)] if is_there else []
+    parts: list[Html | str] = []
+    last = 0
+    for low, high in _shown_parts([*gold, *given], len(context)):
+        parts.append(" … " if low > last else "")
+        parts += _pieces(context, low, high, gold, given)
+        last = high
+    return join(*parts, " …" if last < len(context) else "")
+
+
+def _shown_parts(spans: Sequence[tuple[int, int]], n: int) -> list[tuple[int, int]]:
+    """What is shown of a context of ``n`` code points: around each span, or its beginning."""
+    around = sorted((max(0, a - _AROUND), min(n, b + _AROUND)) for a, b in spans)
+    found: list[tuple[int, int]] = []
+    for low, high in around or [(0, min(n, 2 * _AROUND))]:
+        if found and low <= found[-1][1]:
+            found[-1] = (found[-1][0], max(high, found[-1][1]))
+        else:
+            found.append((low, high))
+    return found
+
+
+def _pieces(
+    context: str,
+    low: int,
+    high: int,
+    gold: Sequence[tuple[int, int]],
+    given: Sequence[tuple[int, int]],
+) -> Iterator[Html | str]:
+    ends = {low, high, *(at for span in (*gold, *given) for at in span if low < at < high)}
+    order = sorted(ends)
+    for start, stop in zip(order, order[1:], strict=False):
+        names = [
+            name
+            for name, spans in (("gold", gold), ("given", given))
+            if any(a <= start and stop <= b for a, b in spans)
+        ]
+        piece = context[start:stop]
+        yield tag("mark", piece, class_=" ".join(names)) if names else piece
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"

@@ -1,0 +1,357 @@
+"""This machine, asked: a server is started as users start it, and timed for a few seconds."""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import json
+import random
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from importlib import metadata
+from importlib.util import find_spec
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from potstill.bundle.cache import cache_folder, ensure_onnx
+from potstill.bundle.config import read_config
+from potstill.bundle.layout import find_model
+from potstill.bundle.machine import describe_machine, today
+from potstill.bundle.manifest import head_of_folder, sha256_of
+from potstill.errors import InputError, MissingExtraError, ModelError, PotstillError
+from potstill.runtime.qa import QAClient
+from potstill.runtime.session import usable_cores
+from potstill.scale.profile import Profile, Times, quantiles, read_profile, write_profile
+from potstill.text.tokenizer import Tokenizer
+
+SECONDS = 8.0
+"""Of a measurement, loading left out."""
+_LENGTHS = (48, 96, 192, 288, 384)
+"""Tokens of the windows that are timed, as far as the model reads."""
+_QUESTION = 12
+_WARM_UP = 5
+_LEAST = 8
+"""Requests of each length, however long they take."""
+_START_S = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """Where one request's time went, in seconds."""
+
+    total: float
+    prepare: float
+    queue: float
+    inference: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setup:
+    """What is measured."""
+
+    model: str = "default"
+    workers: int | None = None
+    """By default as the server has it."""
+    threads: int = 1
+    seconds: float = SECONDS
+
+    def __post_init__(self) -> None:
+        if not 0.1 <= self.seconds <= 3600:
+            raise InputError(f"seconds must be from 0.1 to 3600, not {self.seconds}")
+
+    @property
+    def n_workers(self) -> int:
+        return self.workers or max(1, usable_cores() // self.threads)
+
+
+def profile_of(setup: Setup, *, anew: bool = False) -> tuple[Profile, bool]:
+    """The profile of this machine: the one kept in the cache, or measured now and kept there.
+
+    Args:
+        setup: what to measure.
+        anew: measure even where there is one.
+
+    Returns:
+        The profile, and whether it was measured now.
+
+    Raises:
+        ModelError: the model cannot be served, or answers no questions.
+        MissingExtraError: the server is not installed.
+    """
+    folder = _reader(setup.model)
+    sha256 = sha256_of(ensure_onnx(folder))
+    known = json.dumps([sha256, setup.n_workers, setup.threads, describe_machine(), _tools()])
+    name = hashlib.sha256(known.encode()).hexdigest()[:32]
+    path = cache_folder() / "profiles" / f"{name}.json"
+    if path.is_file() and not anew:
+        return read_profile(path), False
+    profile = measure(setup, sha256=sha256)
+    write_profile(path, profile)
+    return profile, True
+
+
+def measure(setup: Setup, *, sha256: str = "") -> Profile:
+    """Starts a server of its own, times it and ends it.
+
+    Raises:
+        ModelError: the model cannot be served, or answers no questions.
+        MissingExtraError: the server is not installed.
+    """
+    _reader(setup.model)
+    # Opened here first: what is wrong with a model is said in its own words.
+    reader = QAClient.from_options(setup.model, threads=setup.threads)
+    seq_len, stride = reader.options.seq_len, reader.options.stride
+    texts = Texts(reader.tokenizer)
+    began = time.monotonic()
+    with serving(setup) as port:
+        info = _get(port, "/info")["models"]["m"]
+        lengths = [n for n in _LENGTHS if n < seq_len] + [seq_len]
+        share = setup.seconds / (2 * len(lengths) + 1)
+        with closing(_Meter(port, texts, setup)) as meter:
+            meter.warm_up(lengths[-1])
+            alone = {n: meter.alone(n, share) for n in lengths}
+            together = {n: meter.together(n, share) for n in lengths}
+            factor = meter.batch_factor(lengths, info["token_budget"], alone, share)
+    found = [one for row in alone.values() for one in row]
+    tokens = [n for n, row in alone.items() for _ in row]
+    slope, base = _line(tokens, [one.prepare for one in found])
+    rest = [one.total - one.prepare - one.queue - one.inference for one in found]
+    return Profile(
+        model=Path(setup.model).name,
+        sha256=sha256,
+        machine=describe_machine(),
+        tools=_tools(),
+        date=today(),
+        workers=setup.n_workers,
+        threads=setup.threads,
+        token_budget=info["token_budget"],
+        seq_len=seq_len,
+        stride=stride,
+        n_special=texts.n_special,
+        http_s=max(0.0, float(np.median(rest))),
+        prepare_s=base,
+        prepare_token_s=slope,
+        batch_factor=factor,
+        alone=_times(alone),
+        together=_times(together),
+        evidence={
+            "requests": meter.n_requests,
+            "seconds": round(time.monotonic() - began, 1),
+        },
+    )
+
+
+@contextmanager
+def serving(setup: Setup) -> Generator[int, None, None]:
+    """A server process of the model, under the name ``m``, from when it is ready: its port.
+
+    Raises:
+        ModelError: it ended, or was not ready in two minutes.
+        MissingExtraError: the server is not installed.
+    """
+    if find_spec("fastapi") is None or find_spec("uvicorn") is None:
+        raise MissingExtraError("fastapi", "serve", "measuring this machine")
+    command = [sys.executable, "-m", "potstill", "serve", "--port", "0"]
+    command += ["--model", f"m={setup.model}", "--threads", str(setup.threads)]
+    command += ["--workers", str(setup.n_workers)]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    with process.stderr as log:
+        try:
+            port = _port_of(log)
+            # Its log goes on: unread, it would fill the pipe and stop the server.
+            reader = threading.Thread(target=lambda: list(log), daemon=True)
+            reader.start()
+            try:
+                _wait_until_ready(process, port)
+                yield port
+            finally:
+                process.kill()
+                reader.join()
+        finally:
+            process.kill()
+            process.wait()
+
+
+class Texts:
+    """Questions and contexts of exact lengths, no two alike: nothing is answered from a cache."""
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        words = ["the", "of", "in", "and", "to", "was", "is", "by", "for", "on", "at", "a", "it"]
+        words += list("bcdefghjklmnopqrstuvwxyz")
+        counts = [len(one) for one in tokenizer.encode_batch([f" {word}" for word in words])]
+        self._words = [word for word, n in zip(words, counts, strict=True) if n == 1]
+        if len(self._words) < 2:
+            raise ModelError("the tokenizer knows no plain letters: its machine cannot be measured")
+        self.n_special = tokenizer.layout.n_special
+        self._drawn = random.Random(0)
+
+    def item(self, tokens: int) -> dict[str, str]:
+        """A question whose one window has so many tokens."""
+        return self.asked(_QUESTION, max(1, tokens - _QUESTION - self.n_special))
+
+    def asked(self, question_tokens: int, context_tokens: int) -> dict[str, str]:
+        """A question and a context of so many tokens."""
+        return {"question": self._text(question_tokens), "context": self._text(context_tokens)}
+
+    def _text(self, n: int) -> str:
+        return " ".join(self._drawn.choices(self._words, k=n))
+
+
+class _Meter:
+    """Sends requests to a server and notes where their time goes."""
+
+    def __init__(self, port: int, texts: Texts, setup: Setup) -> None:
+        self._port, self._texts, self._setup = port, texts, setup
+        self._main = http.client.HTTPConnection("127.0.0.1", port, timeout=_START_S)
+        self.n_requests = 0
+
+    def close(self) -> None:
+        self._main.close()
+
+    def warm_up(self, tokens: int) -> None:
+        for _ in range(_WARM_UP):
+            self._ask(self._main, self._body(tokens))
+
+    def alone(self, tokens: int, seconds: float) -> list[Answered]:
+        """One request after the other."""
+        return self._ask_for(seconds, lambda: self._ask(self._main, self._body(tokens)))
+
+    def together(self, tokens: int, seconds: float) -> list[Answered]:
+        """As many clients as there are workers."""
+        n = self._setup.n_workers
+        if n == 1:
+            return self.alone(tokens, seconds / 2)
+        found: list[list[Answered]] = [[] for _ in range(n)]
+        faults: list[Exception] = []
+
+        def client(number: int) -> None:
+            with closing(http.client.HTTPConnection("127.0.0.1", self._port)) as line:
+                try:
+                    found[number] = self._ask_for(
+                        seconds, lambda: self._ask(line, self._body(tokens))
+                    )
+                except (OSError, http.client.HTTPException, PotstillError) as error:
+                    faults.append(error)
+
+        threads = [threading.Thread(target=client, args=(number,)) for number in range(n)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        if faults:
+            raise ModelError(f"the server did not answer while it was measured: {faults[0]}")
+        return [one for own in found for one in own]
+
+    def batch_factor(
+        self, lengths: Sequence[int], budget: int, alone: dict[int, list[Answered]], seconds: float
+    ) -> float:
+        """Time of a full batch of the shortest windows, over that of its rows one by one."""
+        tokens = lengths[0]
+        n = budget // tokens
+        if n < 2:
+            return 1.0
+
+        def body() -> bytes:
+            return _encoded([self._texts.item(tokens) for _ in range(n)])
+
+        found = self._ask_for(seconds, lambda: self._ask(self._main, body()))
+        batch = float(np.median([one.inference for one in found]))
+        single = float(np.median([one.inference for one in alone[tokens]]))
+        return min(max(batch / (n * single), 0.05), 2.0)
+
+    def _body(self, tokens: int) -> bytes:
+        return _encoded(self._texts.item(tokens))
+
+    def _ask_for(self, seconds: float, ask: Callable[[], Answered]) -> list[Answered]:
+        until = time.perf_counter() + seconds
+        found: list[Answered] = []
+        while time.perf_counter() < until or len(found) < _LEAST:
+            found.append(ask())
+        return found
+
+    def _ask(self, line: http.client.HTTPConnection, body: bytes) -> Answered:
+        began = time.perf_counter()
+        line.request("POST", "/", body, {"content-type": "application/json"})
+        answer = line.getresponse()
+        said = answer.read()
+        total = time.perf_counter() - began
+        if answer.status != 200:
+            raise ModelError(f"the server answered {answer.status}: {said[:200].decode('latin-1')}")
+        self.n_requests += 1
+        names = ("prepare", "queue", "inference")
+        return Answered(total, *(float(answer.headers[f"x-{name}-time"]) / 1000 for name in names))
+
+
+def _encoded(inputs: Any) -> bytes:
+    return json.dumps({"inputs": inputs, "timeout_ms": 60_000}).encode()
+
+
+def _times(found: dict[int, list[Answered]]) -> list[Times]:
+    # The server's headers end at a tenth of a millisecond: no time is less than half of that.
+    return [
+        Times(n, len(row), quantiles([max(one.inference, 5e-5) for one in row]))
+        for n, row in found.items()
+    ]
+
+
+def _line(xs: Sequence[float], ys: Sequence[float]) -> tuple[float, float]:
+    """Slope and intercept, neither below 0, through the medians of ``ys`` at each of ``xs``."""
+    at = sorted(set(xs))
+    by = [float(np.median([y for x, y in zip(xs, ys, strict=True) if x == one])) for one in at]
+    if len(at) < 2:
+        return 0.0, max(0.0, by[0])
+    slope = max(0.0, float(np.polyfit(at, by, 1)[0]))
+    return slope, max(0.0, float(np.mean(by) - slope * np.mean(at)))
+
+
+def _reader(model: str) -> Path:
+    folder = find_model(model)
+    head = head_of_folder(folder, read_config(folder))
+    if head != "qa":
+        raise ModelError(f"{folder} is a model for {head}: potstill plan counts questions")
+    return folder
+
+
+def _tools() -> dict[str, str]:
+    return {name: metadata.version(name) for name in ("potstill", "onnxruntime", "tokenizers")}
+
+
+def _port_of(log: IO[str]) -> int:
+    lines: list[str] = []
+    for line in log:
+        lines.append(line)
+        if "listening on" in line:
+            return int(json.loads(line)["message"].rpartition(":")[2])
+    said = lines[-1].strip().removeprefix("potstill: error: ") if lines else "nothing was said"
+    raise ModelError(f"the server did not start: {said}")
+
+
+def _wait_until_ready(process: subprocess.Popen[str], port: int) -> None:
+    until = time.monotonic() + _START_S
+    while time.monotonic() < until:
+        try:
+            if _get(port, "/ready").get("ready"):
+                return
+        except (OSError, http.client.HTTPException):
+            pass
+        if process.poll() is not None:
+            raise ModelError(f"the server of the measurement ended with {process.returncode}")
+        time.sleep(0.05)
+    raise ModelError(f"the server was not ready in {_START_S:g} s: is the model very large?")
+
+
+def _get(port: int, path: str) -> Any:
+    line = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    try:
+        line.request("GET", path)
+        return json.loads(line.getresponse().read())
+    finally:
+        line.close()
