@@ -6,6 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 import tiny
+from potstill.bundle.manifest import Manifest, write_manifest
 from potstill.cli import main
 from potstill.runtime import opening
 
@@ -24,6 +25,8 @@ def run(tmp_path, monkeypatch):
 def test_every_task(run, tmp_path, head):
     labels = ("a", "b") if head in ("classification", "tagging") else ()
     folder = tiny.write_model(tmp_path / "model", head=head, labels=labels)
+    if head == "mlm":  # an old folder does not say so itself
+        write_manifest(folder, Manifest(task="masked-lm"))
     result = run("bench", "--model", folder, "--seconds", 0, "--json")
     assert result.exit_code == 0, result.output
     found = json.loads(result.output)

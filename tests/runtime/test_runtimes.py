@@ -1,6 +1,7 @@
 """Runtimes by name, and what is said where one cannot be had."""
 
 import importlib.util
+import subprocess
 import sys
 
 import numpy as np
@@ -130,6 +131,18 @@ def test_onnxruntime_computes_with_the_threads_asked_for(folder):
     assert isinstance(session, OnnxSession)
     assert session.threads == 3
     assert session.file == ensure_onnx(folder)
+
+
+def test_a_first_answer_imports_nothing_of_tuning(folder):
+    code = (
+        "import sys; from potstill import QAClient; "
+        "QAClient.from_options(sys.argv[1]).predict('who', 'Denver won.'); "
+        "print([n for n in sys.modules if 'tuning' in n or 'evidence' in n or n == 'openvino'])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(folder)], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"
 
 
 def test_openvino_is_found_where_it_is_installed():

@@ -21,7 +21,8 @@ import numpy.typing as npt
 FloatArray = npt.NDArray[np.float32]
 
 _TOGETHER = 16
-"""Windows that `search_many` searches at once: with more, their bands leave the caches."""
+"""Windows that `search_many` searches at once: with SQuAD's lengths and 30 tokens of an answer
+their bands take a megabyte, what a second-level cache holds."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
