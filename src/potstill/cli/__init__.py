@@ -23,6 +23,7 @@ VERBS = {
     "export": "Write a model in other formats.",
     "info": "Describe a model or a data set.",
     "pull": "Download a model from the hub.",
+    "push": "Publish a model on the hub.",
 }
 
 
