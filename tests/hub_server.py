@@ -30,6 +30,8 @@ class Hub(ThreadingHTTPServer):
         """Answer 500 to everything."""
         self.cut: int | None = None
         """Break the next file off after this many bytes."""
+        self.breaks = False
+        """Be `broken` as soon as a file was cut."""
         self.downloads: list[tuple[str, str]] = []
         """(file, Range header) of every body that was sent."""
         self.sent = 0
@@ -131,6 +133,7 @@ class _Handler(BaseHTTPRequestHandler):
             hub.downloads.append((name, wanted or ""))
         if body and hub.cut is not None and len(data) > hub.cut:
             cut, hub.cut = hub.cut, None
+            hub.broken = hub.breaks
             self._send(status, data[start:], False, headers)
             self.wfile.write(data[start : start + cut])
             hub.sent += cut

@@ -1,8 +1,9 @@
 """Models from the Hugging Face hub, through ``huggingface_hub``.
 
 Its environment variables are honoured: ``HF_HOME`` (where downloads are kept), ``HF_TOKEN``,
-``HF_ENDPOINT`` and ``HF_HUB_OFFLINE``. Downloads resume where they were interrupted, and a
-snapshot that is complete is used without the network where there is none.
+``HF_ENDPOINT`` and ``HF_HUB_OFFLINE``. A connection that is cut goes on where it was, to 10 MiB; a
+download that was stopped altogether keeps the files it had finished, and the next one fetches the
+others. A snapshot that is complete is used without the network where there is none.
 """
 
 from __future__ import annotations

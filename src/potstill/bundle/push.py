@@ -6,7 +6,6 @@ metrics or recipes that lie in a run's folder beside them.
 
 from __future__ import annotations
 
-
 from pathlib import Path
 from typing import Any
 
@@ -50,9 +49,9 @@ def publishable(folder: Path) -> dict[str, int]:
         )
     names = [layout.CONFIG, layout.MANIFEST, layout.CARD, *layout.TEXT_FILES]
     names += [layout.WEIGHTS, *layout.ONNX_FILES.values()]
-    found = {n for n in names if (folder / n).is_file()} | set(manifest.files)
+    found = {name for name in names if (folder / name).is_file()}
     _check(folder, found, manifest)
-    return {name: (folder / name).stat().st_size for name in sorted(found)}
+    return {n: (folder / n).stat().st_size for n in sorted(found | set(manifest.files))}
 
 
 def push(
@@ -147,7 +146,9 @@ def _check_card(card: Path) -> None:
     try:
         values = ModelCard.load(card).data.to_dict()
     except (ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError) as error:
-        raise ModelError(f"the front matter of {card} cannot be read: {first_line(error)}") from None
+        raise ModelError(
+            f"the front matter of {card} cannot be read: {first_line(error)}"
+        ) from None
     if not values:
         raise ModelError(f"{card} has no front matter: the hub reads the task and licence from it")
 
@@ -179,5 +180,3 @@ def _said(error: Any) -> str:
 def _literal(name: str) -> str:
     # The hub's patterns are shell ones: a bracket in a name would open a class.
     return name.replace("[", "[[]")
-
-

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from potstill.bundle import layout
-from potstill.bundle.atomic import replacing_folder, write_text
+from potstill.bundle.atomic import replacing_folder
 from potstill.bundle.config import ModelConfig, read_config
 from potstill.bundle.heads import TASKS, HeadName
 from potstill.bundle.manifest import (
@@ -140,7 +140,9 @@ def export_bundle(
         manifest = replace(before, name=name, files=_records(job), tools=_tools(wanted))
         write_card(temporary, manifest, config, head, own=folder / layout.CARD)
         card = record_file(temporary / layout.CARD)
-        manifest = replace(manifest, files=dict(sorted({**manifest.files, layout.CARD: card}.items())))
+        manifest = replace(
+            manifest, files=dict(sorted({**manifest.files, layout.CARD: card}.items()))
+        )
         write_manifest(temporary, manifest)
     return manifest
 
