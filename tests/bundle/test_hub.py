@@ -108,7 +108,7 @@ def sizes(folder: Path) -> int:
 
 
 def test_a_connection_that_is_cut_gets_only_the_rest(client) -> None:
-    """In steps of 10 MiB, the client's own chunk: what it has of the last one is asked for again."""
+    """In steps of 10 MiB, the client's own chunk: of a broken one nothing is kept."""
     chunk, large = 10 * 2**20, "onnx/model.onnx"
     source = client.hub.models["team/reader"]
     (source / "model.safetensors").unlink()

@@ -45,7 +45,7 @@ def publishable(folder: Path) -> dict[str, int]:
     manifest = read_manifest(folder)
     if manifest is None:
         raise ModelError(
-            f"{folder} has no {layout.MANIFEST}: `potstill export {folder} OUT` makes a bundle of it"
+            f"{folder} has no {layout.MANIFEST}: `potstill export {folder} OUT` makes it a bundle"
         )
     names = [layout.CONFIG, layout.MANIFEST, layout.CARD, *layout.TEXT_FILES]
     names += [layout.WEIGHTS, *layout.ONNX_FILES.values()]

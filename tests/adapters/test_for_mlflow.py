@@ -10,7 +10,7 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # mlflow warns about its own types when it is imported
     mlflow = pytest.importorskip("mlflow", reason="mlflow is not installed")
     pandas = pytest.importorskip("pandas", reason="pandas, which mlflow's models need, is missing")
-    from potstill.adapters import mlflow as adapter
+    from potstill.adapters import for_mlflow as adapter
 
 from potstill.errors import MissingKeyError, ModelNotFoundError
 from potstill.runtime.qa import QAClient

@@ -9,7 +9,7 @@ import pytest
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # what haystack imports warns
     haystack = pytest.importorskip("haystack", reason="haystack-ai is not installed")
-    from potstill.adapters.haystack import ExtractiveReader
+    from potstill.adapters.for_haystack import ExtractiveReader
 
 from potstill.errors import ModelNotFoundError
 

@@ -1,4 +1,5 @@
-# pyright: reportMissingImports=false, reportUntypedFunctionDecorator=false
+# pyright: reportMissingImports=false, reportUntypedClassDecorator=false
+# pyright: reportUntypedFunctionDecorator=false
 # (haystack is the user's own, and no dependency of ours)
 """The reader that left haystack's core, as a component for its pipelines.
 

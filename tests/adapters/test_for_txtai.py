@@ -11,7 +11,7 @@ with warnings.catch_warnings():
     pytest.importorskip("txtai", reason="txtai is not installed")
     from txtai.pipeline import RAG
 
-    from potstill.adapters.txtai import Questions
+    from potstill.adapters.for_txtai import Questions
 
 # txtai's own use of other libraries is not ours to mend.
 pytestmark = pytest.mark.filterwarnings("ignore")
