@@ -9,7 +9,7 @@ import pytest
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # what txtai imports warns
     pytest.importorskip("txtai", reason="txtai is not installed")
-    from txtai.pipeline import RAG
+    from txtai.pipeline import RAG, Similarity
 
     from potstill.adapters.for_txtai import Questions
 
@@ -39,15 +39,19 @@ def test_weak_answers_are_none() -> None:
 
 
 def test_rag_takes_it_for_its_own() -> None:
-    def similarity(queries, texts):
-        """Texts by the words they share with each query, as txtai's similarity pipelines give."""
-        words = [set(query.lower().strip("?").split()) for query in queries]
-        shared = [
-            [(i, len(w & set(t.lower().split()))) for i, t in enumerate(texts)] for w in words
-        ]
-        return [sorted(row, key=lambda found: -found[1]) for row in shared]
+    class Words(Similarity):
+        """Ranks texts by the words they share with each query."""
 
-    rag = RAG(similarity, Questions(threads=1), context=1)
+        def __init__(self):
+            pass
+
+        def __call__(self, query, texts, *_):
+            sets = [set(text.lower().strip("?.").split()) for text in texts]
+            asked = [set(q.lower().strip("?").split()) for q in query]
+            rows = [[(i, len(words & found)) for i, found in enumerate(sets)] for words in asked]
+            return [sorted(row, key=lambda found: -found[1]) for row in rows]
+
+    rag = RAG(Words(), Questions(threads=1), context=1)
     texts = ["Pot stills are made of copper.", "Aeneas Coffey patented the column still."]
     query = "Who patented the column still?"
     assert rag([("inventor", query, query, False)], texts) == [("inventor", "Aeneas Coffey")]

@@ -22,7 +22,7 @@ from potstill.runtime.qa import QAClient
 class ExtractiveReader:
     """Finds the words in documents that answer a query.
 
-    Example:
+    Examples:
         >>> reader = ExtractiveReader(top_k=1)
         >>> reader.run(query="Who won?", documents=[Document(content="The Broncos won.")])
     """

@@ -18,7 +18,7 @@ class Questions(TxtaiQuestions):
     txtai's own cuts a long context off at the model's length and takes the best start and the best
     end each by itself; this reads all of it in windows and takes the best span.
 
-    Example:
+    Examples:
         >>> questions = Questions()
         >>> questions(["Who won?"], ["The Broncos won."])
         ['The Broncos']

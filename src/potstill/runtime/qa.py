@@ -35,7 +35,7 @@ _CHUNK = 64
 class QAClient:
     """Answers questions from texts with one model. Safe to share between threads.
 
-    Example:
+    Examples:
         >>> reader = QAClient.from_options()
         >>> reader.predict("Who won?", "The Broncos won.").text
         'The Broncos'
