@@ -31,7 +31,9 @@ def run(file: Path) -> Any:
     os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     os.environ.update(HF_HUB_OFFLINE="1", COLUMNS="100", PYTHONHASHSEED="0")
     resources = {"metadata": {"path": str(file.parent)}}
-    nbclient.NotebookClient(notebook, timeout=1800, resources=resources).execute()
+    nbclient.NotebookClient(
+        notebook, timeout=1800, startup_timeout=600, resources=resources
+    ).execute()
     for number, cell in enumerate(notebook.cells):
         cell.metadata = {}
         cell.id = f"cell-{number}"
