@@ -1,8 +1,9 @@
 """What `make site` adds to docs/ while it builds: pages that stand elsewhere, or are generated.
 
 mkdocs calls `on_config`, `on_files` and `on_page_markdown`. The home page is README.md. A link out
-of docs/ (to an example, a recipe, a test) leads to a page that shows that file. A notebook becomes a
-page with its stored outputs. The reference is one page a room, of the public names that live there.
+of docs/ (to an example, a recipe, a test) leads to a page that shows that file. A notebook becomes
+a page with its stored outputs. The reference is one page a room, of the public names that live
+there.
 """
 
 from __future__ import annotations
