@@ -16,12 +16,12 @@ JS := clients/js
 NODE_20 := command -v node >/dev/null && node -e 'process.exit(parseInt(process.versions.node) < 20)'
 PORT ?= 8000
 
-.PHONY: help demo browser-demo test test-js formats check lint types arch bench docs format clean
+.PHONY: help demo browser-demo test test-js formats check lint types arch bench docs site format clean
 .DELETE_ON_ERROR:
 
 help:
 	@sed -n 's/^# \{0,1\}//p' Makefile | sed '/^$$/q'
-	@echo "also: browser-demo test-js formats lint types arch bench docs format clean"
+	@echo "also: browser-demo test-js formats lint types arch bench docs site format clean"
 
 # A virtual environment, or one line that says what is missing.
 define new_venv
@@ -42,7 +42,7 @@ $(DEMO)/.ready: $(PACKAGE)
 $(DEV)/.ready: pyproject.toml constraints.txt
 	$(call new_venv,$(DEV))
 	$(DEV)/bin/python -m pip install -q $(PIP_ARGS) -c constraints.txt torch
-	$(DEV)/bin/python -m pip install -q $(PIP_ARGS) -c constraints.txt -e ".[train,test,lint]"
+	$(DEV)/bin/python -m pip install -q $(PIP_ARGS) -c constraints.txt -e ".[train,test,lint,docs]"
 	@touch $@
 
 ASK := $(DEMO)/bin/potstill ask
@@ -95,6 +95,13 @@ docs: $(DEV)/.ready
 	$(DEV)/bin/python scripts/write_openapi.py
 	$(DEV)/bin/python scripts/write_results.py
 	$(DEV)/bin/python scripts/write_performance.py
+	$(DEV)/bin/python scripts/run_notebooks.py
+	$(MAKE) site
+
+# The documentation as a site, in out/site; a link that leads nowhere fails. `make check` builds it
+# too, in tests/scripts/test_site.py. The variable silences material's notice about mkdocs 2.
+site: $(DEV)/.ready
+	NO_MKDOCS_2_WARNING=1 $(DEV)/bin/mkdocs build --strict
 
 # make bench PEER=peer/bin/python DATA=dev-v1.1.json: see docs/performance.md
 bench: $(DEV)/.ready

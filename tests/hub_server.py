@@ -1,7 +1,8 @@
-"""A stand-in for the Hugging Face hub on 127.0.0.1: the few endpoints a download asks for."""
+"""A stand-in for the Hugging Face hub on 127.0.0.1: what downloads and commits ask for, no more."""
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import hashlib
 import json
@@ -9,14 +10,15 @@ import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from urllib.parse import urlsplit
+from typing import Any
+from urllib.parse import unquote, urlsplit
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 TOKEN = "hf_letmein"
 
 
 class Hub(ThreadingHTTPServer):
-    """Serves folders as models: ``models`` maps an id to its folder."""
+    """Serves folders as models: ``models`` maps an id, or ``id@branch``, to its folder."""
 
     daemon_threads = True
 
@@ -28,8 +30,22 @@ class Hub(ThreadingHTTPServer):
         """Answer 500 to everything."""
         self.cut: int | None = None
         """Break the next file off after this many bytes."""
+        self.breaks = False
+        """Be `broken` as soon as a file was cut."""
         self.downloads: list[tuple[str, str]] = []
         """(file, Range header) of every body that was sent."""
+        self.sent = 0
+        """Bytes of all those bodies."""
+        self.store: Path | None = None
+        """Where repositories that are made new lie."""
+        self.created: list[dict[str, Any]] = []
+        """What was asked for, of every repository that was made new."""
+        self.blobs: dict[str, bytes] = {}
+        """Large files that were uploaded, by their SHA-256."""
+        self.uploads_left: int | None = None
+        """Refuse large files after so many."""
+        self.commits: list[dict[str, Any]] = []
+        """``model``, ``revision``, ``summary``, ``files`` and ``deleted`` of every commit."""
 
     @property
     def url(self) -> str:
@@ -60,6 +76,14 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self._answer(body=True)
 
+    def do_POST(self) -> None:
+        data = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        _Uploads(self).post(unquote(urlsplit(self.path).path).strip("/"), data)
+
+    def do_PUT(self) -> None:
+        data = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        _Uploads(self).put(self.path.rsplit("/", 1)[-1], data)
+
     def log_message(self, format: str, *args: object) -> None:
         pass
 
@@ -73,9 +97,11 @@ class _Handler(BaseHTTPRequestHandler):
             return self._send(401, b"", body, {"X-Error-Code": "RepoNotFound"})
         if name not in hub.models:
             return self._send(404, b"", body, {"X-Error-Code": "RepoNotFound"})
-        folder, (kind, revision, rest) = hub.models[name], what
-        if revision not in ("main", COMMIT):
+        kind, revision, rest = what
+        on = name if revision in ("main", COMMIT) else f"{name}@{revision}"
+        if on not in hub.models:
             return self._send(404, b"", body, {"X-Error-Code": "RevisionNotFound"})
+        folder = hub.models[on]
         files = sorted(f for f in folder.rglob("*") if f.is_file())
         if kind == "revision":
             siblings = [{"rfilename": f.relative_to(folder).as_posix()} for f in files]
@@ -107,11 +133,14 @@ class _Handler(BaseHTTPRequestHandler):
             hub.downloads.append((name, wanted or ""))
         if body and hub.cut is not None and len(data) > hub.cut:
             cut, hub.cut = hub.cut, None
+            hub.broken = hub.breaks
             self._send(status, data[start:], False, headers)
             self.wfile.write(data[start : start + cut])
+            hub.sent += cut
             self.wfile.flush()
             self.close_connection = True
             return
+        hub.sent += len(data) - start if body else 0
         self._send(status, data[start:], body, headers)
 
     def _json(self, value: object, body: bool) -> None:
@@ -126,6 +155,101 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if body:
             self.wfile.write(data)
+
+
+class _Uploads:
+    """What a commit asks for: a repository, a branch, large files, and then the commit itself."""
+
+    def __init__(self, handler: _Handler) -> None:
+        self.handler, self.hub = handler, handler.server
+
+    def post(self, path: str, data: bytes) -> None:
+        answer = self.handler._json
+        if self.hub.broken:
+            return self.handler._send(500, b"", True)
+        if path == "api/validate-yaml":
+            return answer({"errors": [], "warnings": []}, True)
+        if self.handler.headers.get("Authorization") != f"Bearer {TOKEN}":
+            return self.handler._send(401, b"", True)
+        if path == "api/repos/create":
+            return self._create(json.loads(data))
+        if path.endswith("/info/lfs/objects/batch"):
+            return answer({"objects": [self._object(o) for o in json.loads(data)["objects"]]}, True)
+        name, _, rest = path.removeprefix("api/models/").partition("/")
+        owner, (model, _, rest) = name, rest.partition("/")
+        kind, _, revision = rest.partition("/")
+        name = f"{owner}/{model}"
+        if kind == "branch":
+            self._new(f"{name}@{revision}")
+            return answer({}, True)
+        folder = self.hub.models[name if revision == "main" else f"{name}@{revision}"]
+        if kind == "preupload":
+            files = [_mode(folder, f["path"]) for f in json.loads(data)["files"]]
+            return answer({"files": files}, True)
+        return self._commit(name, revision, folder, data)
+
+    def put(self, oid: str, data: bytes) -> None:
+        if self.hub.uploads_left == 0:
+            return self.handler._send(403, b"", True)
+        if self.hub.uploads_left is not None:
+            self.hub.uploads_left -= 1
+        assert hashlib.sha256(data).hexdigest() == oid
+        self.hub.blobs[oid] = data
+        self.handler._send(200, b"", True)
+
+    def _create(self, wanted: dict[str, Any]) -> None:
+        name = f"{wanted['organization']}/{wanted['name']}"
+        url = {"url": f"{self.hub.url}/{name}"}
+        if name in self.hub.models:
+            return self.handler._send(409, json.dumps(url).encode(), True)
+        self.hub.created.append(wanted)
+        self._new(name)
+        return self.handler._json(url, True)
+
+    def _new(self, name: str) -> None:
+        assert self.hub.store is not None
+        if name not in self.hub.models:
+            self.hub.models[name] = self.hub.store / name
+            self.hub.models[name].mkdir(parents=True)
+
+    def _object(self, wanted: dict[str, Any]) -> dict[str, Any]:
+        if wanted["oid"] in self.hub.blobs:
+            return wanted
+        return {**wanted, "actions": {"upload": {"href": f"{self.hub.url}/lfs/{wanted['oid']}"}}}
+
+    def _commit(self, name: str, revision: str, folder: Path, data: bytes) -> None:
+        lines = [json.loads(line) for line in data.splitlines()]
+        commit: dict[str, Any] = {"model": name, "revision": revision, "files": [], "deleted": []}
+        for line in lines:
+            kind, value = line["key"], line["value"]
+            if kind == "header":
+                commit["summary"] = value["summary"]
+            elif kind == "deletedFile":
+                (folder / value["path"]).unlink()
+                commit["deleted"].append(value["path"])
+            else:
+                content = (
+                    self.hub.blobs[value["oid"]]
+                    if kind == "lfsFile"
+                    else base64.b64decode(value["content"])
+                )
+                file = folder / value["path"]
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_bytes(content)
+                commit["files"].append(value["path"])
+        self.hub.commits.append(commit)
+        url = f"{self.hub.url}/{name}/commit/{COMMIT}"
+        self.handler._json({"commitOid": COMMIT, "commitUrl": url, "success": True}, True)
+
+
+def _mode(folder: Path, path: str) -> dict[str, Any]:
+    large = path.endswith((".safetensors", ".onnx"))
+    found: dict[str, Any] = {"path": path, "uploadMode": "lfs" if large else "regular"}
+    if (folder / path).is_file():
+        data = (folder / path).read_bytes()
+        blob = b"blob %d\0" % len(data) + data
+        found["oid"] = hashlib.sha256(data).hexdigest() if large else hashlib.sha1(blob).hexdigest()
+    return {**found, "shouldIgnore": False}
 
 
 def _etag(file: Path) -> str:

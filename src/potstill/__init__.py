@@ -3,7 +3,7 @@
 The public names are listed here once and found only when they are first used: ``import potstill``
 itself loads nothing else.
 
-Example:
+Examples:
     >>> import potstill
     >>> reader = potstill.QAClient.from_options()
     >>> reader.predict("Who won?", "The Broncos won.").text

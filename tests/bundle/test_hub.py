@@ -59,7 +59,7 @@ class Client:
 def client(hub, tmp_path):
     hub.models.clear(), hub.private.clear(), hub.downloads.clear()
     hub.models["team/reader"] = tiny.write_model(tmp_path / "reader")
-    hub.broken, hub.cut = False, None
+    hub.broken, hub.cut, hub.breaks = False, None, False
     return Client(hub, tmp_path / "home")
 
 
@@ -103,14 +103,37 @@ def test_pull_copies_to_a_folder_and_refuses_a_full_one(client, tmp_path) -> Non
     assert names(out) == before
 
 
-def test_a_broken_download_is_resumed(client) -> None:
-    client.hub.cut = 4000
-    first = client.pull("team/reader")
-    if first.startswith("HubError"):  # whether the client retries by itself is its own business
-        first = client.pull("team/reader")
-    assert (Path(first) / "model.safetensors").read_bytes() == (
-        client.hub.models["team/reader"] / "model.safetensors"
-    ).read_bytes()
+def sizes(folder: Path) -> int:
+    return sum((folder / name).stat().st_size for name in names(folder))
+
+
+def test_a_connection_that_is_cut_gets_only_the_rest(client) -> None:
+    """In steps of 10 MiB, the client's own chunk: of a broken one nothing is kept."""
+    chunk, large = 10 * 2**20, "onnx/model.onnx"
+    source = client.hub.models["team/reader"]
+    (source / "model.safetensors").unlink()
+    (source / "onnx").mkdir()
+    (source / large).write_bytes(os.urandom(1000) * 13_000)
+    client.hub.cut, client.hub.sent = chunk, 0
+    folder = Path(client.pull("team/reader"))
+    assert (folder / large).read_bytes() == (source / large).read_bytes()
+    ranges = [sent for name, sent in client.hub.downloads if name == large]
+    assert ranges == ["", f"bytes={chunk}-"]
+    assert client.hub.sent == sizes(folder)
+
+
+def test_a_pull_that_was_stopped_keeps_the_files_it_had(client) -> None:
+    hub = client.hub
+    hub.cut, hub.breaks = 4000, True
+    said = client.pull("team/reader")
+    assert said.startswith("HubError") and "\n" not in said
+    had = {name for name, _ in hub.downloads} - {"model.safetensors"}
+    hub.broken = hub.breaks = False
+    hub.downloads.clear()
+    folder = Path(client.pull("team/reader"))
+    again = {name for name, _ in hub.downloads}
+    assert "model.safetensors" in again and not again & had
+    assert again | had == names(folder)
 
 
 def test_an_unknown_model_says_what_to_check(client) -> None:

@@ -1,8 +1,9 @@
 """Models from the Hugging Face hub, through ``huggingface_hub``.
 
 Its environment variables are honoured: ``HF_HOME`` (where downloads are kept), ``HF_TOKEN``,
-``HF_ENDPOINT`` and ``HF_HUB_OFFLINE``. Downloads resume where they were interrupted, and a
-snapshot that is complete is used without the network where there is none.
+``HF_ENDPOINT`` and ``HF_HUB_OFFLINE``. A connection that is cut goes on where it was, to 10 MiB; a
+download that was stopped altogether keeps the files it had finished, and the next one fetches the
+others. A snapshot that is complete is used without the network where there is none.
 """
 
 from __future__ import annotations
@@ -90,10 +91,7 @@ def _has_weights(folder: Path) -> bool:
 def _snapshot(model: str, revision: str | None, patterns: list[str]) -> Path:
     from huggingface_hub import constants, errors, snapshot_download
 
-    # httpx's base error, whichever generation of httpx this huggingface_hub stands on.
-    transport: tuple[type[Exception], ...] = tuple(
-        b for b in errors.HfHubHTTPError.__mro__ if b.__name__ == "HTTPError"
-    )
+    transport = transport_errors()
     at = f"the hub at {constants.ENDPOINT}"
     named = f"{model!r}" + (f" at revision {revision!r}" if revision else "")
     fetch: Callable[..., Any] = snapshot_download
@@ -105,7 +103,7 @@ def _snapshot(model: str, revision: str | None, patterns: list[str]) -> Path:
         ) from None
     except errors.HFValidationError as error:
         raise ModelNotFoundError(
-            f"{model!r} is neither a folder nor a hub id: {_line(error)}"
+            f"{model!r} is neither a folder nor a hub id: {first_line(error)}"
         ) from None
     except errors.LocalEntryNotFoundError as error:
         cause = error.__cause__
@@ -115,7 +113,7 @@ def _snapshot(model: str, revision: str | None, patterns: list[str]) -> Path:
                 "unset it to download, or check the spelling"
             ) from None
         raise HubError(
-            f"{at} could not be reached for {named} ({_line(cause or error)}): "
+            f"{at} could not be reached for {named} ({first_line(cause or error)}): "
             "check the connection, HF_ENDPOINT and proxies, or give a local folder"
         ) from None
     except errors.HfHubHTTPError as error:
@@ -123,24 +121,33 @@ def _snapshot(model: str, revision: str | None, patterns: list[str]) -> Path:
         if isinstance(error, errors.RepositoryNotFoundError) or status in (401, 403, 404):
             raise ModelNotFoundError(
                 f"{named} was not found: there is no such folder, and {at} shows no such model: "
-                f"check the spelling; a private or gated model needs HF_TOKEN{_token_note()}"
+                f"check the spelling; a private or gated model needs HF_TOKEN{token_note()}"
             ) from None
         raise HubError(f"{at} answered {status} for {named}: try again later") from None
     except transport as error:
         raise HubError(
-            f"the download of {named} broke off ({_line(error)}): run it again"
+            f"the download of {named} broke off ({first_line(error)}): run it again"
         ) from None
     except OSError as error:
-        reason = error.strerror or _line(error)
+        reason = error.strerror or first_line(error)
         raise OutputError(
             f"{named} could not be stored in {constants.HF_HUB_CACHE}: {reason}"
         ) from error
 
 
-def _token_note() -> str:
+def transport_errors() -> tuple[type[Exception], ...]:
+    """What a connection that breaks raises, whichever httpx this huggingface_hub stands on."""
+    from huggingface_hub import errors
+
+    return tuple(b for b in errors.HfHubHTTPError.__mro__ if b.__name__ == "HTTPError")
+
+
+def token_note() -> str:
+    """Behind a refusal: whether there is a token at all."""
     return " (one is set: does it grant access?)" if os.environ.get("HF_TOKEN") else ""
 
 
-def _line(error: BaseException) -> str:
+def first_line(error: BaseException | str) -> str:
+    """An error's first line, its kind where it says nothing."""
     text = str(error).strip() or type(error).__name__
     return text.splitlines()[0]

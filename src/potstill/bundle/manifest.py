@@ -59,6 +59,9 @@ class Manifest:
     """Path inside the folder, with forward slashes → record."""
     data: Mapping[str, Any] = field(default_factory=dict)
     recipe: Mapping[str, Any] = field(default_factory=dict)
+    origin: Mapping[str, Any] = field(default_factory=dict)
+    """What the card says of where the model comes from: ``base_model`` (hub id), ``licence`` and
+    ``language`` of the base, ``datasets`` (hub ids)."""
     scores: Mapping[str, Any] = field(default_factory=dict)
     hardware: Mapping[str, Any] = field(default_factory=dict)
     calibration: Mapping[str, Any] = field(default_factory=dict)

@@ -28,6 +28,7 @@ VERBS = {
     "plan": "Say how many machines a load takes, and what it costs.",
     "info": "Describe a model or a data set.",
     "pull": "Download a model from the hub.",
+    "push": "Publish a model on the hub.",
 }
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from potstill.bundle import layout
-from potstill.bundle.atomic import replacing_folder, write_text
+from potstill.bundle.atomic import replacing_folder
 from potstill.bundle.config import ModelConfig, read_config
 from potstill.bundle.heads import TASKS, HeadName
 from potstill.bundle.manifest import (
@@ -31,7 +31,7 @@ from potstill.bundle.manifest import (
 from potstill.bundle.onnx_graph import Storage, build_graph
 from potstill.bundle.weights import Weights, read_weights, weights_file, write_weights
 from potstill.errors import ExportError, InputError, OutputError
-from potstill.export.card import model_card
+from potstill.export.card import write_card
 from potstill.export.files import write_config, write_tokenizer
 from potstill.export.formats import FORMATS, ONNX_PRECISIONS
 from potstill.export.gate import Gate
@@ -138,7 +138,6 @@ def export_bundle(
         job = _Export(model, temporary, reference, gate, say, calibration, _only_int8(folder))
         write_config(temporary, config, head)
         write_tokenizer(folder, temporary, config)
-        _write_card(folder, temporary, model_card(name, config, before, head))
         if "hf" in wanted:
             write_weights(temporary / layout.WEIGHTS, weights, config, head)
             say(f"{layout.WEIGHTS}: {_megabytes(temporary / layout.WEIGHTS)}")
@@ -149,6 +148,11 @@ def export_bundle(
             _write(job, wish)
         (temporary / _BASE).unlink(missing_ok=True)
         manifest = replace(before, name=name, files=_records(job), tools=_tools(wanted))
+        write_card(temporary, manifest, config, head, own=folder / layout.CARD)
+        card = record_file(temporary / layout.CARD)
+        manifest = replace(
+            manifest, files=dict(sorted({**manifest.files, layout.CARD: card}.items()))
+        )
         write_manifest(temporary, manifest)
     return manifest
 
@@ -192,13 +196,6 @@ def _check_target(folder: Path, out: Path) -> None:
             f"{out} holds {foreign[0]}, which no earlier export wrote; "
             "remove it or name another folder"
         )
-
-
-def _write_card(folder: Path, out: Path, generated: str) -> None:
-    if (folder / layout.CARD).is_file():
-        shutil.copyfile(folder / layout.CARD, out / layout.CARD)
-    else:
-        write_text(out / layout.CARD, generated)
 
 
 def _write(job: _Export, wish: str) -> None:

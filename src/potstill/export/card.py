@@ -1,14 +1,24 @@
-"""The model card of an exported folder, where the source brings none."""
+"""The model card of a folder: written by training, written anew by export.
+
+A card that holds `MARK` was written from the manifest and is written again when that grows; one
+without it is somebody's own and is kept.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, cast
 
+from potstill.bundle import layout
+from potstill.bundle.atomic import write_bytes, write_text
 from potstill.bundle.config import ModelConfig
 from potstill.bundle.heads import HeadName
-from potstill.bundle.manifest import Manifest
+from potstill.bundle.manifest import FileRecord, Manifest
+from potstill.export.card_data import front_matter, scored_on
+
+MARK = "<!-- Written from potstill.json. Without this line the card is yours, and is kept. -->"
 
 _KINDS = {
     "bert": "A BERT",
@@ -16,6 +26,8 @@ _KINDS = {
     "roberta": "A RoBERTa",
     "electra": "An ELECTRA",
 }
+
+_HOW = "by the trained float weights, at the end of training, as `potstill eval` does."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,22 +38,20 @@ class _Task:
     """As the hub calls the task."""
     auto: str
     """Class of transformers that opens such a folder."""
-    tags: str
+    tags: tuple[str, ...]
     does: str
     """Behind "A BERT of 6 layers …"."""
     code: tuple[str, ...]
     limits: str
     metrics: tuple[str, ...]
     """Scores that the front matter repeats for the hub, in order."""
-    data: str = ""
-    """What the data are where the manifest does not say."""
 
 
 _TASKS: Mapping[HeadName, _Task] = {
     "qa": _Task(
         pipeline="question-answering",
         auto="AutoModelForQuestionAnswering",
-        tags="potstill, question-answering, extractive-qa",
+        tags=("potstill", "question-answering", "extractive-qa"),
         does="that finds answers to questions in a text",
         code=(
             "from potstill import QAClient",
@@ -53,12 +63,11 @@ _TASKS: Mapping[HeadName, _Task] = {
         limits="It copies spans: it does not reason, count or combine, and it knows nothing beyond "
         "the text it is given.",
         metrics=("exact", "f1"),
-        data="SQuAD",
     ),
     "classification": _Task(
         pipeline="text-classification",
         auto="AutoModelForSequenceClassification",
-        tags="potstill, text-classification",
+        tags=("potstill", "text-classification"),
         does="that labels texts",
         code=(
             "from potstill import Classifier",
@@ -77,7 +86,7 @@ _TASKS: Mapping[HeadName, _Task] = {
     "tagging": _Task(
         pipeline="token-classification",
         auto="AutoModelForTokenClassification",
-        tags="potstill, token-classification",
+        tags=("potstill", "token-classification"),
         does="that labels words and names in texts",
         code=(
             "from potstill import Tagger",
@@ -92,7 +101,7 @@ _TASKS: Mapping[HeadName, _Task] = {
     "choice": _Task(
         pipeline="multiple-choice",
         auto="AutoModelForMultipleChoice",
-        tags="potstill, multiple-choice",
+        tags=("potstill", "multiple-choice"),
         does="that says which of several texts goes on with another",
         code=(
             "from potstill import Chooser",
@@ -107,7 +116,7 @@ _TASKS: Mapping[HeadName, _Task] = {
     "mlm": _Task(
         pipeline="fill-mask",
         auto="AutoModelForMaskedLM",
-        tags="potstill, fill-mask, masked-lm",
+        tags=("potstill", "fill-mask", "masked-lm"),
         does="that fills in masked words",
         code=(
             "from potstill import Filler",
@@ -125,7 +134,9 @@ _TASKS: Mapping[HeadName, _Task] = {
 def model_card(name: str, config: ModelConfig, manifest: Manifest, head: HeadName = "qa") -> str:
     """A short README with the front matter the hub reads, and scores where they are known."""
     task = _TASKS[head]
-    lines = [*_front_matter(name, manifest, task), "", f"# {name}", ""]
+    tags, metrics = list(task.tags), task.metrics
+    values = front_matter(name, manifest, pipeline=task.pipeline, tags=tags, metrics=metrics)
+    lines = ["---", values, "---", "", MARK, "", f"# {name}", ""]
     lines += [
         f"{_KINDS[config.model_type]} of {config.n_layers} layers of width {config.hidden_width} "
         f"{task.does}.",
@@ -142,6 +153,9 @@ def model_card(name: str, config: ModelConfig, manifest: Manifest, head: HeadNam
     baselines: Mapping[str, Mapping[str, Any]] = data.pop("baselines", {})
     if manifest.scores:
         lines += ["", "## Scores", "", *_scores(manifest.scores, baselines)]
+        lines += ["", f"Measured on {scored_on(manifest).name}, {_HOW}"]
+    if computing := {n: r for n, r in manifest.files.items() if "-" in r.kind}:
+        lines += ["", "## Files", "", *_files(computing, task.metrics)]
     if data:
         lines += ["", "## Data", "", *_list(data)]
     if manifest.recipe:
@@ -151,6 +165,22 @@ def model_card(name: str, config: ModelConfig, manifest: Manifest, head: HeadNam
         limits += " It was not trained to say that there is no answer."
     lines += ["", "## What it is bad at", "", limits]
     return "\n".join(lines) + "\n"
+
+
+def write_card(
+    out: Path, manifest: Manifest, config: ModelConfig, head: HeadName, *, own: Path | None = None
+) -> None:
+    """Writes ``README.md``: a copy of somebody's ``own`` card, or one generated from the manifest.
+
+    Raises:
+        OutputError: the file could not be written.
+    """
+    if own is not None and own.is_file():
+        text = own.read_bytes()
+        if MARK.encode() not in text:
+            write_bytes(out / layout.CARD, text)
+            return
+    write_text(out / layout.CARD, model_card(manifest.name, config, manifest, head))
 
 
 def _scores(scores: Mapping[str, Any], baselines: Mapping[str, Mapping[str, Any]]) -> list[str]:
@@ -186,21 +216,18 @@ def _labels(config: ModelConfig) -> list[str]:
     return [f"{problems.get(config.problem, 'One of these:')} {named}"]
 
 
-def _front_matter(name: str, manifest: Manifest, task: _Task) -> list[str]:
-    lines = ["---", "library_name: transformers", f"pipeline_tag: {task.pipeline}"]
-    if manifest.licence:
-        lines.append(f"license: {manifest.licence.lower()}")
-    lines.append(f"tags: [{task.tags}]")
-    scores = [(key, manifest.scores[key]) for key in task.metrics if key in manifest.scores]
-    if scores:
-        known = (manifest.scores.get("data"), manifest.data.get("dev"), task.data)
-        data = next(filter(None, known), manifest.data.get("train", "its own"))
-        lines += ["model-index:", f"- name: {name}", "  results:", "  - task:"]
-        lines += [f"      type: {task.pipeline}", "    dataset:"]
-        lines += [f"      name: {data}", f"      type: {data}", "    metrics:"]
-        for key, value in scores:
-            lines += [f"    - type: {key}", f"      value: {_shown(value)}"]
-    return [*lines, "---"]
+def _files(records: Mapping[str, FileRecord], metrics: tuple[str, ...]) -> list[str]:
+    """A table of the files that compute, with their scores where a gate took them."""
+    measured = {name: record.info.get("scores", {}) for name, record in records.items()}
+    shown = [key for key in metrics if any(key in scores for scores in measured.values())]
+    lines = [_row(["file", "MB", "max abs Δ of a logit", *shown])]
+    lines.append(_row(["---"] * (3 + len(shown))))
+    for name, record in records.items():
+        difference = "" if record.max_abs_diff is None else f"{record.max_abs_diff:.2g}"
+        scores = [_shown(measured[name][k]) if k in measured[name] else "" for k in shown]
+        lines.append(_row([f"`{name}`", f"{record.size / 1e6:.1f}", difference, *scores]))
+    data = sorted({str(scores["data"]) for scores in measured.values() if "data" in scores})
+    return [*lines, "", f"Scores of these files: on {', '.join(data)}."] if data else lines
 
 
 def _list(values: Mapping[str, Any]) -> list[str]:

@@ -42,7 +42,7 @@ class ChoiceOptions:
 class Chooser:
     """Says which of several texts goes on with another. Safe to share between threads.
 
-    Example:
+    Examples:
         >>> chooser = Chooser.from_options("runs/codah-minilm")
         >>> chooser.choose("I feel sickly. I think I will", ["dance.", "rest."])[0].text
         'rest.'

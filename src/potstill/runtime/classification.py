@@ -69,7 +69,7 @@ class _Settings:
 class Classifier:
     """Gives texts their labels with one model. Safe to share between threads.
 
-    Example:
+    Examples:
         >>> classifier = Classifier.from_options("runs/sst2-minilm")
         >>> classifier.classify("A charming and often affecting journey.").chosen
         ('positive',)

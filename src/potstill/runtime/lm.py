@@ -51,7 +51,7 @@ class _Window:
 class Filler:
     """Fills in masked words with one model. Safe to share between threads.
 
-    Example:
+    Examples:
         >>> filler = Filler.from_options("google-bert/bert-base-uncased")
         >>> filler.fill("The capital of France is [MASK].")[0][0].token
         'paris'

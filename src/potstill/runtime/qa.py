@@ -26,7 +26,7 @@ from potstill.text.tokenizer import Tokenizer
 class QAClient:
     """Answers questions from texts with one model. Safe to share between threads.
 
-    Example:
+    Examples:
         >>> reader = QAClient.from_options()
         >>> reader.predict("Who won?", "The Broncos won.").text
         'The Broncos'

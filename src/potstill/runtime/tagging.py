@@ -56,7 +56,7 @@ class _Words:
 class Tagger:
     """Finds labelled spans in texts with one model. Safe to share between threads.
 
-    Example:
+    Examples:
         >>> tagger = Tagger.from_options("runs/wnut-minilm")
         >>> tagger.tag("Empire State Building = ESB.")[0].text
         'Empire State Building'

@@ -109,7 +109,7 @@ class Observer:
 class Batcher:
     """The queue and its workers. Safe to share between threads.
 
-    Example:
+    Examples:
         >>> batcher = Batcher({"default": lane}, workers=2, max_queue=1024)
         >>> batcher.start()
         >>> batcher.submit("default", [plan], time.monotonic() + 30).future.result()

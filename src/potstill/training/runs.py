@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,8 @@ from potstill.bundle.atomic import replacing, write_json
 from potstill.bundle.machine import describe_machine
 from potstill.bundle.manifest import Manifest, write_manifest
 from potstill.errors import MissingExtraError
+from potstill.export.card import write_card
+from potstill.export.card_data import origin_of
 from potstill.models.pretrained import Pretrained
 from potstill.training.loop import Metrics, Run, StepReport
 from potstill.training.recipe import RunRecipe
@@ -119,7 +121,7 @@ def train(
 def write_model(
     out: Path, model: Pretrained, text_from: Path, recipe: RunRecipe, manifest: Manifest
 ) -> None:
-    """Leaves a whole model folder: weights, config, tokenizer, recipe, manifest.
+    """Leaves a whole model folder: weights, config, tokenizer, card, recipe, manifest.
 
     Args:
         out: folder of the run.
@@ -138,7 +140,15 @@ def write_model(
             with replacing(out / name) as temporary:
                 shutil.copyfile(source, temporary)
     write_json(out / "recipe.json", recipe.to_dict())
+    origin = origin_of(str(getattr(recipe, "base", "")), text_from, manifest.recipe)
+    manifest = replace(manifest, origin=origin, licence=manifest.licence or _licence(origin))
     write_manifest(out, manifest)
+    write_card(out, manifest, model.config, model.head)
+
+
+def _licence(origin: Mapping[str, Any]) -> str:
+    value = origin.get("licence", "")
+    return value if isinstance(value, str) else ""
 
 
 def hardware(fabric: Fabric, run: Run) -> dict[str, Any]:
