@@ -15,9 +15,11 @@ from potstill.models.qa import QuestionAnsweringModel
 from potstill.text.tokenizer import Tokenizer
 from potstill.training import distil as module
 from potstill.training.distil import distil
+from potstill.training.distil_recipe import DistilRecipe
 from potstill.training.recipe_file import make_recipe
 from potstill.training.runs import Listeners
 from potstill.training.teacher_cache import TeacherCache
+from potstill.training.transfer import Transfer
 from runs import Stopped, equal, stop_at, weights
 
 
@@ -318,3 +320,32 @@ def test_the_byte_level_tokenizer_differs(byte_level, teacher):
     text = tiny.SENTENCES[0][0]
     one, other = (Tokenizer.from_folder(f).encode(text) for f in (byte_level, teacher))
     assert len(one) != len(other)
+
+
+def test_the_teacher_runs_once_a_step_where_its_inner_states_are_matched(
+    recipe, tmp_path, monkeypatch
+):
+    """Its logits then come out of the same run; and they teach the same as those of the cache."""
+    asked = counted(monkeypatch)
+    runs = []
+    forward = Transfer.loss
+
+    def spy(self, *given):
+        runs.append(1)
+        return forward(self, *given)
+
+    monkeypatch.setattr(Transfer, "loss", spy)
+    inner = {"alpha_hidden": 1.0, "max_steps": 5, "dropout": 0.0}
+    distil(recipe(tmp_path / "live", cache=str(tmp_path / "cache"), **inner))
+    assert (len(asked), len(runs)) == (0, 5)
+    monkeypatch.setattr(DistilRecipe, "teaches_live", False)
+    distil(recipe(tmp_path / "cached", cache=str(tmp_path / "cache"), **inner))
+    assert len(asked) > 0
+    monkeypatch.setattr(DistilRecipe, "teaches_live", True)
+    distil(recipe(tmp_path / "gold", **{**inner, "alpha_kd": 1e-9}))
+
+    def gap(other):
+        own = weights(tmp_path / "live")
+        return sum(float((own[k] - v).square().sum()) for k, v in weights(tmp_path / other).items())
+
+    assert gap("cached") < 0.01 * gap("gold")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from potstill.bundle.cache import cache_folder
 from potstill.bundle.config import ModelConfig, read_config
 from potstill.bundle.heads import HEADS
 from potstill.bundle.layout import find_model
+from potstill.bundle.manifest import read_manifest
 from potstill.bundle.weights import read_weights
 from potstill.compression.student import fresh_config, select_layers, take_layers
 from potstill.data.pairs import cloze, load_pairs, other_paragraphs
@@ -37,7 +39,7 @@ from potstill.training.finetune import (
 from potstill.training.loop import Run, make_fabric, make_schedule
 from potstill.training.pruning import pruned_base
 from potstill.training.runs import Listeners, hardware, heard, make_loggers, train, write_model
-from potstill.training.shards import fill, tokenizer_hash
+from potstill.training.shards import fill, tokenizer_hash, weights_hash
 from potstill.training.soft_labels import DistilRows, Labelling, label_rows
 from potstill.training.teacher_cache import TeacherCache
 from potstill.training.teachers import Teacher
@@ -74,7 +76,8 @@ def distil(
     listeners = heard(fabric, listeners)
     folder = find_model(recipe.base)
     tokenizer = Tokenizer.from_folder(folder)
-    teachers = _open_teachers(recipe, fabric, listeners.note)
+    live = recipe.teaches_live and not cache_only
+    teachers = [] if live else _open_teachers(recipe, fabric, listeners.note)
     data = load_split(recipe)
     if recipe.prunes:
         folder = pruned_base(recipe, folder, data.train, fabric, listeners.note)
@@ -85,7 +88,7 @@ def distil(
         transfer.setup(fabric)
     unlabelled = gather_unlabelled(recipe, data.train)
     examples = data.train + unlabelled
-    rows = _make_rows(recipe, examples, len(data.train), tokenizer, teachers, listeners.note)
+    rows = _make_rows(recipe, examples, len(data.train), tokenizer, listeners.note)
     listeners.note(describe(examples, rows.rows))
     if cache_only:
         _ask(fabric, teachers, examples, rows, make_schedule(rows, recipe).rows(), listeners)
@@ -96,25 +99,20 @@ def distil(
         rows,
         DistilLoss(recipe, transfer),
         recipe,
-        fingerprint=":".join([fingerprint(recipe, rows.rows), *(c.key for _, c in teachers)]),
+        fingerprint=":".join([fingerprint(recipe, rows.rows), *_who(recipe, teachers)]),
         resume=resume,
     )
-    wanted = run.schedule.rows()
-    wanted = wanted[rows.has_teacher[wanted]]
-    _ask(fabric, teachers, examples, rows, wanted, listeners)
-    label_rows(
-        rows,
-        wanted,
-        examples,
-        tokenizer,
-        teachers,
-        Labelling(
+    if not live:
+        wanted = run.schedule.rows()
+        wanted = wanted[rows.has_teacher[wanted]]
+        _ask(fabric, teachers, examples, rows, wanted, listeners)
+        how = Labelling(
             temperature=recipe.temperature,
             mixture=recipe.mixture,
             whole_rows=not recipe.mask_positions,
-        ),
-        lambda done, total: listeners.stage("aligning", done, total),
-    )
+        )
+        aligning = partial(listeners.stage, "aligning")
+        label_rows(rows, wanted, examples, tokenizer, teachers, how, aligning)
     scorer = qa.Scorer(recipe, tokenizer, data, listeners.note)
     scores = train(run, recipe, fabric, lambda: scorer.score(student), listeners)
     if not fabric.is_global_zero:
@@ -153,6 +151,8 @@ class DistilLoss:
         if recipe.alpha_kd:
             where = batch["allowed"] if recipe.mask_positions else batch["attention_mask"].bool()
             soft = batch["teacher_start"], batch["teacher_end"]
+            if inner is not None and recipe.teaches_live:
+                soft = inner.soft_targets(where)
             distance = span_kl(*logits, *soft, where, recipe.temperature)
             total = total + recipe.alpha_kd * distance * batch["has_teacher"]
         return total.sum()
@@ -249,6 +249,13 @@ def _open_teachers(
     return found
 
 
+def _who(recipe: DistilRecipe, teachers: list[tuple[Teacher, TeacherCache]]) -> list[str]:
+    """Hashes of the teachers whose soft targets are learned."""
+    if recipe.teaches_live:
+        return [weights_hash(find_model(recipe.teachers[0]))]
+    return [cache.key for _, cache in teachers]
+
+
 def _make_transfer(
     recipe: DistilRecipe, folder: Path, student: QuestionAnsweringModel
 ) -> Transfer | None:
@@ -272,16 +279,20 @@ def _make_rows(
     examples: list[QAExample],
     n_gold: int,
     tokenizer: Tokenizer,
-    teachers: list[tuple[Teacher, TeacherCache]],
     note: Callable[[str], None],
 ) -> DistilRows:
     rows = open_rows(examples, tokenizer, seq_len=recipe.seq_len, stride=recipe.stride, note=note)
     # A teacher that was never taught to say "no answer" would teach a guess.
-    speaks_null = all(teacher.no_answer for teacher, _ in teachers)
+    speaks_null = not recipe.alpha_kd or all(map(_speaks_null, recipe.teachers))
     taught = np.array([speaks_null or not e.is_impossible for e in examples])
     return DistilRows.empty(
         rows, rows.example < n_gold, taught[rows.example] & bool(recipe.alpha_kd)
     )
+
+
+def _speaks_null(teacher: str) -> bool:
+    manifest = read_manifest(find_model(teacher))
+    return manifest is not None and manifest.no_answer
 
 
 def _ask(

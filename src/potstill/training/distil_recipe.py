@@ -97,6 +97,21 @@ class DistilRecipe(PruneKeys, Recipe):
     MAY_CHANGE: ClassVar[frozenset[str]] = Recipe.MAY_CHANGE | {"teacher", "cache"}
     PATHS: ClassVar[tuple[str, ...]] = (*Recipe.PATHS, "teacher", "cache", "unlabelled")
 
+    @property
+    def teaches_live(self) -> bool:
+        """Whether soft targets come out of the teacher's run that the inner losses need anyway.
+
+        That is where every step needs it, and the only teacher reads the student's own windows.
+        """
+        windows = (self.teacher_seq_len or self.seq_len, self.teacher_stride or self.stride)
+        return (
+            self.alpha_kd > 0
+            and self.matches_inside
+            and self.transfer_until >= 1
+            and len(self.teachers) == 1
+            and windows == (self.seq_len, self.stride)
+        )
+
     def __post_init__(self) -> None:
         """Checks every value.
 

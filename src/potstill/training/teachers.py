@@ -52,7 +52,6 @@ class Teacher:
             raise ModelError(
                 f"teacher {name} was trained for {manifest.task}, not question answering"
             )
-        self.no_answer = manifest.no_answer
         self.tokenizer = Tokenizer.from_folder(self.folder)
         self.seq_len = min(seq_len, config.max_positions)
         self.stride = stride

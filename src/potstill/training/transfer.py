@@ -88,6 +88,7 @@ class Transfer:
         self._ours = Recorder(student.encoder, [s for s, _ in self.pairs])
         self._theirs = Recorder(teacher.encoder, [t for _, t in self.pairs])
         self._n_heads = [ours.heads_of(s) for s, _ in self.pairs]
+        self._said: QAOutput
         self._autocast: Callable[[], AbstractContextManager[Any]] = nullcontext
 
     def setup(self, fabric: Fabric) -> None:
@@ -101,6 +102,7 @@ class Transfer:
         inputs = [batch[k] for k in ("input_ids", "attention_mask", "token_type_ids")]
         with torch.no_grad(), self._autocast():
             theirs: QAOutput = self._teacher(*inputs, output_hidden_states=True)
+        self._said = theirs
         assert output.hidden_states is not None and theirs.hidden_states is not None
         mask = batch["attention_mask"]
         total = mask.new_zeros(len(mask), dtype=torch.float32)
@@ -121,6 +123,23 @@ class Transfer:
         if recipe.alpha_relation:
             total = total + recipe.alpha_relation * self._relations(mask)
         return total
+
+    def soft_targets(self, where: Tensor) -> tuple[Tensor, Tensor]:
+        """What the teacher said of the batch that `loss` was given last.
+
+        Args:
+            where: positions to spread it over, bool ``[batch, seq]``.
+
+        Returns:
+            Probabilities of start and end at the recipe's temperature, each ``[batch, seq]``.
+        """
+        start, end = (
+            (logits.float() / self._recipe.temperature)
+            .masked_fill(~where, float("-inf"))
+            .softmax(-1)
+            for logits in (self._said.start_logits, self._said.end_logits)
+        )
+        return start, end
 
     def _relations(self, mask: Tensor) -> Tensor:
         s, t = self.pairs[-1]
