@@ -52,8 +52,8 @@ class Replica:
         from potstill.serving.service import Service
 
         set_up(log_level)
-        limits = Limits(**options["limits"])
-        self._service = Service(ServeOptions(**{**options, "limits": limits}))
+        values: dict[str, Any] = {**options, "limits": Limits(**options["limits"])}
+        self._service = Service(ServeOptions(**values))
         self._service.load()
         if self._service.failure is not None:
             raise self._service.failure
