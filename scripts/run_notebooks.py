@@ -45,9 +45,11 @@ def run(file: Path) -> Any:
 
 
 def joined(outputs: list[Any]) -> list[Any]:
-    """Printed text in one piece, however the kernel sent it."""
+    """Printed text in one piece, however the kernel sent it; what libraries warn of is left out."""
     found: list[Any] = []
     for output in outputs:
+        if output.get("name") == "stderr":  # it names places of this machine
+            continue
         if output.output_type == "stream" and found and found[-1].get("name") == output.name:
             found[-1].text += output.text
         else:
