@@ -86,13 +86,13 @@ class Service:
         Where one cannot be opened, ``state`` is ``failed`` afterwards and ``failure`` says why.
         """
         options, began = self.options, time.monotonic()
-        opening = Opening(
-            runtime=runtime_name(options.runtime, otherwise=AUTO),
-            threads=options.threads,
-            workers=self.n_workers,
-        )
         opened: dict[str, Served[Any]] = {}
         try:
+            opening = Opening(
+                runtime=runtime_name(options.runtime, otherwise=AUTO),
+                threads=options.threads,
+                workers=self.n_workers,
+            )
             for name, model in options.models.items():
                 if self._stop.is_set():
                     return
