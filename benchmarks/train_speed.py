@@ -162,14 +162,16 @@ def prepare(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
         "save_minutes": 0.0,
     }
     taught = {"teacher": models["teacher"], "cache": str(folder / "cache")}
-    for verb, more in (("finetune", {}), ("distil", taught)):
-        shared[verb] = {**shared, **more, "out": str(folder / verb)}
+    ours = {
+        "finetune": {**shared, "out": str(folder / "finetune")},
+        "distil": {**shared, **taught, "out": str(folder / "distil")},
+    }
     values = {"threads": arguments.threads, "examples": str(folder / "examples.json")}
     peers = {
         "finetune": {**values, "student": models["student"], "teacher": "", "batch": 12},
         "distil": {**values, **models, "batch": 16},
     }
-    return {"ours": {verb: shared[verb] for verb in LIMITS}, "peers": peers}
+    return {"ours": ours, "peers": peers}
 
 
 def measure(made: dict[str, Any], verb: str, arguments: argparse.Namespace) -> dict[str, Any]:
