@@ -22,29 +22,34 @@ BUNDLE = (
 CONTEXT = "The Denver Broncos defeated the Carolina Panthers 24–10."
 
 
-def test_wheel_carries_the_embedded_model(installed) -> None:
+def test_wheel_carries_the_embedded_models(installed) -> None:
     names = set(zipfile.ZipFile(installed.wheel).namelist())
-    assert {f"potstill/embedded/default/{name}" for name in BUNDLE} <= names
+    for model in ("default", "small"):
+        assert {f"potstill/embedded/{model}/{name}" for name in BUNDLE} <= names
     assert "potstill/py.typed" in names
     assert {Path(n).name for n in names if ".dist-info/licenses/" in n} == {"LICENSE", "NOTICE"}
     assert not [n for n in names if not n.startswith(("potstill/", "potstill-"))]
-    assert installed.wheel.stat().st_size < 30_000_000
+    assert installed.wheel.stat().st_size < 45_000_000
 
 
 def test_source_distribution_carries_all_it_takes(installed) -> None:
     with tarfile.open(installed.sdist) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
-    assert {f"src/potstill/embedded/default/{name}" for name in BUNDLE} <= names
+    for model in ("default", "small"):
+        assert {f"src/potstill/embedded/{model}/{name}" for name in BUNDLE} <= names
     assert {"Makefile", "LICENSE", "README.md", "tests/conftest.py", "docs/help.md"} <= names
 
 
-def test_it_answers_from_the_shell(installed, tmp_path: Path) -> None:
+@pytest.mark.parametrize("model", ["default", "small"])
+def test_it_answers_from_the_shell(installed, tmp_path: Path, model: str) -> None:
     out = installed.check(
         "potstill",
         "ask",
         "Who defeated the Carolina Panthers?",
         "--context",
         CONTEXT,
+        "--model",
+        model,
         "--json",
         cwd=tmp_path,
     )
