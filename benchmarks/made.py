@@ -6,6 +6,7 @@ agreement is ever reported of them.
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import numpy as np
 
 from potstill.bundle.atomic import write_json
 from potstill.bundle.config import ModelConfig
-from potstill.bundle.layout import TEXT_FILES, embedded_folder
+from potstill.bundle.layout import TEXT_FILES, TOKENIZER_CONFIG, embedded_folder
 from potstill.bundle.weights import expected_shapes, write_weights
 
 SHAPES = {
@@ -48,6 +49,10 @@ def made_model(name: str, folder: Path, *, seed: int = 0) -> Path:
     for file in TEXT_FILES:
         if (embedded_folder() / file).is_file():
             shutil.copy(embedded_folder() / file, folder / file)
+    if not shape.n_token_types:  # or transformers would give it some
+        options = json.loads((folder / TOKENIZER_CONFIG).read_text(encoding="utf-8"))
+        inputs = {"model_input_names": ["input_ids", "attention_mask"]}
+        write_json(folder / TOKENIZER_CONFIG, {**options, **inputs})
     random = np.random.default_rng(seed)
     weights = {
         # Near what training starts from; norms multiply by one.

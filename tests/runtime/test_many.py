@@ -34,7 +34,7 @@ def test_an_endless_stream_is_drawn_as_it_is_used(workers):
 @pytest.mark.parametrize("workers", [1, 2])
 def test_an_error_comes_where_its_results_would(workers):
     def prepare(first, chunk):
-        if first == 8:
+        if first <= 8 < first + len(chunk):
             raise InputError("bad")
         return numbered(first, chunk)
 
@@ -63,3 +63,15 @@ def test_the_next_chunk_is_prepared_while_one_runs():
 def test_no_workers():
     with pytest.raises(InputError, match="at least 1"):
         each(numbered, doubled, [1], workers=0)
+
+
+@pytest.mark.parametrize("kind", [list, iter])
+def test_a_few_items_keep_all_workers_busy(kind):
+    together = threading.Barrier(2, timeout=20)
+
+    def run(chunk):
+        together.wait()  # breaks where one worker gets all of them
+        return chunk
+
+    found = each(lambda _, own: own, run, kind(range(32)), workers=2)
+    assert list(found) == list(range(32))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sized
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
@@ -16,6 +16,8 @@ Found = TypeVar("Found")
 
 CHUNK = 64
 """Items that are tokenized, sorted by length and run together."""
+_TURNS = 4
+"""Chunks that each of several workers gets at least, where there are items enough."""
 
 
 def each(
@@ -45,7 +47,7 @@ def each(
     """
     if workers < 1:
         raise InputError(f"workers must be at least 1, not {workers}")
-    chunks = _chunks(items, chunk)
+    chunks = _chunks(items, chunk if workers == 1 else _share(items, chunk, workers))
     return (
         _in_turn(prepare, run, chunks) if workers == 1 else _at_once(prepare, run, chunks, workers)
     )
@@ -93,6 +95,13 @@ def _at_once(
         finally:
             for future in running:
                 future.cancel()
+
+
+def _share(items: Iterable[Item], chunk: int, workers: int) -> int:
+    """Items of a chunk so that no worker waits long for another's last one."""
+    if isinstance(items, Sized):
+        return max(1, min(chunk, -(-len(items) // (_TURNS * workers))))
+    return max(1, chunk // _TURNS)
 
 
 def _chunks(items: Iterable[Item], size: int) -> Iterator[tuple[int, list[Item]]]:
