@@ -85,7 +85,8 @@ def _attention(attention: Attention, hidden: Tensor, sizes: list[int], bounds: T
         from torch.nn.attention.varlen import varlen_attn
 
         longest = max(sizes)
-        mixed = varlen_attn(*parts, bounds, bounds, longest, longest)
+        query, key, value = parts
+        mixed: Any = varlen_attn(query, key, value, bounds, bounds, longest, longest)
     else:
         rows = [part.transpose(0, 1).split(sizes, dim=1) for part in parts]
         mixed = torch.cat(

@@ -6,6 +6,7 @@ meets, so rows are padded to lengths that come again.
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, Literal
@@ -125,10 +126,9 @@ def has_bf16() -> bool:
 
 def _openvino() -> Any:
     try:
-        import openvino
+        return importlib.import_module("openvino")
     except ImportError:
         raise MissingExtraError("openvino", "openvino", "the runtime openvino") from None
-    return openvino
 
 
 def _last(error: RuntimeError) -> str:
