@@ -13,7 +13,7 @@ DEV := .venv-dev
 PACKAGE := pyproject.toml $(shell find src -type f -not -name '*.pyc' 2>/dev/null)
 
 JS := clients/js
-NODE_20 := command -v node >/dev/null && node -e 'process.exit(parseInt(process.versions.node) < 20)'
+NODE_20 := command -v node >/dev/null && node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)'
 PORT ?= 8000
 
 .PHONY: help demo browser-demo test test-js formats check lint types arch bench docs site format clean
