@@ -19,7 +19,6 @@ is no such record. ``--check`` compares text and what the plots show, and needs 
 
 from __future__ import annotations
 
-import argparse
 import json
 import re
 import sys
@@ -27,10 +26,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from page import MARK, SECTION, UNKNOWN, table
+from page import MARK, SECTION, UNKNOWN, command, table
 
-from potstill.bundle.atomic import write_text
-from potstill.errors import DataError, PotstillError
+from potstill.errors import DataError
 from potstill.evaluation import plot
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -260,24 +258,7 @@ def stale(docs: Path) -> list[str]:
 
 def main() -> int:
     """Writes, or checks."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--docs", type=Path, default=DOCS, help="folder with performance/ in it")
-    parser.add_argument("--check", action="store_true", help="only say what is out of date")
-    arguments = parser.parse_args()
-    try:
-        if arguments.check:
-            late = stale(arguments.docs)
-            for name in late:
-                print(f"{name} is not what the records say: run scripts/write_performance.py")
-            return 1 if late else 0
-        files = rendered(arguments.docs)
-        texts = {name: f if isinstance(f, str) else plot.draw(f) for name, f in files.items()}
-        for name, text in texts.items():
-            write_text(arguments.docs / name, text)
-    except PotstillError as error:
-        print(f"write_performance: error: {error}", file=sys.stderr)
-        return 1
-    return 0
+    return command("write_performance", __doc__ or "", DOCS, rendered, stale)
 
 
 if __name__ == "__main__":

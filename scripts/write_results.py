@@ -27,7 +27,6 @@ matplotlib.
 
 from __future__ import annotations
 
-import argparse
 import re
 import statistics
 import sys
@@ -35,11 +34,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import task_table
-from page import MARK, SECTION, UNKNOWN, row
+from page import MARK, SECTION, UNKNOWN, command, row
 from run_record import Group, RunRecord, group, read_records
 
-from potstill.bundle.atomic import write_text
-from potstill.errors import DataError, PotstillError
+from potstill.errors import DataError
 from potstill.evaluation import plot
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -323,25 +321,7 @@ def rendered(docs: Path) -> dict[str, File]:
 
 def main() -> int:
     """Writes, or checks."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--docs", type=Path, default=DOCS, help="folder with results/ in it")
-    parser.add_argument("--check", action="store_true", help="only say what is out of date")
-    arguments = parser.parse_args()
-    try:
-        if arguments.check:
-            late = stale(arguments.docs)
-            for name in late:
-                print(f"{name} is not what the records say: run scripts/write_results.py")
-            return 1 if late else 0
-        files = rendered(arguments.docs)
-        # All is drawn before anything is written, so that a page never lacks its plots.
-        texts = {name: f if isinstance(f, str) else plot.draw(f) for name, f in files.items()}
-        for name, text in texts.items():
-            write_text(arguments.docs / name, text)
-    except PotstillError as error:
-        print(f"write_results: error: {error}", file=sys.stderr)
-        return 1
-    return 0
+    return command("write_results", __doc__ or "", DOCS, rendered, stale)
 
 
 if __name__ == "__main__":
