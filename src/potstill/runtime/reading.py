@@ -104,8 +104,8 @@ def search_all(said: Sequence[QuestionLogits], options: ReadOptions) -> list[Rea
     """`QuestionLogits.search` of many questions, which takes less time than one by one."""
     results = search_many(
         [one.windows for one in said],
-        # Widened spans may fall together, so some are kept in hand.
-        top_k=options.top_k * 4 if options.align_to_words else options.top_k,
+        # Widened spans may fall together, so some are kept in hand; the best of them never goes.
+        top_k=options.top_k * 4 if options.align_to_words and options.top_k > 1 else options.top_k,
         max_answer_tokens=options.max_answer_tokens,
         allow_null=options.no_answer,
         temperature=options.temperature,
