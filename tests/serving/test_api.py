@@ -216,6 +216,34 @@ def test_info_and_metrics(server):
     assert json.dumps(info).count("/tmp") == 0
 
 
+def test_workers_and_threads_are_those_that_read_most(folders, monkeypatch):
+    monkeypatch.setattr("potstill.runtime.machine.usable_cores", lambda: 2)
+    models = {name: folders[name] for name in ("reader", "classifier")}
+    with Running(ServeOptions(models=models, runtime="auto")) as running:
+        service = running.service
+        tuning = service.models["reader"].opened.tuning
+        assert {(c.workers, c.threads) for c in tuning.candidates} >= {(1, 2), (2, 1)}
+        chosen = (tuning.chosen.workers, tuning.chosen.threads)
+        info = running.ask("/info")[2]
+        assert (info["workers"], info["threads"]) == chosen
+        layout = service.models["classifier"].opened.layout  # one pool runs both
+        assert (layout.workers, layout.threads) == chosen
+        assert running.ask("/", question("Who?", CONTEXT))[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [({}, (3, 1)), ({"workers": 2}, (2, 1)), ({"threads": 3}, (1, 3)),
+     ({"workers": 2, "threads": 2}, (2, 2))],
+)  # fmt: skip
+def test_workers_and_threads_that_are_given_are_kept(folders, monkeypatch, given, expected):
+    monkeypatch.setattr("potstill.runtime.machine.usable_cores", lambda: 3)
+    monkeypatch.setattr("potstill.serving.service.usable_cores", lambda: 3)
+    with Running(ServeOptions(models={"r": folders["reader"]}, **given)) as running:
+        info = running.ask("/info")[2]
+    assert (info["workers"], info["threads"]) == expected
+
+
 def test_a_context_is_prepared_once(server, monkeypatch):
     reader = server.service.models["reader"]
     seen = []

@@ -18,7 +18,7 @@ from pydantic_core import from_json, to_json
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 
-from potstill.serving import schemas, tensors
+from potstill.serving import pdf, schemas, tensors
 from potstill.serving.faults import KINDS, Refusal, error_body
 from potstill.serving.gate import Gate
 from potstill.serving.qa import Explained, ServedReader
@@ -129,6 +129,7 @@ def create_app(service: Service) -> Any:
         redoc_url=None,
     )
     _add_asking(api, service)
+    _add_texts(api, service)
     _add_state(api, service)
     _add_pages(api)
     tensors.add_paths(api, service, parse=parse, reply=reply, errors=errors, takes=takes)
@@ -207,6 +208,8 @@ def _add_asking(api: FastAPI, service: Service) -> None:
             )
         return reply(_explained(model, call, found[0], times), headers=times.headers())
 
+
+def _add_texts(api: FastAPI, service: Service) -> None:
     @api.post(
         "/tokenize",
         summary="The tokens of a text, as the model sees it.",
@@ -224,6 +227,22 @@ def _add_asking(api: FastAPI, service: Service) -> None:
         ids = encoded.ids.tolist()
         tokens = model.tokenizer.tokens(ids)
         return reply({"ids": ids, "tokens": tokens, "offsets": encoded.offsets.tolist()})
+
+    reader = pdf.PdfReader(service.options.limits.max_context)
+    file = {pdf.PDF: {"schema": {"type": "string", "format": "binary"}}}
+
+    @api.post(
+        pdf.PATH,
+        summary="The text of a PDF.",
+        responses={
+            200: {"model": schemas.PdfOut},
+            **errors(401, 404, 408, 413, 415, 422, 429, 500, 503),
+        },
+        openapi_extra={"requestBody": {"required": True, "content": file}},
+    )
+    async def text(request: Request) -> Response:
+        with service.counted():
+            return reply(await reader.read(await request.body()))
 
 
 def _explained(

@@ -1,0 +1,125 @@
+"""The served model without a server, in a process of its own; run by `serve_load.py`.
+
+    python benchmarks/serve_worker.py many MODEL BODIES --seconds 10 --workers 2
+    python benchmarks/serve_worker.py paired MODEL BODIES --seconds 10 --port 8390
+
+``many`` prints the questions a second of `QAClient.predict_many`. ``paired`` asks each question of
+the server and, right after or right before, of a pipeline in this process, and prints both lists of
+seconds: what HTTP and the queue add is the difference of two neighbours, so that a machine that is
+slow for a while is slow for both. The last line printed is JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from potstill import QAClient, pipeline
+
+_SKIPPED = 10
+"""First pairs of `paired`, which warm both up."""
+
+
+def many(arguments: argparse.Namespace, calls: list[dict[str, Any]]) -> dict[str, float]:
+    """Questions a second, with the parameters that the server has by default."""
+    client = QAClient.from_options(
+        arguments.model, runtime=arguments.runtime, threads=1, workers=arguments.workers
+    )
+    pairs = [(call["inputs"]["question"], call["inputs"]["context"]) for call in calls]
+
+    def until(end: float) -> Iterator[tuple[str, str]]:
+        at = 0
+        while time.perf_counter() < end:
+            yield pairs[at % len(pairs)]
+            at += 1
+
+    def run(seconds: float) -> float:
+        began = time.perf_counter()
+        asked = until(began + seconds)
+        found = client.predict_many(
+            asked, max_answer_tokens=15, align_to_words=True, workers=arguments.workers
+        )
+        return len(found) / (time.perf_counter() - began)
+
+    run(min(2.0, arguments.seconds))
+    return {"questions_per_s": run(arguments.seconds)}
+
+
+def paired(arguments: argparse.Namespace, calls: list[dict[str, Any]]) -> dict[str, list[float]]:
+    """Seconds of each question over HTTP and in this process."""
+    answer = pipeline("question-answering", arguments.model, threads=1, runtime=arguments.runtime)
+    http: list[float] = []
+    here: list[float] = []
+    with socket.create_connection(("127.0.0.1", arguments.port)) as line:
+        line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+        def over_http(call: dict[str, Any]) -> Any:
+            body = json.dumps(call).encode()
+            began = time.perf_counter()
+            found = _post(line, body)
+            http.append(time.perf_counter() - began)
+            return found
+
+        def in_process(call: dict[str, Any]) -> Any:
+            began = time.perf_counter()
+            found = answer(**call["inputs"])
+            here.append(time.perf_counter() - began)
+            return found
+
+        end = time.perf_counter() + arguments.seconds
+        while time.perf_counter() < end or len(here) <= 2 * _SKIPPED:
+            call = calls[len(here) % len(calls)]
+            order = (over_http, in_process) if len(here) % 2 else (in_process, over_http)
+            first, second = (ask(call) for ask in order)
+            if first["answer"] != second["answer"]:
+                raise SystemExit(f"two answers to {call['inputs']['question']!r}")
+    return {"http": http[_SKIPPED:], "here": here[_SKIPPED:]}
+
+
+def _post(line: socket.socket, body: bytes) -> Any:
+    """One request on a connection that is kept, with next to no work of its own."""
+    head = "POST / HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
+    line.sendall(f"{head}content-length: {len(body)}\r\n\r\n".encode() + body)
+    received = b""
+    while b"\r\n\r\n" not in received:
+        received += _more(line)
+    head_bytes, _, text = received.partition(b"\r\n\r\n")
+    status, *fields = head_bytes.decode("latin-1").lower().split("\r\n")
+    length = next(int(x.split(":")[1]) for x in fields if x.startswith("content-length:"))
+    while len(text) < length:
+        text += _more(line)
+    if " 200 " not in status:
+        raise SystemExit(f"the server said {text.decode()}")
+    return json.loads(text)
+
+
+def _more(line: socket.socket) -> bytes:
+    data = line.recv(65536)
+    if not data:
+        raise SystemExit("the server hung up")
+    return data
+
+
+def main() -> None:
+    """Measures one of the two and prints it."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("what", choices=["many", "paired"])
+    parser.add_argument("model")
+    parser.add_argument("bodies", type=Path)
+    parser.add_argument("--seconds", type=float, default=10)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--runtime", default="onnxruntime")
+    parser.add_argument("--port", type=int, default=8390)
+    arguments = parser.parse_args()
+    lines = arguments.bodies.read_text(encoding="utf-8").splitlines()
+    calls = [json.loads(line) for line in lines]
+    print(json.dumps((many if arguments.what == "many" else paired)(arguments, calls)))
+
+
+if __name__ == "__main__":
+    main()
