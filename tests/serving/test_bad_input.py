@@ -77,7 +77,8 @@ def test_a_wrong_value_is_named(server, body, status, field):
 @pytest.mark.parametrize(
     "body",
     [
-        b"", b"{", b"\xff\xfe", b'{"inputs": NaN}', b'{"timeout_ms": -Infinity}', b"[" * 100_000, b'{"a":' * 50_000,
+        b"", b"{", b"\xff\xfe", b'{"inputs": NaN}', b'{"timeout_ms": -Infinity}',
+        b"[" * 100_000, b'{"a":' * 50_000,
         b'{"inputs": {"question": "\\ud800", "context": "x"}}', b"1" * 100_000,
         b'{"inputs": {"question": "a", "context": "\\ud83d lone"}}', b"null", b'"text"',
     ],

@@ -54,7 +54,7 @@ class Service:
         self.state: State = "loading"
         self.failure: PotstillError | None = None
         self.layout = _layout(options)
-        """Workers and their threads; where neither was given, settled when the models are opened."""
+        """Workers and their threads; where neither was given, settled when models are opened."""
         self.taking = True
         """Whether new requests are taken; during a drain's delay they are, though not ready."""
         self.n_pending = 0
