@@ -105,20 +105,27 @@ def test_what_no_text_may_hold_is_left_out():
     assert read(lines, 1000)["text"] == "abc (d)"
 
 
-def test_a_file_that_unpacks_to_more_than_memory_ends_its_reader_alone(server, monkeypatch):
-    monkeypatch.setattr(pdf, "MEGABYTES", 300)
-    bomb = made("x", packed=zlib.compress(b" " * 400_000_000, 9))
+def test_a_file_that_unpacks_to_very_much_is_refused(server):
+    bomb = made("x", packed=zlib.compress(b" " * 100_000_000, 1))
     assert len(bomb) < 1_000_000
     status, _, body = send(server, bomb)
     assert status == 422, body
     assert server.ask("/ready")[0] == 200
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere only time is bounded")
+@pytest.mark.parametrize("does", ["bytes(10**9)", "while True: pass"])
+def test_memory_and_time_of_the_child_are_bounded(does):
+    code = f"from potstill.serving.pdf_child import bound; bound(1, 300)\n{does}"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=60)
+    assert done.returncode != 0
+
+
 def test_a_file_that_takes_too_long_is_given_up(monkeypatch):
     monkeypatch.setattr(pdf, "SECONDS", 1)
     # Whoever reads it sleeps: the clock of the parent ends that.
     monkeypatch.setattr(sys, "executable", "/bin/sh")
-    monkeypatch.setattr(pdf, "COMMAND", ("-c", "sleep 60"))
+    monkeypatch.setattr(pdf, "COMMAND", ("-c", "exec sleep 60"))
     reader = pdf.PdfReader(1000)
     with pytest.raises(Refusal, match="could not be read in 1 s"):
         asyncio.run(reader.read(made("x")))
