@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import shutil
 import subprocess
 import sys
 
 import pytest
 
+from pdfs import made
 from potstill import QAClient
 from potstill.serving.options import ServeOptions
 from running import Running, wait_until
@@ -135,6 +137,43 @@ def test_snippets_run(page, site, monkeypatch):
         monkeypatch.setenv("HF_HUB_OFFLINE", "0")
         done = subprocess.run([*command, code], capture_output=True, text=True, timeout=60)
         assert "Aeneas Coffey" in done.stdout, done.stderr
+
+
+@pytest.fixture(scope="module")
+def two():
+    with Running(ServeOptions(models={"large": "default", "small": "small"})) as running:
+        yield running
+
+
+def test_one_of_several_models_is_asked_by_the_page_and_by_its_snippets(two, browser, monkeypatch):
+    page = browser.new_page()
+    page.goto(two.url)
+    page.wait_for_selector("#model:not([hidden])")
+    page.select_option("#model", "small")
+    with page.expect_response("**/explain") as answered:
+        ask(page, WHISKY, "Who's the “patentee” of the column still? 🥃")
+    found = answered.value.json()
+    assert found["model"] == "small"
+    monkeypatch.setenv("HF_HUB_OFFLINE", "0")
+    page.click("[data-copy=python]")
+    code = page.inner_text("#snippet")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    answers = ast.literal_eval(done.stdout)
+    assert [a["start"] for a in answers] == [a["start"] for a in found["answers"]], done.stderr
+    assert answers[0]["score"] == pytest.approx(found["answers"][0]["score"], abs=1e-5)
+    page.close()
+
+
+def test_a_pdf_is_read_by_the_server(page):
+    data = made("Aeneas Coffey patented", "it in 1830.")
+    file = {"name": "a.pdf", "mimeType": "application/pdf", "buffer": data}
+    page.set_input_files("#file", file)
+    wait_until(lambda: page.evaluate("document.querySelector('#context').value.includes('1830')"))
+    assert page.input_value("#context") == "Aeneas Coffey patented\n\nit in 1830."
+    assert page.inner_text("#status") == "a.pdf: 2 pages, 35 characters."
+    page.set_input_files("#file", {**file, "buffer": b"%PDF-1.4 and no more"})
+    page.wait_for_selector("#status.bad")
+    assert "damaged" in page.inner_text("#status")
 
 
 def test_it_fits_a_narrow_screen_in_light_and_dark(page):

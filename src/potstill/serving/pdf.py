@@ -17,7 +17,7 @@ PDF = "application/pdf"
 PATH = "/text"
 SECONDS = 20
 """Longest time that a file may take to read."""
-MEGABYTES = 1024
+MEGABYTES = 384
 """Most address space of the process that reads it."""
 AT_ONCE = 2
 """Files that are read at the same time; a further one is refused."""

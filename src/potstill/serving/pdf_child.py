@@ -8,16 +8,21 @@ Both are bounded here, and whatever else is wrong with a file ends this process 
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import logging
 import sys
 import unicodedata
+from pathlib import Path
 from typing import Any
 
 
 def bound(seconds: int, megabytes: int) -> None:
-    """Gives this process so much processor time and, on Linux, so much memory."""
+    """Gives this process so much processor time and, on Linux, so much memory.
+
+    Where the machine's memory runs out all the same, this process is ended before any other.
+    """
     try:
         import resource
     except ModuleNotFoundError:  # Windows: only the parent's clock remains
@@ -25,6 +30,8 @@ def bound(seconds: int, megabytes: int) -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
     if sys.platform == "linux":
         resource.setrlimit(resource.RLIMIT_AS, (megabytes << 20, megabytes << 20))
+        with contextlib.suppress(OSError):  # /proc may be closed to it
+            Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
 
 
 def read(data: bytes, most: int) -> dict[str, Any]:
