@@ -35,6 +35,8 @@ from compare import OURS, PEER
 from made import SHAPES, exported, made_model
 from records import surroundings, verdict
 
+from potstill.runtime.machine import usable_cores
+
 HERE = Path(__file__).parent
 WHISKY = HERE.parent / "examples" / "whisky.txt"
 QUESTIONS = (
@@ -132,26 +134,28 @@ def rss_kb(pid: int) -> int:
 
 def commands(arguments: argparse.Namespace, out: Path) -> dict[str, tuple[list[str], int]]:
     """System → how it is started, and its port."""
-    port, threads = arguments.port, str(arguments.threads)
+    port = arguments.port
     if arguments.model in SHAPES:
         arguments.model = str(made_model(arguments.model, out / "made"))
     ours = [sys.executable, "-m", "potstill", "serve", "--model", f"m={arguments.model}"]
-    ours += ["--port", str(port), "--workers", threads, "--runtime", arguments.runtime]
-    found = {OURS: ([*ours, "--log-level", "warning"], port)}
+    ours += ["--port", str(port), "--runtime", arguments.runtime, "--log-level", "warning"]
+    ours += ["--workers", str(arguments.workers)] if arguments.workers else []
+    found = {OURS: (ours, port)}
     if arguments.peer_python:
         folder = arguments.model  # transformers reads no ONNX: it gets the same weights as floats
         if folder == "default":
             folder = str(exported(folder, out / "exported"))
         peer = [arguments.peer_python, str(HERE / "serve_peer.py"), folder, str(port + 1)]
-        found[PEER] = ([*peer, threads], port + 1)
+        found[PEER] = ([*peer, str(usable_cores())], port + 1)
     return found
 
 
 def worker(arguments: argparse.Namespace, what: str, bodies: Path) -> Any:
     """What `serve_worker.py` prints."""
     command = [sys.executable, str(HERE / "serve_worker.py"), what, arguments.model, str(bodies)]
-    command += ["--seconds", str(arguments.seconds), "--workers", str(arguments.threads)]
-    command += ["--runtime", arguments.runtime, "--port", str(arguments.port)]
+    command += ["--seconds", str(arguments.seconds), "--runtime", arguments.runtime]
+    command += ["--port", str(arguments.port)]
+    command += ["--workers", str(arguments.workers)] if arguments.workers else []
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     return json.loads(done.stdout.splitlines()[-1])
 
@@ -165,7 +169,9 @@ def measure(arguments: argparse.Namespace, bodies: Path, out: Path) -> dict[str,
         for name in systems if number % 2 else reversed(systems):
             command, port = systems[name]
             with serving(command, port):
-                if name == OURS:  # first, while no context of these questions is known
+                if name == OURS:
+                    result["layout"] = layout_of(port)
+                    # First, while no context of these questions is known.
                     found = worker(arguments, "paired", bodies)
                     result["http"] += found["http"]
                     result["here"] += found["here"]
@@ -181,6 +187,16 @@ def measure(arguments: argparse.Namespace, bodies: Path, out: Path) -> dict[str,
             arguments, bodies, systems[OURS], 3 * statistics.median(rates)
         )
     return result
+
+
+def layout_of(port: int) -> dict[str, Any]:
+    """What the server says of how it runs its model."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/info", timeout=5) as answer:
+        info = json.load(answer)
+    model = info["models"]["m"]
+    return {key: info[key] for key in ("workers", "threads")} | {
+        key: model[key] for key in ("runtime", "token_budget")
+    }
 
 
 def overloaded(
@@ -257,7 +273,7 @@ def passed(numbers: dict[str, Any], overload: dict[str, Any] | None) -> dict[str
 
 def show(result: dict[str, Any], clients: int) -> None:
     """A table for people: medians of the rounds, least and most in brackets."""
-    print(f"{'':24}{'questions/s':>22}{'p50 ms':>24}{'p99 ms':>26}{'client CPU':>12}")
+    print(f"{'':20}{'questions/s':>22}{'p50 ms':>26}{'p99 ms':>28}{'client CPU':>12}")
     for name in (f"{s} at {n}" for s in (OURS, PEER) for n in (1, clients)):
         rows = result.get(name, [])
         if rows:
@@ -265,8 +281,8 @@ def show(result: dict[str, Any], clients: int) -> None:
                 _spread([r[key] for r in rows]) for key in ("questions_per_s", "p50_ms", "p99_ms")
             )
             share = statistics.median(r["client_cpu_share"] for r in rows)
-            print(f"{name:24}{rates:>22}{p50:>24}{p99:>26}{share:>12.2f}")
-    print(f"{'in process':24}{_spread(result['in_process_per_s']):>22}")
+            print(f"{name:20}{rates:>22}{p50:>26}{p99:>28}{share:>12.2f}")
+    print(f"{'in process':20}{_spread(result['in_process_per_s']):>22}")
     numbers = result["numbers"]
     print(f"of in-process throughput  {numbers['of_in_process']:.2f}")
     low, _, high = numbers["added_quartiles_ms"]
@@ -305,8 +321,8 @@ def main() -> None:
         "--overload", type=float, default=60, help="seconds of overload, 0 for none"
     )
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--threads", type=int, default=2, help="workers, and threads of the peer")
-    parser.add_argument("--runtime", default="onnxruntime", help="of server and process")
+    parser.add_argument("--workers", type=int, help="by default as the server's tuning has it")
+    parser.add_argument("--runtime", default="auto", help="of server and process")
     parser.add_argument("--port", type=int, default=8390)
     parser.add_argument("--soak", type=int, default=0, metavar="N", help="only N requests' memory")
     parser.add_argument("--quick", action="store_true", help="a few seconds of everything")
@@ -315,6 +331,7 @@ def main() -> None:
         arguments.seconds, arguments.overload, arguments.rounds = 2, 3, 1
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder)
+        os.environ["POTSTILL_CACHE"] = str(out / "cache")  # nothing measured before counts
         bodies = out / "bodies.jsonl"
         n = 20_000 if arguments.soak else 500
         lines = [json.dumps({"inputs": item}) for item in items(arguments.data, n)]

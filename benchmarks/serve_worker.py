@@ -1,12 +1,13 @@
 """The served model without a server, in a process of its own; run by `serve_load.py`.
 
-    python benchmarks/serve_worker.py many MODEL BODIES --seconds 10 --workers 2
+    python benchmarks/serve_worker.py many MODEL BODIES --seconds 10
     python benchmarks/serve_worker.py paired MODEL BODIES --seconds 10 --port 8390
 
 ``many`` prints the questions a second of `QAClient.predict_many`. ``paired`` asks each question of
 the server and, right after or right before, of a pipeline in this process, and prints both lists of
 seconds: what HTTP and the queue add is the difference of two neighbours, so that a machine that is
-slow for a while is slow for both. The last line printed is JSON.
+slow for a while is slow for both. Runtime, workers and threads are those that the server takes:
+what was measured once is remembered. The last line printed is JSON.
 """
 
 from __future__ import annotations
@@ -25,11 +26,16 @@ _SKIPPED = 10
 """First pairs of `paired`, which warm both up."""
 
 
+def layout(arguments: argparse.Namespace) -> dict[str, Any]:
+    """As the server has it: one thread for each worker, or both as they read most."""
+    threads = 1 if arguments.workers else None
+    workers = arguments.workers or "auto"
+    return {"runtime": arguments.runtime, "threads": threads, "workers": workers}
+
+
 def many(arguments: argparse.Namespace, calls: list[dict[str, Any]]) -> dict[str, float]:
     """Questions a second, with the parameters that the server has by default."""
-    client = QAClient.from_options(
-        arguments.model, runtime=arguments.runtime, threads=1, workers=arguments.workers
-    )
+    client = QAClient.from_options(arguments.model, **layout(arguments))
     pairs = [(call["inputs"]["question"], call["inputs"]["context"]) for call in calls]
 
     def until(end: float) -> Iterator[tuple[str, str]]:
@@ -41,9 +47,7 @@ def many(arguments: argparse.Namespace, calls: list[dict[str, Any]]) -> dict[str
     def run(seconds: float) -> float:
         began = time.perf_counter()
         asked = until(began + seconds)
-        found = client.predict_many(
-            asked, max_answer_tokens=15, align_to_words=True, workers=arguments.workers
-        )
+        found = client.predict_many(asked, max_answer_tokens=15, align_to_words=True)
         return len(found) / (time.perf_counter() - began)
 
     run(min(2.0, arguments.seconds))
@@ -52,7 +56,7 @@ def many(arguments: argparse.Namespace, calls: list[dict[str, Any]]) -> dict[str
 
 def paired(arguments: argparse.Namespace, calls: list[dict[str, Any]]) -> dict[str, list[float]]:
     """Seconds of each question over HTTP and in this process."""
-    answer = pipeline("question-answering", arguments.model, threads=1, runtime=arguments.runtime)
+    answer = pipeline("question-answering", arguments.model, **layout(arguments))
     http: list[float] = []
     here: list[float] = []
     with socket.create_connection(("127.0.0.1", arguments.port)) as line:
@@ -112,8 +116,8 @@ def main() -> None:
     parser.add_argument("model")
     parser.add_argument("bodies", type=Path)
     parser.add_argument("--seconds", type=float, default=10)
-    parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--runtime", default="onnxruntime")
+    parser.add_argument("--workers", type=int)
+    parser.add_argument("--runtime", default="auto")
     parser.add_argument("--port", type=int, default=8390)
     arguments = parser.parse_args()
     lines = arguments.bodies.read_text(encoding="utf-8").splitlines()

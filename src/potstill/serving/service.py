@@ -313,6 +313,7 @@ def describe(model: Served[Any]) -> dict[str, Any]:
         "hidden_width": config.hidden_width,
         "max_positions": config.max_positions,
         "labels": list(config.labels or ()),
+        "runtime": model.opened.runtime if model.opened else None,
         "token_budget": model.token_budget,
         "manifest": asdict(manifest) if manifest else None,
     }
