@@ -47,6 +47,8 @@ QUESTIONS = (
 )
 SOAK_CACHE = 300_000
 """Code points of contexts that a soak keeps: fewer than its questions have, so that some go."""
+SOAK_SECONDS = 20.0
+"""Time between two looks at its memory."""
 
 
 def items(data: Path | None, n: int) -> list[dict[str, str]]:
@@ -220,7 +222,7 @@ def soak(arguments: argparse.Namespace, bodies: Path, out: Path) -> dict[str, An
     began = time.monotonic()
     with serving([*command, "--cache", str(SOAK_CACHE)], port) as process:
         while done < arguments.soak:
-            found = loaded(port, bodies, clients=arguments.clients, seconds=20)
+            found = loaded(port, bodies, clients=arguments.clients, seconds=SOAK_SECONDS)
             for status, n in found["statuses"].items():
                 statuses[status] = statuses.get(status, 0) + n
             done = sum(statuses.values())
