@@ -1,20 +1,22 @@
 """The served model without a server, in a process of its own; run by `serve_load.py`.
 
-    python benchmarks/serve_worker.py many MODEL BODIES --seconds 10
-    python benchmarks/serve_worker.py paired MODEL BODIES --seconds 10 --port 8390
+    python benchmarks/serve_worker.py MODEL BODIES --port 8390
 
-``many`` prints the questions a second of `QAClient.predict_many`. ``paired`` asks each question of
-the server and, right after or right before, of a pipeline in this process, and prints both lists of
+It reads ``many SECONDS`` and ``paired SECONDS`` from standard input, a line each, and answers each
+with a line of JSON. ``many``: the questions a second of `QAClient.predict_many`. ``paired`` asks of
+the server and, right after or right before, of a pipeline in this process, and gives both lists of
 seconds: what HTTP and the queue add is the difference of two neighbours, so that a machine that is
 slow for a while is slow for both. Runtime, workers and threads are those that the server takes:
-what was measured once is remembered. The last line printed is JSON.
+what was measured once is remembered.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import socket
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,8 +24,8 @@ from typing import Any
 
 from potstill import QAClient, pipeline
 
-_SKIPPED = 10
-"""First pairs of `paired`, which warm both up."""
+_SKIPPED = 4
+"""First pairs of every `paired`, which warm both up."""
 
 
 def layout(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -33,33 +35,28 @@ def layout(arguments: argparse.Namespace) -> dict[str, Any]:
     return {"runtime": arguments.runtime, "threads": threads, "workers": workers}
 
 
-def many(arguments: argparse.Namespace, calls: list[dict[str, Any]]) -> dict[str, float]:
+def many(client: QAClient, calls: list[dict[str, Any]], seconds: float) -> dict[str, float]:
     """Questions a second, with the parameters that the server has by default."""
-    client = QAClient.from_options(arguments.model, **layout(arguments))
     pairs = [(call["inputs"]["question"], call["inputs"]["context"]) for call in calls]
+    began = time.perf_counter()
 
-    def until(end: float) -> Iterator[tuple[str, str]]:
+    def until() -> Iterator[tuple[str, str]]:
         at = 0
-        while time.perf_counter() < end:
+        while time.perf_counter() < began + seconds:
             yield pairs[at % len(pairs)]
             at += 1
 
-    def run(seconds: float) -> float:
-        began = time.perf_counter()
-        asked = until(began + seconds)
-        found = client.predict_many(asked, max_answer_tokens=15, align_to_words=True)
-        return len(found) / (time.perf_counter() - began)
-
-    run(min(2.0, arguments.seconds))
-    return {"questions_per_s": run(arguments.seconds)}
+    found = client.predict_many(until(), max_answer_tokens=15, align_to_words=True)
+    return {"questions_per_s": len(found) / (time.perf_counter() - began)}
 
 
-def paired(arguments: argparse.Namespace, calls: list[dict[str, Any]]) -> dict[str, list[float]]:
+def paired(
+    answer: Any, calls: Iterator[dict[str, Any]], port: int, seconds: float
+) -> dict[str, list[float]]:
     """Seconds of each question over HTTP and in this process."""
-    answer = pipeline("question-answering", arguments.model, **layout(arguments))
     http: list[float] = []
     here: list[float] = []
-    with socket.create_connection(("127.0.0.1", arguments.port)) as line:
+    with socket.create_connection(("127.0.0.1", port)) as line:
         line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
         def over_http(call: dict[str, Any]) -> Any:
@@ -75,9 +72,9 @@ def paired(arguments: argparse.Namespace, calls: list[dict[str, Any]]) -> dict[s
             here.append(time.perf_counter() - began)
             return found
 
-        end = time.perf_counter() + arguments.seconds
+        end = time.perf_counter() + seconds
         while time.perf_counter() < end or len(here) <= 2 * _SKIPPED:
-            call = calls[len(here) % len(calls)]
+            call = next(calls)
             order = (over_http, in_process) if len(here) % 2 else (in_process, over_http)
             first, second = (ask(call) for ask in order)
             if first["answer"] != second["answer"]:
@@ -110,19 +107,26 @@ def _more(line: socket.socket) -> bytes:
 
 
 def main() -> None:
-    """Measures one of the two and prints it."""
+    """Measures what it is told to."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=["many", "paired"])
     parser.add_argument("model")
     parser.add_argument("bodies", type=Path)
-    parser.add_argument("--seconds", type=float, default=10)
     parser.add_argument("--workers", type=int)
     parser.add_argument("--runtime", default="auto")
     parser.add_argument("--port", type=int, default=8390)
     arguments = parser.parse_args()
     lines = arguments.bodies.read_text(encoding="utf-8").splitlines()
     calls = [json.loads(line) for line in lines]
-    print(json.dumps((many if arguments.what == "many" else paired)(arguments, calls)))
+    client = QAClient.from_options(arguments.model, **layout(arguments))
+    answer = pipeline("question-answering", arguments.model, **layout(arguments))
+    in_turn = itertools.cycle(calls)  # goes on, so that contexts are new to the server's cache
+    for line in sys.stdin:
+        what, seconds = line.split()
+        if what == "many":
+            found: Any = many(client, calls, float(seconds))
+        else:
+            found = paired(answer, in_turn, arguments.port, float(seconds))
+        print(json.dumps(found), flush=True)
 
 
 if __name__ == "__main__":

@@ -20,18 +20,19 @@ def measured(ours, theirs, overload):
     return {
         "potstill at 8": [load(rate, 10.0) for rate in ours],
         "transformers at 8": [load(rate, 40.0) for rate in theirs],
-        "in_process_per_s": [70.0], "http": [0.012, 0.014, 0.013], "here": [0.011, 0.011, 0.012],
+        "in_process_per_s": [2 * rate for rate in ours],
+        "http": [0.012, 0.014, 0.013], "here": [0.011, 0.011, 0.012],
         "overload": overload,
     }  # fmt: skip
 
 
-def test_numbers_are_medians_of_the_rounds():
-    found = measured([50.0, 60.0, 90.0], [18.0, 20.0, 30.0], load(60, 1))
+def test_numbers_are_medians_of_neighbours():
+    found = measured([50.0, 60.0, 90.0], [10.0, 20.0, 45.0], load(60, 1))
     numbers = serve_load.checked(found, 8)
-    assert numbers["times_the_peer"] == pytest.approx(3)
-    assert numbers["of_in_process"] == pytest.approx(60 / 70)
-    assert numbers["added_p50_ms"] == pytest.approx(2)
-    assert numbers["p99_of_the_peers"] == pytest.approx(0.25)
+    assert numbers["times_the_peer"] == pytest.approx([2.5, 3, 4])
+    assert numbers["of_in_process"] == pytest.approx([0.5] * 3)
+    assert numbers["added_ms"] == pytest.approx([1, 1, 2])
+    assert numbers["p99_of_the_peers"] == pytest.approx([0.25] * 3)
 
 
 def test_what_is_missed_or_not_measured_is_said():
@@ -62,7 +63,7 @@ def test_a_whole_run(tmp_path, monkeypatch, capsys):
     assert result["layout"] == {
         "workers": 2, "threads": 1, "runtime": "onnxruntime", "token_budget": 512
     }  # fmt: skip
-    assert result["http"] == result["here"] > 10
+    assert result["http"] == result["here"] >= 5
     assert result["overload"]["rate"] > result["potstill at 4"][0]["questions_per_s"]
     assert any(line.startswith("potstill at 4") for line in said)
 
