@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import socket
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from potstill import Classifier, QAClient, Tagger, pipeline
 from potstill.runtime.plans import Row, run_batch
 from potstill.serving.options import Limits, ServeOptions
-from running import Running, encoded, question
+from running import Running, encoded, question, wait_until
 
 CONTEXT = "Denver Broncos won the game in Denver. The old king built a tower by the river Thames."
 LONG = f"{CONTEXT} " * 12
@@ -283,6 +284,15 @@ def test_pages_of_other_origins_may_call_where_they_are_named(server, folders):
         assert running.ask("/live", **origin)[1]["access-control-allow-origin"] == origin["origin"]
         other = running.ask("/live", origin="https://b.example")[1]
         assert "access-control-allow-origin" not in other
+
+
+def test_answers_do_not_wait_for_acknowledgements(server):
+    """An answer is two packets; with Nagle's algorithm the second came 40 ms after the first."""
+    with socket.create_connection(("127.0.0.1", server.port)):
+        wait_until(lambda: server.server.server_state.connections)
+        (connection, *_) = server.server.server_state.connections
+        accepted = connection.transport.get_extra_info("socket")
+        assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 def test_bodies_may_come_in_pieces(server):
