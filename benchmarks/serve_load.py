@@ -2,10 +2,10 @@
 
     python benchmarks/serve_load.py --quick
     python benchmarks/serve_load.py MODEL DATA --peer-python PEER/bin/python [--rounds 8]
-    python benchmarks/serve_load.py MODEL DATA --soak 100000
+    python benchmarks/serve_load.py mite DATA --soak 100000
 
-MODEL is ``default``, a folder that both systems read, or ``distilbert`` or ``bert-tiny`` for made
-weights of that shape; DATA a file of questions (SQuAD JSON and others), by default a few about
+MODEL is ``default``, a folder that both systems read, or ``distilbert``, ``bert-tiny`` or ``mite``
+for made weights of that shape; DATA a file of questions (SQuAD JSON and others), by default a few about
 examples/whisky.txt. PEER is an environment of its own with transformers==4.57.6, torch, fastapi and
 uvicorn; without it that row is left out. The load comes from a process of its own
 (`load_client.py`), whose processor time is measured and shown, since it shares the cores. Systems
@@ -257,6 +257,7 @@ def soak(arguments: argparse.Namespace, bodies: Path, out: Path) -> dict[str, An
                 statuses[status] = statuses.get(status, 0) + n
             done = sum(statuses.values())
             sizes.append((done, rss_kb(process.pid)))
+            print(f"{done} requests, {sizes[-1][1]} kB", file=sys.stderr)
     warm = [kb for n, kb in sizes if n >= arguments.soak / 10]
     return {
         "requests": done,

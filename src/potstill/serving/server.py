@@ -206,8 +206,8 @@ def listen(host: str, port: int) -> socket.socket:
         InputError: the address cannot be listened to.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # With the protocol named: asyncio sets TCP_NODELAY only where it is, and without that the second
-    # packet of an answer waits 40 ms for the client to acknowledge the first.
+    # With the protocol named: asyncio sets TCP_NODELAY only where it is, and without that the
+    # second packet of an answer waits 40 ms for the client to acknowledge the first.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
