@@ -5,9 +5,9 @@
     python benchmarks/serve_load.py mite DATA --soak 100000
 
 MODEL is ``default``, a folder that both systems read, or ``distilbert``, ``bert-tiny`` or ``mite``
-for made weights of that shape; DATA a file of questions (SQuAD JSON and others), by default a few about
-examples/whisky.txt. PEER is an environment of its own with transformers==4.57.6, torch, fastapi and
-uvicorn; without it that row is left out. The load comes from a process of its own
+for made weights of that shape; DATA a file of questions (SQuAD JSON and others), by default a few
+about examples/whisky.txt. PEER is an environment of its own with transformers==4.57.6, torch,
+fastapi and uvicorn; without it that row is left out. The load comes from a process of its own
 (`load_client.py`), whose processor time is measured and shown, since it shares the cores. Systems
 are loaded in turns of a few seconds, so that what slows the machine slows both. Then questions
 arrive at three times the rate that was measured, at random moments, whether or not they are
