@@ -75,6 +75,16 @@ def test_a_question_is_answered_and_marked_in_its_text(page):
     assert page.locator("#times dd").count() == 4
 
 
+def test_the_mark_of_a_long_text_is_in_sight(page):
+    ask(page, "\n\n".join(["Malt whisky is made in pots."] * 60 + [WHISKY]), QUESTION)
+    inside = page.evaluate("""() => {
+      const box = document.querySelector("#text").getBoundingClientRect();
+      const mark = document.querySelector("#text mark").getBoundingClientRect();
+      return mark.top >= box.top && mark.bottom <= box.bottom;
+    }""")
+    assert inside
+
+
 def test_other_candidates_and_the_heat_can_be_looked_at(page):
     ask(page, WHISKY, QUESTION)
     page.click("#candidates li:nth-child(2) button")

@@ -25,7 +25,7 @@ function asked() {
       handle_impossible_answer: true,
     },
   };
-  if ($("model").value) call.model = $("model").value;
+  if ($("model").selectedIndex > 0) call.model = $("model").value; // the first answers unasked
   return call;
 }
 
@@ -61,11 +61,11 @@ function show(now) {
   $("answer").replaceChildren(none ? "The text does not seem to say." : best.answer, score);
   $("null").value = now.found.null_score;
   $("null-value").textContent = percent(now.found.null_score);
+  $("snippet").hidden = true;
+  $("result").hidden = false; // before the text, which can only be scrolled to its mark when it is there
   showText();
   showCandidates();
   showTimes();
-  $("snippet").hidden = true;
-  $("result").hidden = false;
 }
 
 function showCandidates() {
