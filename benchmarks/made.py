@@ -39,6 +39,16 @@ SHAPES = {
         ffn_width=512,
         max_positions=512,
     ),
+    # Next to nothing, for where everything around a model is to be seen.
+    "mite": ModelConfig(
+        model_type="bert",
+        vocab_size=30522,
+        hidden_width=32,
+        n_layers=1,
+        n_heads=2,
+        ffn_width=64,
+        max_positions=512,
+    ),
 }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import socket
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from potstill import Classifier, QAClient, Tagger, pipeline
 from potstill.runtime.plans import Row, run_batch
 from potstill.serving.options import Limits, ServeOptions
-from running import Running, encoded, question
+from running import Running, encoded, question, wait_until
 
 CONTEXT = "Denver Broncos won the game in Denver. The old king built a tower by the river Thames."
 LONG = f"{CONTEXT} " * 12
@@ -216,6 +217,34 @@ def test_info_and_metrics(server):
     assert json.dumps(info).count("/tmp") == 0
 
 
+def test_workers_and_threads_are_those_that_read_most(folders, monkeypatch):
+    monkeypatch.setattr("potstill.runtime.machine.usable_cores", lambda: 2)
+    models = {name: folders[name] for name in ("reader", "classifier")}
+    with Running(ServeOptions(models=models, runtime="auto")) as running:
+        service = running.service
+        tuning = service.models["reader"].opened.tuning
+        assert {(c.workers, c.threads) for c in tuning.candidates} >= {(1, 2), (2, 1)}
+        chosen = (tuning.chosen.workers, tuning.chosen.threads)
+        info = running.ask("/info")[2]
+        assert (info["workers"], info["threads"]) == chosen
+        layout = service.models["classifier"].opened.layout  # one pool runs both
+        assert (layout.workers, layout.threads) == chosen
+        assert running.ask("/", question("Who?", CONTEXT))[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [({}, (3, 1)), ({"workers": 2}, (2, 1)), ({"threads": 3}, (1, 3)),
+     ({"workers": 2, "threads": 2}, (2, 2))],
+)  # fmt: skip
+def test_workers_and_threads_that_are_given_are_kept(folders, monkeypatch, given, expected):
+    monkeypatch.setattr("potstill.runtime.machine.usable_cores", lambda: 3)
+    monkeypatch.setattr("potstill.serving.service.usable_cores", lambda: 3)
+    with Running(ServeOptions(models={"r": folders["reader"]}, **given)) as running:
+        info = running.ask("/info")[2]
+    assert (info["workers"], info["threads"]) == expected
+
+
 def test_a_context_is_prepared_once(server, monkeypatch):
     reader = server.service.models["reader"]
     seen = []
@@ -255,6 +284,15 @@ def test_pages_of_other_origins_may_call_where_they_are_named(server, folders):
         assert running.ask("/live", **origin)[1]["access-control-allow-origin"] == origin["origin"]
         other = running.ask("/live", origin="https://b.example")[1]
         assert "access-control-allow-origin" not in other
+
+
+def test_answers_do_not_wait_for_acknowledgements(server):
+    """An answer is two packets; with Nagle's algorithm the second came 40 ms after the first."""
+    with socket.create_connection(("127.0.0.1", server.port)):
+        wait_until(lambda: server.server.server_state.connections)
+        (connection, *_) = server.server.server_state.connections
+        accepted = connection.transport.get_extra_info("socket")
+        assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 def test_bodies_may_come_in_pieces(server):

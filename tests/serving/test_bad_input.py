@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gzip
 import json
 import socket
@@ -76,7 +77,8 @@ def test_a_wrong_value_is_named(server, body, status, field):
 @pytest.mark.parametrize(
     "body",
     [
-        b"", b"{", b"\xff\xfe", b'{"inputs": NaN}', b"[" * 100_000, b'{"a":' * 50_000,
+        b"", b"{", b"\xff\xfe", b'{"inputs": NaN}', b'{"timeout_ms": -Infinity}',
+        b"[" * 100_000, b'{"a":' * 50_000,
         b'{"inputs": {"question": "\\ud800", "context": "x"}}', b"1" * 100_000,
         b'{"inputs": {"question": "a", "context": "\\ud83d lone"}}', b"null", b'"text"',
     ],
@@ -173,6 +175,50 @@ def test_those_who_are_slow_are_not_waited_for(folders):
             status, _, answer = running.send(data)
             assert status == json.loads(answer)["error"]["status"] == 408
             assert 0.2 < time.monotonic() - began < 10
+
+
+@pytest.mark.parametrize(
+    "head", [b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 500\r\n\r\n", b""]
+)
+def test_bytes_that_trickle_in_do_not_set_the_clock_back(folders, head):
+    limits = Limits(read_timeout_s=0.5)
+    options = ServeOptions(models={"r": folders["reader"]}, limits=limits)
+
+    async def trickle(port):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(head)
+        began = time.monotonic()
+        answer = asyncio.create_task(reader.read())
+        while not answer.done():
+            assert time.monotonic() - began < 10
+            with contextlib.suppress(ConnectionError):
+                writer.write(b"x")
+                await writer.drain()
+            await asyncio.sleep(0.02)
+        writer.close()
+        return answer.result()
+
+    with Running(options, load=False) as running:
+        assert b" 408 " in asyncio.run(trickle(running.port)).partition(b"\r\n")[0]
+        wait_until(lambda: not running.server.server_state.connections)
+
+
+def test_hundreds_of_slow_connections_leave_room_for_others(server):
+    """The slow-loris attack: heads that never end, many at a time."""
+
+    async def attack():
+        held = []
+        for _ in range(300):
+            reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+            writer.write(b"POST / HTTP/1.1\r\nhost: x\r\nx-slow: ")
+            held.append(writer)
+        found = await asyncio.to_thread(server.ask, "/", FINE)
+        for writer in held:
+            writer.close()
+        return found
+
+    assert asyncio.run(attack())[0] == 200
+    wait_until(lambda: len(server.server.server_state.connections) < 10)
 
 
 def test_one_connection_too_many_is_closed(folders):

@@ -21,6 +21,8 @@ from running import Running, encoded, question, wait_until
 
 N_CHAOS = int(os.environ.get("POTSTILL_CHAOS", "600"))
 """Requests; the whole form has 10,000."""
+HUNG_S = 300
+"""Seconds without an answer, ten times its deadline, that are no longer put down to the machine."""
 OVERLOAD_S = float(os.environ.get("POTSTILL_OVERLOAD", "3"))
 """Seconds; the whole form has 60."""
 
@@ -58,6 +60,20 @@ def texts(seed, n):
     ]
 
 
+def asked(kind, numbers, pairs):
+    """Path and body of a good request, and which pairs' answers it should get."""
+    if kind >= 0.8:
+        return "/", encoded({"inputs": [question(*pairs[j])["inputs"] for j in numbers]}), numbers
+    path = "/explain" if kind >= 0.7 else "/"
+    return path, encoded(question(*pairs[numbers[0]])), numbers[:1]
+
+
+def answers_of(found):
+    if isinstance(found, list):
+        return found
+    return found.get("answers", [found])
+
+
 def test_chaos(folders):
     pairs = texts(0, 40)
     reader = pipeline("question-answering", folders["reader"], threads=1)
@@ -82,20 +98,22 @@ def test_chaos(folders):
                 pass
             seen["gone"] += 1
             return
-        status, _, body = await line.request("POST", "/", body)
+        path, call, wanted = asked(kind, [i, chance.randrange(len(pairs)), i], pairs)
+        status, _, body = await line.request("POST", path, call)
         seen[str(status)] += 1
         found = json.loads(body)
         if status != 200:
             assert status in (424, 429, 503, 504)
             assert found["error"]["status"] == status
             return
-        assert (found["answer"], found["start"]) == (expected[i]["answer"], expected[i]["start"])
-        assert found["score"] == pytest.approx(expected[i]["score"], abs=1e-5)
+        for j, one in zip(wanted, answers_of(found), strict=True):
+            assert (one["answer"], one["start"]) == (expected[j]["answer"], expected[j]["start"])
+            assert one["score"] == pytest.approx(expected[j]["score"], abs=1e-5)
 
     async def client(port, n):
         line = Connection("127.0.0.1", port)
         for _ in range(n):
-            await asyncio.wait_for(one(line), 60)
+            await asyncio.wait_for(one(line), HUNG_S)
         line.close()
 
     async def storm(port):
@@ -139,7 +157,7 @@ def test_overload(folders):
         found = asyncio.run(load("127.0.0.1", running.port, bodies, clients=72, seconds=OVERLOAD_S))
         assert set(found["statuses"]) <= {"200", "429", "504"}, found["statuses"]
         assert found["statuses"]["200"] > 10 * OVERLOAD_S
-        assert found["statuses"]["429"] > found["statuses"]["200"] / 2
+        assert found["statuses"]["429"] > 20  # how many more depends on who else uses the machine
         refused, served = (statistics.median(found["latencies"][x]) for x in ("429", "200"))
         # Milliseconds depend on who else uses the machine; that a refusal does not wait does not.
         assert refused < served / 3

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import runpy
 from pathlib import Path
 
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
 from hypothesis.errors import Unsatisfiable
 from schemathesis import GenerationMode
 from schemathesis.specs.openapi.checks import (
@@ -17,7 +19,16 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
+from pdfs import made
+
 ROOT = Path(__file__).parents[2]
+N_EXAMPLES = int(os.environ.get("POTSTILL_FUZZ", "6"))
+"""Requests of each kind to each path."""
+schemathesis.serializer.alias("application/pdf", "application/octet-stream")
+schemathesis.openapi.media_type(
+    "application/pdf",
+    st.one_of(st.just(made("Denver won.")), st.binary().map(b"%PDF-1.4\n".__add__), st.binary()),
+)
 CHECKS = [
     content_type_conformance,
     response_headers_conformance,
@@ -40,7 +51,7 @@ def test_generated_requests_get_described_answers(server, mode):
         operation = found.ok()
 
         @settings(
-            max_examples=6,
+            max_examples=N_EXAMPLES,
             database=None,
             derandomize=True,
             phases=[Phase.generate],

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import shutil
 import subprocess
 import sys
 
 import pytest
 
+from pdfs import made
 from potstill import QAClient
 from potstill.serving.options import ServeOptions
 from running import Running, wait_until
@@ -68,6 +70,16 @@ def test_a_question_is_answered_and_marked_in_its_text(page):
     assert page.locator("#candidates li").count() == 4
     assert 0 <= float(page.get_attribute("#null", "value")) <= 1
     assert page.locator("#times dd").count() == 4
+
+
+def test_the_mark_of_a_long_text_is_in_sight(page):
+    ask(page, "\n\n".join(["Malt whisky is made in pots."] * 60 + [WHISKY]), QUESTION)
+    inside = page.evaluate("""() => {
+      const box = document.querySelector("#text").getBoundingClientRect();
+      const mark = document.querySelector("#text mark").getBoundingClientRect();
+      return mark.top >= box.top && mark.bottom <= box.bottom;
+    }""")
+    assert inside
 
 
 def test_other_candidates_and_the_heat_can_be_looked_at(page):
@@ -134,6 +146,43 @@ def test_snippets_run(page, site, monkeypatch):
         assert "Aeneas Coffey" in done.stdout, done.stderr
 
 
+@pytest.fixture(scope="module")
+def two():
+    with Running(ServeOptions(models={"large": "default", "small": "small"})) as running:
+        yield running
+
+
+def test_one_of_several_models_is_asked_by_the_page_and_by_its_snippets(two, browser, monkeypatch):
+    page = browser.new_page()
+    page.goto(two.url)
+    page.wait_for_selector("#model:not([hidden])")
+    page.select_option("#model", "small")
+    with page.expect_response("**/explain") as answered:
+        ask(page, WHISKY, "Who's the “patentee” of the column still? 🥃")
+    found = answered.value.json()
+    assert found["model"] == "small"
+    monkeypatch.setenv("HF_HUB_OFFLINE", "0")
+    page.click("[data-copy=python]")
+    code = page.inner_text("#snippet")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    answers = ast.literal_eval(done.stdout)
+    assert [a["start"] for a in answers] == [a["start"] for a in found["answers"]], done.stderr
+    assert answers[0]["score"] == pytest.approx(found["answers"][0]["score"], abs=1e-5)
+    page.close()
+
+
+def test_a_pdf_is_read_by_the_server(page):
+    data = made("Aeneas Coffey patented", "it in 1830.")
+    file = {"name": "a.pdf", "mimeType": "application/pdf", "buffer": data}
+    page.set_input_files("#file", file)
+    wait_until(lambda: "2 pages" in page.inner_text("#status"))
+    assert page.input_value("#context") == "Aeneas Coffey patented\n\nit in 1830."
+    assert page.inner_text("#status") == "a.pdf: 2 pages, 35 characters."
+    page.set_input_files("#file", {**file, "buffer": b"%PDF-1.4 and no more"})
+    page.wait_for_selector("#status.bad")
+    assert "damaged" in page.inner_text("#status")
+
+
 def test_it_fits_a_narrow_screen_in_light_and_dark(page):
     ask(page, WHISKY, QUESTION)
     page.check("[value=p_start]")
@@ -164,3 +213,4 @@ def test_the_description_of_the_api(page, site):
     page.goto(f"{site.url}/docs")
     page.wait_for_selector("h2:has-text('/question-answering')")
     assert page.locator("td:has-text('top_k')").count() >= 1
+    assert "application/pdf" in page.inner_text("section:has(h2:has-text('/text'))")

@@ -23,14 +23,15 @@ from potstill.errors import InputError, MissingExtraError
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True)
 @runtime_option("auto")
-@click.option("--workers", type=click.IntRange(min=1), help="Threads that run models.  "
-              "[default: the cores]")  # fmt: skip
+@click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    help="Threads that run models.  [default: with --threads, as many as read most]",
+)
 @click.option(
     "--threads",
     type=click.IntRange(min=1),
-    default=1,
-    show_default=True,
-    help="Threads of one run.",
+    help="Threads of one run.  [default: with --workers 1]",
 )
 @click.option(
     "--token",
@@ -48,6 +49,7 @@ from potstill.errors import InputError, MissingExtraError
 @click.option("--timeout-ms", type=click.IntRange(min=1), help="Of requests that name none.")
 @click.option("--max-timeout-ms", type=click.IntRange(min=1), help="Longest a request may name.")
 @click.option("--max-body", type=click.IntRange(min=1), help="Bytes of a body.")
+@click.option("--max-pdf", type=click.IntRange(min=1), help="Bytes of a PDF sent to /text.")
 @click.option("--max-items", type=click.IntRange(min=1), help="Inputs of one request.")
 @click.option("--max-context", type=click.IntRange(min=1), help="Characters of one text.")
 @click.option("--max-windows", type=click.IntRange(min=1), help="Windows of one request.")
@@ -99,7 +101,7 @@ def command(
     port: int,
     runtime: str | None,
     workers: int | None,
-    threads: int,
+    threads: int | None,
     token: str | None,
     origins: tuple[str, ...],
     drain_delay: float,

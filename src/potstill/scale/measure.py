@@ -58,7 +58,7 @@ class Setup:
 
     model: str = "default"
     workers: int | None = None
-    """By default as the server has it."""
+    """By default one for each core."""
     threads: int = 1
     seconds: float = SECONDS
 

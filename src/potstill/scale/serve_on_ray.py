@@ -98,8 +98,10 @@ class RayServer:
         """
         self._ray = library("serve", "--engine ray")
         self._serve: Any = self._ray.serve
-        workers = options.workers or max(1, usable_cores() // (where.replicas * options.threads))
-        self.options = replace(options, workers=workers)
+        # Not measured: a replica has a share of some machine's cores, not this one's.
+        threads = options.threads or 1
+        workers = options.workers or max(1, usable_cores() // (where.replicas * threads))
+        self.options = replace(options, workers=workers, threads=threads)
         self.where = where
         self._ours = False
         self._deployed: Any = None
@@ -114,7 +116,7 @@ class RayServer:
         options, where = self.options, self.where
         for model in options.models.values():
             read_config(find_model(model))
-        cpus = (options.workers or 1) * options.threads
+        cpus = (options.workers or 1) * (options.threads or 1)
         self._ours = not self._ray.is_initialized()
         connect(self._ray, where.address, cpus * where.replicas)
         logging.getLogger("ray.serve").setLevel(logging.ERROR)

@@ -18,7 +18,7 @@ from pydantic_core import from_json, to_json
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 
-from potstill.serving import schemas, tensors
+from potstill.serving import pdf, schemas, tensors
 from potstill.serving.faults import KINDS, Refusal, error_body
 from potstill.serving.gate import Gate
 from potstill.serving.qa import Explained, ServedReader
@@ -48,6 +48,8 @@ def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
     }
 
 
+LIGHT = 4096
+"""Bytes of a body whose texts are tokenized where it was read: in about a millisecond at most."""
 ASKING = errors(400, 401, 404, 408, 413, 415, 422, 424, 429, 500, 503, 504)
 
 
@@ -110,7 +112,11 @@ def ask(service: Service, task: str | None = None) -> Any:
         call = validate(model.schema, values)
         with service.admitted(model.facts.name):
             found, times = await service.answer(
-                model.facts.name, lambda: model.plans(call), call.timeout_ms, request.receive
+                model.facts.name,
+                lambda: model.plans(call),
+                call.timeout_ms,
+                request.receive,
+                light=len(await request.body()) <= LIGHT,
             )
             result, n_cut = model.shape(call, found)
         cut = {"x-truncated": str(n_cut)} if n_cut else {}
@@ -129,6 +135,7 @@ def create_app(service: Service) -> Any:
         redoc_url=None,
     )
     _add_asking(api, service)
+    _add_texts(api, service)
     _add_state(api, service)
     _add_pages(api)
     tensors.add_paths(api, service, parse=parse, reply=reply, errors=errors, takes=takes)
@@ -207,6 +214,8 @@ def _add_asking(api: FastAPI, service: Service) -> None:
             )
         return reply(_explained(model, call, found[0], times), headers=times.headers())
 
+
+def _add_texts(api: FastAPI, service: Service) -> None:
     @api.post(
         "/tokenize",
         summary="The tokens of a text, as the model sees it.",
@@ -224,6 +233,22 @@ def _add_asking(api: FastAPI, service: Service) -> None:
         ids = encoded.ids.tolist()
         tokens = model.tokenizer.tokens(ids)
         return reply({"ids": ids, "tokens": tokens, "offsets": encoded.offsets.tolist()})
+
+    reader = pdf.PdfReader(service.options.limits.max_context)
+    file = {pdf.PDF: {"schema": {"type": "string", "format": "binary"}}}
+
+    @api.post(
+        pdf.PATH,
+        summary="The text of a PDF.",
+        responses={
+            200: {"model": schemas.PdfOut},
+            **errors(401, 404, 408, 413, 415, 422, 429, 500, 503),
+        },
+        openapi_extra={"requestBody": {"required": True, "content": file}},
+    )
+    async def text(request: Request) -> Response:
+        with service.counted():
+            return reply(await reader.read(await request.body()))
 
 
 def _explained(

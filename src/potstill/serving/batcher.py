@@ -294,7 +294,8 @@ class Batcher:
 
     def _nap(self, now: float) -> float | None:
         """Seconds until something has to be done even if nothing is submitted."""
-        due = [lane.rest_until for lane in self.lanes.values() if not lane.proven]
+        lanes = self.lanes.values()  # a probe that is under way says itself when it has ended
+        due = [lane.rest_until for lane in lanes if not lane.proven and not lane.probing]
         due += [deadline for deadline, *_ in self._waiting[:1]]
         return max(0.001, min(due) - now) if due else None
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from potstill.records import Classification
 from potstill.runtime.classification import Classifier, Said
+from potstill.runtime.opening import Opened
 from potstill.runtime.plans import Outputs, Plan
 from potstill.runtime.session import LOGITS, Session
 from potstill.serving.cache import ContextCache
@@ -36,6 +37,10 @@ class ServedClassifier(Served[TextCall]):
     @property
     def session(self) -> Session:
         return self.classifier.session
+
+    @property
+    def opened(self) -> Opened | None:
+        return self.classifier.opened
 
     @property
     def token_budget(self) -> int:

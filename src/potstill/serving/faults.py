@@ -19,7 +19,10 @@ KINDS = {
     405: ("method-not-allowed", "the path does not take this method"),
     408: ("too-slow", "the body did not arrive in time"),
     413: ("too-large", "the body, a text or the number of items is above the limit"),
-    415: ("unsupported-media-type", "the body is not application/json, or is compressed"),
+    415: (
+        "unsupported-media-type",
+        "the body is of another type than the path takes, or compressed",
+    ),
     422: ("invalid", "a field has a wrong value; `field` names it"),
     424: ("model-failed", "the model could not be run on this input"),
     429: ("overloaded", "the queue is full; Retry-After says when to try again"),

@@ -16,6 +16,7 @@ import uuid
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, TypeAlias
 
+from potstill.serving import pdf
 from potstill.serving.faults import Refusal
 from potstill.serving.service import Disconnected, Service
 
@@ -66,7 +67,7 @@ class Gate:
         try:
             self._check_token(scope, headers)
             if scope["method"] in ("POST", "PUT", "PATCH"):
-                receive = await self._read(headers, receive)
+                receive = await self._read(scope["path"], headers, receive)
             await self._app(scope, receive, visit.send)
         except Refusal as refusal:
             await visit.refuse(refusal)
@@ -92,22 +93,21 @@ class Gate:
         if kind.lower() != b"bearer" or not right:
             raise Refusal(401, "send the header Authorization: Bearer TOKEN with the right token")
 
-    async def _read(self, headers: dict[bytes, bytes], receive: Receive) -> Receive:
+    async def _read(self, path: str, headers: dict[bytes, bytes], receive: Receive) -> Receive:
         encoding = headers.get(b"content-encoding", b"identity")
         if encoding.lower() != b"identity":
             raise Refusal(415, f"content-encoding {encoding[:40]!r} is not taken: send it plain")
         limits = self._service.options.limits
+        most = limits.max_pdf if path == pdf.PATH else limits.max_body
         try:
-            body = await asyncio.wait_for(
-                _body(receive, limits.max_body, headers), limits.read_timeout_s
-            )
+            body = await asyncio.wait_for(_body(receive, most, headers), limits.read_timeout_s)
         except asyncio.TimeoutError:
             raise Refusal(408, f"the body did not arrive in {limits.read_timeout_s:g} s") from None
-        kind = headers.get(b"content-type", b"application/json").split(b";")[0].strip().lower()
-        if kind != b"application/json" and not kind.endswith(b"+json"):
-            raise Refusal(
-                415, f"content-type {kind[:40].decode('latin-1')!r}: send application/json"
-            )
+        wanted = pdf.PDF if path == pdf.PATH else "application/json"
+        kind = headers.get(b"content-type", wanted.encode()).split(b";")[0].strip().lower()
+        is_json = wanted.endswith("json") and kind.endswith(b"+json")
+        if kind != wanted.encode() and not is_json:
+            raise Refusal(415, f"content-type {kind[:40].decode('latin-1')!r}: send {wanted}")
         replayed = False
 
         async def replay() -> Message:

@@ -15,6 +15,8 @@ class Limits:
 
     max_body: int = 4_000_000
     """Bytes of a request's body."""
+    max_pdf: int = 20_000_000
+    """Bytes of a PDF sent to ``/text``."""
     max_items: int = 128
     """Questions or texts of one request."""
     max_context: int = 200_000
@@ -51,10 +53,11 @@ class ServeOptions:
     models: Mapping[str, str] = field(default_factory=lambda: {"default": "default"})
     """Name → ``default``, model folder or hub id; the first is used where a request names none."""
     workers: int | None = None
-    """Threads that run models; by default one for each core."""
-    threads: int = 1
-    """Threads of one run of a model. Several workers of one thread each do more than one of
-    several, and need not wait for one another."""
+    """Threads that run models. Where neither this nor ``threads`` is given, both are those that
+    read most rows of the first model a second, which ``runtime="auto"`` measures; any other
+    runtime gets one worker of one thread for each core."""
+    threads: int | None = None
+    """Threads of one run of a model; 1 where only ``workers`` is given."""
     runtime: str | None = None
     """What runs the models, as for `QAClient.from_options`; by default what ``POTSTILL_RUNTIME``
     says, or the quickest, by measurement."""

@@ -10,6 +10,7 @@ import numpy as np
 
 from potstill.errors import InputError, PotstillError
 from potstill.runtime.asking import PreparedContext, Request, requests
+from potstill.runtime.opening import Opened
 from potstill.runtime.pipelines import cut_question, read_options, results_of
 from potstill.runtime.plans import Outputs, Plan
 from potstill.runtime.qa import QAClient
@@ -64,6 +65,10 @@ class ServedReader(Served[QuestionCall]):
     @property
     def session(self) -> Session:
         return self.client.session
+
+    @property
+    def opened(self) -> Opened | None:
+        return self.client.opened
 
     @property
     def token_budget(self) -> int:

@@ -223,6 +223,13 @@ class TokenizeOut(BaseModel):
     offsets: list[Annotated[list[int], Field(min_length=2, max_length=2)]]
 
 
+class PdfOut(BaseModel):
+    """What a PDF says."""
+
+    text: str = Field(description="Pages are parted by an empty line.")
+    pages: int
+
+
 class ErrorDetail(BaseModel):
     """What was wrong."""
 

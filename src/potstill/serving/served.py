@@ -15,6 +15,7 @@ from potstill.bundle.config import ModelConfig, read_config
 from potstill.bundle.layout import find_model
 from potstill.bundle.manifest import Manifest, head_of_folder, read_manifest
 from potstill.errors import ModelError
+from potstill.runtime.opening import Opened, Workers
 from potstill.runtime.plans import Outputs, Plan, Row
 from potstill.runtime.session import Session
 from potstill.serving.batcher import Lane
@@ -41,10 +42,10 @@ class Opening:
     """What runs the models of a service."""
 
     runtime: str
-    threads: int
+    threads: int | None
     """Of one run."""
-    workers: int
-    """Runs at the same time."""
+    workers: Workers
+    """Runs at the same time; with ``"auto"`` and no ``threads``, both as they read most."""
 
 
 class Served(ABC, Generic[Call]):
@@ -69,6 +70,11 @@ class Served(ABC, Generic[Call]):
     @abstractmethod
     def session(self) -> Session:
         """What runs the model."""
+
+    @property
+    @abstractmethod
+    def opened(self) -> Opened | None:
+        """How the model was opened."""
 
     @property
     @abstractmethod

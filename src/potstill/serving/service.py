@@ -17,7 +17,7 @@ from typing import Any, Literal, TypeAlias
 from potstill.errors import PotstillError
 from potstill.runtime.machine import usable_cores
 from potstill.runtime.plans import Plan
-from potstill.runtime.runtimes import AUTO, runtime_name, warm_up
+from potstill.runtime.runtimes import AUTO, Layout, runtime_name, warm_up
 from potstill.serving.batcher import Batcher, Ticket
 from potstill.serving.cache import ContextCache
 from potstill.serving.faults import Refusal
@@ -53,14 +53,15 @@ class Service:
         self.models: dict[str, Served[Any]] = {}
         self.state: State = "loading"
         self.failure: PotstillError | None = None
-        self.n_workers = options.workers or max(1, usable_cores() // options.threads)
+        self.layout = _layout(options)
+        """Workers and their threads; where neither was given, settled when models are opened."""
         self.taking = True
         """Whether new requests are taken; during a drain's delay they are, though not ready."""
         self.n_pending = 0
         self.last_seen = 0.0
         """When a request was last answered, by `time.monotonic`."""
         self._batcher: Batcher | None = None
-        self._pool = ThreadPoolExecutor(self.n_workers, thread_name_prefix="potstill-prepare")
+        self._pool = ThreadPoolExecutor(self.layout.workers, thread_name_prefix="potstill-prepare")
         self._stop = threading.Event()
         self.metrics.follow(lambda: self.n_waiting, self.ready, lambda: self.cache.size)
 
@@ -88,18 +89,24 @@ class Service:
         options, began = self.options, time.monotonic()
         opened: dict[str, Served[Any]] = {}
         try:
-            opening = Opening(
-                runtime=runtime_name(options.runtime, otherwise=AUTO),
-                threads=options.threads,
-                workers=self.n_workers,
-            )
+            runtime = runtime_name(options.runtime, otherwise=AUTO)
+            # One pool of workers runs all models, so the first one's measurement counts for all.
+            is_free = options.workers is None and options.threads is None
             for name, model in options.models.items():
                 if self._stop.is_set():
                     return
-                opened[name] = open_served(
+                opening = Opening(
+                    runtime=runtime,
+                    threads=None if is_free else self.layout.threads,
+                    workers="auto" if is_free else self.layout.workers,
+                )
+                found = open_served(
                     name, model, opening=opening, limits=options.limits, cache=self.cache
                 )
-                warm_up(opened[name].session, opened[name].seq_len)
+                if is_free and found.opened is not None:
+                    self.layout, is_free = found.opened.layout, False
+                warm_up(found.session, found.seq_len)
+                opened[name] = found
         except PotstillError as error:
             self.failure, self.state = error, "failed"
             return
@@ -111,7 +118,7 @@ class Service:
         self.models = models
         batcher = Batcher(
             {name: model.lane() for name, model in models.items()},
-            workers=self.n_workers,
+            workers=self.layout.workers,
             max_queue=self.options.limits.max_queue,
             observer=self.metrics,
         )
@@ -157,8 +164,7 @@ class Service:
         Raises:
             Refusal: 503 while draining or unhealthy, 429 where too many are being worked on.
         """
-        if not self.taking or self.state not in ("serving", "draining"):
-            raise Refusal(503, f"the server is {self.state}", retry_after_s=1)
+        self._check_open()
         if not self.batcher.healthy(name):
             raise Refusal(503, f"the model {name} does not answer", retry_after_s=1)
         limits = self.options.limits
@@ -170,6 +176,17 @@ class Service:
                 "try again later",
                 retry_after_s=self.batcher.wait_s(),
             )
+        with self.counted():
+            yield
+
+    @contextmanager
+    def counted(self) -> Generator[None, None, None]:
+        """Counts in a request that needs no model; a drain waits for it too.
+
+        Raises:
+            Refusal: 503 while draining.
+        """
+        self._check_open()
         self.n_pending += 1
         self.metrics.pending.set(self.n_pending)
         try:
@@ -178,20 +195,27 @@ class Service:
             self.n_pending -= 1
             self.metrics.pending.set(self.n_pending)
 
+    def _check_open(self) -> None:
+        if not self.taking or self.state not in ("serving", "draining"):
+            raise Refusal(503, f"the server is {self.state}", retry_after_s=1)
+
     async def answer(
         self,
         model: str,
         prepare: Callable[[], list[Plan[Any]]],
         timeout_ms: int | None,
         gone: Callable[[], Any],
+        *,
+        light: bool = False,
     ) -> tuple[list[Any], Times]:
         """Prepares, queues and waits for one request.
 
         Args:
             model: its name.
-            prepare: makes the plans; called in another thread.
+            prepare: makes the plans; called in another thread, unless the request is light.
             timeout_ms: what the request asks for.
             gone: a coroutine function that returns when the client has hung up.
+            light: whether preparing takes less than handing it to another thread and back.
 
         Returns:
             What the plans gave, in order, and the time it took.
@@ -206,11 +230,7 @@ class Service:
         until = began + allowed
         watch = asyncio.ensure_future(gone())
         try:
-            preparing = self._pool.submit(prepare)
-            try:
-                plans = await self._wait(preparing, until, watch)
-            finally:
-                preparing.cancel()
+            plans = prepare() if light else await self._prepared(prepare, until, watch)
             ticket = self.batcher.submit(model, plans, until)
             try:
                 found = await self._wait(ticket.future, until, watch)
@@ -223,6 +243,15 @@ class Service:
             self.metrics.seconds.labels(name).observe(getattr(times, name))
         self.metrics.seconds.labels("total").observe(time.monotonic() - began)
         return found, times
+
+    async def _prepared(
+        self, prepare: Callable[[], list[Plan[Any]]], until: float, watch: asyncio.Future[Any]
+    ) -> list[Plan[Any]]:
+        preparing = self._pool.submit(prepare)
+        try:
+            return await self._wait(preparing, until, watch)
+        finally:
+            preparing.cancel()
 
     async def _wait(self, work: Future[Any], until: float, watch: asyncio.Future[Any]) -> Any:
         loop = asyncio.get_running_loop()
@@ -258,14 +287,19 @@ class Service:
         return {
             "versions": versions(),
             "limits": asdict(self.options.limits),
-            "workers": self.n_workers,
-            "threads": self.options.threads,
+            "workers": self.layout.workers,
+            "threads": self.layout.threads,
             "models": {name: describe(model) for name, model in self.models.items()},
         }
 
 
 class Disconnected(PotstillError):
     """The client hung up before its answer was ready."""
+
+
+def _layout(options: ServeOptions) -> Layout:
+    threads = options.threads or 1
+    return Layout(options.workers or max(1, usable_cores() // threads), threads)
 
 
 def _wake(done: asyncio.Future[None]) -> None:
@@ -287,6 +321,7 @@ def describe(model: Served[Any]) -> dict[str, Any]:
         "hidden_width": config.hidden_width,
         "max_positions": config.max_positions,
         "labels": list(config.labels or ()),
+        "runtime": model.opened.runtime if model.opened else None,
         "token_budget": model.token_budget,
         "manifest": asdict(manifest) if manifest else None,
     }

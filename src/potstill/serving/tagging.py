@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from potstill.records import Entity
+from potstill.runtime.opening import Opened
 from potstill.runtime.plans import Plan
 from potstill.runtime.session import LOGITS, Session
 from potstill.runtime.tagging import Tagger
@@ -36,6 +37,10 @@ class ServedTagger(Served[TextCall]):
     @property
     def session(self) -> Session:
         return self.tagger.session
+
+    @property
+    def opened(self) -> Opened | None:
+        return self.tagger.opened
 
     @property
     def token_budget(self) -> int:

@@ -30,8 +30,8 @@ function fields(schema) {
 
 function operation(path, method, about) {
   const section = make("section", "", make("h2", "", make("code", `${method.toUpperCase()} ${path}`)), make("p", about.summary));
-  const body = about.requestBody?.content["application/json"].schema;
-  if (body) section.append(make("p", `Takes ${type(body)}.`));
+  for (const [kind, body] of Object.entries(about.requestBody?.content ?? {}))
+    section.append(make("p", kind === "application/json" ? `Takes ${type(body.schema)}.` : `Takes ${kind}.`));
   const answers = Object.entries(about.responses).map(([status, answer]) => {
     const schema = answer.content?.["application/json"]?.schema;
     const what = schema && status === "200" && type(schema) !== "any" ? ` (${type(schema)})` : "";

@@ -5,10 +5,10 @@ const $ = (id) => document.getElementById(id);
 const form = $("form");
 let shown = null; // the answer on the page: { points, found, asked, chosen }
 
-function headers() {
+function headers(type = "application/json") {
   const token = $("token").value.trim();
   const auth = token ? { authorization: `Bearer ${token}` } : {};
-  return { "content-type": "application/json", ...auth };
+  return { "content-type": type, ...auth };
 }
 
 function say(text, bad = false) {
@@ -25,7 +25,7 @@ function asked() {
       handle_impossible_answer: true,
     },
   };
-  if ($("model").value) call.model = $("model").value;
+  if ($("model").selectedIndex > 0) call.model = $("model").value; // the first answers unasked
   return call;
 }
 
@@ -61,11 +61,11 @@ function show(now) {
   $("answer").replaceChildren(none ? "The text does not seem to say." : best.answer, score);
   $("null").value = now.found.null_score;
   $("null-value").textContent = percent(now.found.null_score);
+  $("snippet").hidden = true;
+  $("result").hidden = false; // before the text, which can only be scrolled to its mark when it is there
   showText();
   showCandidates();
   showTimes();
-  $("snippet").hidden = true;
-  $("result").hidden = false;
 }
 
 function showCandidates() {
@@ -154,8 +154,28 @@ async function copy(event) {
   }
 }
 
+// The one kind of file that the page cannot read by itself: the server does.
+async function openPdf(file) {
+  say(`Reading ${file.name}…`);
+  try {
+    const answer = await fetch("/text", { method: "POST", headers: headers("application/pdf"), body: file });
+    const body = await answer.json();
+    if (!answer.ok) throw new Error(body.error?.message ?? `the server said ${answer.status}`);
+    take(body.text, `${file.name}: ${body.pages} ${body.pages === 1 ? "page" : "pages"}, `);
+  } catch (error) {
+    say(error instanceof TypeError ? "The server cannot be reached." : error.message, true);
+  }
+}
+
+function take(text, about) {
+  $("context").value = text;
+  say(`${about}${text.length.toLocaleString("en")} characters.`);
+  $("question").focus();
+}
+
 async function open(file) {
   if (!file) return;
+  if (file.type === "application/pdf" || /\.pdf$/i.test(file.name)) return openPdf(file);
   if (file.size > 5e6) return say(`${file.name} is larger than 5 MB.`, true);
   const bytes = await file.arrayBuffer();
   let text;
@@ -170,9 +190,7 @@ async function open(file) {
     page.querySelectorAll("p, div, li, h1, h2, h3, h4, h5, h6, tr, br, section").forEach((e) => e.append("\n"));
     text = page.body.textContent.replace(/[ \t]+/g, " ").replace(/\s*\n\s*/g, "\n").trim();
   }
-  $("context").value = text;
-  say(`${file.name}: ${text.length.toLocaleString("en")} characters.`);
-  $("question").focus();
+  take(text, `${file.name}: `);
 }
 
 async function models() {

@@ -9,6 +9,18 @@ export const snippets = {
     const quoted = (text) =>
       JSON.stringify(text).replace(/[\u007f-\uffff]/g, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`);
     const text = (value) => (/[\ud800-\udfff]/.test(value) ? `json.loads(${quoted(quoted(value))})` : quoted(value));
+    if (call.model) { // the client has no word for it
+      const fields = ['"content-type": "application/json"'];
+      if (token) fields.push('"authorization": "Bearer " + os.environ["POTSTILL_TOKEN"]');
+      return [
+        `import json${token ? "\nimport os" : ""}\nimport urllib.request\n`,
+        `call = json.loads(${quoted(JSON.stringify(call))})`,
+        `request = urllib.request.Request(${quoted(`${base}/question-answering`)}, json.dumps(call).encode(), {`,
+        ...fields.map((field) => `    ${field},`),
+        "})",
+        "print(json.load(urllib.request.urlopen(request)))",
+      ].join("\n");
+    }
     const { question, context } = call.inputs;
     const lines = [
       "from huggingface_hub import InferenceClient",
