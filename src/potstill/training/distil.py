@@ -38,7 +38,7 @@ from potstill.training.finetune import (
 )
 from potstill.training.loop import Run, make_fabric, make_schedule
 from potstill.training.pruning import pruned_base
-from potstill.training.runs import Listeners, hardware, heard, make_loggers, train, write_model
+from potstill.training.runs import Listeners, hardware, heard, train, write_model
 from potstill.training.shards import fill, tokenizer_hash, weights_hash
 from potstill.training.soft_labels import DistilRows, Labelling, label_rows
 from potstill.training.teacher_cache import TeacherCache
@@ -72,7 +72,7 @@ def distil(
         ModelError: a model cannot be used.
         OutputError: the teachers' outputs could not be written.
     """
-    fabric = make_fabric(recipe, make_loggers(recipe))
+    fabric = make_fabric(recipe(recipe))
     listeners = heard(fabric, listeners)
     folder = find_model(recipe.base)
     tokenizer = Tokenizer.from_folder(folder)

@@ -26,7 +26,6 @@ from potstill.training.runs import (
     Listeners,
     hardware,
     heard,
-    make_loggers,
     train,
     without_paths,
     write_model,
@@ -56,7 +55,7 @@ def finetune(
     folder = find_model(recipe.base)
     config = with_recipe(read_config(folder), recipe)
     tokenizer = Tokenizer.from_folder(folder)
-    fabric = make_fabric(recipe, make_loggers(recipe))
+    fabric = make_fabric(recipe(recipe))
     listeners = heard(fabric, listeners)
     data = load_split(recipe)
     rows = open_rows(

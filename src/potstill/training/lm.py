@@ -27,7 +27,6 @@ from potstill.training.runs import (
     Listeners,
     hardware,
     heard,
-    make_loggers,
     train,
     without_paths,
     write_model,
@@ -170,7 +169,7 @@ def train_lm(
     config = read_config(folder)
     tokenizer = Tokenizer.from_folder(folder)
     masking = check_text(recipe, config, tokenizer)
-    fabric = fabric or make_fabric(recipe, make_loggers(recipe))
+    fabric = fabric or make_fabric(recipe(recipe))
     listeners = heard(fabric, listeners)
     torch.manual_seed(recipe.seed)  # before anything random is made
     weights = None if recipe.fresh else read_weights(folder, config, head="mlm", require_head=False)

@@ -32,7 +32,6 @@ from potstill.training.runs import (
     Listeners,
     hardware,
     heard,
-    make_loggers,
     train,
     without_paths,
     write_model,
@@ -173,7 +172,7 @@ def finetune_task(
     """
     folder = find_model(recipe.base)
     base = read_config(folder)
-    fabric = make_fabric(recipe, make_loggers(recipe))
+    fabric = make_fabric(recipe(recipe))
     listeners = heard(fabric, listeners)
     data = task.load(recipe)
     tokenizer = Tokenizer.from_folder(folder)

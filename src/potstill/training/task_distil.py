@@ -22,7 +22,7 @@ from potstill.errors import RecipeError
 from potstill.models.pretrained import Pretrained
 from potstill.text.tokenizer import Tokenizer
 from potstill.training.loop import Run, make_fabric, make_schedule
-from potstill.training.runs import Listeners, heard, make_loggers
+from potstill.training.runs import Listeners, heard
 from potstill.training.shards import fill
 from potstill.training.task import (
     FloatArray,
@@ -98,7 +98,7 @@ def distil_task(
         ModelError: a model cannot be used.
         OutputError: the teachers' logits could not be written.
     """
-    fabric = make_fabric(recipe, make_loggers(recipe))
+    fabric = make_fabric(recipe(recipe))
     listeners = heard(fabric, listeners)
     folder = find_model(recipe.base)
     tokenizer = Tokenizer.from_folder(folder)
