@@ -94,7 +94,7 @@ def test_what_is_lacking_is_said(tmp_path, runs):
     text = words(report([unasked], ReportOptions()))
     for lacking in ("milliseconds an example", "calibration", "risk against coverage", "single"):
         assert lacking in text
-    assert "the questions: give the file" in words(report(runs, ReportOptions()))
+    assert "their texts: give the file" in words(report(runs, ReportOptions()))
     other = {"else": next(iter(reported.examples(tmp_path / "d.json").values()))}
     text = words(report(runs, ReportOptions(examples=other, data="other.json")))
     assert "other.json holds none of them" in text

@@ -260,18 +260,16 @@ def _keep(
     scores: dict[str, float],
 ) -> None:
     """Asks the first questions one at a time, and keeps all that was found."""
-    from potstill.bundle.layout import precision_of
     from potstill.evaluation.kept import asked
-    from potstill.runtime.session import OnnxSession
 
-    assert isinstance(client.session, OnnxSession)
-    threads = client.session.threads
+    assert client.opened is not None
+    threads = client.opened.layout.threads
     keep_found(
         model,
         task="question-answering",
         data=data,
         limit=limit,
-        precision=precision_of(client.session.file),
+        opened=client.opened,
         scores={**scores, **sure.figures()},
         milliseconds=timed(lambda e: client.read(e.question, e.context), examples, threads),
         curve=sure.curve(),

@@ -40,6 +40,18 @@ class Asked:
     """In [0, 1]."""
 
 
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a model said of a labelled text, of tagged words or of choices."""
+
+    id: str
+    given: tuple[str, ...]
+    """Its labels; of a regression the number, of words a tag for each, of choices the number of
+    the one that was made, from 0."""
+    confidence: float | None = None
+    """Probability that the model gives to its own answer, where it gives one."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kept:
     """One evaluation: a file of a model, on a data set, on a machine."""
@@ -58,6 +70,10 @@ class Kept:
     curve: Mapping[str, Any] = field(default_factory=dict)
     """``risk_coverage`` (columns) and ``reliability`` (rows), as `Confidences.curve` gives them."""
     questions: Sequence[Asked] = ()
+    said: Sequence[Said] = ()
+    """Of the tasks that label texts, in place of ``questions``."""
+    layout: Mapping[str, Any] = field(default_factory=dict)
+    """How labelled texts lie in the data file, as `TextLayout` has it."""
     hardware: Mapping[str, Any] = field(default_factory=dict)
     tools: Mapping[str, str] = field(default_factory=dict)
     date: str = ""
@@ -105,6 +121,7 @@ def write_kept(folder: Path, kept: Kept) -> Path:
         name += f"-{kept.limit}"
     path = folder / EVALUATIONS / f"{name}-{kept.precision}.json"
     values = {**asdict(kept), "questions": [list(asdict(q).values()) for q in kept.questions]}
+    values["said"] = [list(asdict(one).values()) for one in kept.said]
     values["scores"] = {name: _finite(value) for name, value in kept.scores.items()}
     write_text(path, json.dumps(values, ensure_ascii=False, allow_nan=False) + "\n")
     return path
@@ -128,7 +145,8 @@ def read_kept(path: Path) -> Kept:
     values = {name: value for name, value in values.items() if name in known}
     try:
         questions = [Asked(*row) for row in values.pop("questions", ())]
-        kept = Kept(**values, questions=questions)
+        said = [Said(id, tuple(given), sure) for id, given, sure in values.pop("said", ())]
+        kept = Kept(**values, questions=questions, said=said)
         _check(kept)
     except (TypeError, KeyError, ValueError, AttributeError) as error:
         raise DataError(
@@ -143,7 +161,7 @@ def _check(kept: Kept) -> None:
     Raises:
         ValueError: a value is not what it should be.
     """
-    for name in ("scores", "milliseconds", "curve", "hardware", "tools"):
+    for name in ("scores", "milliseconds", "curve", "layout", "hardware", "tools"):
         if not isinstance(getattr(kept, name), Mapping):
             raise ValueError(f"{name} is no object")
     for name, value in kept.milliseconds.items():
@@ -151,12 +169,7 @@ def _check(kept: Kept) -> None:
             raise ValueError(f"milliseconds of {name} are {value!r}")
     if kept.milliseconds and not {"median", "q1", "q3"} <= kept.milliseconds.keys():
         raise ValueError("milliseconds lack their median or quartiles")
-    for question in kept.questions:
-        numbers = (question.start, question.confidence, question.exact, question.f1)
-        if not isinstance(question.id, str) or not isinstance(question.text, str):
-            raise ValueError(f"question {question.id!r} has no text")
-        if not all(isinstance(one, (int, float)) for one in numbers):
-            raise ValueError(f"question {question.id!r} has no figures")
+    _check_answers(kept)
     if kept.curve:
         columns = kept.curve["risk_coverage"]
         points = zip(columns["coverage"], columns["risk"], strict=True)
@@ -165,3 +178,17 @@ def _check(kept: Kept) -> None:
                     for key in ("confidence", "accuracy")]  # fmt: skip
         if not all(isinstance(one, (int, float)) for one in numbers):
             raise ValueError("a curve holds something else than numbers")
+
+
+def _check_answers(kept: Kept) -> None:
+    for question in kept.questions:
+        numbers = (question.start, question.confidence, question.exact, question.f1)
+        if not isinstance(question.id, str) or not isinstance(question.text, str):
+            raise ValueError(f"question {question.id!r} has no text")
+        if not all(isinstance(one, (int, float)) for one in numbers):
+            raise ValueError(f"question {question.id!r} has no figures")
+    for one in kept.said:
+        if not all(isinstance(text, str) for text in (one.id, *one.given)):
+            raise ValueError(f"what was said of {one.id!r} is no text")
+        if not isinstance(one.confidence, (int, float, type(None))):
+            raise ValueError(f"confidence {one.confidence!r} of {one.id!r} is no number")

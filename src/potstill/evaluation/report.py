@@ -15,15 +15,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from potstill.bundle.heads import TASKS
 from potstill.bundle.machine import today
 from potstill.errors import InputError
 from potstill.evaluation import pictures
 from potstill.evaluation.html import Child, Html, join, tag
 from potstill.evaluation.kept import Kept
-from potstill.evaluation.mistakes import Mistake, browser, mistakes
+from potstill.evaluation.mistakes import KINDS, Found, browser, counted, mistakes, shown
 from potstill.evaluation.pictures import TITLES, Row
 from potstill.evaluation.plot import Curves, Scatter, draw, facts
 from potstill.evaluation.runs import Run, Series, in_series
+from potstill.evaluation.text_mistakes import TextLike, mistakes_of
 from potstill.records import QAExample
 
 MOST_BYTES = 5_000_000
@@ -48,7 +50,9 @@ class ReportOptions:
     examples: Mapping[str, QAExample] = field(default_factory=dict)
     """Questions of the data that the runs were evaluated on, by id."""
     data: str = ""
-    """Name of the file of ``examples``."""
+    """Names of the files of ``examples`` and ``texts``."""
+    texts: Mapping[str, Mapping[str, TextLike]] = field(default_factory=dict)
+    """Labelled texts, tagged words and choices: hash of the file → examples by id."""
     mistakes: int = 200
     """Most mistakes shown of each row."""
     version: str = ""
@@ -184,9 +188,9 @@ def _scored(
                 ),
                 class_="plots",
             ),
-            tag("h3", "Mistakes"),
-            _mistakes(rows, options, most),
         ]
+    if task != TASKS["mlm"]:
+        parts += [tag("h3", "Mistakes"), _mistakes(rows, options, most)]
     return tag("section", *parts)
 
 
@@ -278,21 +282,30 @@ def _gap(rows: Sequence[Row], metric: str, teacher: Series) -> Html:
 
 def _mistakes(rows: Sequence[Row], options: ReportOptions, most: int) -> Html:
     kept: dict[str, Kept] = {
-        row.label: one for row in rows for one in row.evaluations[:1] if one.questions
+        row.label: one for row in rows for one in row.evaluations[:1] if one.questions or one.said
     }
     if not kept:
         return _missing("single answers; keep them by `potstill eval --keep`")
-    if not options.examples:
-        return _missing("the questions: give the file they were asked from by --data")
-    known = {
-        name: mistakes(one.questions, options.examples)
-        for name, one in kept.items()
-        if any(question.id in options.examples for question in one.questions)
-    }
-    if not known:
-        return _missing(f"these questions: {options.data} holds none of them")
-    shown: dict[str, list[Mistake]] = known
-    return browser(shown, most)
+    if not options.data:
+        return _missing("their texts: give the file they were asked from by --data")
+    found: dict[str, Found] = {}
+    kinds: dict[str, str] = {}
+    order = "it was surest of"
+    for name, one in kept.items():
+        texts = options.texts.get(one.sha256, {})
+        if any(said.id in texts for said in one.said):
+            of_texts, own = mistakes_of(one.said, texts)
+            kinds |= own
+            found[name] = Found(of_texts[:most], counted(item.kind for item in of_texts))
+            order = order if one.said[0].confidence is not None else "furthest off"
+        elif any(question.id in options.examples for question in one.questions):
+            of_questions = mistakes(one.questions, options.examples)
+            kinds |= KINDS
+            counts = counted(item.kind for item in of_questions)
+            found[name] = Found(shown(of_questions, most), counts)
+    if not found:
+        return _missing(f"these texts: {options.data} holds none of them")
+    return browser(found, kinds, order)
 
 
 def _training(series: Sequence[Series], plots: _Plots) -> Html:

@@ -36,6 +36,7 @@ from potstill.training.finetune import (
     load_split,
     with_recipe,
 )
+from potstill.training.loggers import make_loggers
 from potstill.training.loop import Run, make_fabric, make_schedule
 from potstill.training.pruning import pruned_base
 from potstill.training.runs import Listeners, hardware, heard, train, write_model
@@ -72,7 +73,7 @@ def distil(
         ModelError: a model cannot be used.
         OutputError: the teachers' outputs could not be written.
     """
-    fabric = make_fabric(recipe(recipe))
+    fabric = make_fabric(recipe, make_loggers(recipe))
     listeners = heard(fabric, listeners)
     folder = find_model(recipe.base)
     tokenizer = Tokenizer.from_folder(folder)

@@ -20,6 +20,7 @@ from potstill.records import QAExample
 from potstill.text.tokenizer import Tokenizer
 from potstill.training import qa
 from potstill.training.features import open_rows
+from potstill.training.loggers import make_loggers
 from potstill.training.loop import Run, make_fabric
 from potstill.training.recipe import Recipe
 from potstill.training.runs import (
@@ -55,7 +56,7 @@ def finetune(
     folder = find_model(recipe.base)
     config = with_recipe(read_config(folder), recipe)
     tokenizer = Tokenizer.from_folder(folder)
-    fabric = make_fabric(recipe(recipe))
+    fabric = make_fabric(recipe, make_loggers(recipe))
     listeners = heard(fabric, listeners)
     data = load_split(recipe)
     rows = open_rows(

@@ -20,6 +20,7 @@ from potstill.losses.lm import IGNORE, masked_lm_cross_entropy
 from potstill.models.lm import LMOutput, MaskedLM
 from potstill.text.tokenizer import Tokenizer
 from potstill.training.corpus import Corpus, CorpusRows, Packing, open_corpus
+from potstill.training.loggers import make_loggers
 from potstill.training.loop import Run, make_fabric
 from potstill.training.masking import Masking, mask_tokens
 from potstill.training.recipe import LMRecipe
@@ -169,7 +170,7 @@ def train_lm(
     config = read_config(folder)
     tokenizer = Tokenizer.from_folder(folder)
     masking = check_text(recipe, config, tokenizer)
-    fabric = fabric or make_fabric(recipe(recipe))
+    fabric = fabric or make_fabric(recipe, make_loggers(recipe))
     listeners = heard(fabric, listeners)
     torch.manual_seed(recipe.seed)  # before anything random is made
     weights = None if recipe.fresh else read_weights(folder, config, head="mlm", require_head=False)

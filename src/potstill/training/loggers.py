@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from lightning_fabric import Fabric
-from lightning_fabric.loggers import Logger
+from lightning_fabric.loggers.logger import Logger
 
 from potstill.bundle import layout
 from potstill.bundle.atomic import write_text

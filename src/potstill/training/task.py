@@ -27,6 +27,7 @@ from potstill.errors import RecipeError
 from potstill.models.pretrained import Pretrained
 from potstill.runtime.session import Session
 from potstill.text.tokenizer import Tokenizer
+from potstill.training.loggers import make_loggers
 from potstill.training.loop import Rows, Run, make_fabric
 from potstill.training.runs import (
     Listeners,
@@ -172,7 +173,7 @@ def finetune_task(
     """
     folder = find_model(recipe.base)
     base = read_config(folder)
-    fabric = make_fabric(recipe(recipe))
+    fabric = make_fabric(recipe, make_loggers(recipe))
     listeners = heard(fabric, listeners)
     data = task.load(recipe)
     tokenizer = Tokenizer.from_folder(folder)

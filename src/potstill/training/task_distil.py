@@ -21,6 +21,7 @@ from potstill.compression.student import fresh_config, select_layers, take_layer
 from potstill.errors import RecipeError
 from potstill.models.pretrained import Pretrained
 from potstill.text.tokenizer import Tokenizer
+from potstill.training.loggers import make_loggers
 from potstill.training.loop import Run, make_fabric, make_schedule
 from potstill.training.runs import Listeners, heard
 from potstill.training.shards import fill
@@ -98,7 +99,7 @@ def distil_task(
         ModelError: a model cannot be used.
         OutputError: the teachers' logits could not be written.
     """
-    fabric = make_fabric(recipe(recipe))
+    fabric = make_fabric(recipe, make_loggers(recipe))
     listeners = heard(fabric, listeners)
     folder = find_model(recipe.base)
     tokenizer = Tokenizer.from_folder(folder)
