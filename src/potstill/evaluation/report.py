@@ -286,7 +286,7 @@ def _mistakes(rows: Sequence[Row], options: ReportOptions, most: int) -> Html:
     }
     if not kept:
         return _missing("single answers; keep them by `potstill eval --keep`")
-    if not options.data:
+    if not options.examples and not options.texts:
         return _missing("their texts: give the file they were asked from by --data")
     found: dict[str, Found] = {}
     kinds: dict[str, str] = {}

@@ -48,7 +48,9 @@ def load_texts_of(task: str, path: str | Path, layout: Mapping[str, Any]) -> dic
     elif task == TASKS["choice"]:
         found = load_choices(path)
     elif task == TASKS["classification"] and layout:
-        values = {k: tuple(v) if isinstance(v, list) else v for k, v in layout.items()}
+        values: dict[str, Any] = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in layout.items()
+        }
         try:
             found = load_texts(path, TextLayout(**values)).examples
         except TypeError as error:
@@ -129,11 +131,11 @@ def _body(example: TextExample) -> Html:
 
 def _far_off(pairs: Sequence[tuple[Said, TextLike]]) -> list[Shown]:
     """Numbers that are off by more than the root of the mean squared error."""
-    told: list[tuple[Said, TextExample, float, float]] = []
+    told: list[tuple[TextExample, float, float]] = []
     for said, example in pairs:
         assert isinstance(example, TextExample) and isinstance(example.label, (int, float))
-        told.append((said, example, float(example.label), float(said.given[0])))
-    rmse = (sum((given - gold) ** 2 for *_, gold, given in told) / len(told)) ** 0.5
+        told.append((example, float(example.label), float(said.given[0])))
+    rmse = (sum((given - gold) ** 2 for _, gold, given in told) / len(told)) ** 0.5
     return [
         Shown(
             id=example.id,
@@ -145,7 +147,7 @@ def _far_off(pairs: Sequence[tuple[Said, TextLike]]) -> list[Shown]:
             given=f"{given:.3g}",
             weight=abs(given - gold),
         )
-        for said, example, gold, given in told
+        for example, gold, given in told
         if abs(given - gold) > rmse
     ]
 
