@@ -1,15 +1,15 @@
 """Bulk jobs: rows a second by workers and engine, jobs that are killed, and memory by rows.
 
-    python benchmarks/bulk.py DEV.json [--model default] [--rows 600] [--rounds 3] [--ray]
+    python benchmarks/bulk.py DEV.json [--model default] [--rows 1536] [--rounds 3] [--ray]
     python benchmarks/bulk.py DEV.json --no-rates --kills 5 [--engine ray] [--model TINY]
     python benchmarks/bulk.py DEV.json --no-rates --tiny TINY --sizes 10000 1000000
 
 Prints one JSON object. ``speedup`` is two workers against one, one thread each; ``ray_ratio`` is
 Ray's rate against the local one, both without their start: in rounds, in turns, all with one
-runtime. ``kills``: a job is killed at random moments (SIGKILL) and begun again each time; what is told
-is how many finished parts were read again (what was under way is always lost), and whether the
-output is, byte for byte, that of a job nobody killed. ``memory`` is the peak of the process that leads a job of so many rows,
-with a tiny bundle and short rows.
+runtime. ``kills``: a job is killed at random moments (SIGKILL) and begun again each time; what is
+told is how many finished parts were read again (the one under way is always lost), and whether the
+output is, byte for byte, that of a job nobody killed. ``memory`` is the peak of the process that
+leads a job of so many rows, with a tiny bundle and short rows.
 """
 
 from __future__ import annotations
@@ -36,6 +36,9 @@ from potstill.scale.job import JobListeners, JobOptions, run_job
 from potstill.scale.predict import PredictOptions
 
 PART_ROWS = 64
+"""Of jobs that are killed."""
+RATE_PART_ROWS = 512
+"""Of jobs that are timed: at the end of a part a worker may wait for another's last batch."""
 SHORT = [QAExample(id="0", question="Who won?", context="Denver won the game by the river.")]
 _MEASURE = """
 import resource, sys
@@ -52,7 +55,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", help="a SQuAD file")
     parser.add_argument("--model", default="default")
-    parser.add_argument("--rows", type=int, default=600)
+    parser.add_argument("--rows", type=int, default=1536)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--runtime", default="onnxruntime", help="one for all of them")
     parser.add_argument("--rates", action=argparse.BooleanOptionalAction, default=True)
@@ -119,7 +122,7 @@ def rate(
         predict=PredictOptions(model=asked.model, runtime=asked.runtime),
         workers=workers,
         engine=engine,
-        part_rows=PART_ROWS,
+        part_rows=RATE_PART_ROWS if asked.rows > RATE_PART_ROWS else PART_ROWS,
     )
     listeners = JobListeners(done=lambda rows, _: ends.append((time.perf_counter(), rows)))
     run_job(str(source), out, options, listeners)
