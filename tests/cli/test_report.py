@@ -40,6 +40,21 @@ def test_from_questions_to_a_page(tmp_path):
     assert str(tmp_path) not in page
 
 
+def test_unanswerable_questions_leave_their_curve(tmp_path):
+    model = tiny.write_model(tmp_path / "model")
+    data = json.loads(tiny.write_squad(tmp_path / "dev.json").read_text())
+    data["data"][0]["paragraphs"][0]["qas"][0].update(is_impossible=True, answers=[])
+    path = tmp_path / "v2.json"
+    path.write_text(json.dumps({**data, "version": "v2.0"}))
+    found = run("eval", model, path, "--keep", "--no-answer")
+    assert found.exit_code == 0, found.output
+    (kept,) = read_run(model).evaluations
+    assert len(kept.curve["no_answer"]["f1"]) == kept.scores["total"]
+    out = tmp_path / "r.html"
+    assert run("report", model, "--out", out).exit_code == 0
+    assert "When to say there is no answer" in out.read_text()
+
+
 @pytest.mark.parametrize("runtime", ["onnxruntime", "openvino", "torch"])
 def test_classifiers_are_kept_too(tmp_path, runtime):
     if runtime == "openvino":

@@ -68,7 +68,8 @@ class Kept:
     milliseconds: Mapping[str, float] = field(default_factory=dict)
     """Of one example at a time: ``median``, ``q1``, ``q3``, ``p99``, ``n``, ``threads``."""
     curve: Mapping[str, Any] = field(default_factory=dict)
-    """``risk_coverage`` (columns) and ``reliability`` (rows), as `Confidences.curve` gives them."""
+    """``risk_coverage`` (columns) and ``reliability`` (rows), as `Confidences.curve` gives them;
+    ``no_answer`` (columns), as `no_answer_curve` does, where the model may say so."""
     questions: Sequence[Asked] = ()
     said: Sequence[Said] = ()
     """Of the tasks that label texts, in place of ``questions``."""
@@ -94,7 +95,7 @@ def thin_curve(curve: Mapping[str, Any]) -> dict[str, Any]:
     n = len(columns["coverage"])
     at = np.unique(np.linspace(0, n - 1, min(n, _POINTS)).round().astype(int))
     thinned = {name: [column[i] for i in at] for name, column in columns.items()}
-    return {"risk_coverage": thinned, "reliability": curve["reliability"]}
+    return {**curve, "risk_coverage": thinned}
 
 
 def asked(
@@ -176,6 +177,7 @@ def _check(kept: Kept) -> None:
         numbers = [v for point in points for v in point]
         numbers += [row[key] for row in kept.curve["reliability"]
                     for key in ("confidence", "accuracy")]  # fmt: skip
+        numbers += [v for column in kept.curve.get("no_answer", {}).values() for v in column]
         if not all(isinstance(one, (int, float)) for one in numbers):
             raise ValueError("a curve holds something else than numbers")
 
