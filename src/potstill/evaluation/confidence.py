@@ -117,7 +117,7 @@ def no_answer_curve(
     columns: dict[str, list[float]] = {
         name: [] for name in ("threshold", "f1", "HasAns_f1", "NoAns_f1")
     }
-    for threshold in np.unique(np.quantile(odds, np.linspace(0, 1, points))):
+    for threshold in np.unique(np.quantile(odds, np.linspace(0, 1, points), method="lower")):
         worth = 100.0 * np.where(odds > threshold, ~answerable, value)
         means = (worth.mean(), worth[answerable].mean(), worth[~answerable].mean())
         for name, figure in zip(columns, (threshold, *means), strict=True):

@@ -146,7 +146,8 @@ def read_kept(path: Path) -> Kept:
     values = {name: value for name, value in values.items() if name in known}
     try:
         questions = [Asked(*row) for row in values.pop("questions", ())]
-        said = [Said(id, tuple(given), sure) for id, given, sure in values.pop("said", ())]
+        rows = values.pop("said", ())
+        said = tuple(Said(name, tuple(given), sure) for name, given, sure in rows)
         kept = Kept(**values, questions=questions, said=said)
         _check(kept)
     except (TypeError, KeyError, ValueError, AttributeError) as error:
