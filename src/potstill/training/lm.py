@@ -188,6 +188,7 @@ def train_lm(
         fingerprint=corpus.fingerprint,
         resume=resume,
         rows_per_step=recipe.sequences_per_step,
+        whole_batches=True,  # a mean over a batch's hidden tokens
     )
     if weights is not None and "lm_head.bias" not in weights and not run.step:
         listeners.note(f"{recipe.base} has no masked-LM head: a new one was made")

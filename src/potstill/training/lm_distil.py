@@ -143,6 +143,7 @@ def distil_lm(
         fingerprint=f"{corpus.fingerprint}:{sha256_of(weights_file(taught_by))}",
         resume=resume,
         rows_per_step=recipe.sequences_per_step,
+        whole_batches=True,  # a mean over a batch's hidden tokens
     )
     held_out = HeldOutLoss(corpus.held_out, masking, fabric, batch_tokens=recipe.batch_tokens)
     scores = train(run, recipe, fabric, lambda: held_out.score(model), listeners)
