@@ -28,18 +28,19 @@ from potstill.runtime.evidence import (
     recall,
     tuning_key,
 )
-from potstill.runtime.plans import Outputs, Row, run_batch, run_in_batches
+from potstill.runtime.plans import TOKEN_BUDGET, Outputs, Row, run_batch, run_in_batches
 from potstill.runtime.runtimes import DEFAULT, Layout, Runnable, open_runtime
 from potstill.runtime.session import Session
 from potstill.text.tokenizer import Tokenizer
 
 SECONDS = 2.0
 """Time that the runs of all candidates together may take, loading and first runs left out."""
-TOGETHER = 512
+TOGETHER = TOKEN_BUDGET
 """Token budget that is tried, beside every row alone, where many rows are to be read."""
 MARGIN = 1.15
-"""How many times as quick as the reference another runtime has to be. Less is noise; and one that
-compiles by length pays again for every new length, which rows of a few lengths do not show."""
+"""How many times as quick as the reference another runtime, or a batch, has to be. Less is noise;
+and rows of a few lengths show neither what a new length costs a runtime that compiles by length,
+nor what padding costs a batch."""
 _COPIES = 3
 """Rows of each length that such batches are made of."""
 _ROUNDS = 7
@@ -262,7 +263,7 @@ def _batched(
     rival = _Open(replace(best.candidate, batch_tokens=TOGETHER, ms=None), best.session)
     several = [row for row in rows if len(row) <= TOGETHER // _COPIES] * _COPIES
     _race([alone, rival], several or rows, tokenizer, seconds)
-    quicker = rival.candidate.rows_per_second > alone.candidate.rows_per_second
+    quicker = rival.candidate.rows_per_second > MARGIN * alone.candidate.rows_per_second
     return rival if quicker else best, rival.candidate
 
 
