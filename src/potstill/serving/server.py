@@ -202,7 +202,9 @@ def listen(host: str, port: int) -> socket.socket:
         InputError: the address cannot be listened to.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    # TCP by name, or asyncio does not know it and leaves Nagle's algorithm on: a part of an answer
+    # then waits up to 40 ms for the client to acknowledge the part before.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, port))
