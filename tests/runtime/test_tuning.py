@@ -12,6 +12,7 @@ from potstill import Chooser, Classifier, Filler, QAClient, Tagger, pipeline
 from potstill.bundle.cache import ensure_onnx
 from potstill.errors import InputError, MissingExtraError
 from potstill.runtime import evidence, machine, opening, runtimes, tuning
+from potstill.runtime.plans import TOKEN_BUDGET
 from potstill.runtime.runtimes import Layout, Runnable, runtime_name
 
 ASKED = ("Who won the game?", "Denver Broncos won the game in Denver.")
@@ -191,6 +192,16 @@ def test_what_was_chosen_has_gone(folder, rivals):
     QAClient.from_options(folder, runtime="auto")
     rivals(quick=MissingExtraError("it", "x", "this"))
     assert chosen(QAClient.from_options(folder, runtime="auto")) == "onnxruntime"
+
+
+def test_one_answer_after_the_other_may_take_one_core(folder, rivals, monkeypatch):
+    monkeypatch.setattr(machine, "usable_cores", lambda: 2)
+    rivals()
+    opened = QAClient.from_options(folder, runtime="auto").opened
+    assert [one.layout for one in opened.tuning.candidates] == [Layout(1, 2), Layout(1, 1)]
+    assert opened.token_budget() == TOKEN_BUDGET  # batches were not measured
+    two, one = (one.rows_per_second for one in opened.tuning.candidates)
+    assert opened.layout.threads == (1 if one > tuning.MARGIN * two else 2)
 
 
 def test_tuning_of_layouts(folder, rivals, monkeypatch):

@@ -117,6 +117,8 @@ def open_model(
     )
     ways = _ways(threads, workers)
     if chosen == AUTO:
+        if threads is workers is None:
+            ways = list(dict.fromkeys([*ways, Layout(1, 1)]))  # what a very small model may like
         return _measured(model, tokenizer, ways, longest)
     return _opened(model, chosen, ways[-1] if workers == "auto" else ways[0])
 
@@ -142,7 +144,7 @@ def _measured(model: Runnable, tokenizer: Tokenizer, ways: list[Layout], longest
         return _opened(model, names[0], ways[0])  # there is nothing to choose
     # Imported late: whoever names a runtime needs none of it.
     from potstill.runtime.probes import probe_rows
-    from potstill.runtime.tuning import tuned
+    from potstill.runtime.tuning import is_for_many, tuned
 
     tuning, session = tuned(
         model, names, ways, lambda: probe_rows(tokenizer, longest=longest), tokenizer
@@ -153,7 +155,7 @@ def _measured(model: Runnable, tokenizer: Tokenizer, ways: list[Layout], longest
         runtime=chosen.runtime,
         layout=chosen.layout,
         alone=model.alone,
-        measured_budget=chosen.batch_tokens if len(ways) > 1 else None,
+        measured_budget=chosen.batch_tokens if is_for_many(ways) else None,
         tuning=tuning,
     )
 
