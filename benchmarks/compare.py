@@ -30,11 +30,11 @@ def summary(times: dict[str, list[float]], *, slow: str = PEER, fast: str = OURS
         "python": platform.python_version(),
     }
     for name, values in times.items():
-        result[name] = {"n": len(values), "median": statistics.median(values)} | _spread(values)
+        result[name] = spread_of(values)
     if slow in times and fast in times:
         pairs = [a / b for a, b in zip(times[slow], times[fast], strict=True)]
         ratio = result[slow]["median"] / result[fast]["median"]
-        result["ratio"] = {"of_medians": ratio, "median": statistics.median(pairs)} | _spread(pairs)
+        result["ratio"] = {"of_medians": ratio, **spread_of(pairs)}
     return result
 
 
@@ -68,8 +68,10 @@ def report(
     print(json.dumps(result))
 
 
-def _spread(values: list[float]) -> dict[str, float]:
+def spread_of(values: Sequence[float]) -> dict[str, float]:
+    """Number, median and quartiles of what was measured."""
+    found: dict[str, float] = {"n": len(values), "median": statistics.median(values)}
     if len(values) < 2:
-        return {"q1": values[0], "q3": values[0]}
+        return {**found, "q1": values[0], "q3": values[0]}
     quartiles = statistics.quantiles(values, n=4, method="inclusive")
-    return {"q1": quartiles[0], "q3": quartiles[2]}
+    return {**found, "q1": quartiles[0], "q3": quartiles[2]}

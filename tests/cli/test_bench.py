@@ -8,6 +8,7 @@ from click.testing import CliRunner
 import tiny
 from potstill.bundle.manifest import Manifest, write_manifest
 from potstill.cli import main
+from potstill.evaluation.plot import shown
 from potstill.runtime import opening
 
 
@@ -55,6 +56,21 @@ def test_the_candidates_are_shown_and_kept(run, tmp_path, monkeypatch):
     assert all(one["of_this_machine"] for one in listed)
     other = tiny.write_model(tmp_path / "other", seed=1)
     assert "Nothing" in run("info", "--tuning", other).output
+
+
+def test_the_plot_is_one_of_the_reports(run, tmp_path):
+    pytest.importorskip("matplotlib", reason="needs matplotlib: pip install 'potstill[report]'")
+    folder = tiny.write_model(tmp_path / "model")
+    file = tmp_path / "plots" / "bench.svg"
+    result = run("bench", "--model", folder, "--seconds", 0, "--plot", file, "--json")
+    assert result.exit_code == 0, result.output
+    rows = json.loads(result.output)["one"]["by_length"]
+    drawn = shown(file.read_text())
+    assert drawn["x"] == "tokens"
+    medians, tails = (line["points"] for line in drawn["lines"])
+    assert [x for x, _ in medians] == [row["tokens"] for row in rows]
+    assert [y for _, y in medians] == pytest.approx([row["p50_ms"] for row in rows], rel=1e-4)
+    assert [y for _, y in tails] == pytest.approx([row["p99_ms"] for row in rows], rel=1e-4)
 
 
 def test_info_wants_something_to_describe(run):

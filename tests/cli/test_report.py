@@ -40,19 +40,66 @@ def test_from_questions_to_a_page(tmp_path):
     assert str(tmp_path) not in page
 
 
-def test_classifiers_are_kept_too(tmp_path):
+def test_unanswerable_questions_leave_their_curve(tmp_path):
+    model = tiny.write_model(tmp_path / "model")
+    data = json.loads(tiny.write_squad(tmp_path / "dev.json").read_text())
+    data["data"][0]["paragraphs"][0]["qas"][0].update(is_impossible=True, answers=[])
+    path = tmp_path / "v2.json"
+    path.write_text(json.dumps({**data, "version": "v2.0"}))
+    found = run("eval", model, path, "--keep", "--no-answer")
+    assert found.exit_code == 0, found.output
+    (kept,) = read_run(model).evaluations
+    assert len(kept.curve["no_answer"]["f1"]) == kept.scores["total"]
+    out = tmp_path / "r.html"
+    assert run("report", model, "--out", out).exit_code == 0
+    assert "When to say there is no answer" in out.read_text()
+
+
+@pytest.mark.parametrize("runtime", ["onnxruntime", "openvino", "torch"])
+def test_classifiers_are_kept_too(tmp_path, runtime):
+    if runtime == "openvino":
+        pytest.importorskip("openvino", reason="needs OpenVINO: pip install 'potstill[openvino]'")
     labels = {"head": "classification", "labels": ("bad", "good")}
     model = tiny.write_model(tmp_path / "model", **labels)
     data = tmp_path / "dev.csv"
-    data.write_text("text,label\nthe old king,bad\na small book,good\n")
-    found = run("eval", model, data, "--keep")
+    data.write_text("text,label\nthe old king,bad\nthe old king,good\n")
+    found = run("eval", model, data, "--keep", "--runtime", runtime)
     assert found.exit_code == 0, found.output
     read = read_run(model)
     (kept,) = read.evaluations
-    assert (read.metric, kept.task) == ("accuracy", "text-classification")
+    assert (read.metric, kept.task, kept.precision) == ("accuracy", "text-classification", "fp32")
+    assert kept.tools["runtime"].startswith(runtime)
     assert kept.milliseconds["n"] == 2
-    assert run("report", model, "--out", tmp_path / "r.html").exit_code == 0
-    assert "accuracy against milliseconds" in (tmp_path / "r.html").read_text()
+    assert kept.said[0].given == kept.said[1].given
+    assert kept.said[0].confidence >= 0.5
+    out = tmp_path / "r.html"
+    assert run("report", model, "--out", out).exit_code == 0
+    assert "accuracy against milliseconds" in out.read_text()
+    assert "their texts: give the file" in out.read_text()
+    assert run("report", model, "--out", out, "--data", data).exit_code == 0
+    assert out.read_text().count('class="mistake"') == 1
+
+
+def test_questions_words_and_choices_in_one_page(tmp_path):
+    tags = ("O", "B-PER", "I-PER")
+    heads = {"tagger": {"head": "tagging", "labels": tags}, "chooser": {"head": "choice"}}
+    files = {"tagger": tmp_path / "dev.conll", "chooser": tmp_path / "dev.jsonl"}
+    files["tagger"].write_text("king B-PER\nwon O\n\nqueen B-PER\nlost B-PER\n")
+    rows = [{"prompt": "the king", "choices": ["won", "lost"], "label": n} for n in (0, 1)]
+    files["chooser"].write_text("".join(json.dumps(row) + "\n" for row in rows))
+    for name, head in heads.items():
+        tiny.write_model(tmp_path / name, **head)
+        found = run("eval", tmp_path / name, files[name], "--keep")
+        assert found.exit_code == 0, found.output
+    models = [tmp_path / name for name in heads]
+    options = [word for file in files.values() for word in ("--data", file)]
+    out = tmp_path / "r.html"
+    found = run("report", *models, "--out", out, *options)
+    assert found.exit_code == 0, found.output
+    page = out.read_text()
+    assert page.count('data-run="chooser, fp32"') == 1  # the two rows differ in the gold alone
+    assert page.count('data-run="tagger, fp32"') >= 1
+    assert "furthest off" not in page  # all are shown
 
 
 def test_only_a_folder_of_ones_own_can_keep(tmp_path):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from potstill.errors import InputError
-from potstill.evaluation.confidence import confidences, fit_calibration
+from potstill.evaluation.confidence import confidences, fit_calibration, no_answer_curve
 from potstill.evaluation.qa import score
 from potstill.evaluation.readings import collect
 from potstill.records import Answer, QAExample
@@ -127,3 +127,25 @@ def test_what_cannot_be_calibrated():
     for answerable in (0.0, 1.0):
         with pytest.raises(InputError, match="of 5 questions have no answer"):
             Reader(5, 1.0, answerable=answerable).fit(no_answer=True)
+
+
+def test_the_no_answer_curve_is_the_official_score_at_every_threshold():
+    examples = [example("a", "Paris"), example("b"), example("c", "Rome"), example("d")]
+    readings = [
+        Reading(span("Paris", 0.9), 0.05, -3.0),
+        Reading(span("Rome", 0.2), 0.7, 2.0),
+        Reading(span("old Rome", 0.4), 0.5, 0.1),
+        Reading(span("x", 0.4), 0.5, -1.0),
+    ]
+    found = collect(examples, readings)
+    columns = no_answer_curve(examples, found)
+    assert columns["threshold"][0] == -3.0
+    assert columns["threshold"][-1] == 2.0
+    for row in zip(*columns.values(), strict=True):
+        scores = score(
+            examples, found.spans, null_odds=found.null_odds, null_threshold=row[0], no_answer=True
+        )
+        names = ("f1", "HasAns_f1", "NoAns_f1")
+        assert row[1:] == pytest.approx([scores[name] for name in names], abs=1e-5)
+    assert len(no_answer_curve(examples, found, points=2)["f1"]) == 2
+    assert no_answer_curve(examples[:1], collect(examples[:1], readings[:1])) == {}

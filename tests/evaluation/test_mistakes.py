@@ -8,7 +8,16 @@ from hypothesis import strategies as st
 
 from potstill.evaluation.html import tag, text
 from potstill.evaluation.kept import Asked
-from potstill.evaluation.mistakes import browser, kind_of, marked, mistakes
+from potstill.evaluation.mistakes import (
+    KINDS,
+    Found,
+    browser,
+    counted,
+    kind_of,
+    marked,
+    mistakes,
+    shown,
+)
 from potstill.records import QAExample
 
 CONTEXT = "The old king built a tower by the river Thames."
@@ -23,6 +32,11 @@ def example(*answers, context=CONTEXT, name="q"):
 
 def asked(said, confidence=0.5, f1=0.0, name="q", context=CONTEXT):
     return Asked(name, said, context.find(said) if said else -1, confidence, float(f1 == 1), f1)
+
+
+def browsed(name, found, most):
+    own = Found(shown(found, most), counted(one.kind for one in found))
+    return browser({name: own}, KINDS)
 
 
 def test_kinds():
@@ -40,10 +54,10 @@ def test_the_surest_come_first_and_foreign_ids_are_left_out():
                                                                 strict=True)]  # fmt: skip
     found = mistakes(said, examples)
     assert [one.asked.id for one in found] == ["b", "c", "a"]
-    page = browser({"m": found}, 2)
+    page = browsed("m", found, 2)
     assert page.count('class="mistake"') == 2
     assert "3 mistakes, the 2 it was surest of are shown; 3 wrong" in page
-    assert "no mistakes; nothing to show" in browser({"m": []}, 2)
+    assert "no mistakes" in browsed("m", [], 2)
 
 
 def test_spans_are_marked():
@@ -68,7 +82,7 @@ def test_a_context_that_is_not_the_one_that_was_asked_marks_nothing():
 def test_nothing_of_a_text_becomes_a_tag(context, start, length, at, said):
     gold = context[start : start + length]
     one = QAExample(id="<i>", question=context, context=context, answers=(gold,), starts=(start,))
-    page = browser({context: mistakes([Asked("<i>", said, at, 0.5, 0.0, 0.0)], {"<i>": one})}, 9)
+    page = browsed(context, mistakes([Asked("<i>", said, at, 0.5, 0.0, 0.0)], {"<i>": one}), 9)
     known = "div ul li b form label select option input output p mark details summary span small dl"
     assert set(re.findall(r"</?([^\s>]+)", page)) <= {*known.split(), "dt", "dd"}
     page.encode("utf-8")

@@ -77,6 +77,19 @@ def test_pictures_are_whole_and_do_not_meet(page):
     )
 
 
+def test_when_to_say_there_is_no_answer(tmp_path, page):
+    assert "When to say" not in words(page)
+    kept = reported.evaluation()
+    columns = {"threshold": [-1.0, 2.0], "f1": [50, 60], "HasAns_f1": [20, 80],
+               "NoAns_f1": [80, 40]}  # fmt: skip
+    folder = reported.run(tmp_path / "run")
+    write_kept(folder, replace(kept, curve={**kept.curve, "no_answer": columns}))
+    found = report([read_run(folder)], ReportOptions())
+    assert "When to say there is no answer" in words(found)
+    assert "F1 by null threshold" in found
+    assert "With an answer against without" in found
+
+
 def test_nothing_is_fetched(page):
     assert not re.search(r"""(src|href)=["'](?!#)""", page)
     assert "@import" not in page
@@ -94,7 +107,7 @@ def test_what_is_lacking_is_said(tmp_path, runs):
     text = words(report([unasked], ReportOptions()))
     for lacking in ("milliseconds an example", "calibration", "risk against coverage", "single"):
         assert lacking in text
-    assert "the questions: give the file" in words(report(runs, ReportOptions()))
+    assert "their texts: give the file" in words(report(runs, ReportOptions()))
     other = {"else": next(iter(reported.examples(tmp_path / "d.json").values()))}
     text = words(report(runs, ReportOptions(examples=other, data="other.json")))
     assert "other.json holds none of them" in text

@@ -8,7 +8,7 @@ import reported
 import tiny
 from potstill.bundle.manifest import Manifest, read_manifest, write_manifest
 from potstill.errors import DataError, ModelNotFoundError
-from potstill.evaluation.kept import Kept, read_kept, thin_curve, timing, write_kept
+from potstill.evaluation.kept import Kept, Said, read_kept, thin_curve, timing, write_kept
 from potstill.evaluation.runs import curve, data_name, in_series, read_run
 
 
@@ -32,6 +32,9 @@ def test_what_is_kept_is_read_back(tmp_path):
     assert path.parent == tmp_path / "evaluations"
     assert path.name == "a-b-c-.json-3-int8.json"
     assert read_kept(path) == kept
+    said = (Said("a", ("x", "y"), 0.5), Said("b", (), None))
+    texts = reported.evaluation(questions=[], said=said, layout={"text": "sentence"})
+    assert read_kept(write_kept(tmp_path, texts)) == texts
     odd = reported.evaluation(scores={"pearson": float("nan"), "f1": 1.0})
     assert read_kept(write_kept(tmp_path, odd)).scores == {"pearson": None, "f1": 1.0}
 
@@ -42,6 +45,10 @@ def test_what_is_kept_is_read_back(tmp_path):
         {"questions": [["only an id"]]},
         {"questions": [["id", 5, 0, 0.5, 0, 0]]},
         {"questions": [["id", "text", "0", 0.5, 0, 0]]},
+        {"said": [["id", ["x"], "sure"]]},
+        {"said": [["id", [5], 0.5]]},
+        {"said": [["id"]]},
+        {"layout": []},
         {"curve": {"reliability": []}},
         {"curve": {"risk_coverage": {"coverage": [1], "risk": ["x"]}, "reliability": []}},
         {"milliseconds": {"median": 0, "q1": 1, "q3": 1}},

@@ -4,12 +4,14 @@ import json
 import os
 import signal
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import tiny
 from potstill.errors import JobError, MissingExtraError
+from potstill.scale import job
 from potstill.scale.job import JobListeners, JobOptions, run_job
 from potstill.scale.predict import PredictOptions
 from potstill.scale.ray_cluster import library
@@ -25,6 +27,21 @@ def test_without_ray_it_says_how_to_get_it(tmp_path, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "ray", None)
     with pytest.raises(MissingExtraError, match=r"pip install 'potstill\[ray\]'"):
         library("data", "--engine ray")
+
+
+def test_a_cluster_of_ones_own_reads_by_the_runtime_of_local_workers(
+    reader, source, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(job, "quickest_runtime", lambda *_: "torch")
+    monkeypatch.setitem(__import__("sys").modules, "ray", None)
+    for address, runtime in (("", "torch"), ("auto", "onnxruntime")):
+        out = tmp_path / f"out{address}.jsonl"
+        asked = options(reader, address=address)
+        asked = replace(asked, predict=replace(asked.predict, runtime="auto"))
+        with pytest.raises(MissingExtraError):
+            run_job(source, out, asked)
+        facts = json.loads((tmp_path / f"{out.name}.job/job.json").read_text())
+        assert facts["options"]["runtime"] == runtime
 
 
 @pytest.fixture(scope="module")

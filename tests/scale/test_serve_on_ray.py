@@ -106,13 +106,14 @@ def test_as_typed(reader):
          "--replicas", "2", "--workers", "1", "--port", "0", "--model", f"m={reader}"],
         stderr=subprocess.PIPE, text=True, env={**os.environ, "RAY_USAGE_STATS_ENABLED": "0"},
     )  # fmt: skip
+    told = threading.Thread(target=process.stderr.read, daemon=True)
     try:
         lines = []
         while not lines or "listening on" not in lines[-1]:
             lines.append(process.stderr.readline())
             assert lines[-1], lines
         port = int(json.loads(lines[-1])["message"].rpartition(":")[2])
-        threading.Thread(target=process.stderr.read, daemon=True).start()
+        told.start()
         body = {"inputs": {"question": QUESTION, "context": CONTEXT}}
         expected = QAClient.from_options(reader).predict(
             QUESTION, CONTEXT, max_answer_tokens=15, align_to_words=True
@@ -129,3 +130,6 @@ def test_as_typed(reader):
     finally:
         process.kill()
         process.wait()
+        if told.ident:
+            told.join(30)
+        process.stderr.close()

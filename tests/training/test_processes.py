@@ -244,9 +244,29 @@ def test_shares_are_the_whole_step(lengths, accumulate, world):
         assert all(batch for own in shares for batch in own)
 
 
+@given(LENGTHS, st.integers(1, 5), st.integers(1, 5))
+def test_batches_cut_by_rows_are_the_whole_step_and_evenly_shared(lengths, accumulate, world):
+    schedule = Schedule(lengths, budget=120, accumulate=accumulate, seed=0, epochs=1)
+    for number in range(schedule.n_steps):
+        step = schedule.step(number)
+        shares = [share(step, rank, world, by_rows=True) for rank in range(world)]
+        rows = sorted(row for own in shares for batch in own for row in batch)
+        assert rows == sorted(row for batch in step for row in batch)
+        assert all(batch for own in shares for batch in own)
+        if len(step) == 1:
+            counts = [row_count(own) for own in shares]
+            assert max(counts) - min(counts) <= 1
+
+
+def test_odd_rows_go_around():
+    batches = [[1, 2, 3], [4, 5, 6]]
+    assert share(batches, 0, 2, by_rows=True) == [[1, 3], [5]]
+    assert share(batches, 1, 2, by_rows=True) == [[2], [4, 6]]
+
+
 def test_one_process_takes_all():
     batches = [[1, 2], [3], [4, 5]]
-    assert share(batches, 0, 1) == batches
+    assert share(batches, 0, 1) == share(batches, 0, 1, by_rows=True) == batches
 
 
 def test_processes_that_torchrun_did_not_start_alike_are_refused(root, monkeypatch):

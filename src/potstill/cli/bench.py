@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -13,6 +14,7 @@ from potstill.cli.options import runtime_option
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from potstill.evaluation.plot import Curves
     from potstill.runtime.benchmark import Benchmark
     from potstill.runtime.opening import Opened
 
@@ -37,6 +39,12 @@ if TYPE_CHECKING:
     show_default=True,
     help="To measure for, loading left out.",
 )
+@click.option(
+    "--plot",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Also draw milliseconds by length, as SVG.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(
     model: str,
@@ -44,6 +52,7 @@ def command(
     threads: int | None,
     precision: str | None,
     seconds: float,
+    plot: Path | None,
     as_json: bool,
 ) -> None:
     """Measure MODEL on this machine, from strings to answers.
@@ -62,6 +71,11 @@ def command(
         precision=precision,
         seconds=seconds,
     )
+    if plot is not None:
+        from potstill.bundle.atomic import write_text
+        from potstill.evaluation.plot import draw
+
+        write_text(plot, draw(_curves(model, found)))
     if as_json:
         click.echo(json.dumps(_as_json(model, found)))
     else:
@@ -86,6 +100,24 @@ def _as_json(model: str, found: Benchmark) -> dict[str, Any]:
         },
         "resident_mb": found.resident_mb,
     }
+
+
+def _curves(model: str, found: Benchmark) -> Curves:
+    from potstill.evaluation.plot import Curves, Line
+    from potstill.runtime import machine
+
+    lines = [
+        Line(label=name, series=name, points=[(row.tokens, getattr(row, key))
+                                              for row in found.by_length])
+        for name, key in (("median", "p50_ms"), ("99% of the texts", "p99_ms"))
+    ]  # fmt: skip
+    return Curves(
+        title=f"{model}, {found.one.runtime} {found.one.layout}, {machine.processor()}",
+        x="tokens",
+        y="milliseconds, one text at a time",
+        lines=lines,
+        marks=True,
+    )
 
 
 def _opened(opened: Opened) -> dict[str, Any]:

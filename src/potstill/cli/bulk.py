@@ -107,8 +107,8 @@ def command(
     answer, score, start and end; a classifier label and score, or labels and scores, and truncated;
     a tagger entities. Rows that cannot be read go to OUT.bad.jsonl with the reason.
 
-    One runtime reads all rows of a job: without --runtime the quickest on this machine, with Ray
-    onnxruntime.
+    One runtime reads all rows of a job: without --runtime the quickest on this machine, or, in a
+    cluster at --address, onnxruntime.
 
     A job that was stopped, in whatever way, goes on where it was when the same command is given
     again; one that is finished does nothing. What it needs for that is in the folder OUT.job.

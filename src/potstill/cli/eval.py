@@ -18,6 +18,7 @@ from potstill.cli.options import runtime_option
 
 if TYPE_CHECKING:
     from potstill.evaluation.confidence import Confidences
+    from potstill.evaluation.readings import Predictions
     from potstill.records import QAExample
     from potstill.runtime.qa import QAClient
     from potstill.runtime.reading import QuestionLogits, Reading
@@ -221,7 +222,16 @@ def command(
             write_json(curve, sure.curve())
         if keep:
             _keep(
-                client, examples, readings, sure, model=model, data=data, limit=limit, scores=scores
+                client,
+                examples,
+                readings,
+                sure,
+                found,
+                loaded.no_answer,
+                scores,
+                model=model,
+                data=data,
+                limit=limit,
             )
         if calibration:
             result.update(_calibration(client, examples, said, sure, rules_v2=loaded.no_answer))
@@ -253,28 +263,32 @@ def _keep(
     examples: list[QAExample],
     readings: list[Reading],
     sure: Confidences,
+    found: Predictions,
+    rules_v2: bool,
+    scores: dict[str, float],
     *,
     model: str,
     data: str,
     limit: int | None,
-    scores: dict[str, float],
 ) -> None:
     """Asks the first questions one at a time, and keeps all that was found."""
-    from potstill.bundle.layout import precision_of
+    from potstill.evaluation.confidence import no_answer_curve
     from potstill.evaluation.kept import asked
-    from potstill.runtime.session import OnnxSession
 
-    assert isinstance(client.session, OnnxSession)
-    threads = client.session.threads
+    assert client.opened is not None
+    threads = client.opened.layout.threads
+    curve = sure.curve()
+    if rules_v2 and client.options.threshold is not None:
+        curve["no_answer"] = no_answer_curve(examples, found)
     keep_found(
         model,
         task="question-answering",
         data=data,
         limit=limit,
-        precision=precision_of(client.session.file),
+        opened=client.opened,
         scores={**scores, **sure.figures()},
         milliseconds=timed(lambda e: client.read(e.question, e.context), examples, threads),
-        curve=sure.curve(),
+        curve=curve,
         questions=asked(examples, readings, sure),
     )
 

@@ -14,7 +14,8 @@ from potstill.cli.typed import typed
 from potstill.errors import InputError
 
 if TYPE_CHECKING:
-    from potstill.evaluation.kept import Asked, Kept
+    from potstill.evaluation.kept import Asked, Kept, Said
+    from potstill.runtime.opening import Opened
 
 N_TIMED = 200
 """Examples that are asked one at a time, for the milliseconds."""
@@ -56,42 +57,55 @@ def keep(
     task: str,
     data: str,
     limit: int | None,
-    precision: str,
+    opened: Opened,
     scores: Mapping[str, Any],
     milliseconds: Mapping[str, float],
     curve: Mapping[str, Any] | None = None,
     questions: Sequence[Asked] = (),
+    said: Sequence[Said] = (),
+    layout: Mapping[str, Any] | None = None,
 ) -> None:
     """Writes an evaluation into the model's folder and says where; see `Kept` for the values.
 
     Raises:
         OutputError: it could not be written.
     """
+    from potstill.bundle.layout import precision_of
     from potstill.bundle.machine import describe_machine, today, without_folders
     from potstill.bundle.manifest import sha256_of
     from potstill.evaluation.kept import thin_curve, write_kept
 
+    file: Path | None = getattr(opened.session, "file", None)  # torch runs no file
     kept = _described(
         task=task,
         data=Path(data).name,
         sha256=sha256_of(Path(data)) if Path(data).is_file() else "",
         limit=limit,
-        precision=precision,
+        precision=precision_of(file) if file else "fp32",
         scores=dict(scores),
         milliseconds=dict(milliseconds),
         curve=thin_curve(curve) if curve else {},
         hardware=describe_machine(),
         date=today(),
         command=without_folders(typed()),
+        layout=dict(layout or {}),
+        tools=_tools(opened.runtime),
     )
-    path = write_kept(keeper(model), replace(kept, questions=questions))
+    path = write_kept(keeper(model), replace(kept, questions=questions, said=said))
     click.echo(f"kept in {path}", err=True)
 
 
 def _described(**values: Any) -> Kept:
-    from importlib import metadata
-
     from potstill.evaluation.kept import Kept
 
-    tools = {name: metadata.version(name) for name in ("potstill", "onnxruntime", "numpy")}
-    return Kept(**values, tools=tools)
+    return Kept(**values)
+
+
+def _tools(runtime: str) -> dict[str, str]:
+    from importlib import metadata
+
+    from potstill.runtime.runtimes import versions
+
+    library = runtime.partition(":")[0]
+    tools = {name: metadata.version(name) for name in ("potstill", "numpy")}
+    return {**tools, "runtime": f"{runtime} {versions().get(library, '')}".strip()}

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 @click.option(
     "--max-utilisation",
     type=float,
-    default=0.8,
+    default=0.6,
     show_default=True,
     metavar="X",
     help="Most of the workers' time to use at the peak.",

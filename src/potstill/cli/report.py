@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from potstill.evaluation.runs import Run
+    from potstill.evaluation.text_mistakes import TextLike
+    from potstill.records import QAExample
 
 
 @click.command("report")
@@ -19,9 +26,11 @@ import click
 )
 @click.option(
     "--data",
-    type=click.Path(dir_okay=False),
+    "files",
+    type=click.Path(dir_okay=False, path_type=Path),
+    multiple=True,
     metavar="DATA",
-    help="The questions that the runs were scored on, to show the mistakes in their texts.",
+    help="A file that the runs were scored on, to show the mistakes in their texts; repeatable.",
 )
 @click.option(
     "--teacher",
@@ -41,7 +50,7 @@ import click
 def command(
     runs: tuple[str, ...],
     out: Path,
-    data: str | None,
+    files: tuple[Path, ...],
     teacher: str,
     mistakes: int,
     title: str,
@@ -56,23 +65,41 @@ def command(
     from potstill.evaluation.report import ReportOptions, report
     from potstill.evaluation.runs import read_run
 
-    examples = {}
-    if data is not None:
-        from potstill.data.qa import load_qa
-
-        examples = {example.id: example for example in load_qa(data).examples}
+    read = [read_run(run) for run in runs]
+    examples, texts = _texts(read, files)
     options = ReportOptions(
         title=title,
         teacher=_name(teacher),
         examples=examples,
-        data=Path(data or "").name,
+        texts=texts,
+        data=", ".join(file.name for file in files),
         mistakes=mistakes,
         version=metadata.version("potstill"),
     )
-    page = report([read_run(run) for run in runs], options)
+    page = report(read, options)
     write_text(out, page)
     size = len(page.encode()) / 1e6
     click.echo(f"{len(runs)} run{'s' if len(runs) > 1 else ''} in {out} ({size:.2f} MB)")
+
+
+def _texts(
+    runs: Sequence[Run], files: Sequence[Path]
+) -> tuple[dict[str, QAExample], dict[str, dict[str, TextLike]]]:
+    """The files' questions by id, and their labelled texts by the hash of the file and by id."""
+    from potstill.bundle.manifest import sha256_of
+    from potstill.data.qa import load_qa
+    from potstill.evaluation.text_mistakes import load_texts_of
+
+    of_texts = {kept.sha256: kept for run in runs for kept in run.evaluations if kept.said}
+    examples: dict[str, QAExample] = {}
+    texts: dict[str, dict[str, TextLike]] = {}
+    for file in files:
+        digest = sha256_of(file) if file.is_file() else ""
+        if kept := of_texts.get(digest):
+            texts[digest] = load_texts_of(kept.task, file, kept.layout)
+        else:
+            examples |= {example.id: example for example in load_qa(file).examples}
+    return examples, texts
 
 
 def _name(run: str) -> str:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from potstill.bundle.config import read_config
 from potstill.bundle.heads import TASKS, HeadName
-from potstill.bundle.layout import precision_of
 from potstill.bundle.manifest import Manifest, read_manifest
 from potstill.cli.keeping import keep, timed
 from potstill.data.split import split_examples
@@ -18,7 +18,9 @@ from potstill.errors import InputError
 from potstill.runtime.opening import Workers
 
 if TYPE_CHECKING:
-    from potstill.runtime.session import Session
+    from potstill.evaluation.kept import Said
+    from potstill.runtime.classification import Classifier
+    from potstill.runtime.opening import Opened
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +87,7 @@ def score_texts(asked: Asked) -> dict[str, Any]:
     from potstill.data.glue import layout_of
     from potstill.evaluation.classification import fit, score
     from potstill.evaluation.multilabel import by_label
+    from potstill.evaluation.text_mistakes import layout_values
     from potstill.runtime.classification import Classifier, options_of
 
     manifest = asked.manifest
@@ -115,11 +118,31 @@ def score_texts(asked: Asked) -> dict[str, Any]:
         asked,
         "classification",
         result,
-        classifier.session,
+        classifier.opened,
         lambda t: classifier.logits_many([t]),
         texts,
+        lambda: _said_of_texts(classifier, examples, logits),
+        layout_values(layout),
     )
     return result
+
+
+def _said_of_texts(classifier: Classifier, examples: Sequence[Any], logits: Any) -> list[Said]:
+    from potstill.evaluation.kept import Said
+    from potstill.runtime.classification import Said as Read
+
+    found: list[Said] = []
+    for example, row in zip(examples, logits, strict=True):
+        labels = classifier.judge(Read(row, False)).labels
+        if classifier.options.problem == "regression":
+            found.append(Said(example.id, (f"{labels[0].score:.5g}",)))
+            continue
+        given = tuple(one.label for one in labels if one.chosen)
+        sure = [one.score if one.chosen else 1 - one.score for one in labels]
+        # Of several labels, that of the whole set; of one, its own.
+        own = prod(sure) if classifier.options.problem == "multi-label" else labels[0].score
+        found.append(Said(example.id, given, round(own, 5)))
+    return found
 
 
 def _text_baselines(
@@ -156,6 +179,7 @@ def score_tagged(asked: Asked) -> dict[str, Any]:
     from dataclasses import asdict
 
     from potstill.data.tagging import check_labels, load_tags
+    from potstill.evaluation.kept import Said
     from potstill.evaluation.tagging import MostFrequentTag, score_tags, score_types
     from potstill.runtime.tagging import Tagger
 
@@ -180,7 +204,15 @@ def score_tagged(asked: Asked) -> dict[str, Any]:
         scores = score_tags(golds, guessed, data.scheme)
         result["baselines"] = {"the most frequent tag of each word": scores}
     words = [example.words for example in examples]
-    _keep(asked, "tagging", result, tagger.session, lambda w: tagger.tag_words_many([w]), words)
+    _keep(
+        asked,
+        "tagging",
+        result,
+        tagger.opened,
+        lambda w: tagger.tag_words_many([w]),
+        words,
+        lambda: [Said(e.id, tuple(tags)) for e, tags in zip(examples, found, strict=True)],
+    )
     return result
 
 
@@ -188,12 +220,14 @@ def score_chosen(asked: Asked) -> dict[str, Any]:
     """Scores a model that chooses."""
     from potstill.data.choice import load_choices
     from potstill.evaluation.choice import chance, score_choices
-    from potstill.runtime.choice import Chooser
+    from potstill.evaluation.kept import Said
+    from potstill.runtime.choice import Chooser, best
 
     examples = asked.chosen(load_choices(asked.data))
     chooser = Chooser.from_options(asked.folder, **asked.opening)
     began = time.perf_counter()
-    found = chooser.pick_many([(example.prompt, example.choices) for example in examples])
+    scored = chooser.score_many([(example.prompt, example.choices) for example in examples])
+    found = [best(scores) for scores in scored]
     seconds = time.perf_counter() - began
     result: dict[str, Any] = {
         **score_choices(examples, found),
@@ -201,7 +235,18 @@ def score_chosen(asked: Asked) -> dict[str, Any]:
         "baselines": {"a guess": {"accuracy": chance(examples), "total": len(examples)}},
     }
     given = [(example.prompt, example.choices) for example in examples]
-    _keep(asked, "choice", result, chooser.session, lambda g: chooser.pick_many([g]), given)
+    _keep(
+        asked,
+        "choice",
+        result,
+        chooser.opened,
+        lambda g: chooser.pick_many([g]),
+        given,
+        lambda: [
+            Said(example.id, (str(made),), round(scores[made].score, 5))
+            for example, made, scores in zip(examples, found, scored, strict=True)
+        ],
+    )
     return result
 
 
@@ -209,25 +254,27 @@ def _keep(
     asked: Asked,
     head: HeadName,
     result: Mapping[str, Any],
-    session: Session,
+    opened: Opened | None,
     call: Callable[[Any], Any],
     examples: Sequence[Any],
+    said: Callable[[], Sequence[Said]],
+    layout: Mapping[str, Any] | None = None,
 ) -> None:
-    """Keeps the scores, with the milliseconds of one example at a time, where that is asked for."""
+    """Keeps what was found, with the milliseconds of one example at a time, where that is asked."""
     if asked.keep_as is None:
         return
-    from potstill.runtime.session import OnnxSession
-
-    assert isinstance(session, OnnxSession)
+    assert opened is not None
     left_out = ("seconds", "baselines", "by_label")
     keep(
         asked.keep_as,
         task=TASKS[head],
         data=asked.data,
         limit=asked.limit,
-        precision=precision_of(session.file),
+        opened=opened,
         scores={name: value for name, value in result.items() if name not in left_out},
-        milliseconds=timed(call, examples, session.threads),
+        milliseconds=timed(call, examples, opened.layout.threads),
+        said=said(),
+        layout=layout,
     )
 
 

@@ -17,7 +17,7 @@ from potstill.evaluation.calibration import (
     risk_coverage,
 )
 from potstill.evaluation.qa import score_each
-from potstill.evaluation.readings import Reading, collect, score_predictions
+from potstill.evaluation.readings import Predictions, Reading, collect, score_predictions
 from potstill.records import QAExample
 
 COVERAGES = (25, 50, 75, 100)
@@ -92,6 +92,37 @@ def confidences(
         np.array([exact[example.id] for example in examples], np.float64),
         np.array([f1s[example.id] for example in examples], np.float64),
     )
+
+
+def no_answer_curve(
+    examples: Sequence[QAExample], found: Predictions, *, points: int = 100
+) -> dict[str, list[float]]:
+    """What every null threshold would be worth, by the rules of SQuAD v2.0.
+
+    Args:
+        examples: questions with gold answers, some with none.
+        found: what a reader that may say "no answer" said of them.
+        points: most thresholds: quantiles of the null odds.
+
+    Returns:
+        Columns, thresholds rising: ``threshold``, ``f1``, ``HasAns_f1`` and ``NoAns_f1`` in
+        percent. Empty where all questions are of one kind.
+    """
+    _, f1s = score_each(examples, found.spans, no_answer=True)
+    value = np.array([f1s[example.id] for example in examples])
+    odds = np.array([found.null_odds[example.id] for example in examples])
+    answerable = np.array([bool(example.answers) for example in examples])
+    if answerable.all() or not answerable.any():
+        return {}
+    columns: dict[str, list[float]] = {
+        name: [] for name in ("threshold", "f1", "HasAns_f1", "NoAns_f1")
+    }
+    for threshold in np.unique(np.quantile(odds, np.linspace(0, 1, points), method="lower")):
+        worth = 100.0 * np.where(odds > threshold, ~answerable, value)
+        means = (worth.mean(), worth[answerable].mean(), worth[~answerable].mean())
+        for name, figure in zip(columns, (threshold, *means), strict=True):
+            columns[name].append(round(float(figure), 6))
+    return columns
 
 
 def _confidence(reading: ScoredReading) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from html import escape
 from typing import TypeAlias
 
@@ -52,3 +53,15 @@ def tag(name: str, /, *children: Child, **attributes: str | int | float | bool |
             words.append(f'{label}="{text(value)}"')
     opening = f"<{' '.join(words)}>"
     return Html(opening if name in _VOID else f"{opening}{join(*children)}</{name}>")
+
+
+def grid(heads: Sequence[str], lines: Sequence[Sequence[Child]]) -> Html:
+    """A table that may be wider than the page."""
+    head = tag("thead", tag("tr", *(tag("th", name, scope="col") for name in heads)))
+    body = tag("tbody", *(tag("tr", *(tag("td", cell) for cell in line)) for line in lines))
+    return tag("div", tag("table", head, body), class_="scroll", tabindex=0)
+
+
+def missing(what: str) -> Html:
+    """Says what is not known, and where it can be had."""
+    return tag("p", f"{what}.", class_="missing")

@@ -40,6 +40,18 @@ class Asked:
     """In [0, 1]."""
 
 
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a model said of a labelled text, of tagged words or of choices."""
+
+    id: str
+    given: tuple[str, ...]
+    """Its labels; of a regression the number, of words a tag for each, of choices the number of
+    the one that was made, from 0."""
+    confidence: float | None = None
+    """Probability that the model gives to its own answer, where it gives one."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kept:
     """One evaluation: a file of a model, on a data set, on a machine."""
@@ -56,8 +68,13 @@ class Kept:
     milliseconds: Mapping[str, float] = field(default_factory=dict)
     """Of one example at a time: ``median``, ``q1``, ``q3``, ``p99``, ``n``, ``threads``."""
     curve: Mapping[str, Any] = field(default_factory=dict)
-    """``risk_coverage`` (columns) and ``reliability`` (rows), as `Confidences.curve` gives them."""
+    """``risk_coverage`` (columns) and ``reliability`` (rows), as `Confidences.curve` gives them;
+    ``no_answer`` (columns), as `no_answer_curve` does, where the model may say so."""
     questions: Sequence[Asked] = ()
+    said: Sequence[Said] = ()
+    """Of the tasks that label texts, in place of ``questions``."""
+    layout: Mapping[str, Any] = field(default_factory=dict)
+    """How labelled texts lie in the data file, as `TextLayout` has it."""
     hardware: Mapping[str, Any] = field(default_factory=dict)
     tools: Mapping[str, str] = field(default_factory=dict)
     date: str = ""
@@ -78,7 +95,7 @@ def thin_curve(curve: Mapping[str, Any]) -> dict[str, Any]:
     n = len(columns["coverage"])
     at = np.unique(np.linspace(0, n - 1, min(n, _POINTS)).round().astype(int))
     thinned = {name: [column[i] for i in at] for name, column in columns.items()}
-    return {"risk_coverage": thinned, "reliability": curve["reliability"]}
+    return {**curve, "risk_coverage": thinned}
 
 
 def asked(
@@ -105,6 +122,7 @@ def write_kept(folder: Path, kept: Kept) -> Path:
         name += f"-{kept.limit}"
     path = folder / EVALUATIONS / f"{name}-{kept.precision}.json"
     values = {**asdict(kept), "questions": [list(asdict(q).values()) for q in kept.questions]}
+    values["said"] = [list(asdict(one).values()) for one in kept.said]
     values["scores"] = {name: _finite(value) for name, value in kept.scores.items()}
     write_text(path, json.dumps(values, ensure_ascii=False, allow_nan=False) + "\n")
     return path
@@ -128,7 +146,9 @@ def read_kept(path: Path) -> Kept:
     values = {name: value for name, value in values.items() if name in known}
     try:
         questions = [Asked(*row) for row in values.pop("questions", ())]
-        kept = Kept(**values, questions=questions)
+        rows = values.pop("said", ())
+        said = tuple(Said(name, tuple(given), sure) for name, given, sure in rows)
+        kept = Kept(**values, questions=questions, said=said)
         _check(kept)
     except (TypeError, KeyError, ValueError, AttributeError) as error:
         raise DataError(
@@ -143,7 +163,7 @@ def _check(kept: Kept) -> None:
     Raises:
         ValueError: a value is not what it should be.
     """
-    for name in ("scores", "milliseconds", "curve", "hardware", "tools"):
+    for name in ("scores", "milliseconds", "curve", "layout", "hardware", "tools"):
         if not isinstance(getattr(kept, name), Mapping):
             raise ValueError(f"{name} is no object")
     for name, value in kept.milliseconds.items():
@@ -151,17 +171,27 @@ def _check(kept: Kept) -> None:
             raise ValueError(f"milliseconds of {name} are {value!r}")
     if kept.milliseconds and not {"median", "q1", "q3"} <= kept.milliseconds.keys():
         raise ValueError("milliseconds lack their median or quartiles")
-    for question in kept.questions:
-        numbers = (question.start, question.confidence, question.exact, question.f1)
-        if not isinstance(question.id, str) or not isinstance(question.text, str):
-            raise ValueError(f"question {question.id!r} has no text")
-        if not all(isinstance(one, (int, float)) for one in numbers):
-            raise ValueError(f"question {question.id!r} has no figures")
+    _check_answers(kept)
     if kept.curve:
         columns = kept.curve["risk_coverage"]
         points = zip(columns["coverage"], columns["risk"], strict=True)
         numbers = [v for point in points for v in point]
         numbers += [row[key] for row in kept.curve["reliability"]
                     for key in ("confidence", "accuracy")]  # fmt: skip
+        numbers += [v for column in kept.curve.get("no_answer", {}).values() for v in column]
         if not all(isinstance(one, (int, float)) for one in numbers):
             raise ValueError("a curve holds something else than numbers")
+
+
+def _check_answers(kept: Kept) -> None:
+    for question in kept.questions:
+        numbers = (question.start, question.confidence, question.exact, question.f1)
+        if not isinstance(question.id, str) or not isinstance(question.text, str):
+            raise ValueError(f"question {question.id!r} has no text")
+        if not all(isinstance(one, (int, float)) for one in numbers):
+            raise ValueError(f"question {question.id!r} has no figures")
+    for one in kept.said:
+        if not all(isinstance(text, str) for text in (one.id, *one.given)):
+            raise ValueError(f"what was said of {one.id!r} is no text")
+        if not isinstance(one.confidence, (int, float, type(None))):
+            raise ValueError(f"confidence {one.confidence!r} of {one.id!r} is no number")

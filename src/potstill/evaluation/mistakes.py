@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from potstill.evaluation.html import Html, join, tag
@@ -21,6 +22,23 @@ _AROUND = 140
 """Code points of context shown on either side of a marked span."""
 _LONGEST = 600
 """Most code points shown of a question or an answer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """A mistake of any task, as the browser shows it."""
+
+    id: str
+    kind: str
+    title: str
+    """What is seen of it before it is opened."""
+    note: str
+    body: Html
+    """The text, with what is marked in it."""
+    gold: str
+    given: str
+    weight: float
+    """How far up it stands: how sure the model was, or how far off."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,24 +76,52 @@ def mistakes(questions: Sequence[Asked], examples: Mapping[str, QAExample]) -> l
     return sorted(found, key=lambda mistake: -mistake.asked.confidence)
 
 
-def browser(found: Mapping[str, Sequence[Mistake]], most: int) -> Html:
+def shown(found: Sequence[Mistake], most: int) -> list[Shown]:
+    """The first so many mistakes of questions, ready to be shown."""
+    return [
+        Shown(
+            id=mistake.asked.id,
+            kind=mistake.kind,
+            title=mistake.example.question,
+            note=f"{mistake.kind}, F1 {100 * mistake.asked.f1:.0f}, "
+            f"confidence {mistake.asked.confidence:.2f}",
+            body=tag("p", marked(mistake.example, mistake.asked), class_="context"),
+            gold=" · ".join(dict.fromkeys(mistake.example.answers)) or "no answer",
+            given=mistake.asked.text or "no answer",
+            weight=mistake.asked.confidence,
+        )
+        for mistake in found[:most]
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The mistakes of one row of the table."""
+
+    shown: Sequence[Shown]
+    """The first of them."""
+    counts: Mapping[str, int]
+    """Kind → how many there are in all."""
+
+
+def browser(
+    found: Mapping[str, Found], kinds: Mapping[str, str], order: str = "it was surest of"
+) -> Html:
     """The browser of one data set.
 
     Args:
-        found: name of a row of the table → its `mistakes`.
-        most: mistakes shown of each.
+        found: name of a row of the table → its mistakes.
+        kinds: kind of mistake → what it means.
+        order: by what the first ones were chosen.
     """
-    items = [_item(name, mistake) for name, own in found.items() for mistake in own[:most]]
-    told = [
-        tag("li", tag("b", name), f": {_count(own, most)}; {_by_kind(own)}")
-        for name, own in found.items()
-    ]
+    items = [_item(name, one) for name, own in found.items() for one in own.shown]
+    told = [tag("li", tag("b", name), f": {_told(own, order)}") for name, own in found.items()]
     options = [tag("option", name, value=name) for name in found]
-    kinds = [tag("option", title, value=kind) for kind, title in KINDS.items()]
+    choices = [tag("option", title, value=kind) for kind, title in kinds.items()]
     form = tag(
         "form",
         tag("label", "run ", tag("select", tag("option", "all", value=""), *options, name="run")),
-        tag("label", "kind ", tag("select", tag("option", "all", value=""), *kinds, name="kind")),
+        tag("label", "kind ", tag("select", tag("option", "all", value=""), *choices, name="kind")),
         tag("label", "with the words ", tag("input", type="search", name="words")),
         tag("output", f"{len(items):,} shown"),
         class_="filter",
@@ -85,36 +131,38 @@ def browser(found: Mapping[str, Sequence[Mistake]], most: int) -> Html:
         tag("mark", "given", class_="given"), ", ", tag("mark", "both", class_="gold given"), ".",
         class_="hint",
     )  # fmt: skip
-    shown = tag("div", *items, class_="list", tabindex=0)
-    return tag("div", tag("ul", *told), form, legend, shown, class_="browser")
+    listed = tag("div", *items, class_="list", tabindex=0)
+    marks = legend if any("<mark" in item for item in items) else None
+    return tag("div", tag("ul", *told), form, marks, listed, class_="browser")
 
 
-def _count(own: Sequence[Mistake], most: int) -> str:
-    shown = f"the {most:,} it was surest of are shown" if len(own) > most else "all are shown"
-    return f"{len(own):,} mistakes, {shown}" if own else "no mistakes"
+def counted(kinds: Iterable[str]) -> dict[str, int]:
+    """Kind → how many, the commonest first."""
+    return dict(Counter(kinds).most_common())
 
 
-def _by_kind(own: Sequence[Mistake]) -> str:
-    counts = {kind: sum(one.kind == kind for one in own) for kind in KINDS}
-    return ", ".join(f"{n:,} {kind}" for kind, n in counts.items() if n) or "nothing to show"
+def _told(own: Found, order: str) -> str:
+    n = sum(own.counts.values())
+    if not n:
+        return "no mistakes"
+    less = f"the {len(own.shown):,} {order} are shown" if n > len(own.shown) else "all are shown"
+    by_kind = ", ".join(f"{number:,} {kind}" for kind, number in own.counts.items())
+    return f"{n:,} mistakes, {less}; {by_kind}"
 
 
-def _item(name: str, mistake: Mistake) -> Html:
-    asked, example = mistake.asked, mistake.example
-    gold = " · ".join(dict.fromkeys(example.answers)) or "no answer"
-    words = f"{mistake.kind}, F1 {100 * asked.f1:.0f}, confidence {asked.confidence:.2f}"
+def _item(name: str, one: Shown) -> Html:
     return tag(
         "details",
-        tag("summary", tag("span", _cut(example.question), class_="q"), " ", tag("small", words)),
-        tag("p", marked(example, asked), class_="context"),
+        tag("summary", tag("span", cut(one.title), class_="q"), " ", tag("small", one.note)),
+        one.body,
         tag(
             "dl",
-            tag("dt", "gold"), tag("dd", _cut(gold)),
-            tag("dt", "given"), tag("dd", _cut(asked.text or "no answer")),
+            tag("dt", "gold"), tag("dd", cut(one.gold)),
+            tag("dt", "given"), tag("dd", cut(one.given)),
             tag("dt", "run"), tag("dd", name),
-            tag("dt", "id"), tag("dd", _cut(asked.id)),
+            tag("dt", "id"), tag("dd", cut(one.id)),
         ),
-        class_="mistake", data_run=name, data_kind=mistake.kind,
+        class_="mistake", data_run=name, data_kind=one.kind,
     )  # fmt: skip
 
 
@@ -133,7 +181,7 @@ def marked(example: QAExample, asked: Asked) -> Html:
     last = 0
     for low, high in _shown_parts([*gold, *given], len(context)):
         parts.append(" … " if low > last else "")
-        parts += _pieces(context, low, high, gold, given)
+        parts += pieces(context, low, high, gold, given)
         last = high
     return join(*parts, " …" if last < len(context) else "")
 
@@ -150,13 +198,14 @@ def _shown_parts(spans: Sequence[tuple[int, int]], n: int) -> list[tuple[int, in
     return found
 
 
-def _pieces(
+def pieces(
     context: str,
     low: int,
     high: int,
     gold: Sequence[tuple[int, int]],
     given: Sequence[tuple[int, int]],
 ) -> Iterator[Html | str]:
+    """A slice of a context, with what lies in its gold and given spans marked."""
     ends = {low, high, *(at for span in (*gold, *given) for at in span if low < at < high)}
     order = sorted(ends)
     for start, stop in zip(order, order[1:], strict=False):
@@ -169,5 +218,6 @@ def _pieces(
         yield tag("mark", piece, class_=" ".join(names)) if names else piece
 
 
-def _cut(text: str) -> str:
+def cut(text: str) -> str:
+    """A text, or the beginning of a long one."""
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"

@@ -179,6 +179,35 @@ def risk_coverage(rows: Sequence[Row]) -> Curves | None:
     )  # fmt: skip
 
 
+def null_threshold(rows: Sequence[Row]) -> Curves | None:
+    """F1 over the threshold above which "no answer" wins; of each row's first run."""
+    lines = _no_answer(rows, "threshold", "f1")
+    if not lines:
+        return None
+    return Curves(title="F1 by null threshold", x="null threshold", y="F1", lines=lines)
+
+
+def answered_or_not(rows: Sequence[Row]) -> Curves | None:
+    """What questions with an answer lose where those without gain, over all thresholds."""
+    lines = _no_answer(rows, "NoAns_f1", "HasAns_f1")
+    if not lines:
+        return None
+    return Curves(
+        title="With an answer against without", x="F1 of questions without an answer",
+        y="F1 of those with one", lines=lines,
+    )  # fmt: skip
+
+
+def _no_answer(rows: Sequence[Row], across: str, up: str) -> list[Line]:
+    lines: list[Line] = []
+    for row in rows:
+        found = [one.curve["no_answer"] for one in row.evaluations if one.curve.get("no_answer")]
+        for columns in found[:1]:
+            values = list(zip(columns[across], columns[up], strict=True))
+            lines.append(Line(label=row.label, series=row.label, points=values))
+    return lines
+
+
 def counts(rows: Sequence[Row]) -> list[int]:
     """On how many examples the rows were scored: more than one number do not compare."""
     return sorted({int(value) for row in rows for value in row.scores("total")})

@@ -15,15 +15,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from potstill.bundle.heads import TASKS
 from potstill.bundle.machine import today
 from potstill.errors import InputError
 from potstill.evaluation import pictures
-from potstill.evaluation.html import Child, Html, join, tag
+from potstill.evaluation.html import Child, Html, grid, join, missing, tag
 from potstill.evaluation.kept import Kept
-from potstill.evaluation.mistakes import Mistake, browser, mistakes
+from potstill.evaluation.mistakes import KINDS, Found, browser, counted, mistakes, shown
 from potstill.evaluation.pictures import TITLES, Row
 from potstill.evaluation.plot import Curves, Scatter, draw, facts
 from potstill.evaluation.runs import Run, Series, in_series
+from potstill.evaluation.text_mistakes import TextLike, mistakes_of
 from potstill.records import QAExample
 
 MOST_BYTES = 5_000_000
@@ -48,7 +50,9 @@ class ReportOptions:
     examples: Mapping[str, QAExample] = field(default_factory=dict)
     """Questions of the data that the runs were evaluated on, by id."""
     data: str = ""
-    """Name of the file of ``examples``."""
+    """Names of the files of ``examples`` and ``texts``."""
+    texts: Mapping[str, Mapping[str, TextLike]] = field(default_factory=dict)
+    """Labelled texts, tagged words and choices: hash of the file → examples by id."""
     mistakes: int = 200
     """Most mistakes shown of each row."""
     version: str = ""
@@ -112,7 +116,7 @@ def _page(
         parts.append(_scored(task, data, rows, teacher, options, most, plots))
     unscored = [one.name for one in series if not any(run.evaluations for run in one.runs)]
     if unscored:
-        parts += [tag("h2", "Not scored"), _missing(
+        parts += [tag("h2", "Not scored"), missing(
             f"how good {', '.join(unscored)} may be: `potstill eval RUN DATA --keep` finds out"
         )]  # fmt: skip
     parts += [_training(series, plots), _made(series)]
@@ -137,7 +141,7 @@ class _Plots:
 
     def __call__(self, picture: Scatter | Curves | None, lacking: str) -> Html:
         if picture is None:
-            return _missing(lacking)
+            return missing(lacking)
         shown = json.dumps(facts(picture))
         if shown not in self._drawn:
             self._drawn[shown] = self._figure(picture, len(self._drawn))
@@ -184,9 +188,16 @@ def _scored(
                 ),
                 class_="plots",
             ),
-            tag("h3", "Mistakes"),
-            _mistakes(rows, options, most),
         ]
+        nulls = [pictures.null_threshold(rows), pictures.answered_or_not(rows)]
+        drawn = [plots(picture, "") for picture in nulls if picture]
+        if drawn:
+            parts += [
+                tag("h3", "When to say there is no answer"),
+                tag("div", *drawn, class_="plots"),
+            ]
+    if task != TASKS["mlm"]:
+        parts += [tag("h3", "Mistakes"), _mistakes(rows, options, most)]
     return tag("section", *parts)
 
 
@@ -218,7 +229,7 @@ def _table(rows: Sequence[Row], metric: str, totals: Sequence[int]) -> Html:
         )
     told = f"{totals[0]:,} examples. " if len(totals) == 1 else ""
     note = f"{told}Several seeds: mean ± sample standard deviation. One example at a time."
-    return join(_grid(heads, lines), tag("p", note, class_="hint"))
+    return join(grid(heads, lines), tag("p", note, class_="hint"))
 
 
 def _trade_offs(
@@ -249,7 +260,7 @@ def _gap(rows: Sequence[Row], metric: str, teacher: Series) -> Html:
     """What students lose against their teacher, and what they save."""
     theirs = [row for row in rows if row.series is teacher and row.scores(metric)]
     if not theirs:
-        return _missing(f"what the teacher {teacher.name} scores on these data")
+        return missing(f"what the teacher {teacher.name} scores on these data")
     first = theirs[0]
     title = TITLES.get(metric, metric)
     heads = ["run", title, "lost", "of the teacher's", "times smaller", "times as fast"]
@@ -273,26 +284,35 @@ def _gap(rows: Sequence[Row], metric: str, teacher: Series) -> Html:
                 _UNKNOWN if ratio is None else f"{ratio:.2f}",
             ]
         )
-    return _grid(heads, lines)
+    return grid(heads, lines)
 
 
 def _mistakes(rows: Sequence[Row], options: ReportOptions, most: int) -> Html:
     kept: dict[str, Kept] = {
-        row.label: one for row in rows for one in row.evaluations[:1] if one.questions
+        row.label: one for row in rows for one in row.evaluations[:1] if one.questions or one.said
     }
     if not kept:
-        return _missing("single answers; keep them by `potstill eval --keep`")
-    if not options.examples:
-        return _missing("the questions: give the file they were asked from by --data")
-    known = {
-        name: mistakes(one.questions, options.examples)
-        for name, one in kept.items()
-        if any(question.id in options.examples for question in one.questions)
-    }
-    if not known:
-        return _missing(f"these questions: {options.data} holds none of them")
-    shown: dict[str, list[Mistake]] = known
-    return browser(shown, most)
+        return missing("single answers; keep them by `potstill eval --keep`")
+    if not options.examples and not options.texts:
+        return missing("their texts: give the file they were asked from by --data")
+    found: dict[str, Found] = {}
+    kinds: dict[str, str] = {}
+    order = "it was surest of"
+    for name, one in kept.items():
+        texts = options.texts.get(one.sha256, {})
+        if any(said.id in texts for said in one.said):
+            of_texts, own = mistakes_of(one.said, texts)
+            kinds |= own
+            found[name] = Found(of_texts[:most], counted(item.kind for item in of_texts))
+            order = order if one.said[0].confidence is not None else "furthest off"
+        elif any(question.id in options.examples for question in one.questions):
+            of_questions = mistakes(one.questions, options.examples)
+            kinds |= KINDS
+            counts = counted(item.kind for item in of_questions)
+            found[name] = Found(shown(of_questions, most), counts)
+    if not found:
+        return missing(f"these texts: {options.data} holds none of them")
+    return browser(found, kinds, order)
 
 
 def _training(series: Sequence[Series], plots: _Plots) -> Html:
@@ -302,7 +322,7 @@ def _training(series: Sequence[Series], plots: _Plots) -> Html:
     parts: list[Child] = [tag("h2", "Training")]
     parts.append(tag("div", *(plots(picture, "") for picture in found), class_="plots"))
     if without:
-        parts.append(_missing(f"how {', '.join(without)} learned: there is no metrics.jsonl"))
+        parts.append(missing(f"how {', '.join(without)} learned: there is no metrics.jsonl"))
     return tag("section", *parts)
 
 
@@ -343,14 +363,14 @@ def _facts(run: Run) -> list[Child]:
     table = tag("table", *(tag("tr", tag("td", name), cell) for name, cell in rows))
     parts: list[Child] = [tag("div", table, class_="scroll")]
     if lacking:
-        parts.append(_missing(f"{' and '.join(lacking)}: the folder's manifest has none"))
+        parts.append(missing(f"{' and '.join(lacking)}: the folder's manifest has none"))
     if manifest.recipe:
         text = "\n".join(f"{key} = {value}" for key, value in manifest.recipe.items())
         parts.append(tag("details", tag("summary", "recipe"), tag("pre", text)))
     if run.commands:
         parts.append(tag("pre", "\n".join(run.commands)))
     else:
-        parts.append(_missing("the commands: this folder was not made by this command line"))
+        parts.append(missing("the commands: this folder was not made by this command line"))
     return parts
 
 
@@ -359,16 +379,6 @@ def _pairs(values: Mapping[str, Any]) -> str:
         f"{name} {value:,}" if isinstance(value, int) else f"{name} {value}"
         for name, value in values.items()
     )
-
-
-def _grid(heads: Sequence[str], lines: Sequence[Sequence[Child]]) -> Html:
-    head = tag("thead", tag("tr", *(tag("th", name, scope="col") for name in heads)))
-    body = tag("tbody", *(tag("tr", *(tag("td", cell) for cell in line)) for line in lines))
-    return tag("div", tag("table", head, body), class_="scroll", tabindex=0)
-
-
-def _missing(what: str) -> Html:
-    return tag("p", f"{what}.", class_="missing")
 
 
 def _mean(values: Sequence[float], digits: int = 2) -> str:

@@ -24,7 +24,8 @@ POINTS = 100
 
 NEUTRAL_KEYS = frozenset(
     (
-        "seed dev cache evaluate_steps save_minutes save_steps keep log_steps tensorboard threads"
+        "seed dev cache evaluate_steps save_minutes save_steps keep log_steps tensorboard wandb "
+        "trackio threads"
     ).split()
 )
 """Recipe keys in which runs of one name may differ: the seed, and what changes no weights but for

@@ -170,10 +170,7 @@ class Chooser:
         Raises:
             ModelError: the model gives logits that are no numbers.
         """
-        return [
-            max(scores, key=lambda score: (score.score, -score.index)).index
-            for scores in self.score_many(asked)
-        ]
+        return [best(scores) for scores in self.score_many(asked)]
 
     def score_many(self, asked: Sequence[Asked]) -> list[list[ChoiceScore]]:
         """Every choice with its probability, in the order given; blank ones are scored too.
@@ -221,6 +218,11 @@ class _Rows:
     asked: Sequence[Asked]
     rows: Sequence[Row]
     truncated: Sequence[bool]
+
+
+def best(scores: Sequence[ChoiceScore]) -> int:
+    """The number of the most probable choice, of equal ones the first."""
+    return max(scores, key=lambda score: (score.score, -score.index)).index
 
 
 def make_rows(

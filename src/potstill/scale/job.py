@@ -263,12 +263,12 @@ def _columns(options: JobOptions) -> tuple[str, ...]:
 def _settled(options: JobOptions, folder: Path) -> PredictOptions:
     """The options with one runtime: that of the job so far, or else the quickest here.
 
-    Ray's workers may lie on other machines, so there it is the runtime that all of them have.
+    The workers of a cluster may lie on other machines, so there it is what all of them have.
     """
     if options.predict.runtime != AUTO:
         return options.predict
     runtime = None if options.overwrite else _runtime_so_far(folder)
-    if runtime is None and options.engine == "local":
+    if runtime is None and not (options.engine == "ray" and options.address):
         runtime = quickest_runtime(options.predict, options.workers)
     return replace(options.predict, runtime=runtime or DEFAULT)
 

@@ -31,7 +31,7 @@ class Load:
     question_tokens: int = 12
     peak: float = 3.0
     """The busiest time's rate, over the mean of the day."""
-    max_utilisation: float = 0.8
+    max_utilisation: float = 0.6
     """Most of the workers' time that may be used at the peak: a margin for what is not foreseen."""
 
     def __post_init__(self) -> None:

@@ -36,9 +36,10 @@ from potstill.training.finetune import (
     load_split,
     with_recipe,
 )
+from potstill.training.loggers import make_loggers
 from potstill.training.loop import Run, make_fabric, make_schedule
 from potstill.training.pruning import pruned_base
-from potstill.training.runs import Listeners, hardware, heard, make_loggers, train, write_model
+from potstill.training.runs import Listeners, hardware, heard, train, write_model
 from potstill.training.shards import fill, tokenizer_hash, weights_hash
 from potstill.training.soft_labels import DistilRows, Labelling, label_rows
 from potstill.training.teacher_cache import TeacherCache

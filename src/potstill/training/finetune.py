@@ -20,13 +20,13 @@ from potstill.records import QAExample
 from potstill.text.tokenizer import Tokenizer
 from potstill.training import qa
 from potstill.training.features import open_rows
+from potstill.training.loggers import make_loggers
 from potstill.training.loop import Run, make_fabric
 from potstill.training.recipe import Recipe
 from potstill.training.runs import (
     Listeners,
     hardware,
     heard,
-    make_loggers,
     train,
     without_paths,
     write_model,

@@ -20,6 +20,7 @@ from potstill.losses.lm import IGNORE, masked_lm_cross_entropy
 from potstill.models.lm import LMOutput, MaskedLM
 from potstill.text.tokenizer import Tokenizer
 from potstill.training.corpus import Corpus, CorpusRows, Packing, open_corpus
+from potstill.training.loggers import make_loggers
 from potstill.training.loop import Run, make_fabric
 from potstill.training.masking import Masking, mask_tokens
 from potstill.training.recipe import LMRecipe
@@ -27,7 +28,6 @@ from potstill.training.runs import (
     Listeners,
     hardware,
     heard,
-    make_loggers,
     train,
     without_paths,
     write_model,
@@ -188,6 +188,7 @@ def train_lm(
         fingerprint=corpus.fingerprint,
         resume=resume,
         rows_per_step=recipe.sequences_per_step,
+        whole_batches=True,  # a mean over a batch's hidden tokens
     )
     if weights is not None and "lm_head.bias" not in weights and not run.step:
         listeners.note(f"{recipe.base} has no masked-LM head: a new one was made")

@@ -32,10 +32,11 @@ from potstill.training.lm import (
     start,
     train_lm,
 )
+from potstill.training.loggers import make_loggers
 from potstill.training.loop import Run, make_fabric
 from potstill.training.masking import Masking
 from potstill.training.recipe import LMDistilRecipe, LMRecipe
-from potstill.training.runs import Listeners, hardware, heard, make_loggers, train
+from potstill.training.runs import Listeners, hardware, heard, train
 
 _HEAD_RATE = 1e-3
 """Learning rate of a head alone: nothing that was learnt before can be lost."""
@@ -142,6 +143,7 @@ def distil_lm(
         fingerprint=f"{corpus.fingerprint}:{sha256_of(weights_file(taught_by))}",
         resume=resume,
         rows_per_step=recipe.sequences_per_step,
+        whole_batches=True,  # a mean over a batch's hidden tokens
     )
     held_out = HeldOutLoss(corpus.held_out, masking, fabric, batch_tokens=recipe.batch_tokens)
     scores = train(run, recipe, fabric, lambda: held_out.score(model), listeners)
@@ -266,6 +268,7 @@ def _of_stage(listeners: Listeners) -> Listeners:
 
 _NOT_THE_HEADS = frozenset(
     "base out epochs max_steps learning_rate sequences_per_step accumulate train_only_head dropout "
-    "fresh n_layers hidden_width ffn_width n_heads layers tensorboard evaluate_steps".split()
+    "fresh n_layers hidden_width ffn_width n_heads layers tensorboard wandb trackio "
+    "evaluate_steps".split()
 )
 """Keys that the head's stage has values of its own for, or none."""

@@ -151,6 +151,7 @@ class Run:
         fingerprint: str,
         resume: bool,
         rows_per_step: int = 0,
+        whole_batches: bool = False,
     ) -> None:
         """Prepares a run.
 
@@ -163,6 +164,8 @@ class Run:
             fingerprint: identifies the training data; a resumed run must have the same.
             resume: go on from the newest checkpoint, if there is one.
             rows_per_step: as `Schedule` takes it.
+            whole_batches: several processes cut no batch that they need not cut: the loss is a
+                mean over more than rows.
 
         Raises:
             CheckpointError: the folder holds a run and ``resume`` is false, or the checkpoint is
@@ -172,6 +175,7 @@ class Run:
         if not len(rows):
             raise RecipeError("there is nothing to train on: the training data hold no rows")
         self._fabric, self._rows, self._loss, self._recipe = fabric, rows, loss, recipe
+        self._by_rows = fabric.device.type == "cpu" and not whole_batches
         self._checkpoints = Path(recipe.out) / "checkpoints"
         self._facts = {"recipe": recipe.to_dict(), "data": fingerprint}
         self._schedule = make_schedule(rows, recipe, rows_per_step=rows_per_step)
@@ -256,7 +260,8 @@ class Run:
         total = 0.0
         alone = fabric.world_size == 1
         with nullcontext() if alone else fabric.no_backward_sync(self._module):
-            for rows in share(batches, fabric.global_rank, fabric.world_size):
+            rank, world = fabric.global_rank, fabric.world_size
+            for rows in share(batches, rank, world, by_rows=self._by_rows):
                 batch = fabric.to_device(self._rows.batch(rows))
                 # Divided by the rows of the whole step, so that how they were cut into batches
                 # and shared between processes changes nothing.

@@ -67,6 +67,10 @@ class RunRecipe:
     """Write a line of metrics every so many steps."""
     tensorboard: bool = False
     """Also write TensorBoard files (needs the extra ``tensorboard``)."""
+    wandb: str = ""
+    """Project of Weights & Biases to log to as well (needs the extra ``wandb``)."""
+    trackio: str = ""
+    """Project of trackio to log to as well (needs the extra ``trackio``)."""
 
     REQUIRED: ClassVar[tuple[str, ...]] = ("out",)
     """Keys that may not be empty."""
@@ -95,7 +99,7 @@ class RunRecipe:
     """Key → least and greatest value."""
     MAY_CHANGE: ClassVar[frozenset[str]] = frozenset(
         "out epochs max_steps decay evaluate_steps save_minutes save_steps keep log_steps "
-        "tensorboard threads devices nodes".split()
+        "tensorboard wandb trackio threads devices nodes".split()
     )
     """Keys that a resumed run may give anew: where files lie, what is written, how long it
     lasts. The data themselves are held to their fingerprint."""

@@ -16,10 +16,10 @@ from potstill.bundle import layout
 from potstill.bundle.atomic import replacing, write_json
 from potstill.bundle.machine import describe_machine
 from potstill.bundle.manifest import Manifest, write_manifest
-from potstill.errors import MissingExtraError
 from potstill.export.card import write_card
 from potstill.export.card_data import origin_of
 from potstill.models.pretrained import Pretrained
+from potstill.training.loggers import Log, logging
 from potstill.training.loop import Metrics, Run, StepReport
 from potstill.training.recipe import RunRecipe
 
@@ -47,22 +47,6 @@ def heard(fabric: Fabric, listeners: Listeners | None) -> Listeners:
     return listeners if listeners and fabric.is_global_zero else Listeners()
 
 
-def make_loggers(recipe: RunRecipe) -> list[Any]:
-    """The loggers a recipe asks for.
-
-    Raises:
-        MissingExtraError: TensorBoard is asked for and not installed.
-    """
-    if not recipe.tensorboard:
-        return []
-    from lightning_fabric.loggers.tensorboard import TensorBoardLogger
-
-    try:
-        return [TensorBoardLogger(recipe.out, name="tensorboard", version="")]
-    except ModuleNotFoundError:
-        raise MissingExtraError("tensorboard", "tensorboard", "tensorboard = true") from None
-
-
 def train(
     run: Run,
     recipe: RunRecipe,
@@ -81,18 +65,32 @@ def train(
 
     Returns:
         The scores at the end; none but in the first process of several.
+
+    Raises:
+        OutputError: the metrics could not be written, or a service takes none.
     """
     if not fabric.is_global_zero:
         for _ in run:
             pass
         return {}
+    with logging(fabric, recipe, without_paths(recipe), resumed=run.step > 0) as log:
+        return _logged(run, recipe, score, listeners, log)
+
+
+def _logged(
+    run: Run,
+    recipe: RunRecipe,
+    score: Callable[[], Mapping[str, float]],
+    listeners: Listeners,
+    log: Log,
+) -> dict[str, float]:
     metrics = Metrics(Path(recipe.out) / layout.METRICS, step=run.step)
 
     def evaluate() -> dict[str, float]:
         scores = dict(score())
         if scores:
             metrics.write(step=run.step, **scores)
-            fabric.log_dict({k: v for k, v in scores.items() if k != "total"}, step=run.step)
+            log({k: v for k, v in scores.items() if k != "total"}, run.step)
         return scores
 
     def is_due(step: int) -> bool:
@@ -111,7 +109,7 @@ def train(
                 "grad_norm": report.grad_norm,
             }
             metrics.write(step=report.step, seconds=round(report.seconds, 3), **values)
-            fabric.log_dict(values, step=report.step)
+            log(values, report.step)
         listeners.step(report)
         if is_due(report.step):
             evaluate()

@@ -153,7 +153,9 @@ def is_held_out(text: str, share: float) -> bool:
     return int.from_bytes(digest[:8], "big") < share * 2**64
 
 
-def share(batches: Sequence[list[int]], rank: int, world: int) -> list[list[int]]:
+def share(
+    batches: Sequence[list[int]], rank: int, world: int, *, by_rows: bool = False
+) -> list[list[int]]:
     """What one of ``world`` processes takes of a step's batches.
 
     Whole batches go around; those left over are cut by rows, so that all have much the same to do
@@ -163,7 +165,12 @@ def share(batches: Sequence[list[int]], rank: int, world: int) -> list[list[int]
         batches: row indices of each batch of the step.
         rank: number of the process, from 0.
         world: how many there are.
+        by_rows: cut every batch: no process waits for one whose batch has longer rows, but
+            batches get smaller, which a graphics card is slower with.
     """
+    if by_rows:  # by turns, as the first to choose may get a row more
+        cut = [batch[(rank + i) % world :: world] for i, batch in enumerate(batches)]
+        return [rows for rows in cut if rows]
     whole = len(batches) - len(batches) % world
     own = [batches[i] for i in range(rank, whole, world)]
     return own + [rows for batch in batches[whole:] if (rows := batch[rank::world])]

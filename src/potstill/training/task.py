@@ -27,12 +27,12 @@ from potstill.errors import RecipeError
 from potstill.models.pretrained import Pretrained
 from potstill.runtime.session import Session
 from potstill.text.tokenizer import Tokenizer
+from potstill.training.loggers import make_loggers
 from potstill.training.loop import Rows, Run, make_fabric
 from potstill.training.runs import (
     Listeners,
     hardware,
     heard,
-    make_loggers,
     train,
     without_paths,
     write_model,

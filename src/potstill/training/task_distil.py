@@ -21,8 +21,9 @@ from potstill.compression.student import fresh_config, select_layers, take_layer
 from potstill.errors import RecipeError
 from potstill.models.pretrained import Pretrained
 from potstill.text.tokenizer import Tokenizer
+from potstill.training.loggers import make_loggers
 from potstill.training.loop import Run, make_fabric, make_schedule
-from potstill.training.runs import Listeners, heard, make_loggers
+from potstill.training.runs import Listeners, heard
 from potstill.training.shards import fill
 from potstill.training.task import (
     FloatArray,

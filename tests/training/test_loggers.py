@@ -1,0 +1,144 @@
+"""Loggers beside metrics.jsonl: what the services are told, resumed and refused."""
+
+import importlib
+import json
+import sys
+import types
+
+import pytest
+
+import tiny
+from potstill.errors import MissingExtraError, OutputError
+from potstill.training.finetune import finetune
+from potstill.training.loggers import make_loggers
+from potstill.training.recipe_file import make_recipe
+from potstill.training.runs import Listeners
+from runs import Stopped, stop_at
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory):
+    return tiny.write_model(tmp_path_factory.mktemp("base"), head=False)
+
+
+@pytest.fixture(scope="module")
+def train(tmp_path_factory):
+    return tiny.write_squad(tmp_path_factory.mktemp("data") / "train.json", copies=4)
+
+
+def recipe(base, train, out, **more):
+    values = {"base": str(base), "train": str(train), "out": str(out), "batch_tokens": 100}
+    values |= {"max_steps": 3, "log_steps": 1, "threads": 1, "seq_len": 128, "stride": 32}
+    return make_recipe({**values, **more})
+
+
+class Service(types.ModuleType):
+    """Stands in for both libraries: keeps what it was told."""
+
+    class Error(Exception):
+        """As wandb has one."""
+
+    def __init__(self):
+        super().__init__("service")
+        self.begun, self.logged, self.ended = [], [], []
+
+    def Settings(self, **values):  # noqa: N802 - wandb's own name
+        return values
+
+    def init(self, **values):
+        self.begun.append(values)
+        sys.stdout.write("a word of its own")
+        return self
+
+    def log(self, values, step):
+        self.logged.append((step, values))
+
+    def finish(self, **values):
+        self.ended.append(values)
+
+
+@pytest.fixture(params=["wandb", "trackio"])
+def service(request, monkeypatch):
+    made = Service()
+    made.name = request.param
+    monkeypatch.setitem(sys.modules, request.param, made)
+    return made
+
+
+def test_every_line_of_the_metrics_is_told(service, base, train, tmp_path, capsys):
+    asked = recipe(base, train, tmp_path / "my run", **{service.name: "p"}, dev=str(train))
+    finetune(asked)
+    (begun,) = service.begun
+    assert begun["project"] == "p"
+    assert begun["name"].startswith("my-run-")
+    assert begun["config"]["batch_tokens"] == 100
+    assert "out" not in begun["config"]
+    lines = list(map(json.loads, (tmp_path / "my run/metrics.jsonl").read_text().splitlines()))
+    told = [(line.pop("step"), line) for line in lines]
+    for _, line in told:
+        line.pop("seconds", None), line.pop("total", None)
+    assert service.logged == told
+    assert len(service.ended) == 1
+    assert capsys.readouterr().out == ""
+
+
+def test_a_resumed_run_goes_on_under_its_name_and_a_stop_is_told(service, base, train, tmp_path):
+    asked = recipe(base, train, tmp_path, **{service.name: "p"}, save_steps=1)
+    with pytest.raises(Stopped):
+        finetune(asked, listeners=stop_at(2))
+    assert service.ended == [{"exit_code": 1} if service.name == "wandb" else {}]
+    finetune(asked, resume=True)
+    first, second = service.begun
+    assert second["name"] == first["name"]
+    assert second["resume"] == "allow"
+    assert "resume" not in first
+    other = recipe(base, train, tmp_path / "other", **{service.name: "p"})
+    finetune(other)
+    assert service.begun[2]["name"] != first["name"]
+
+
+def test_a_service_that_refuses_is_one_line_before_the_first_step(service, base, train, tmp_path):
+    def refuse(**_):
+        raise service.Error("no api key\nconfigured")
+
+    service.init = refuse
+    steps = []
+    with pytest.raises(OutputError, match=rf"no api key configured.*leave {service.name} out"):
+        finetune(
+            recipe(base, train, tmp_path, **{service.name: "p"}),
+            listeners=Listeners(step=steps.append),
+        )
+    assert not steps
+
+
+@pytest.mark.parametrize("name", ["wandb", "trackio"])
+def test_a_missing_library_is_named_with_its_extra(name, base, train, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(MissingExtraError, match=rf"pip install 'potstill\[{name}\]'"):
+        make_loggers(recipe(base, train, tmp_path, **{name: "p"}))
+
+
+@pytest.mark.filterwarnings("ignore")  # wandb's own, of libraries it imports
+def test_weights_and_biases_offline(base, train, tmp_path, monkeypatch):
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    pytest.importorskip("wandb", reason="needs Weights & Biases: pip install 'potstill[wandb]'")
+    finetune(recipe(base, train, tmp_path, wandb="p"))
+    (file,) = (tmp_path / "wandb").glob("offline-run-*/run-*.wandb")
+    written = file.read_bytes()
+    assert b"grad_norm" in written
+    assert (tmp_path / "logged-as.txt").read_text().strip() in file.name
+
+
+@pytest.mark.filterwarnings("ignore")  # of the web server that trackio imports
+def test_trackio_writes_its_database(base, train, tmp_path, monkeypatch):
+    monkeypatch.setenv("TRACKIO_DIR", str(tmp_path / "trackio"))  # read when it is imported
+    pytest.importorskip("trackio", reason="needs trackio: pip install 'potstill[trackio]'")
+    asked = recipe(base, train, tmp_path / "run", trackio="p", save_steps=1)
+    with pytest.raises(Stopped):
+        finetune(asked, listeners=stop_at(2))
+    finetune(asked, resume=True)
+    storage = importlib.import_module("trackio.sqlite_storage").SQLiteStorage
+    name = (tmp_path / "run/logged-as.txt").read_text().strip()
+    lines = storage.get_logs("p", name)
+    assert [line["step"] for line in lines if "loss" in line] == [1, 2, 3]
