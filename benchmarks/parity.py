@@ -13,8 +13,10 @@ SavedModel in Node (tfjs-node, built as docs/javascript.md says and linked into
 clients/js/node_modules/@tensorflow) and in TensorFlow's own Python, TFLite in LiteRT's.
 
 What is missing is named. ``--write`` puts the table into docs/parity.md; ``--quick`` asks 20
-questions. Exit status 1 where an ONNX system answers otherwise than Python, or another one does for
-more than a tie, or with a score that is further off than `TOLERANCE`.
+questions. ``--only NAME`` asks the systems with that in their names, and ``--keep FILE`` adds what
+they said to what earlier runs left in FILE, so that the work can be done in pieces. Exit status 1
+where an ONNX system answers otherwise than Python, or another one does for more than a tie, or with
+a score that is further off than `TOLERANCE`.
 """
 
 from __future__ import annotations
@@ -25,14 +27,16 @@ import shutil
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from worker import Worker
 
 from potstill import QAClient, load_qa
+from potstill.bundle.atomic import write_json
 from potstill.bundle.layout import ONNX, find_model
+from potstill.data.files import read_json
 from potstill.export.targets import TARGETS
 from potstill.records import Answer
 
@@ -98,17 +102,18 @@ class Row:
     apart: float = 0.0
     """Largest difference of a score, where the answers agree."""
 
-    def take(self, said: Any, wanted: list[dict[str, Any]]) -> None:
-        """Counts one question."""
+    def take(self, said: Any, wanted: list[dict[str, Any]]) -> bool:
+        """Counts one question; whether the answer is the same."""
         found = [answer for answer in (said if isinstance(said, list) else [said]) if answer]
         self.asked += 1
         keys = ("text", "start", "end")
         if [[a[k] for k in keys] for a in found] != [[a[k] for k in keys] for a in wanted]:
             best = [rows[0]["score"] if rows else 0.0 for rows in (found, wanted)]
             self.other.append(abs(best[0] - best[1]))
-            return
+            return False
         for one, other in zip(found, wanted, strict=True):
             self.apart = max(self.apart, abs(one["score"] - other["score"]))
+        return True
 
     @property
     def kept(self) -> bool:
@@ -236,6 +241,10 @@ def main() -> None:
     parser.add_argument("--exports", type=Path, help="what potstill export wrote for this model")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--quick", action="store_true", help="20 questions")
+    parser.add_argument(
+        "--only", metavar="NAME", default="", help="systems with this in their name"
+    )
+    parser.add_argument("--keep", type=Path, metavar="FILE", help="JSON of rows, to be added to")
     parser.add_argument("--write", action="store_true", help="put the table into docs/parity.md")
     arguments = parser.parse_args()
     folder = find_model(arguments.model)
@@ -244,10 +253,11 @@ def main() -> None:
     systems = node_systems(folder, arguments.exports, arguments.threads)
     systems += python_systems(arguments.exports)
     wanted: dict[str, list[list[dict[str, Any]]]] = {}
-    rows: list[Row] = []
-    for number, system in enumerate(systems):
+    earlier = read_json(arguments.keep) if arguments.keep and arguments.keep.is_file() else []
+    rows = [Row(**one) for one in earlier]
+    for system in (one for one in systems if arguments.only in one.name):
         if system.precision not in wanted:
-            of = folder if number == 0 else arguments.exports
+            of = folder if system.precision == systems[0].precision else arguments.exports
             precision: Any = system.precision
             client = QAClient.from_options(of, precision=precision, threads=arguments.threads)
             wanted[system.precision] = [python_answers(client, item) for item in asked]
@@ -255,9 +265,12 @@ def main() -> None:
         with ExitStack() as stack:
             ask = system.open(stack)
             for item, expected in zip(asked, wanted[system.precision], strict=True):
-                row.take(ask(item), expected)
+                if not row.take(ask(item), expected):
+                    print(f"  otherwise: {item['question']}", file=sys.stderr)
         print(f"{row.system}, {row.precision}: {len(row.other)} other", file=sys.stderr)
         rows.append(row)
+    if arguments.keep:
+        write_json(arguments.keep, [asdict(row) for row in rows])
     text = table(rows, len(plain), len(hostile))
     print(text)
     if arguments.write:

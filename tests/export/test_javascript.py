@@ -1,4 +1,4 @@
-"""Exported TF.js graph models and SavedModels, run by the JavaScript package in their own libraries."""
+"""Exported TF.js graph models and SavedModels, run by the JavaScript package."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import shutil
 from pathlib import Path
 
 import pytest
+from worker import Worker
 
 import tiny
 from potstill import QAClient
 from potstill.export.bundle import export_bundle
 from potstill.export.targets import TARGETS
-from worker import Worker
 
 ROOT = Path(__file__).parents[2]
 MODULES = ROOT / "clients" / "js" / "node_modules" / "@tensorflow"
