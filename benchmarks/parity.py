@@ -13,10 +13,11 @@ SavedModel in Node (tfjs-node, built as docs/javascript.md says and linked into
 clients/js/node_modules/@tensorflow) and in TensorFlow's own Python, TFLite in LiteRT's.
 
 What is missing is named. ``--write`` puts the table into docs/parity.md; ``--quick`` asks 20
-questions. ``--only NAME`` asks the systems with that in their names, and ``--keep FILE`` adds what
-they said to what earlier runs left in FILE, so that the work can be done in pieces. Exit status 1
-where an ONNX system answers otherwise than Python, or another one does for more than a tie, or with
-a score that is further off than `TOLERANCE`.
+questions. ``--only NAME`` asks the systems with that in their names, ``--part 2/4`` the second
+quarter of the questions, and ``--keep FILE`` adds what they said to what earlier runs left in FILE,
+so that the work can be done in pieces. Exit status 1 where an ONNX system answers otherwise than
+Python, or another one does for more than a tie, or with a score that is further off than
+`TOLERANCE`.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ import shutil
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +115,12 @@ class Row:
         for one, other in zip(found, wanted, strict=True):
             self.apart = max(self.apart, abs(one["score"] - other["score"]))
         return True
+
+    def add(self, more: Row) -> None:
+        """Takes in what the same system did with other questions."""
+        self.asked += more.asked
+        self.other += more.other
+        self.apart = max(self.apart, more.apart)
 
     @property
     def kept(self) -> bool:
@@ -244,17 +251,21 @@ def main() -> None:
     parser.add_argument(
         "--only", metavar="NAME", default="", help="systems with this in their name"
     )
+    parser.add_argument(
+        "--part", metavar="I/N", default="1/1", help="one part of N of the questions"
+    )
     parser.add_argument("--keep", type=Path, metavar="FILE", help="JSON of rows, to be added to")
     parser.add_argument("--write", action="store_true", help="put the table into docs/parity.md")
     arguments = parser.parse_args()
     folder = find_model(arguments.model)
     plain, hostile = items(arguments.data, 20 if arguments.quick else arguments.n)
-    asked = plain + hostile
+    part, parts = map(int, arguments.part.split("/"))
+    asked = (plain + hostile)[part - 1 :: parts]
     systems = node_systems(folder, arguments.exports, arguments.threads)
     systems += python_systems(arguments.exports)
     wanted: dict[str, list[list[dict[str, Any]]]] = {}
     earlier = read_json(arguments.keep) if arguments.keep and arguments.keep.is_file() else []
-    rows = [Row(**one) for one in earlier]
+    rows = {(one["system"], one["precision"]): Row(**one) for one in earlier}
     for system in (one for one in systems if arguments.only in one.name):
         if system.precision not in wanted:
             of = folder if system.precision == systems[0].precision else arguments.exports
@@ -268,17 +279,17 @@ def main() -> None:
                 if not row.take(ask(item), expected):
                     print(f"  otherwise: {item['question']}", file=sys.stderr)
         print(f"{row.system}, {row.precision}: {len(row.other)} other", file=sys.stderr)
-        rows.append(row)
+        rows.setdefault((row.system, row.precision), replace(row, asked=0, other=[])).add(row)
     if arguments.keep:
-        write_json(arguments.keep, [asdict(row) for row in rows])
-    text = table(rows, len(plain), len(hostile))
+        write_json(arguments.keep, [asdict(row) for row in rows.values()])
+    text = table(list(rows.values()), len(plain), len(hostile))
     print(text)
     if arguments.write:
         page = PAGE.read_text(encoding="utf-8")
         before, rest = page.split(_BEGIN)
         after = rest.split(_END)[1]
         PAGE.write_text(f"{before}{_BEGIN}\n{text}\n{_END}{after}", encoding="utf-8")
-    sys.exit(0 if all(row.kept for row in rows) else 1)
+    sys.exit(0 if all(row.kept for row in rows.values()) else 1)
 
 
 if __name__ == "__main__":
