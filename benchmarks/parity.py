@@ -14,7 +14,7 @@ clients/js/node_modules/@tensorflow) and in TensorFlow's own Python, TFLite in L
 
 What is missing is named. ``--write`` puts the table into docs/parity.md; ``--quick`` asks 20
 questions. ``--only NAME`` asks the systems with that in their names, ``--part 2/4`` the second
-quarter of the questions, and ``--keep FILE`` adds what they said to what earlier runs left in FILE,
+quarter of the questions (the hostile ones are in the first), and ``--keep FILE`` adds what they said to what earlier runs left in FILE,
 so that the work can be done in pieces. Exit status 1 where an ONNX system answers otherwise than
 Python, or another one does for more than a tie, or with a score that is further off than
 `TOLERANCE`.
@@ -218,11 +218,11 @@ def has_tfjs_node() -> bool:
     return any(package.glob("lib/napi-v*/tfjs_binding.node"))
 
 
-def table(rows: list[Row], n: int, hostile: int) -> str:
+def table(rows: list[Row], hostile: int) -> str:
     """The comparison in Markdown."""
     lines = [
-        f"{n} questions of SQuAD's development set and {hostile} hostile ones, against Python and "
-        "onnxruntime on a file of the same precision.",
+        f"Questions drawn from SQuAD's development set, and the {hostile} hostile ones, against "
+        "Python and onnxruntime on a file of the same precision.",
         "",
         "| system | weights | asked | other answer or place | largest difference of a score |",
         "| --- | --- | --- | --- | --- |",
@@ -260,7 +260,7 @@ def main() -> None:
     folder = find_model(arguments.model)
     plain, hostile = items(arguments.data, 20 if arguments.quick else arguments.n)
     part, parts = map(int, arguments.part.split("/"))
-    asked = (plain + hostile)[part - 1 :: parts]
+    asked = plain[part - 1 :: parts] + (hostile if part == 1 else [])
     systems = node_systems(folder, arguments.exports, arguments.threads)
     systems += python_systems(arguments.exports)
     wanted: dict[str, list[list[dict[str, Any]]]] = {}
@@ -282,7 +282,7 @@ def main() -> None:
         rows.setdefault((row.system, row.precision), replace(row, asked=0, other=[])).add(row)
     if arguments.keep:
         write_json(arguments.keep, [asdict(row) for row in rows.values()])
-    text = table(list(rows.values()), len(plain), len(hostile))
+    text = table(list(rows.values()), len(hostile))
     print(text)
     if arguments.write:
         page = PAGE.read_text(encoding="utf-8")

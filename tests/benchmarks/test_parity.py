@@ -40,7 +40,7 @@ def test_what_counts_as_another_answer(parity):
     exact = parity["Row"]("onnxruntime", "fp32", True)
     exact.take(answer("king", 20, 0.5), [answer("king", 8, 0.5)])
     assert not exact.kept
-    lines = parity["table"]([row, exact], 4, 2).splitlines()
+    lines = parity["table"]([row, exact], 2).splitlines()
     assert "| a system | fp32 | 5 | 2 | 4.0e-04 |" in lines
     assert lines[-1].endswith("differ by 5.0e-01 at most.")
 
