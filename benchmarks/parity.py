@@ -14,9 +14,9 @@ clients/js/node_modules/@tensorflow) and in TensorFlow's own Python, TFLite in L
 
 What is missing is named. ``--write`` puts the table into docs/parity.md; ``--quick`` asks 20
 questions. ``--only NAME`` asks the systems with that in their names, ``--part 2/4`` the second
-quarter of the questions (the hostile ones are in the first), and ``--keep FILE`` adds what they said
-to what earlier runs left in FILE, so that the work can be done in pieces. Exit status 1 where an
-ONNX system answers otherwise than Python, or another one does for more than a tie, or with a score
+quarter of the questions (the hostile ones are in the first), and ``--keep FILE`` adds what they
+said to what earlier runs left in FILE, so that the work can be done in pieces. Exit status 1 where
+an ONNX system answers otherwise than Python, or another one for more than a tie, or with a score
 that is further off than `TOLERANCE`.
 """
 
