@@ -69,7 +69,9 @@ from potstill import pipeline
 model, threads, runtime, precision = sys.argv[1:5]
 from potstill import QAClient
 how = {"runtime": runtime, "precision": precision or None}
-single = pipeline(model=QAClient.from_options(model, threads=int(threads), **how))
+from potstill.runtime.session import usable_cores
+own = None if int(threads) == usable_cores() else int(threads)  # all: how many is measured
+single = pipeline(model=QAClient.from_options(model, threads=own, **how))
 several = pipeline(model=QAClient.from_options(model, workers="auto", **how))
 opened = {name: {"runtime": p.client.opened.runtime, "workers": p.client.opened.layout.workers,
                  "threads": p.client.opened.layout.threads}

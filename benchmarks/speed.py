@@ -252,11 +252,11 @@ def parsed(words: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=5, help="of throughput")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--quick", action="store_true", help="40 questions, 2 rounds")
+    parser.add_argument("--quick", action="store_true", help="25 questions, 2 rounds")
     add_options(parser)
     arguments = parser.parse_args(words)
     if arguments.quick:
-        arguments.n, arguments.rounds = 40, 2
+        arguments.n, arguments.rounds = 25, 2
     return arguments
 
 

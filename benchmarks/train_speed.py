@@ -1,6 +1,6 @@
 """Training against what people run today: examples a second, in turns, in one sitting.
 
-    python benchmarks/train_speed.py TRAIN [--peer-python PEER/bin/python] [--json]
+    python benchmarks/train_speed.py TRAIN [--peer-python PEER/bin/python] [--json] [--record FILE]
 
 Fine-tuning against transformers' question-answering recipe (``run_qa``: windows of 384 padded to
 384, batches of 12, AdamW, clipping, a linear rate), and distilling from a warm cache against the
@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from compare import report, summary
+from records import add_options, finish
 from worker import Worker
 
 LIMITS = {"finetune": 3.0, "distil": 5.0}
@@ -219,14 +220,13 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--verbs", nargs="+", choices=LIMITS, default=list(LIMITS))
     parser.add_argument("--quick", action="store_true", help="3 steps, as a check that it runs")
-    parser.add_argument("--json", action="store_true", help="print JSON alone")
-    parser.add_argument("--record", type=Path, metavar="FILE", help="also write the JSON there")
+    add_options(parser)
     arguments = parser.parse_args()
     if arguments.quick:
         arguments.steps = min(arguments.steps, 3)
     if arguments.steps < 1:
         parser.error("--steps must be at least 1")
-    result: dict[str, Any] = {"threads": arguments.threads}
+    result: dict[str, Any] = {"threads": arguments.threads, "steps": arguments.steps}
     with tempfile.TemporaryDirectory() as folder:
         made = prepare(arguments, Path(folder))
         for verb in arguments.verbs:
@@ -234,12 +234,8 @@ def main() -> None:
     result["short"] = [
         verb for verb in arguments.verbs if result[verb]["ratio"]["of_sums"] < LIMITS[verb]
     ]
-    if arguments.record:
-        arguments.record.parent.mkdir(parents=True, exist_ok=True)
-        arguments.record.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    if arguments.json:
-        print(json.dumps(result))
-    else:
+    finish("train_speed", result, arguments)
+    if not arguments.json:
         for verb in arguments.verbs:
             own, least = result[verb], LIMITS[verb]
             rates = own["windows_per_second"]

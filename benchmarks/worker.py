@@ -9,8 +9,9 @@ import sys
 import time
 from typing import Any
 
-_PAUSE = 0.01
-"""Seconds between two calls: torch's idle threads spin for a while and would slow the next one."""
+_PAUSE = 0.06
+"""Seconds between two calls: idle threads spin for a while, onnxruntime's for 45 ms unless told
+otherwise, and would slow the next one."""
 
 
 class Worker:

@@ -11,6 +11,7 @@ marks is replaced by what the record NAME says:
     <!-- cold_start: NAME -->   from shell to answer
     <!-- memory: NAME -->       resident memory
     <!-- peak: NAME -->         what the machine reaches, and the share that whole models reach
+    <!-- train_speed: NAME -->  windows a second of training, beside transformers
     <!-- machine: NAME -->      processor, versions and date of any of them
 
 A section between ``<!-- with: NAME -->`` and ``<!-- end: NAME -->`` is left out as long as there
@@ -187,6 +188,26 @@ def _peak(name: str, record: Record) -> tuple[str, dict[str, File]]:
     )
 
 
+def _train_speed(name: str, record: Record) -> tuple[str, dict[str, File]]:
+    heads = ["training", "transformers", "potstill", "times as fast", "asked"]
+    verbs = [verb for verb in ("finetune", "distil") if verb in record]
+    lines: list[list[str]] = []
+    for verb in verbs:
+        one = record[verb]
+        rates, ratio = one["windows_per_second"], one["ratio"]
+        quartiles = f"{ratio['q1']:.2f} to {ratio['q3']:.2f}"
+        lines.append(
+            [
+                verb,
+                f"{rates['transformers']:.2f} windows/s",
+                f"{rates['potstill']:.2f} windows/s",
+                f"{ratio['of_sums']:.2f} (of pairs of steps {quartiles})",
+                f"{one['asked']:g}",
+            ]
+        )
+    return f"{table(heads, lines)}\n\n{record['steps']} steps, {record['threads']} threads.", {}
+
+
 def _machine(name: str, record: Record) -> tuple[str, dict[str, File]]:
     versions = ", ".join(f"{library} {value}" for library, value in record["versions"].items())
     able = ", ".join(record["abilities"]) or "not told"
@@ -215,6 +236,7 @@ _KINDS: Mapping[str, tuple[str, _Make]] = {
     "cold_start": ("cold_start", _cold_start),
     "memory": ("memory", _memory),
     "peak": ("peak", _peak),
+    "train_speed": ("train_speed", _train_speed),
     "machine": ("", _machine),
 }
 """Mark → the benchmark whose record it shows (any, where none is named), and what makes it."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 ROOT = Path(__file__).parents[2]
 
@@ -48,24 +49,36 @@ class Installed:
 
 
 @pytest.fixture(scope="session")
-def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
-    """The wheel, built from the source distribution, in an environment of its own."""
-    place = tmp_path_factory.mktemp("installed")
-    dist, venv = place / "dist", place / "venv"
+def installed(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Installed:
+    """The wheel, built from the source distribution, in an environment of its own.
+
+    Every process of a run that has several takes the one that the first of them made.
+    """
+    own = tmp_path_factory.getbasetemp()
+    place = (own if worker_id == "master" else own.parent) / "installed"
+    with FileLock(place.with_suffix(".lock")):
+        if not (place / "ready").exists():
+            _install(place)
+            (place / "ready").touch()
+    (wheel,) = (place / "dist").glob("*.whl")
+    (sdist,) = (place / "dist").glob("*.tar.gz")
+    return Installed(wheel=wheel, sdist=sdist, bin=_bin(place), home=place / "home")
+
+
+def _bin(place: Path) -> Path:
+    return place / "venv" / ("Scripts" if os.name == "nt" else "bin")
+
+
+def _install(place: Path) -> None:
+    place.mkdir(exist_ok=True)
+    dist = place / "dist"
     steps = [
         # Without --wheel or --sdist, the wheel is made from the unpacked source distribution.
         [sys.executable, "-m", "build", "--outdir", dist, ROOT],
-        [sys.executable, "-m", "venv", venv],
+        [sys.executable, "-m", "venv", place / "venv"],
     ]
     for step in steps:
         subprocess.run(step, check=True, capture_output=True, cwd=place)
     (wheel,) = dist.glob("*.whl")
-    (sdist,) = dist.glob("*.tar.gz")
-    bin_folder = venv / ("Scripts" if os.name == "nt" else "bin")
-    subprocess.run(
-        [bin_folder / "python", "-m", "pip", "install", "-q", wheel],
-        check=True,
-        capture_output=True,
-        cwd=place,
-    )
-    return Installed(wheel=wheel, sdist=sdist, bin=bin_folder, home=place / "home")
+    pip = [_bin(place) / "python", "-m", "pip", "install", "-q", wheel]
+    subprocess.run(pip, check=True, capture_output=True, cwd=place)

@@ -185,7 +185,6 @@ def opened(browser, tmp_path):
     assert not faults, faults
 
 
-@pytest.mark.xdist_group("browser")
 @pytest.mark.parametrize("width", [360, 1200])
 def test_it_opens_offline_in_light_and_dark(opened, page, width):
     made = opened(page, viewport={"width": width, "height": 800})
@@ -201,7 +200,6 @@ def test_it_opens_offline_in_light_and_dark(opened, page, width):
         assert abs(light[0] - light[1]) > 128
 
 
-@pytest.mark.xdist_group("browser")
 def test_mistakes_can_be_filtered(opened, page):
     made = opened(page)
     shown = ".mistake:not([hidden])"
@@ -217,7 +215,6 @@ def test_mistakes_can_be_filtered(opened, page):
     assert made.inner_text(f"{shown} mark.gold") == "a tower"
 
 
-@pytest.mark.xdist_group("browser")
 def test_hostile_text_does_nothing_in_a_browser(opened, hostile):
     made = opened(hostile)
     assert "<script>alert(1)" in made.inner_text("h1")

@@ -21,10 +21,7 @@ from potstill.text.windows import Batch
 NATIVE = Path(__file__).parents[2] / "examples" / "native"
 IDS = [2, 9, 17, 3, 21, 30, 8, 3]
 
-pytestmark = [
-    pytest.mark.xdist_group("tensorflow"),
-    pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning"),
-]
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")
 
 
 def package(name: str) -> Path:

@@ -33,7 +33,6 @@ pytestmark = [
         not (shutil.which("node") and (MODULES / "tfjs-core").is_dir()),
         reason="needs Node 20 and make clients/js/node_modules/.ready",
     ),
-    pytest.mark.xdist_group("tensorflow"),
     # TensorFlow's own, on being loaded and on loading what it saved.
     pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning"),
 ]

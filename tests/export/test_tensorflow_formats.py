@@ -29,7 +29,6 @@ pytestmark = [
         not all(map(importlib.util.find_spec, ("tensorflow", "ai_edge_litert"))),
         reason="needs pip install 'potstill[tf]'",
     ),
-    pytest.mark.xdist_group("tensorflow"),  # it is slow to load: once is enough
     # TensorFlow's own, on being loaded and on loading what it saved.
     pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning"),
 ]

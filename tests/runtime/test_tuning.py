@@ -12,6 +12,7 @@ from potstill import Chooser, Classifier, Filler, QAClient, Tagger, pipeline
 from potstill.bundle.cache import ensure_onnx
 from potstill.errors import InputError, MissingExtraError
 from potstill.runtime import evidence, machine, opening, runtimes, tuning
+from potstill.runtime.plans import TOKEN_BUDGET
 from potstill.runtime.runtimes import Layout, Runnable, runtime_name
 
 ASKED = ("Who won the game?", "Denver Broncos won the game in Denver.")
@@ -193,14 +194,24 @@ def test_what_was_chosen_has_gone(folder, rivals):
     assert chosen(QAClient.from_options(folder, runtime="auto")) == "onnxruntime"
 
 
+def test_one_answer_after_the_other_may_take_one_core(folder, rivals, monkeypatch):
+    monkeypatch.setattr(machine, "usable_cores", lambda: 2)
+    rivals()
+    opened = QAClient.from_options(folder, runtime="auto").opened
+    assert [one.layout for one in opened.tuning.candidates] == [Layout(1, 2), Layout(1, 1)]
+    assert opened.token_budget() == TOKEN_BUDGET  # batches were not measured
+    two, one = (one.rows_per_second for one in opened.tuning.candidates)
+    assert opened.layout.threads == (1 if one > tuning.MARGIN * two else 2)
+
+
 def test_tuning_of_layouts(folder, rivals, monkeypatch):
     monkeypatch.setattr(machine, "usable_cores", lambda: 2)
     rivals()
     client = QAClient.from_options(folder, runtime="auto", workers="auto")
     assert (client.opened.layout, client.workers) == (Layout(2, 1), 2)
     tried = [(one.layout, one.batch_tokens) for one in client.opened.tuning.candidates]
-    assert tried == [(Layout(1, 2), 1), (Layout(2, 1), 1), (Layout(2, 1), 512)]
-    assert client.options.token_budget == 512  # in batches there are fewer runs
+    assert tried == [(Layout(1, 2), 1), (Layout(2, 1), 1), (Layout(2, 1), tuning.TOGETHER)]
+    assert client.options.token_budget == tuning.TOGETHER  # in batches there are fewer runs
     answers = client.predict_many([ASKED] * 70)
     assert {answer.text for answer in answers} == {client.predict(*ASKED).text}
 

@@ -63,6 +63,17 @@ RECORDS = {
     "memory": {
         "kind": "memory", **MACHINE, "limit_mb": 200.0, "resident": {"potstill": {"mb": 120.4}}
     },
+    "training": {
+        "kind": "train_speed",
+        **MACHINE,
+        "threads": 2,
+        "steps": 20,
+        "distil": {
+            "asked": 5.0,
+            "windows_per_second": {"transformers": 1.5, "potstill": 9.0},
+            "ratio": {**RATIO, "of_sums": 6.0},
+        },
+    },
     "peak": {
         "kind": "peak",
         **MACHINE,
@@ -93,6 +104,8 @@ Nothing of this.
 <!-- cold_start: cold -->
 
 <!-- memory: memory -->
+
+<!-- train_speed: training -->
 
 <!-- peak: peak -->
 """
@@ -137,6 +150,7 @@ def test_what_the_page_says(docs):
     assert "fp32 190 GFLOP/s, int8 860 GFLOP/s" in text
     assert "| default (int8) | onnxruntime | 160 | 10.00 | 2.00 | 20% |" in text
     assert "the bound is 8" in text
+    assert "| distil | 1.50 windows/s | 9.00 windows/s | 6.00 " in text
     svg = (docs / "performance" / "speed.svg").read_text(encoding="utf-8")
     assert '"area": 23.0' in svg.replace("&quot;", '"')
     assert script(docs, "--check").returncode == 0

@@ -13,10 +13,7 @@ from potstill.serving.options import ServeOptions
 from running import Running, wait_until
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-pytestmark = [
-    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: apt-get install chromium"),
-    pytest.mark.xdist_group("browser"),
-]
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: apt-get install chromium")
 
 WHISKY = "🥃 In 1830 Aeneas Coffey, a former exciseman from Dublin, patented the column still."
 QUESTION = "Who patented the column still?"

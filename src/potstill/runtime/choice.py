@@ -16,8 +16,9 @@ from potstill.errors import EmptyInputError, InputError, ModelError
 from potstill.records import ChoiceScore
 from potstill.runtime.many import each
 from potstill.runtime.opening import Opened, Workers, open_model
+from potstill.runtime.plans import TOKEN_BUDGET
 from potstill.runtime.session import Session
-from potstill.runtime.texts import TOKEN_BUDGET, Row, join, run_rows
+from potstill.runtime.texts import Row, join, run_rows
 from potstill.runtime.tokenwise import softmax
 from potstill.text.tokenizer import Tokenizer
 
@@ -132,10 +133,7 @@ class Chooser:
             threads=threads,
             workers=workers,
         )
-        if opened.alone:
-            options = replace(options, token_budget=0)
-        elif token_budget is None and opened.token_budget is not None:
-            options = replace(options, token_budget=opened.token_budget)
+        options = replace(options, token_budget=opened.token_budget(token_budget))
         client = cls(tokenizer, opened.session, options, workers=opened.layout.workers)
         client.opened = opened
         return client

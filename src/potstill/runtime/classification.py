@@ -19,9 +19,9 @@ from potstill.errors import EmptyInputError, InputError, ModelError
 from potstill.records import Classification, LabelScore
 from potstill.runtime.many import each
 from potstill.runtime.opening import Opened, Workers, open_model
-from potstill.runtime.plans import Outputs, Plan, Row, run_plans
+from potstill.runtime.plans import TOKEN_BUDGET, Outputs, Plan, Row, run_plans
 from potstill.runtime.session import Session
-from potstill.runtime.texts import TOKEN_BUDGET, join
+from potstill.runtime.texts import join
 from potstill.text.tokenizer import Encoded, Tokenizer
 
 TextOrPair: TypeAlias = "str | tuple[str, str]"
@@ -169,10 +169,7 @@ class Classifier:
             threads=threads,
             workers=workers,
         )
-        budget = token_budget if token_budget is not None else opened.token_budget
-        if budget is None:
-            budget = TOKEN_BUDGET
-        options = replace(options, token_budget=0 if opened.alone else budget)
+        options = replace(options, token_budget=opened.token_budget(token_budget))
         client = cls(tokenizer, opened.session, options, workers=opened.layout.workers)
         client.opened = opened
         return client

@@ -17,7 +17,10 @@ Found = TypeVar("Found")
 CHUNK = 64
 """Items that are tokenized, sorted by length and run together."""
 _TURNS = 4
-"""Chunks that each of several workers gets at least, where there are items enough."""
+"""Chunks of a stream that are drawn, by several workers, for one that a lone worker draws."""
+_LEFT = 3
+"""A worker takes this part of its share of the items that are left: large chunks first, whose rows
+can be sorted, and single items at the end, so that no worker waits long for another's last one."""
 
 
 def each(
@@ -47,10 +50,9 @@ def each(
     """
     if workers < 1:
         raise InputError(f"workers must be at least 1, not {workers}")
-    chunks = _chunks(items, chunk if workers == 1 else _share(items, chunk, workers))
-    return (
-        _in_turn(prepare, run, chunks) if workers == 1 else _at_once(prepare, run, chunks, workers)
-    )
+    if workers == 1:
+        return _in_turn(prepare, run, _chunks(items, itertools.repeat(chunk)))
+    return _at_once(prepare, run, _chunks(items, _shares(items, chunk, workers)), workers)
 
 
 def _in_turn(
@@ -97,16 +99,24 @@ def _at_once(
                 future.cancel()
 
 
-def _share(items: Iterable[Item], chunk: int, workers: int) -> int:
-    """Items of a chunk so that no worker waits long for another's last one."""
-    if isinstance(items, Sized):
-        return max(1, min(chunk, -(-len(items) // (_TURNS * workers))))
-    return max(1, chunk // _TURNS)
+def _shares(items: Iterable[Item], most: int, workers: int) -> Iterator[int]:
+    """Sizes of the chunks that several workers take."""
+    if not isinstance(items, Sized):
+        yield from itertools.repeat(max(1, most // _TURNS))
+        return
+    left = len(items)
+    while left > 0:
+        size = max(1, min(most, left // (_LEFT * workers)))
+        yield size
+        left -= size
 
 
-def _chunks(items: Iterable[Item], size: int) -> Iterator[tuple[int, list[Item]]]:
+def _chunks(items: Iterable[Item], sizes: Iterator[int]) -> Iterator[tuple[int, list[Item]]]:
     iterator = iter(items)
     first = 0
-    while chunk := list(itertools.islice(iterator, size)):
+    for size in sizes:
+        chunk = list(itertools.islice(iterator, size))
+        if not chunk:
+            return
         yield first, chunk
         first += len(chunk)

@@ -12,6 +12,7 @@ from potstill.bundle.layout import ONNX_FILES, onnx_file
 from potstill.bundle.manifest import Manifest
 from potstill.errors import InputError, ModelNotFoundError
 from potstill.runtime import machine
+from potstill.runtime.plans import TOKEN_BUDGET
 from potstill.runtime.runtimes import (
     AUTO,
     Layout,
@@ -28,6 +29,9 @@ from potstill.text.tokenizer import Tokenizer
 if TYPE_CHECKING:
     from potstill.runtime.evidence import Tuning
 
+GPU_TOKEN_BUDGET = 16_384
+"""Most tokens of a batch on a GPU, which small batches leave idle."""
+
 Workers: TypeAlias = 'int | Literal["auto"] | None'
 """Runs of a model at the same time, ``"auto"`` for as many as read most, ``None`` for one."""
 
@@ -41,10 +45,23 @@ class Opened:
     layout: Layout
     alone: bool
     """Whether every window has to run alone."""
-    token_budget: int | None = None
+    measured_budget: int | None = None
     """Most tokens of a batch, where that was measured."""
     tuning: Tuning | None = None
     """The measurement, where the runtime was chosen by one."""
+
+    def token_budget(self, asked: int | None = None) -> int:
+        """Most tokens of a batch: what a caller asked for, else what suits the runtime.
+
+        0, which runs every row alone, where the file demands that.
+        """
+        if self.alone:
+            return 0
+        if asked is not None:
+            return asked
+        if "cuda" in self.runtime:
+            return GPU_TOKEN_BUDGET
+        return TOKEN_BUDGET if self.measured_budget is None else self.measured_budget
 
 
 def open_model(
@@ -100,6 +117,8 @@ def open_model(
     )
     ways = _ways(threads, workers)
     if chosen == AUTO:
+        if threads is workers is None:
+            ways = list(dict.fromkeys([*ways, Layout(1, 1)]))  # what a very small model may like
         return _measured(model, tokenizer, ways, longest)
     return _opened(model, chosen, ways[-1] if workers == "auto" else ways[0])
 
@@ -125,7 +144,7 @@ def _measured(model: Runnable, tokenizer: Tokenizer, ways: list[Layout], longest
         return _opened(model, names[0], ways[0])  # there is nothing to choose
     # Imported late: whoever names a runtime needs none of it.
     from potstill.runtime.probes import probe_rows
-    from potstill.runtime.tuning import tuned
+    from potstill.runtime.tuning import is_for_many, tuned
 
     tuning, session = tuned(
         model, names, ways, lambda: probe_rows(tokenizer, longest=longest), tokenizer
@@ -136,7 +155,7 @@ def _measured(model: Runnable, tokenizer: Tokenizer, ways: list[Layout], longest
         runtime=chosen.runtime,
         layout=chosen.layout,
         alone=model.alone,
-        token_budget=chosen.batch_tokens if len(ways) > 1 else None,
+        measured_budget=chosen.batch_tokens if is_for_many(ways) else None,
         tuning=tuning,
     )
 

@@ -143,7 +143,7 @@ class QAClient:
         options = replace(
             options,
             batch_of_one=opened.alone,
-            token_budget=token_budget or opened.token_budget or options.token_budget,
+            token_budget=opened.token_budget(token_budget) or options.token_budget,
         )
         client = cls(tokenizer, opened.session, options, workers=opened.layout.workers)
         client.opened = opened

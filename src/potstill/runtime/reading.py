@@ -15,7 +15,7 @@ import numpy as np
 from potstill.errors import ModelError, QuestionTooLongError
 from potstill.records import Answer
 from potstill.runtime.asking import Request
-from potstill.runtime.plans import Outputs, Plan, Row
+from potstill.runtime.plans import TOKEN_BUDGET, Outputs, Plan, Row
 from potstill.text.rank import best_windows
 from potstill.text.spans import Span, SpanResult, WindowLogits, search_many
 from potstill.text.tokenizer import Encoded, PairLayout, Tokenizer
@@ -34,9 +34,8 @@ class ReadOptions:
     no_answer: bool = False
     null_threshold: float = 0.0
     temperature: float = 1.0
-    token_budget: int = 512
-    """Most tokens of a batch, padding included. On a CPU larger batches only buy padding: with
-    MiniLM-L6 and SQuAD's lengths 2,048 took a fifth longer than windows alone, 512 no longer."""
+    token_budget: int = TOKEN_BUDGET
+    """Most tokens of a batch, padding included."""
     batch_of_one: bool = False
     """Run every window alone, for files whose activation scales depend on the whole batch."""
     top_k: int = 1
@@ -105,8 +104,8 @@ def search_all(said: Sequence[QuestionLogits], options: ReadOptions) -> list[Rea
     """`QuestionLogits.search` of many questions, which takes less time than one by one."""
     results = search_many(
         [one.windows for one in said],
-        # Widened spans may fall together, so some are kept in hand.
-        top_k=options.top_k * 4 if options.align_to_words else options.top_k,
+        # Widened spans may fall together, so some are kept in hand; the best of them never goes.
+        top_k=options.top_k * 4 if options.align_to_words and options.top_k > 1 else options.top_k,
         max_answer_tokens=options.max_answer_tokens,
         allow_null=options.no_answer,
         temperature=options.temperature,

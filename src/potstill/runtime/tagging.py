@@ -19,9 +19,8 @@ from potstill.records import Entity
 from potstill.runtime.entities import AGGREGATIONS, Aggregation, entities
 from potstill.runtime.many import each
 from potstill.runtime.opening import Opened, Workers, open_model
-from potstill.runtime.plans import Outputs, Plan, run_plans
+from potstill.runtime.plans import TOKEN_BUDGET, Outputs, Plan, run_plans
 from potstill.runtime.session import Logits, Session
-from potstill.runtime.texts import TOKEN_BUDGET
 from potstill.runtime.tokenwise import plan, softmax, token_logits
 from potstill.text.tokenizer import Encoded, IntArray, Tokenizer
 from potstill.text.words import first_tokens, join_words, words_of
@@ -158,10 +157,7 @@ class Tagger:
             threads=threads,
             workers=workers,
         )
-        if opened.alone:
-            options = replace(options, token_budget=0)
-        elif token_budget is None and opened.token_budget is not None:
-            options = replace(options, token_budget=opened.token_budget)
+        options = replace(options, token_budget=opened.token_budget(token_budget))
         client = cls(tokenizer, opened.session, labels, options, workers=opened.layout.workers)
         client.opened = opened
         return client

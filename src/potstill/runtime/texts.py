@@ -6,13 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from potstill.runtime.plans import Row, run_in_batches
+from potstill.runtime.plans import TOKEN_BUDGET, Row, run_in_batches
 from potstill.runtime.session import Logits, Session
 from potstill.text.cutting import longest_first
 from potstill.text.tokenizer import Encoded, PairLayout, Tokenizer
-
-TOKEN_BUDGET = 512
-"""Most tokens of a batch, padding included: larger ones leave the caches (docs/log.md)."""
 
 
 def join(

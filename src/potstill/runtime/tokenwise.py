@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from potstill.errors import ModelError
-from potstill.runtime.plans import Outputs, Plan, Row, run_plans
+from potstill.runtime.plans import TOKEN_BUDGET, Outputs, Plan, Row, run_plans
 from potstill.runtime.session import Logits, Session
-from potstill.runtime.texts import TOKEN_BUDGET, join
+from potstill.runtime.texts import join
 from potstill.text.tokenizer import Encoded, IntArray, PairLayout, Tokenizer
 from potstill.text.windows import split
 

@@ -28,18 +28,19 @@ from potstill.runtime.evidence import (
     recall,
     tuning_key,
 )
-from potstill.runtime.plans import Outputs, Row, run_batch, run_in_batches
+from potstill.runtime.plans import TOKEN_BUDGET, Outputs, Row, run_batch, run_in_batches
 from potstill.runtime.runtimes import DEFAULT, Layout, Runnable, open_runtime
 from potstill.runtime.session import Session
 from potstill.text.tokenizer import Tokenizer
 
 SECONDS = 2.0
 """Time that the runs of all candidates together may take, loading and first runs left out."""
-TOGETHER = 512
+TOGETHER = TOKEN_BUDGET
 """Token budget that is tried, beside every row alone, where many rows are to be read."""
 MARGIN = 1.15
-"""How many times as quick as the reference another runtime has to be. Less is noise; and one that
-compiles by length pays again for every new length, which rows of a few lengths do not show."""
+"""How many times as quick as the reference another runtime, a batch, or one core of several has to
+be. Less is noise; and rows of a few lengths show neither what a new length costs a runtime that
+compiles by length, nor what padding costs a batch."""
 _COPIES = 3
 """Rows of each length that such batches are made of."""
 _ROUNDS = 7
@@ -83,6 +84,11 @@ def tuned(
     return measured, session
 
 
+def is_for_many(shares: Sequence[Layout]) -> bool:
+    """Whether layouts are tried for reading many rows, and not for one answer after the other."""
+    return len({share.workers for share in shares}) > 1
+
+
 def measure(
     model: Runnable,
     runtimes: Sequence[str],
@@ -120,7 +126,7 @@ def measure(
         found += [one.candidate for one in opened]
         best = _quicker([*([best] if best else []), *opened])
     assert best is not None
-    if len(shares) > 1 and not model.alone:
+    if is_for_many(shares) and not model.alone:
         best, other = _batched(best, rows, tokenizer, seconds / len(tried))
         found.append(other)
     assert best.session is not None
@@ -262,7 +268,7 @@ def _batched(
     rival = _Open(replace(best.candidate, batch_tokens=TOGETHER, ms=None), best.session)
     several = [row for row in rows if len(row) <= TOGETHER // _COPIES] * _COPIES
     _race([alone, rival], several or rows, tokenizer, seconds)
-    quicker = rival.candidate.rows_per_second > alone.candidate.rows_per_second
+    quicker = rival.candidate.rows_per_second > MARGIN * alone.candidate.rows_per_second
     return rival if quicker else best, rival.candidate
 
 
@@ -281,11 +287,17 @@ def _milliseconds(rows: Sequence[Row], rounds: Sequence[Sequence[float]]) -> dic
 
 def _quicker(runners: Sequence[_Open]) -> _Open:
     able = [one for one in runners if one.session is not None and not one.candidate.reason]
+    cores = max(_cores(one) for one in able)
+
+    def worth(one: _Open) -> float:
+        """Rows a second, those of the reference and of all cores counted a little higher."""
+        rate = one.candidate.rows_per_second
+        rate *= MARGIN if one.candidate.runtime == DEFAULT else 1
+        return rate * MARGIN if _cores(one) == cores else rate
+
     # The reference agrees with itself, so there always is one.
-    return max(able, key=_worth)
+    return max(able, key=worth)
 
 
-def _worth(one: _Open) -> float:
-    """Rows a second, the reference's counted a little higher: see `MARGIN`."""
-    rate = one.candidate.rows_per_second
-    return rate * MARGIN if one.candidate.runtime == DEFAULT else rate
+def _cores(one: _Open) -> int:
+    return one.candidate.workers * one.candidate.threads

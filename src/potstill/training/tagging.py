@@ -20,9 +20,9 @@ from potstill.losses.tagging import token_cross_entropy, token_kl
 from potstill.models.pretrained import Pretrained
 from potstill.models.tagging import TaggingModel
 from potstill.records import TagExample
+from potstill.runtime.plans import TOKEN_BUDGET
 from potstill.runtime.session import LOGITS, Session
 from potstill.runtime.tagging import Tagger, TagOptions
-from potstill.runtime.texts import TOKEN_BUDGET
 from potstill.runtime.tokenwise import best_slices, rows_of, slices, token_logits
 from potstill.runtime.torch_session import TorchSession
 from potstill.text.tokenizer import Encoded, IntArray, PairLayout, Tokenizer
