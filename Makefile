@@ -69,9 +69,11 @@ test-js:
 test: $(DEV)/.ready test-js
 	$(DEV)/bin/python -m pytest -n $(WORKERS) --dist loadfile
 
-# The tests of other formats, with the extras they need: TensorFlow, OpenVINO, coremltools.
+# The tests of other formats, with the extras they need: TensorFlow, OpenVINO, coremltools. Where
+# there is Node, TensorFlow.js runs the exported files, too.
 formats: $(DEV)/.ready
 	$(DEV)/bin/python -m pip install -q $(PIP_ARGS) -c constraints.txt -e ".[tf,openvino,coreml]"
+	@if $(NODE_20); then $(MAKE) $(JS)/node_modules/.ready; fi
 	$(DEV)/bin/python -m pytest -n $(WORKERS) --dist loadfile tests/export tests/examples/test_native.py
 
 check: lint types arch test

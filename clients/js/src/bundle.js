@@ -118,8 +118,11 @@ export async function readTokenizerOf(place, { cased } = {}) {
  * @returns {Promise<string | undefined>}
  */
 export async function firstFile(bundle, names) {
+  // What the manifest names need not be asked for.
+  const named = names.find((name) => name in bundle.files);
+  if (named) return named;
   for (const name of names) {
-    if (name in bundle.files || (await bundle.place.has(name))) return name;
+    if (await bundle.place.has(name)) return name;
   }
   return undefined;
 }

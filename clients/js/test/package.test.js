@@ -1,0 +1,31 @@
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { readFile } from "node:fs/promises";
+import { test } from "node:test";
+import { fileURLToPath } from "node:url";
+
+const HOME = fileURLToPath(new URL("..", import.meta.url));
+/** Bytes that the packed package may have. */
+const MOST = 60_000;
+
+test("the package is small, holds what it names, and depends on nothing", async () => {
+  const options = { cwd: HOME, encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] };
+  const [packed] = JSON.parse(execFileSync("npm", ["pack", "--dry-run", "--json"], options));
+  assert.ok(packed.size <= MOST, `${packed.size} bytes`);
+  const files = new Set(packed.files.map(({ path }) => path));
+  const about = JSON.parse(await readFile(`${HOME}/package.json`, "utf8"));
+  const named = [...Object.values(about.exports["."]), ...Object.values(about.bin), about.types];
+  for (const path of [...named, "LICENSE", "README.md"]) {
+    assert.ok(files.has(path.replace("./", "")), path);
+  }
+  assert.equal(about.dependencies, undefined);
+  assert.ok(Object.values(about.peerDependenciesMeta).every(({ optional }) => optional));
+  // What a declaration refers to is packed as well.
+  for (const path of [...files].filter((file) => file.endsWith(".d.ts"))) {
+    const text = (await readFile(`${HOME}/${path}`, "utf8")).replace(/\/\*[^]*?\*\//g, "");
+    for (const [, to] of text.matchAll(/(?:from|import\()\s*"(\.[^"]+)\.js"/g)) {
+      const target = new URL(`${to}.d.ts`, `file:///${path}`).pathname.slice(1);
+      assert.ok(files.has(target), `${path} refers to ${target}`);
+    }
+  }
+});
