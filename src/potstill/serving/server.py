@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import json
 import logging
 import os
+import platform
 import signal
 import socket
 import sys
@@ -33,6 +35,8 @@ _HEAD_BYTES = 32 * 1024
 _SWITCH_S = 0.0005
 """Longest time that a thread holds Python's lock while another waits for it. By default it is 5 ms,
 and so would a refusal be late for every worker that is just searching spans."""
+_M_ARENA_MAX = -8
+"""glibc's number for that option of ``mallopt``, from malloc.h."""
 _LINGER_S, _LONGEST_LINGER_S = 0.3, 2.0
 """Seconds of quiet for which the listener stays open after a drain, and the most of them: what is
 on its way then gets a 503 rather than a reset."""
@@ -53,6 +57,7 @@ def run(options: ServeOptions, *, host: str, port: int, log_level: str = "info")
         ModelError: a model cannot be opened.
     """
     set_up(log_level)
+    limit_arenas()
     sys.setswitchinterval(_SWITCH_S)
     listener = listen(host, port)
     service = Service(options)
@@ -197,6 +202,20 @@ class Connection(H11Protocol):
         )
         self.transport.write(head.encode("ascii") + body)
         self.transport.close()
+
+
+def limit_arenas() -> bool:
+    """Has glibc share two arenas among all threads, unless ``MALLOC_ARENA_MAX`` says otherwise.
+
+    It would give each thread one of its own, and what is freed in one is of no use to another: a
+    server's memory then grows for as long as it runs (docs/log.md).
+
+    Returns:
+        Whether it was done: only where there is glibc.
+    """
+    if platform.libc_ver()[0] != "glibc" or "MALLOC_ARENA_MAX" in os.environ:
+        return False
+    return bool(ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 2))
 
 
 def listen(host: str, port: int) -> socket.socket:
