@@ -102,6 +102,22 @@ def test_questions_words_and_choices_in_one_page(tmp_path):
     assert "furthest off" not in page  # all are shown
 
 
+def test_a_run_that_is_not_finished_is_left_out(tmp_path):
+    model = tiny.write_model(tmp_path / "model")
+    going = tmp_path / "going"
+    going.mkdir()
+    (going / "metrics.jsonl").write_text('{"step": 1, "loss": 2.0}\n')
+    out = tmp_path / "report.html"
+    found = run("report", model, going, "--out", out)
+    assert found.exit_code == 0, found.output
+    assert f"left out, not finished: {going};" in found.stderr
+    assert found.stdout.startswith("1 run in")
+    alone = run("report", going, "--out", tmp_path / "none.html")
+    assert alone.exit_code == 1
+    assert "no run is finished" in alone.stderr
+    assert not (tmp_path / "none.html").exists()
+
+
 def test_only_a_folder_of_ones_own_can_keep(tmp_path):
     data = tiny.write_squad(tmp_path / "dev.json")
     found = run("eval", "default", data, "--keep")

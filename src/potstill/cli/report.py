@@ -57,15 +57,20 @@ def command(
 ) -> None:
     """Show RUNs in one page: quality against time and size, curves, mistakes, how to repeat them.
 
-    A RUN is the folder that finetune, distil or export wrote, or any model folder. What `potstill
+    A RUN is the folder that finetune, distil or export wrote, or any model folder; one that is not
+    finished is left out. What `potstill
     eval RUN DATA --keep` left there is shown; what was never measured is said to be unknown. The
     page holds all it needs and opens anywhere.
     """
     from potstill.bundle.atomic import write_text
+    from potstill.errors import DataError
     from potstill.evaluation.report import ReportOptions, report
     from potstill.evaluation.runs import read_run
 
-    read = [read_run(run) for run in runs]
+    finished = [run for run in runs if not _goes_on(run)]
+    if not finished:
+        raise DataError(f"no run is finished: {', '.join(runs)}")
+    read = [read_run(run) for run in finished]
     examples, texts = _texts(read, files)
     options = ReportOptions(
         title=title,
@@ -79,7 +84,7 @@ def command(
     page = report(read, options)
     write_text(out, page)
     size = len(page.encode()) / 1e6
-    click.echo(f"{len(runs)} run{'s' if len(runs) > 1 else ''} in {out} ({size:.2f} MB)")
+    click.echo(f"{len(read)} run{'s' if len(read) > 1 else ''} in {out} ({size:.2f} MB)")
 
 
 def _texts(
@@ -100,6 +105,17 @@ def _texts(
         else:
             examples |= {example.id: example for example in load_qa(file).examples}
     return examples, texts
+
+
+def _goes_on(run: str) -> bool:
+    """Whether a folder holds a run that has not come to its model yet, which is said."""
+    from potstill.bundle.layout import CONFIG, METRICS
+
+    folder = Path(run).expanduser()
+    unfinished = (folder / METRICS).is_file() and not (folder / CONFIG).is_file()
+    if unfinished:
+        click.echo(f"potstill: left out, not finished: {run}; --resume goes on with it", err=True)
+    return unfinished
 
 
 def _name(run: str) -> str:
