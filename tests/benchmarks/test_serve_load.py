@@ -7,6 +7,7 @@ import pytest
 import serve_load
 
 import tiny
+from potstill.runtime.plans import TOKEN_BUDGET
 
 
 def load(rate, p99, statuses=None, refused=None):
@@ -61,7 +62,7 @@ def test_a_whole_run(tmp_path, monkeypatch, capsys):
     result = json.loads(said[-1])
     assert ended.value.code == int(False in result["passed"].values())
     assert result["layout"] == {
-        "workers": 2, "threads": 1, "runtime": "onnxruntime", "token_budget": 512
+        "workers": 2, "threads": 1, "runtime": "onnxruntime", "token_budget": TOKEN_BUDGET
     }  # fmt: skip
     assert result["http"] == result["here"] >= 5
     assert result["overload"]["rate"] > result["potstill at 4"][0]["questions_per_s"]

@@ -192,3 +192,9 @@ def test_any_file_is_read_or_refused(tmp_path_factory, rows, name, headed):
         assert name in str(error) and "\n" not in str(error)
     else:
         assert all(e.prompt.strip() and e.choices[e.label].strip() for e in found)
+
+
+def test_a_column_with_a_line_break_is_named_in_one_line(tmp_path):
+    with pytest.raises(DataError, match=r"\(it has a b, c\)") as refused:
+        load_choices(write(tmp_path, '"a\nb",c\n1,2\n', "a.csv"))
+    assert "\n" not in str(refused.value)

@@ -105,6 +105,8 @@ def test_chaos(folders):
         if status != 200:
             assert status in (424, 429, 503, 504)
             assert found["error"]["status"] == status
+            if status == 503:  # a stage starts again, which a busy machine takes its time for
+                await asyncio.sleep(0.1)
             return
         for j, one in zip(wanted, answers_of(found), strict=True):
             assert (one["answer"], one["start"]) == (expected[j]["answer"], expected[j]["start"])

@@ -23,7 +23,7 @@ from typing import Any, TypeAlias
 
 from potstill.data.files import open_text, parse_json
 from potstill.data.squad import as_id, take
-from potstill.data.table import _wide_fields
+from potstill.data.table import _wide_fields, shown
 from potstill.errors import DataError
 from potstill.records import ChoiceExample
 
@@ -197,7 +197,7 @@ def _columns(
     if not (swag or cosmos or "prompt" in header) or len(choices) < 2:
         raise DataError(
             f"{path} has no columns prompt, choice0, choice1 (it has "
-            f"{', '.join(header) or 'none'}): the first line must name the columns"
+            f"{shown(header)}): the first line must name the columns"
         )
     if labelled and "label" not in header:
         raise DataError(f"{path} has no column 'label': add the number of the right choice, from 0")

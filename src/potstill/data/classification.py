@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from potstill.data.files import open_text
 from potstill.data.squad import as_id
-from potstill.data.table import jsonl_rows, table_rows
+from potstill.data.table import jsonl_rows, shown, table_rows
 from potstill.errors import DataError
 from potstill.records import TextExample
 
@@ -174,7 +174,7 @@ def _rows(path: Path, layout: TextLayout, labelled: bool) -> Iterator[tuple[int,
             for name in columns:
                 if name not in row:
                     raise DataError(
-                        f"{where} has no {name!r} (it has {', '.join(row) or 'nothing'}): "
+                        f"{where} has no {name!r} (it has {shown(row)}): "
                         "add it, or name another column"
                     )
             yield number, row

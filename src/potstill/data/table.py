@@ -9,7 +9,7 @@ that the context holds none. JSONL rows may give several answers (lists in ``ans
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,11 @@ from potstill.errors import DataError
 from potstill.records import QAExample
 
 _LARGEST_FIELD = 2**31 - 1  # a C long on every platform; the csv module's own default is 128 KB
+
+
+def shown(names: Iterable[str]) -> str:
+    """Names of columns for a message of one line, whatever they hold."""
+    return ", ".join(" ".join(name.split()) for name in names) or "none"
 
 
 def read_csv(path: Path, *, delimiter: str) -> Iterator[QAExample]:
@@ -82,7 +87,7 @@ def table_rows(
             for name in needed:
                 if name not in header:
                     raise DataError(
-                        f"{path} has no column {name!r} (it has {', '.join(header) or 'none'}): "
+                        f"{path} has no column {name!r} (it has {shown(header)}): "
                         "the first line must name the columns"
                     )
             for number, row in enumerate(reader, start=1):
