@@ -58,9 +58,8 @@ def command(
     """Show RUNs in one page: quality against time and size, curves, mistakes, how to repeat them.
 
     A RUN is the folder that finetune, distil or export wrote, or any model folder; one that is not
-    finished is left out. What `potstill
-    eval RUN DATA --keep` left there is shown; what was never measured is said to be unknown. The
-    page holds all it needs and opens anywhere.
+    finished is left out. What `potstill eval RUN DATA --keep` left there is shown; what was never
+    measured is said to be unknown. The page holds all it needs and opens anywhere.
     """
     from potstill.bundle.atomic import write_text
     from potstill.errors import DataError

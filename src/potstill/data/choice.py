@@ -23,7 +23,7 @@ from typing import Any, TypeAlias
 
 from potstill.data.files import open_text, parse_json
 from potstill.data.squad import as_id, take
-from potstill.data.table import _wide_fields, shown
+from potstill.data.table import shown, wide_fields
 from potstill.errors import DataError
 from potstill.records import ChoiceExample
 
@@ -107,7 +107,7 @@ def _read_jsonl(path: Path, labelled: bool) -> Iterator[ChoiceExample]:
 
 
 def _read_table(path: Path, delimiter: str, labelled: bool) -> Iterator[ChoiceExample]:
-    with open_text(path) as file, _wide_fields():
+    with open_text(path) as file, wide_fields():
         rows = list(_split(file, path, delimiter))
     header = [name.strip() for name in rows[0][1]] if rows else []
     if _is_codah(header, delimiter):

@@ -78,7 +78,7 @@ def table_rows(
         DataError: a column is missing, a row has more or fewer fields than there are columns, or
             the quoting is broken.
     """
-    with open_text(path) as file, _wide_fields():
+    with open_text(path) as file, wide_fields():
         # strict: an unclosed quote would otherwise swallow the rest of the file without a word.
         quoting = csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE
         reader = csv.reader(file, delimiter=delimiter, strict=True, quoting=quoting)
@@ -125,7 +125,7 @@ def read_rows(values: list[Any], name: str) -> Iterator[QAExample]:
         yield _example(row, number, f"{name}: row {number}")
 
 
-class _wide_fields:  # noqa: N801 - a context manager, used like a function
+class wide_fields:  # noqa: N801 - a context manager, used like a function
     """Lets the csv module read contexts of megabytes; its limit is one for the whole process."""
 
     def __enter__(self) -> None:

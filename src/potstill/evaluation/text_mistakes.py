@@ -158,7 +158,8 @@ def _tagged(said: Said, example: TagExample) -> Shown | None:
         return None
     gold, given = set(spans(example.tags)), set(spans(said.given))
     if not gold | given:  # tags that stand for themselves: each wrong word is a span
-        wrong = [i for i, pair in enumerate(zip(example.tags, said.given)) if pair[0] != pair[1]]  # noqa: B905
+        both = zip(example.tags, said.given, strict=True)
+        wrong = [i for i, (own, told) in enumerate(both) if own != told]
         gold = {(example.tags[i], i, i + 1) for i in wrong}
         given = {(said.given[i], i, i + 1) for i in wrong}
     if gold == given:
