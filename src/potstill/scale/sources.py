@@ -17,7 +17,7 @@ from typing import Any, TextIO
 
 from potstill.bundle.manifest import sha256_of
 from potstill.data.files import open_text
-from potstill.data.table import _wide_fields
+from potstill.data.table import wide_fields
 from potstill.errors import DataError, MissingExtraError
 from potstill.scale.predict import Texts
 
@@ -204,12 +204,12 @@ def _read_table(path: Path, moved: Callable[[int], None]) -> Iterator[Row]:
     with open_text(path) as file:
         reader = csv.reader(file, delimiter=delimiter, strict=True)
         try:
-            with _wide_fields():
+            with wide_fields():
                 header = [name.strip() for name in next(reader, [])]
             number = 0
             while True:
                 # The limit of a field is one for the whole process: it is put back at every yield.
-                with _wide_fields():
+                with wide_fields():
                     fields = next(reader, None)
                 if fields is None:
                     break
@@ -280,7 +280,7 @@ def _header(path: Path) -> list[str] | None:
         return None
     if kind == "parquet":
         return list(open_parquet(path).schema_arrow.names)
-    with open_text(path) as file, _wide_fields():
+    with open_text(path) as file, wide_fields():
         return [name.strip() for name in next(csv.reader(file, delimiter=DELIMITERS[kind]), [])]
 
 
