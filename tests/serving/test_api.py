@@ -258,7 +258,7 @@ def test_a_context_is_prepared_once(server, monkeypatch):
 
 def test_request_ids_come_back(server):
     assert server.ask("/live", x_request_id="a-1")[1]["x-request-id"] == "a-1"
-    made = server.ask("/live", x_request_id="a b\x7f")[1]["x-request-id"]
+    made = server.ask("/live", x_request_id="a b")[1]["x-request-id"]
     assert len(made) == 32
 
 

@@ -160,9 +160,37 @@ def test_bytes_that_are_no_http(server):
     assert json.loads(body)["error"]["kind"] == "bad-request"
 
 
-def test_a_flood_of_headers(server):
-    flood = b"".join(b"x-%d: %s\r\n" % (i, b"a" * 1000) for i in range(1000))
-    assert server.send(b"GET /live HTTP/1.1\r\nhost: x\r\n" + flood + b"\r\n")[0] == 400
+START = b"GET /live HTTP/1.1\r\nhost: x\r\n"
+CHUNKED = b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n"
+
+
+def fields(n):
+    return b"".join(b"x-%d: %s\r\n" % (i, b"a" * 1000) for i in range(n))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        START + fields(1000) + b"\r\n",
+        START + fields(40) + b"\r\n",
+        START + b"x: " + b"a" * 1_000_000,
+        b"GET /" + b"a" * 40_000 + b" HTTP/1.1\r\nhost: x\r\n\r\n",
+        CHUNKED + b"1\r\n{\r\n0\r\n" + fields(1000) + b"\r\n",
+        CHUNKED + b"1;" + b"a" * 1_000_000,
+    ],
+    ids=["fields", "a few fields", "one value", "path", "after the body", "beside the body"],
+)
+def test_a_flood_of_headers(server, data):
+    status, _, body = server.send(data)
+    assert status == 400
+    assert json.loads(body)["error"]["kind"] == "bad-request"
+
+
+def test_requests_may_follow_one_another_without_a_pause(server):
+    with socket.create_connection(("127.0.0.1", server.port)) as line:
+        line.sendall(2 * (START + fields(20) + b"\r\n") + START + b"connection: close\r\n\r\n")
+        with line.makefile("rb") as answers:
+            assert answers.read().count(b"HTTP/1.1 200 OK") == 3
 
 
 def test_those_who_are_slow_are_not_waited_for(folders):
@@ -178,7 +206,11 @@ def test_those_who_are_slow_are_not_waited_for(folders):
 
 
 @pytest.mark.parametrize(
-    "head", [b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 500\r\n\r\n", b""]
+    "head",
+    [
+        b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 500\r\n\r\n",
+        b"POST / HTTP/1.1\r\nx-slow: ",
+    ],
 )
 def test_bytes_that_trickle_in_do_not_set_the_clock_back(folders, head):
     limits = Limits(read_timeout_s=0.5)

@@ -17,9 +17,8 @@ from http import HTTPStatus
 from types import FrameType
 from typing import Any
 
-import h11
 import uvicorn
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from potstill.errors import InputError
 from potstill.serving.app import create_app
@@ -31,7 +30,8 @@ from potstill.serving.service import Service
 log = logging.getLogger("potstill.serving")
 
 _HEAD_BYTES = 32 * 1024
-"""Most bytes of a request's head."""
+"""Most bytes of a request's head, and of what comes in a row without being a body."""
+_LARGE_HEAD = f"the request's head is larger than {_HEAD_BYTES} bytes"
 _SWITCH_S = 0.0005
 """Longest time that a thread holds Python's lock while another waits for it. By default it is 5 ms,
 and so would a refusal be late for every worker that is just searching spans."""
@@ -97,7 +97,6 @@ def make_server(service: Service) -> Server:
         log_config=None,
         access_log=False,
         server_header=False,
-        h11_max_incomplete_event_size=_HEAD_BYTES,
         timeout_keep_alive=75,
         timeout_graceful_shutdown=5,
         backlog=2048,
@@ -146,11 +145,18 @@ class Server(uvicorn.Server):
             self.should_exit = quiet or now - self._drained >= _LONGEST_LINGER_S
 
 
-class Connection(H11Protocol):
-    """A connection that must send its head in time, and whose errors have the one shape."""
+class Connection(HttpToolsProtocol):
+    """A connection whose heads are bounded in time and size, and whose errors have the one shape.
+
+    The parser bounds neither: it collects fields, and each one's value, for as long as they come.
+    """
 
     limits = Limits()
     _impatient: asyncio.TimerHandle | None = None
+    _n_head = 0
+    """Bytes of the head's fields so far, and of those that may follow a body."""
+    _n_between = 0
+    """Bytes that came since the last of a body, or since a request ended."""
 
     def connection_made(self, transport: Any) -> None:
         """Refuses one connection too many, and starts the clock."""
@@ -161,12 +167,43 @@ class Connection(H11Protocol):
         self._wait_for_head()
 
     def data_received(self, data: bytes) -> None:
-        """Stops the clock when the head is there; a further request on the line starts it anew."""
+        """Hands bytes to the parser, unless there were too many without a head or a body."""
+        self._n_between += len(data)
         super().data_received(data)
-        if self.conn.their_state is not h11.IDLE:
-            self._stop_waiting()
-        elif self._impatient is None and self.conn.trailing_data[0]:
+        if self._n_between > _HEAD_BYTES:
+            self._refuse(400, _LARGE_HEAD)
+
+    def on_message_begin(self) -> None:
+        """Starts the clock of a further request on the line."""
+        super().on_message_begin()
+        self._n_head = 0
+        if self._impatient is None:
             self._wait_for_head()
+
+    def on_url(self, url: bytes) -> None:
+        """Takes a part of the address."""
+        self._count_head(len(url))
+        super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Takes a field."""
+        self._count_head(len(name) + len(value))
+        super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        """Stops the clock: the head is there."""
+        self._stop_waiting()
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Takes a part of the body; how large that may be is the gate's to say."""
+        self._n_between = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """Ends the request."""
+        self._n_between = 0
+        super().on_message_complete()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stops the clock."""
@@ -176,6 +213,12 @@ class Connection(H11Protocol):
     def send_400_response(self, msg: str) -> None:
         """Says that the bytes are no HTTP."""
         self._refuse(400, msg)
+
+    def _count_head(self, n: int) -> None:
+        self._n_head += n
+        if self._n_head > _HEAD_BYTES:
+            self._refuse(400, _LARGE_HEAD)
+            raise ValueError(_LARGE_HEAD)  # ends the parser's work on what has come
 
     def _wait_for_head(self) -> None:
         self._impatient = self.loop.call_later(
