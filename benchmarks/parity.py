@@ -13,7 +13,7 @@ SavedModel in Node (tfjs-node, built as docs/javascript.md says and linked into
 clients/js/node_modules/@tensorflow) and in TensorFlow's own Python, TFLite in LiteRT's.
 
 What is missing is named. ``--write`` puts the table into docs/parity.md; ``--quick`` asks 20
-questions. ``--only NAME`` asks the systems with that in their names, ``--part 2/4`` the second
+questions. ``--only NAME`` asks the systems with that in their name and weights, ``--part 2/4`` the second
 quarter of the questions (the hostile ones are in the first), and ``--keep FILE`` adds what they
 said to what earlier runs left in FILE, so that the work can be done in pieces. Exit status 1 where
 an ONNX system answers otherwise than Python, or another one for more than a tie, or with a score
@@ -157,6 +157,8 @@ def node_systems(model: Path, exports: Path | None, threads: int) -> list[System
         page = str(ROOT / "benchmarks" / "page_worker.mjs")
         name = "page in Chromium, onnxruntime-web"
         found.append(_worker(name, precision, True, node, page, str(model), chromium))
+        if exports is not None and exports != model and (exports / ONNX).is_file():
+            found.append(_worker(name, "fp32", True, node, page, str(exports), chromium))
     else:
         _left_out("the page, for there is no Chromium")
     for name, runtime, file in (
@@ -249,7 +251,10 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--quick", action="store_true", help="20 questions")
     parser.add_argument(
-        "--only", metavar="NAME", default="", help="systems with this in their name"
+        "--only",
+        metavar="NAME",
+        default="",
+        help="systems with this in 'NAME, WEIGHTS'",
     )
     parser.add_argument(
         "--part", metavar="I/N", default="1/1", help="one part of N of the questions"
@@ -266,7 +271,7 @@ def main() -> None:
     wanted: dict[str, list[list[dict[str, Any]]]] = {}
     earlier = read_json(arguments.keep) if arguments.keep and arguments.keep.is_file() else []
     rows = {(one["system"], one["precision"]): Row(**one) for one in earlier}
-    for system in (one for one in systems if arguments.only in one.name):
+    for system in (one for one in systems if arguments.only in f"{one.name}, {one.precision}"):
         if system.precision not in wanted:
             of = folder if system.precision == systems[0].precision else arguments.exports
             precision: Any = system.precision

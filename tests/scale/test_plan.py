@@ -47,7 +47,7 @@ def test_the_machine_can_be_no_faster_than_its_workers():
     found = plan(profile, replace(LOAD, p99_ms=1000))
     (tokens,) = windows_of(profile, LOAD)
     assert found.limit == "utilisation"
-    mean = sum(profile.service([tokens], 2, random.Random(n)) for n in range(500)) / 500
+    mean = sum(profile.service([tokens], random.Random(n))[1] for n in range(500)) / 500
     assert found.machine_rate == pytest.approx(0.6 * 2 / mean, rel=0.08)
     assert plan(profile, replace(LOAD, p99_ms=26)).limit == "p99"
 
@@ -111,6 +111,7 @@ def test_a_profile_is_read_back(tmp_path):
     [
         {"workers": 0}, {"http_s": -1}, {"http_s": "x"}, {"alone": []}, {"together": [{}]},
         {"alone": [{"tokens": 9, "n": 1, "seconds": [2, 1]}]}, {"batch_factor": 0},
+        {"front_factor": 0},
         {"alone": [{"tokens": 9, "n": 1, "seconds": [0, 1]}]}, {"format_version": 2},
         {"alone": [{"tokens": n, "n": 1, "seconds": [1, 2]} for n in (9, 5)]},
     ],
@@ -125,14 +126,18 @@ def test_a_damaged_profile_is_refused(tmp_path, change):
 
 def test_times_lie_between_those_that_were_measured():
     profile = profiles.profile(batch_factor=0.5)
-    drawn = [profile.service([100], 1, random.Random(n)) for n in range(300)]
+    drawn = [profile.service([100], random.Random(n))[0] for n in range(300)]
     low, high = 0.02 / 384 * 100, 0.02 / 384 * 150
     assert low <= min(drawn) < low * 1.02
     assert high * 0.98 < max(drawn) <= high
-    half = profile.service([75], 1, random.Random(0))
-    assert half == pytest.approx(0.75 * profile.service([100], 1, random.Random(0)))
-    assert profile.service([384], 2, random.Random(0)) > profile.service([384], 1, random.Random(0))
-    two = profile.service([100, 90], 1, random.Random(0))
-    assert two == pytest.approx(profile.service([100], 1, random.Random(0)))
+    half = profile.service([75], random.Random(0))[0]
+    hundred = profile.service([100], random.Random(0))[0]
+    assert half == pytest.approx(0.75 * hundred)
+    alone, together = profile.service([384], random.Random(0))
+    assert together > alone
+    assert profile.service([100, 90], random.Random(0))[0] == pytest.approx(hundred)
+    assert profiles.profile(front_factor=2.0).paced_front([100, 100]) == (
+        pytest.approx(0.0017), pytest.approx(0.0034),
+    )  # fmt: skip
     assert profile.front([100, 100]) == pytest.approx(0.0017)
     assert quantiles([1.0, 3.0])[20] == Times(1, 2, quantiles([1.0, 3.0])).median == 2.0

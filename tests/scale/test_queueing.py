@@ -1,5 +1,6 @@
 """The simulation beside what is known of queues in closed form, and what must hold of any."""
 
+import dataclasses
 import math
 
 import pytest
@@ -15,8 +16,8 @@ def queue(workers, draw, **more):
     return Machine(
         workers=workers,
         token_budget=0,
-        service=lambda lengths, busy, random: draw(random),
-        front=lambda lengths, random: 0.0,
+        service=lambda lengths, random: 2 * (draw(random),),
+        front=lambda lengths: (0.0, 0.0),
         **{"max_queue": 10**9, **more},
     )
 
@@ -54,9 +55,36 @@ def test_equal_times_wait_as_pollaczek_and_khinchine_say(share):
     assert found.latencies.mean() == pytest.approx(1 + share / (2 * (1 - share)), rel=0.08)
 
 
+@pytest.mark.parametrize("share", [0.3, 0.6])
+def test_workers_that_halve_each_other_are_as_one(share):
+    """Two that together do no more than one alone: questions in the system are M/M/1's."""
+
+    def service(_, random):
+        alone = random.expovariate(1)
+        return alone, 2 * alone
+
+    machine = dataclasses.replace(queue(2, lambda r: 0.0), service=service)
+    found = simulate(machine, [1], rate=share, n=25_000)
+    assert found.latencies.mean() == pytest.approx(1 / (1 - share), rel=0.08)
+
+
+def test_a_busy_worker_slows_the_front_down():
+    """Of two questions at once, the second passes the front while the first is worked on."""
+    machine = Machine(
+        workers=2, token_budget=0, service=lambda *_: (8.0, 8.0), front=lambda _: (1.0, 3.0),
+        max_queue=10**9,
+    )  # fmt: skip
+    (second,) = simulate(machine, [1], rate=1e9, n=2).latencies
+    assert second == pytest.approx(1 + 3 + 8)
+
+
 def test_the_front_is_a_queue_of_its_own():
     machine = Machine(
-        workers=9, token_budget=0, service=lambda *_: 0.5, front=lambda *_: 1.0, max_queue=10**9
+        workers=9,
+        token_budget=0,
+        service=lambda *_: (0.5, 0.5),
+        front=lambda _: (1.0, 1.0),
+        max_queue=10**9,
     )
     found = simulate(machine, [1], rate=0.6, n=20_000)
     assert found.latencies.mean() == pytest.approx(0.5 + 1 + 0.6 / 0.8, rel=0.08)
@@ -64,8 +92,8 @@ def test_the_front_is_a_queue_of_its_own():
 
 def test_batches_are_those_of_the_server():
     machine = Machine(
-        workers=1, token_budget=400, service=lambda lengths, *_: float(len(lengths)),
-        front=lambda *_: 0.0, max_queue=10**9,
+        workers=1, token_budget=400, service=lambda lengths, _: 2 * (float(len(lengths)),),
+        front=lambda _: (0.0, 0.0), max_queue=10**9,
     )  # fmt: skip
     found = simulate(machine, [100, 100, 100, 100, 100], rate=1e-4, n=200)
     assert found.rows_a_batch == 2.5

@@ -123,6 +123,7 @@ def measure(setup: Setup, *, sha256: str = "") -> Profile:
     tokens = [n for n, row in alone.items() for _ in row]
     slope, base = _line(tokens, [one.prepare for one in found])
     rest = [one.total - one.prepare - one.queue - one.inference for one in found]
+    crowded = [_front(together[n]) / max(_front(alone[n]), 1e-5) for n in lengths]
     return Profile(
         model=Path(setup.model).name,
         sha256=sha256,
@@ -138,6 +139,7 @@ def measure(setup: Setup, *, sha256: str = "") -> Profile:
         http_s=max(0.0, float(np.median(rest))),
         prepare_s=base,
         prepare_token_s=slope,
+        front_factor=max(1.0, float(np.median(crowded))),
         batch_factor=factor,
         alone=_times(alone),
         together=_times(together),
@@ -292,6 +294,11 @@ class _Meter:
 
 def _encoded(inputs: Any) -> bytes:
     return json.dumps({"inputs": inputs, "timeout_ms": 60_000}).encode()
+
+
+def _front(found: Sequence[Answered]) -> float:
+    """Median seconds before the queue and after the model."""
+    return float(np.median([one.total - one.queue - one.inference for one in found]))
 
 
 def _times(found: dict[int, list[Answered]]) -> list[Times]:

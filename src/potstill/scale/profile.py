@@ -14,7 +14,7 @@ import numpy as np
 from potstill.bundle.atomic import write_json
 from potstill.data.files import read_json
 from potstill.errors import DataError
-from potstill.scale.queueing import Machine
+from potstill.scale.queueing import Machine, Pace
 
 FORMAT_VERSION = 1
 QUANTILES = 41
@@ -61,6 +61,8 @@ class Profile:
     """Of a request, whatever its length."""
     prepare_token_s: float
     """Of each token of it."""
+    front_factor: float = 1.0
+    """Time before a question is queued with all workers but one busy, over that with none."""
     batch_factor: float = 1.0
     """Time of a full batch, over that of its rows one by one."""
     alone: Sequence[Times]
@@ -76,24 +78,28 @@ class Profile:
             workers=self.workers,
             token_budget=self.token_budget,
             service=self.service,
-            front=lambda lengths, _: self.front(lengths),
+            front=self.paced_front,
         )
 
     def front(self, lengths: Sequence[int]) -> float:
         """Seconds that a question of such windows takes before it is queued."""
         return self.http_s + self.prepare_s + self.prepare_token_s * sum(lengths)
 
+    def paced_front(self, lengths: Sequence[int]) -> Pace:
+        """`front`, with no worker busy and with all but one."""
+        alone = self.front(lengths)
+        return alone, self.front_factor * alone
+
     def least(self, tokens: int) -> float:
         """Least seconds that a window of so many tokens was seen to take."""
         return min(_drawn(times, tokens, 0.0) for times in (self.alone, self.together))
 
-    def service(self, lengths: Sequence[int], busy: int, drawn: random.Random) -> float:
-        """Seconds that a batch takes where so many workers are busy, drawn from what was seen."""
-        crowd = (busy - 1) / (self.workers - 1) if self.workers > 1 else 0.0
+    def service(self, lengths: Sequence[int], drawn: random.Random) -> Pace:
+        """Seconds that a batch takes, drawn from what was seen."""
         longest, at = max(lengths), drawn.random()
+        factor = len(lengths) * (self.batch_factor if len(lengths) > 1 else 1.0)
         alone, together = (_drawn(times, longest, at) for times in (self.alone, self.together))
-        factor = self.batch_factor if len(lengths) > 1 else 1.0
-        return len(lengths) * factor * ((1 - crowd) * alone + crowd * together)
+        return factor * alone, factor * together
 
 
 def quantiles(seconds: Sequence[float]) -> list[float]:
@@ -163,8 +169,9 @@ def _check(profile: Profile) -> None:
     for name in ("http_s", "prepare_s", "prepare_token_s", "token_budget", "n_special"):
         if not 0 <= getattr(profile, name) < math.inf:
             raise ValueError(f"{name} is {getattr(profile, name)!r}")
-    if not 0 < profile.batch_factor < math.inf:
-        raise ValueError(f"batch_factor is {profile.batch_factor!r}")
+    for name in ("batch_factor", "front_factor"):
+        if not 0 < getattr(profile, name) < math.inf:
+            raise ValueError(f"{name} is {getattr(profile, name)!r}")
     for name in ("alone", "together"):
         times: Sequence[Times] = getattr(profile, name)
         lengths = [one.tokens for one in times]
