@@ -22,6 +22,8 @@ from potstill.runtime.reading import QuestionLogits, Reading, ReadOptions, plan,
 from potstill.runtime.session import Session
 from potstill.text.tokenizer import Tokenizer
 
+_OPTIONS = frozenset(field.name for field in fields(ReadOptions))
+
 
 class QAClient:
     """Answers questions from texts with one model. Safe to share between threads.
@@ -367,10 +369,11 @@ class QAClient:
 
 
 def _updated(options: ReadOptions, given: dict[str, Any]) -> ReadOptions:
-    unknown = given.keys() - {field.name for field in fields(ReadOptions)}
+    unknown = given.keys() - _OPTIONS
     if unknown:
         raise InputError(f"there is no option {', '.join(sorted(unknown))}")
-    return replace(options, **{k: v for k, v in given.items() if v is not None})
+    other = {k: v for k, v in given.items() if v is not None and v != getattr(options, k)}
+    return replace(options, **other) if other else options
 
 
 def _checked(options: ReadOptions) -> ReadOptions:

@@ -161,8 +161,7 @@ def _search_whole(
     for i, w in enumerate(windows):
         starts[i, : lengths[i]] = w.start
         ends[i, : lengths[i]] = w.end
-    spans = np.lib.stride_tricks.sliding_window_view(ends, width, axis=1)
-    bands = starts[:, :, None] + spans  # (n, n_tokens, width)
+    bands = starts[:, :, None] + _following(ends, width)  # (n, n_tokens, width)
     rows = bands.max(axis=2)
     first = rows.argmax(axis=1)
     best = rows[np.arange(shape[0]), first].astype(np.float64)
@@ -189,6 +188,17 @@ def _search_whole(
     return found
 
 
+def _following(ends: FloatArray, width: int) -> FloatArray:
+    """Each value of the last axis with the ``width - 1`` behind it: a view, to be read only.
+
+    `numpy.lib.stride_tricks.sliding_window_view` by hand, which takes as long as all the rest for
+    a short text.
+    """
+    *rows, n = ends.shape
+    shape = (*rows, n - width + 1, width)
+    return np.ndarray(shape, ends.dtype, ends, 0, (*ends.strides, ends.strides[-1]))
+
+
 def _band(windows: Sequence[WindowLogits], width: int) -> FloatArray:
     """Logit of the span of ``k + 1`` tokens from token ``i``, float32 ``[n_tokens, width]``.
 
@@ -203,7 +213,7 @@ def _band(windows: Sequence[WindowLogits], width: int) -> FloatArray:
             continue
         ends = np.full(n + width - 1, -np.inf, np.float32)
         ends[:n] = w.end
-        logits = w.start[:, None] + np.lib.stride_tricks.sliding_window_view(ends, width)
+        logits = w.start[:, None] + _following(ends, width)
         rows = band[w.at : w.at + n]
         np.maximum(rows, logits, out=rows)
     return band
