@@ -13,7 +13,7 @@ SavedModel in Node (tfjs-node, built as docs/javascript.md says and linked into
 clients/js/node_modules/@tensorflow) and in TensorFlow's own Python, TFLite in LiteRT's.
 
 What is missing is named. ``--write`` puts the table into docs/parity.md; ``--quick`` asks 20
-questions. ``--only NAME`` asks the systems with that in their name and weights, ``--part 2/4`` the second
+questions. ``--only NAME`` asks the systems with that in name and weights, ``--part 2/4`` the second
 quarter of the questions (the hostile ones are in the first), and ``--keep FILE`` adds what they
 said to what earlier runs left in FILE, so that the work can be done in pieces. Exit status 1 where
 an ONNX system answers otherwise than Python, or another one for more than a tie, or with a score

@@ -24,7 +24,7 @@ def benchmark():
 def test_three_loads_are_compared(benchmark, tmp_path, monkeypatch, capsys):
     model = tiny.write_model(tmp_path / "m")
     words = ["--model", str(model), "--context-tokens", "60", "--seconds", "0.5"]
-    words += ["--measure", "0.3", "-n", "500", "--workers", "1"]
+    words += ["--measure", "0.3", "--slices", "1", "-n", "500", "--workers", "1"]
     monkeypatch.setattr(sys, "argv", ["plan.py", *words])
     status = benchmark.main()
     lines = capsys.readouterr().out.splitlines()

@@ -31,7 +31,7 @@ from potstill.runtime.session import usable_cores
 from potstill.scale.profile import Profile, Times, quantiles, read_profile, write_profile
 from potstill.text.tokenizer import Tokenizer
 
-SECONDS = 8.0
+SECONDS = 15.0
 """Of a measurement, loading left out."""
 _LENGTHS = (48, 96, 192, 288, 384)
 """Tokens of the windows that are timed, as far as the model reads."""
@@ -107,47 +107,9 @@ def measure(setup: Setup, *, sha256: str = "") -> Profile:
     _reader(setup.model)
     # Opened here first: what is wrong with a model is said in its own words.
     reader = QAClient.from_options(setup.model, threads=setup.threads)
-    seq_len, stride = reader.options.seq_len, reader.options.stride
-    texts = Texts(reader.tokenizer)
-    began = time.monotonic()
-    with serving(setup) as port:
-        info = _get(port, "/info")["models"]["m"]
-        lengths = [n for n in _LENGTHS if n < seq_len] + [seq_len]
-        share = setup.seconds / (2 * len(lengths) + 1)
-        with closing(_Meter(port, texts, setup)) as meter:
-            meter.warm_up(lengths[-1])
-            alone = {n: meter.alone(n, share) for n in lengths}
-            together = {n: meter.together(n, share) for n in lengths}
-            factor = meter.batch_factor(lengths, info["token_budget"], alone, share)
-    found = [one for row in alone.values() for one in row]
-    tokens = [n for n, row in alone.items() for _ in row]
-    slope, base = _line(tokens, [one.prepare for one in found])
-    rest = [one.total - one.prepare - one.queue - one.inference for one in found]
-    crowded = [_front(together[n]) / max(_front(alone[n]), 1e-5) for n in lengths]
-    return Profile(
-        model=Path(setup.model).name,
-        sha256=sha256,
-        machine=describe_machine(),
-        tools=_tools(),
-        date=today(),
-        workers=setup.n_workers,
-        threads=setup.threads,
-        token_budget=info["token_budget"],
-        seq_len=seq_len,
-        stride=stride,
-        n_special=texts.n_special,
-        http_s=max(0.0, float(np.median(rest))),
-        prepare_s=base,
-        prepare_token_s=slope,
-        front_factor=max(1.0, float(np.median(crowded))),
-        batch_factor=factor,
-        alone=_times(alone),
-        together=_times(together),
-        evidence={
-            "requests": meter.n_requests,
-            "seconds": round(time.monotonic() - began, 1),
-        },
-    )
+    with serving(setup) as port, closing(Sampling(port, reader, setup)) as sampling:
+        sampling.go(setup.seconds)
+        return sampling.profile(sha256=sha256)
 
 
 @contextmanager
@@ -207,6 +169,89 @@ class Texts:
         return " ".join(self._drawn.choices(self._words, k=n))
 
 
+class Sampling:
+    """A server that is timed in as many goes as one likes; the profile is of all of them."""
+
+    def __init__(self, port: int, reader: QAClient, setup: Setup) -> None:
+        self._setup = setup
+        self._seq_len, self._stride = reader.options.seq_len, reader.options.stride
+        self._lengths = [n for n in _LENGTHS if n < self._seq_len] + [self._seq_len]
+        self._budget: int = _get(port, "/info")["models"]["m"]["token_budget"]
+        self._meter = _Meter(port, Texts(reader.tokenizer), setup)
+        self._alone: dict[int, list[Answered]] = {n: [] for n in self._lengths}
+        self._together: dict[int, list[Answered]] = {n: [] for n in self._lengths}
+        self._batches: list[Answered] = []
+        self._seconds = 0.0
+
+    def close(self) -> None:
+        """Hangs up."""
+        self._meter.close()
+
+    def go(self, seconds: float) -> None:
+        """Asks for so many seconds.
+
+        Raises:
+            ModelError: the server did not answer.
+        """
+        began = time.monotonic()
+        share = seconds / (2 * len(self._lengths) + 1)
+        self._meter.warm_up(self._lengths[-1])
+        for n in self._lengths:
+            self._alone[n] += self._meter.alone(n, share)
+        for n in self._lengths:
+            self._together[n] += self._meter.together(n, share)
+        if self._batch_rows >= 2:
+            self._batches += self._meter.batch(self._lengths[0], self._batch_rows, share)
+        self._seconds += time.monotonic() - began
+
+    @property
+    def _batch_rows(self) -> int:
+        """Windows of the shortest length that fill a batch."""
+        return self._budget // self._lengths[0]
+
+    def profile(self, *, sha256: str = "") -> Profile:
+        """What was found so far."""
+        found = [one for row in self._alone.values() for one in row]
+        tokens = [n for n, row in self._alone.items() for _ in row]
+        slope, base = _line(tokens, [one.prepare for one in found])
+        rest = [one.total - one.prepare - one.queue - one.inference for one in found]
+        crowded = [
+            _front(self._together[n]) / max(_front(self._alone[n]), 1e-5) for n in self._lengths
+        ]
+        return Profile(
+            model=Path(self._setup.model).name,
+            sha256=sha256,
+            machine=describe_machine(),
+            tools=_tools(),
+            date=today(),
+            workers=self._setup.n_workers,
+            threads=self._setup.threads,
+            token_budget=self._budget,
+            seq_len=self._seq_len,
+            stride=self._stride,
+            n_special=self._meter.n_special,
+            http_s=max(0.0, float(np.median(rest))),
+            prepare_s=base,
+            prepare_token_s=slope,
+            front_factor=max(1.0, float(np.median(crowded))),
+            batch_factor=self._batch_factor(),
+            alone=_times(self._alone),
+            together=_times(self._together),
+            evidence={
+                "requests": self._meter.n_requests,
+                "seconds": round(self._seconds, 1),
+            },
+        )
+
+    def _batch_factor(self) -> float:
+        """Time of a full batch of the shortest windows, over that of its rows one by one."""
+        if not self._batches:
+            return 1.0
+        batch = float(np.median([one.inference for one in self._batches]))
+        single = float(np.median([one.inference for one in self._alone[self._lengths[0]]]))
+        return min(max(batch / (self._batch_rows * single), 0.05), 2.0)
+
+
 class _Meter:
     """Sends requests to a server and notes where their time goes."""
 
@@ -214,6 +259,10 @@ class _Meter:
         self._port, self._texts, self._setup = port, texts, setup
         self._main = http.client.HTTPConnection("127.0.0.1", port, timeout=_START_S)
         self.n_requests = 0
+
+    @property
+    def n_special(self) -> int:
+        return self._texts.n_special
 
     def close(self) -> None:
         self._main.close()
@@ -252,22 +301,13 @@ class _Meter:
             raise ModelError(f"the server did not answer while it was measured: {faults[0]}")
         return [one for own in found for one in own]
 
-    def batch_factor(
-        self, lengths: Sequence[int], budget: int, alone: dict[int, list[Answered]], seconds: float
-    ) -> float:
-        """Time of a full batch of the shortest windows, over that of its rows one by one."""
-        tokens = lengths[0]
-        n = budget // tokens
-        if n < 2:
-            return 1.0
+    def batch(self, tokens: int, rows: int, seconds: float) -> list[Answered]:
+        """Requests of several questions each."""
 
         def body() -> bytes:
-            return _encoded([self._texts.item(tokens) for _ in range(n)])
+            return _encoded([self._texts.item(tokens) for _ in range(rows)])
 
-        found = self._ask_for(seconds, lambda: self._ask(self._main, body()))
-        batch = float(np.median([one.inference for one in found]))
-        single = float(np.median([one.inference for one in alone[tokens]]))
-        return min(max(batch / (n * single), 0.05), 2.0)
+        return self._ask_for(seconds, lambda: self._ask(self._main, body()))
 
     def _body(self, tokens: int) -> bytes:
         return _encoded(self._texts.item(tokens))
