@@ -34,7 +34,7 @@ from potstill.scale.profile import Profile
 from potstill.scale.queueing import WARM_UP, simulate
 
 HERE = Path(__file__).parent
-SHARES = (0.3, 0.55, 0.8)
+SHARES = (0.25, 0.45, 0.65)
 """Of what one machine can do at most."""
 P50_OFF, P99_OFF = 0.15, 0.30
 QUESTION_TOKENS = 12

@@ -71,6 +71,22 @@ def test_the_result_is_a_bundle(whole):
     assert scores["total"] == 48
 
 
+@pytest.mark.parametrize("share", [0.25, 1.0])
+def test_the_base_may_have_a_share_of_the_weights(base, train, whole, tmp_path, share):
+    trained, _ = whole
+    more = {"epochs": 1.0, "seed": 5}
+    finetune(recipe(trained, train, tmp_path / "alone", **more))
+    finetune(recipe(trained, train, tmp_path / "mixed", base_share=share, **more))
+    before, alone, mixed = (weights(p) for p in (trained, tmp_path / "alone", tmp_path / "mixed"))
+    for name, value in mixed.items():
+        torch.testing.assert_close(value, share * before[name] + (1 - share) * alone[name])
+    # Changed afterwards, by going on with a run that has ended.
+    finetune(recipe(trained, train, tmp_path / "mixed", **more), resume=True)
+    assert equal(weights(tmp_path / "mixed"), alone)
+    with pytest.raises(RecipeError, match="no question-answering head"):
+        finetune(recipe(base, train, tmp_path / "new", base_share=0.5))
+
+
 def test_it_learns(base, train, tmp_path):
     finetune(recipe(base, train, tmp_path, epochs=30.0, dropout=0.0, learning_rate=5e-3))
     lines = [json.loads(s) for s in (tmp_path / "metrics.jsonl").read_text().splitlines()]

@@ -65,6 +65,13 @@ def finetune(
     listeners.note(describe(data.train, rows))
     torch.manual_seed(recipe.seed)  # before a new head is made
     model, new_head = QuestionAnsweringModel.from_folder(folder, config)
+    if new_head and recipe.base_share:
+        raise RecipeError(
+            f"base_share is {recipe.base_share:g}, but {recipe.base} has no question-answering "
+            "head, whose weights could have a share: leave it out"
+        )
+    parameters = dict(model.named_parameters()) if recipe.base_share else {}
+    start = {name: parameter.detach().clone() for name, parameter in parameters.items()}
     run = Run(
         fabric,
         model,
@@ -77,7 +84,13 @@ def finetune(
     if new_head and not run.step:
         listeners.note(f"{recipe.base} has no question-answering head: a new one was made")
     scorer = qa.Scorer(recipe, tokenizer, data, listeners.note)
-    scores = train(run, recipe, fabric, lambda: scorer.score(model), listeners)
+
+    @torch.no_grad()
+    def mix() -> None:
+        for name, parameter in parameters.items():
+            parameter.lerp_(start[name].to(parameter.device), recipe.base_share)
+
+    scores = train(run, recipe, fabric, lambda: scorer.score(model), listeners, finish=mix)
     if not fabric.is_global_zero:
         return scores
     # The dropout of this run is a matter of the recipe: the model keeps its base's own rates.

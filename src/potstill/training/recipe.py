@@ -145,6 +145,9 @@ class Recipe(RunRecipe):
     holdout: float = 0.0
     """Share of the training contexts kept out of training and scored on instead of ``dev``;
     confidence and the null threshold are fitted on them."""
+    base_share: float = 0.0
+    """Share of the base's weights in the finished model's, for a base that can answer already: at
+    0.5 it is the mean of what the run began and ended with (Wortsman et al., 2022, WiSE-FT)."""
     negatives: float = 0.0
     """Unanswerable questions to mine, as a share of the training questions: each is asked of
     another paragraph that does not hold its answer, and the model learns to say so."""
@@ -162,6 +165,7 @@ class Recipe(RunRecipe):
         **RunRecipe.RANGES,
         "examples": (0, 1e12),
         "holdout": (0, 0.9),
+        "base_share": (0, 1),
         "negatives": (0, 10),
         "seq_len": (8, 1e6),
         "stride": (1, 1e6),
@@ -169,6 +173,7 @@ class Recipe(RunRecipe):
     }
     MAY_CHANGE: ClassVar[frozenset[str]] = RunRecipe.MAY_CHANGE | {
         "base",
+        "base_share",
         "train",
         "dev",
         "max_answer_tokens",

@@ -53,6 +53,8 @@ def train(
     fabric: Fabric,
     score: Callable[[], Mapping[str, float]],
     listeners: Listeners,
+    *,
+    finish: Callable[[], None] = _nothing,
 ) -> dict[str, float]:
     """Takes every step of a run, writes its metrics and scores it at the end.
 
@@ -62,6 +64,7 @@ def train(
         fabric: with its loggers.
         score: the model as it stands → scores by name; empty where there is nothing to score on.
         listeners: told about every step.
+        finish: done to the model behind the last step, before it is scored.
 
     Returns:
         The scores at the end; none but in the first process of several.
@@ -74,7 +77,7 @@ def train(
             pass
         return {}
     with logging(fabric, recipe, without_paths(recipe), resumed=run.step > 0) as log:
-        return _logged(run, recipe, score, listeners, log)
+        return _logged(run, recipe, score, listeners, log, finish)
 
 
 def _logged(
@@ -83,6 +86,7 @@ def _logged(
     score: Callable[[], Mapping[str, float]],
     listeners: Listeners,
     log: Log,
+    finish: Callable[[], None],
 ) -> dict[str, float]:
     metrics = Metrics(Path(recipe.out) / layout.METRICS, step=run.step)
 
@@ -113,6 +117,7 @@ def _logged(
         listeners.step(report)
         if is_due(report.step):
             evaluate()
+    finish()
     return evaluate()
 
 
