@@ -1,3 +1,4 @@
+import threading
 import warnings
 from types import SimpleNamespace
 
@@ -83,6 +84,19 @@ def test_several_inputs_give_a_list(pipe, expected, keywords):
 
 def test_several_positional_inputs(pipe, expected):
     assert pipe([ITEM, EXAMPLE]) == pipe(ITEM, EXAMPLE) == [pytest.approx(expected)] * 2
+
+
+def test_a_few_inputs_keep_all_workers_busy(pipe, expected, monkeypatch):
+    together = threading.Barrier(2, timeout=20)
+    run = pipe.client.session.run
+
+    def waiting(batch):
+        together.wait()  # breaks where one worker gets all of them
+        return run(batch)
+
+    monkeypatch.setattr(pipe.client, "workers", 2)
+    monkeypatch.setattr(pipe.client, "session", SimpleNamespace(run=waiting))
+    assert pipe([ITEM] * 4) == [pytest.approx(expected)] * 4
 
 
 def test_a_generator_gives_an_iterator(pipe, expected):

@@ -41,18 +41,26 @@ class Clock:
     def __call__(self):
         return self.now
 
+    def sleep(self, seconds):
+        self.now += seconds
+
 
 class Fake:
-    """onnxruntime's logits, moved by a little, and a run that takes so many seconds."""
+    """onnxruntime's logits, moved by a little, and a run that takes so many seconds.
 
-    def __init__(self, session, clock, *, pause=0.001, off=0.0, workers=1):
+    After a rest it takes ``waking`` more.
+    """
+
+    def __init__(self, session, clock, *, pause=0.001, off=0.0, waking=0.0, workers=1):
         self.session, self.clock, self.off = session, clock, off
         self.pause = pause / workers  # as many runs go on at the same time
+        self.waking, self.ended = waking, 0.0
         self.runs = 0
 
     def run(self, batch):
         self.runs += 1
-        self.clock.now += self.pause
+        self.clock.now += self.pause + (self.waking if self.clock.now > self.ended else 0)
+        self.ended = self.clock.now
         return tuple(out + self.off * out.std() for out in self.session.run(batch))
 
 
@@ -61,7 +69,7 @@ def rivals(cache, monkeypatch):
     """Lets a test say how each runtime but the reference behaves; gives what was opened."""
     opened = []
     clock = Clock()
-    monkeypatch.setattr(tuning, "time", SimpleNamespace(perf_counter=clock))
+    monkeypatch.setattr(tuning, "time", SimpleNamespace(perf_counter=clock, sleep=clock.sleep))
 
     def install(**behaviours):
         def names(model):
@@ -104,6 +112,13 @@ def test_tuning_takes_the_quickest_that_agrees(folder, rivals):
     assert found["quick"].rows_per_second > found["onnxruntime"].rows_per_second
     assert found["slow"].rows_per_second < found["onnxruntime"].rows_per_second
     assert list(found["quick"].ms) == ["128", "96", "40"]  # as many tokens as the model reads
+
+
+def test_threads_that_sleep_between_answers_are_woken_in_the_measurement(folder, rivals):
+    """The reference takes 4 ms, rested or not."""
+    rivals(eager={"waking": 0.01})
+    assert chosen(QAClient.from_options(folder, runtime="auto")) == "onnxruntime"
+    assert chosen(QAClient.from_options(folder, runtime="auto", workers="auto")) == "eager"
 
 
 def test_tuning_is_remembered_with_its_evidence(folder, rivals, cache):

@@ -27,7 +27,7 @@ SAME = 0.99
 """Least share of decisions (the largest logit along an axis) that must be the reference's."""
 ALONE = 1
 """The token budget with which every row runs alone."""
-_SCHEMA = 1
+_SCHEMA = 2
 _FOLDER = "tuning"
 
 

@@ -35,7 +35,7 @@ def each(
 
     One worker has the next chunk prepared by a thread of its own while the model runs this one;
     several each prepare and run chunks of their own. ``items`` may be an endless stream: a few
-    chunks are held at a time, and they are drawn in the caller's thread.
+    hundred are held at a time, and they are drawn in the caller's thread.
 
     Args:
         prepare: tokenizes a chunk, given the number of its first item; errors appear where the
@@ -52,7 +52,8 @@ def each(
         raise InputError(f"workers must be at least 1, not {workers}")
     if workers == 1:
         return _in_turn(prepare, run, _chunks(items, itertools.repeat(chunk)))
-    return _at_once(prepare, run, _chunks(items, _shares(items, chunk, workers)), workers)
+    chunks = _chunks(items, _shares(items, chunk, workers))
+    return _at_once(prepare, run, chunks, workers, most=2 * workers * chunk)
 
 
 def _in_turn(
@@ -81,21 +82,30 @@ def _at_once(
     run: Callable[[Work], list[Found]],
     chunks: Iterator[tuple[int, list[Item]]],
     workers: int,
+    *,
+    most: int,
 ) -> Iterator[Found]:
+    """Holds ``most`` items, not so many chunks: the last chunks are small, and a worker must not run
+    out of them while the results of a large one are waited for."""
+
     def both(first: int, own: list[Item]) -> list[Found]:
         return run(prepare(first, own))
 
     with ThreadPoolExecutor(workers, thread_name_prefix="potstill-read") as pool:
-        running: deque[Future[list[Found]]] = deque()
+        running: deque[tuple[Future[list[Found]], int]] = deque()
+        held = 0
         try:
-            for following in chunks:
-                running.append(pool.submit(both, *following))
-                if len(running) > 2 * workers:
-                    yield from running.popleft().result()
+            for first, own in chunks:
+                running.append((pool.submit(both, first, own), len(own)))
+                held += len(own)
+                while held > most:
+                    oldest, n = running.popleft()
+                    held -= n
+                    yield from oldest.result()
             while running:
-                yield from running.popleft().result()
+                yield from running.popleft()[0].result()
         finally:
-            for future in running:
+            for future, _ in running:
                 future.cancel()
 
 

@@ -9,7 +9,7 @@ over all windows, answers of one question never overlap, a question is not cut u
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sized
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
@@ -186,9 +186,11 @@ class QuestionAnsweringPipeline:
     def _answer(self, inputs: Iterable[Any], parameters: dict[str, Any]) -> Iterator[Any]:
         options = read_options(parameters, self.client.options)
         longest = parameters["max_question_len"]
-        pairs = (_pair(item) for item in inputs)
+        pairs: Iterable[Any] = (_pair(item) for item in inputs)
         if longest is not None:
             pairs = ((_shortened(self.tokenizer, asked, longest), text) for asked, text in pairs)
+        if isinstance(inputs, Sized):  # workers share out evenly what they know the length of
+            pairs = list(pairs)
         top_k = parameters["top_k"]
         for reading in self.client.read_many(pairs, **options):
             answers = results_of(reading, parameters["handle_impossible_answer"])[:top_k]

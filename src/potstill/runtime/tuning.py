@@ -45,6 +45,9 @@ _COPIES = 3
 """Rows of each length that such batches are made of."""
 _ROUNDS = 7
 """Most rounds: with more the median moves no further."""
+_PAUSE_S = 0.005
+"""Before each run, where one answer after the other is asked for: people ask at moments of their
+own, when a session's threads are asleep and have to be woken."""
 _HELD_BYTES = 1_000_000_000
 """Most bytes of weights held at once; where candidates need more, each is measured by itself."""
 
@@ -122,7 +125,9 @@ def measure(
             else _open(model, one, rows, said, tokenizer)
             for one in group
         ]
-        _race([one for one in opened if one.session], rows, tokenizer, seconds / len(tried))
+        able = [one for one in opened if one.session]
+        pause = 0.0 if is_for_many(shares) else _PAUSE_S
+        _race(able, rows, tokenizer, seconds / len(tried), pause=pause)
         found += [one.candidate for one in opened]
         best = _quicker([*([best] if best else []), *opened])
     assert best is not None
@@ -210,7 +215,12 @@ def _run(session: Session, rows: Sequence[Row], tokenizer: Tokenizer) -> list[Ou
 
 
 def _race(
-    runners: Sequence[_Open], rows: Sequence[Row], tokenizer: Tokenizer, seconds_each: float
+    runners: Sequence[_Open],
+    rows: Sequence[Row],
+    tokenizer: Tokenizer,
+    seconds_each: float,
+    *,
+    pause: float = 0.0,
 ) -> None:
     """Times the candidates in turns, and writes what was found into them."""
     rates: list[list[float]] = [[] for _ in runners]
@@ -220,7 +230,7 @@ def _race(
         if number and time.perf_counter() > until:
             break
         for i, runner in enumerate(runners):
-            taken, each = _round(runner, rows, tokenizer)
+            taken, each = _round(runner, rows, tokenizer, pause)
             rates[i].append(len(rows) * runner.candidate.workers / taken)
             times[i].append(each)
     for i, runner in enumerate(runners):
@@ -231,12 +241,16 @@ def _race(
         )
 
 
-def _round(runner: _Open, rows: Sequence[Row], tokenizer: Tokenizer) -> tuple[float, list[float]]:
+def _round(
+    runner: _Open, rows: Sequence[Row], tokenizer: Tokenizer, pause: float
+) -> tuple[float, list[float]]:
     """Seconds of reading all rows once for each worker, and those of each row of a lone worker."""
     session, candidate = runner.session, runner.candidate
     assert session is not None
 
     def timed(own: Sequence[Row]) -> float:
+        if pause:
+            time.sleep(pause)
         began = time.perf_counter()
         run_in_batches(
             session,
@@ -251,12 +265,12 @@ def _round(runner: _Open, rows: Sequence[Row], tokenizer: Tokenizer) -> tuple[fl
     queue = [[row] for row in sorted([*rows] * candidate.workers, key=len, reverse=True)]
     if candidate.batch_tokens > ALONE:
         queue = [list(rows)] * candidate.workers
-    began = time.perf_counter()
     if candidate.workers == 1:
         each = [timed(own) for own in queue]
-    else:
-        with ThreadPoolExecutor(candidate.workers) as pool:
-            each = list(pool.map(timed, queue))
+        return sum(each), each
+    began = time.perf_counter()
+    with ThreadPoolExecutor(candidate.workers) as pool:
+        each = list(pool.map(timed, queue))
     return time.perf_counter() - began, each
 
 
