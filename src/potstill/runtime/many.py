@@ -85,8 +85,8 @@ def _at_once(
     *,
     most: int,
 ) -> Iterator[Found]:
-    """Holds ``most`` items, not so many chunks: the last chunks are small, and a worker must not run
-    out of them while the results of a large one are waited for."""
+    # So many items are held, not so many chunks: the last chunks are small, and a worker must not
+    # run out of them while the results of a large one are waited for.
 
     def both(first: int, own: list[Item]) -> list[Found]:
         return run(prepare(first, own))
