@@ -67,7 +67,7 @@ test-js:
 	else echo "SKIPPED: the tests of $(JS) need Node 20 or newer, and there is none" >&2; fi
 
 test: $(DEV)/.ready test-js
-	$(DEV)/bin/python -m pytest -n $(WORKERS) --dist loadfile
+	$(DEV)/bin/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 # The tests of other formats, with the extras they need: TensorFlow, OpenVINO, coremltools. Where
 # there is Node, TensorFlow.js runs the exported files, too.

@@ -29,7 +29,7 @@ def test_three_loads_are_compared(benchmark, tmp_path, monkeypatch, capsys):
     status = benchmark.main()
     lines = capsys.readouterr().out.splitlines()
     result = json.loads(lines[-1])
-    assert [row["share"] for row in result["loads"]] == [0.3, 0.55, 0.8]
+    assert [row["share"] for row in result["loads"]] == [0.25, 0.45, 0.65]
     assert all(row["measured"]["statuses"]["200"] > 0 for row in result["loads"])
     assert status == (1 if "off by" in "".join(lines[:-1]) else 0)
 
