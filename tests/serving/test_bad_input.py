@@ -230,8 +230,14 @@ def test_bytes_that_trickle_in_do_not_set_the_clock_back(folders, head):
         writer.close()
         return answer.result()
 
+    def said(port):
+        for _ in range(9):  # what comes after the end is answered by a reset, which may overtake it
+            with contextlib.suppress(ConnectionResetError):
+                return asyncio.run(trickle(port))
+        raise AssertionError("every connection was reset")
+
     with Running(options, load=False) as running:
-        assert b" 408 " in asyncio.run(trickle(running.port)).partition(b"\r\n")[0]
+        assert b" 408 " in said(running.port).partition(b"\r\n")[0]
         wait_until(lambda: not running.server.server_state.connections)
 
 
