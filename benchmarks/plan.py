@@ -28,10 +28,11 @@ import numpy as np
 
 from potstill import QAClient
 from potstill.errors import PotstillError
-from potstill.scale.measure import Sampling, Setup, Texts, serving
+from potstill.scale.measure import serving
 from potstill.scale.plan import Load, windows_of
 from potstill.scale.profile import Profile
 from potstill.scale.queueing import WARM_UP, simulate
+from potstill.scale.sampling import Sampling, Setup, Texts
 
 HERE = Path(__file__).parent
 SHARES = (0.25, 0.45, 0.65)

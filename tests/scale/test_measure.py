@@ -7,8 +7,9 @@ import tiny
 from potstill.cli import main
 from potstill.errors import InputError, MissingExtraError, ModelError
 from potstill.scale import measure
-from potstill.scale.measure import Setup, Texts, profile_of
+from potstill.scale.measure import profile_of
 from potstill.scale.plan import Load, plan
+from potstill.scale.sampling import Setup, Texts
 from potstill.text.tokenizer import Tokenizer
 
 pytest.importorskip("fastapi", reason="needs the server: pip install 'potstill[serve]'")

@@ -100,13 +100,15 @@ def test_chaos(folders):
             return
         path, call, wanted = asked(kind, [i, chance.randrange(len(pairs)), i], pairs)
         status, _, body = await line.request("POST", path, call)
+        while status == 503:  # a stage starts again: what a client does is to ask again
+            assert json.loads(body)["error"]["status"] == status
+            await asyncio.sleep(0.05)
+            status, _, body = await line.request("POST", path, call)
         seen[str(status)] += 1
         found = json.loads(body)
         if status != 200:
-            assert status in (424, 429, 503, 504)
+            assert status in (424, 429, 504)
             assert found["error"]["status"] == status
-            if status == 503:  # a stage starts again, which a busy machine takes its time for
-                await asyncio.sleep(0.2)
             return
         for j, one in zip(wanted, answers_of(found), strict=True):
             assert (one["answer"], one["start"]) == (expected[j]["answer"], expected[j]["start"])
@@ -126,7 +128,7 @@ def test_chaos(folders):
         lane.session = Faulty(lane.session, 0.25, 2)
         asyncio.run(storm(running.port))
         assert sum(seen.values()) == N_CHAOS // 20 * 20
-        assert seen["200"] > N_CHAOS / 20, seen
+        assert seen["200"] > N_CHAOS / 10, seen
         assert seen["424"], seen
         lane.session = lane.session.session
         wait_until(running.service.ready)

@@ -34,7 +34,7 @@ test("120 queued predictions on two models leave the event loop free", async () 
   const asked = () =>
     Array.from({ length: 120 }, (_, i) => clients[i % 2].predict("What was built?", TEXT));
   const { value, ticks } = await ticking(() => Promise.all(asked()));
-  assert.ok(ticks > 3, `${ticks} ticks`); // were they to run in one go, there would be one
+  assert.ok(ticks > 20, `${ticks} ticks`);
   value.forEach((answer, i) => assert.deepEqual(answer, alone[i % 2]));
   await Promise.all(clients.map((client) => client.dispose()));
 });
@@ -45,7 +45,7 @@ test("a timer goes on ticking while a large model runs", async () => {
   const { ticks } = await ticking(() => client.predict("Who built it?", prepared));
   // Were the model to run here, the timer would tick once for each of the windows, of which there
   // are three, and not at all within one.
-  assert.ok(ticks > 6, `${ticks} ticks`);
+  assert.ok(ticks > 20, `${ticks} ticks`);
   await client.dispose();
 });
 

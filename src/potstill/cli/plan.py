@@ -103,7 +103,8 @@ def command(
             raise click.UsageError("--profile says model, workers and threads: leave them out")
         profile = read_profile(profile_file)
     else:
-        from potstill.scale.measure import Setup, profile_of
+        from potstill.scale.measure import profile_of
+        from potstill.scale.sampling import Setup
 
         setup = Setup(model=model, workers=workers, threads=threads, seconds=seconds)
         profile, is_new = profile_of(setup, anew=measure)

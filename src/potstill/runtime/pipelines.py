@@ -19,9 +19,10 @@ from typing import Any, Literal, cast, overload
 import tokenizers
 
 from potstill.bundle.layout import find_model
-from potstill.errors import EmptyInputError, InputError, MissingKeyError
+from potstill.errors import InputError
 from potstill.records import Answer
 from potstill.runtime.opening import Workers
+from potstill.runtime.pipeline_inputs import inputs_of, pair_of, shortened
 from potstill.runtime.qa import QAClient
 from potstill.runtime.reading import Reading, ReadOptions
 from potstill.runtime.torch_session import TorchSession
@@ -177,7 +178,7 @@ class QuestionAnsweringPipeline:
         given = {name: kwargs.pop(name) for name in ("question", "context", "data", "X")
                  if name in kwargs}  # fmt: skip
         parameters = self._defaults | _parameters(kwargs)
-        inputs = _inputs(args, given)
+        inputs = inputs_of(args, given)
         if isinstance(inputs, GeneratorType):
             return self._answer(cast("Iterable[Any]", inputs), parameters)
         results = list(self._answer(inputs, parameters))
@@ -186,9 +187,9 @@ class QuestionAnsweringPipeline:
     def _answer(self, inputs: Iterable[Any], parameters: dict[str, Any]) -> Iterator[Any]:
         options = read_options(parameters, self.client.options)
         longest = parameters["max_question_len"]
-        pairs: Iterable[Any] = (_pair(item) for item in inputs)
+        pairs: Iterable[Any] = (pair_of(item) for item in inputs)
         if longest is not None:
-            pairs = ((_shortened(self.tokenizer, asked, longest), text) for asked, text in pairs)
+            pairs = ((shortened(self.tokenizer, asked, longest), text) for asked, text in pairs)
         if isinstance(inputs, Sized):  # workers share out evenly what they know the length of
             pairs = list(pairs)
         top_k = parameters["top_k"]
@@ -243,82 +244,6 @@ def _parameters(given: dict[str, Any]) -> dict[str, Any]:
         if values.get(name, 1) < 1:
             raise InputError(f"{name} must be at least 1, not {values[name]}")
     return values
-
-
-def _inputs(args: tuple[Any, ...], given: dict[str, Any]) -> Any:
-    """Whatever was passed, as a list or a generator of items."""
-    if args:
-        if len(args) == 2 and all(isinstance(arg, str) for arg in args):
-            return [{"question": args[0], "context": args[1]}]
-        return _items(args[0]) if len(args) == 1 else list(args)
-    if "data" in given or "X" in given:
-        return _items(given.get("data", given.get("X")))
-    if not {"question", "context"} <= given.keys():
-        raise InputError("pass question= and context=, or a dictionary with both")
-    question, context = given["question"], given["context"]
-    if isinstance(question, (list, tuple)):
-        questions = cast("list[Any]", question)
-        if isinstance(context, (list, tuple)):
-            contexts = cast("list[Any]", context)
-            if len(questions) != len(contexts):
-                raise InputError(
-                    f"{len(questions)} questions do not go with {len(contexts)} contexts"
-                )
-        else:
-            contexts = [context] * len(questions)
-        return [{"question": q, "context": c} for q, c in zip(questions, contexts, strict=True)]
-    return [{"question": question, "context": context}]
-
-
-def _items(value: Any) -> Any:
-    if isinstance(value, GeneratorType):
-        return cast("Iterator[Any]", value)
-    if isinstance(value, Mapping) or hasattr(value, "question_text"):
-        return [value]
-    if isinstance(value, Iterable) and not isinstance(value, str):
-        return list(cast("Iterable[Any]", value))
-    raise InputError(f"{value!r:.60} is no input; pass a dictionary with question and context")
-
-
-def _pair(item: Any) -> tuple[str, str]:
-    if isinstance(item, Mapping):
-        values = cast("Mapping[str, Any]", item)
-        for name in ("question", "context"):
-            if name not in values:
-                raise MissingKeyError(f"the input has no {name!r}; it needs question and context")
-        pair = values["question"], values["context"]
-    elif hasattr(item, "question_text") and hasattr(item, "context_text"):
-        pair = item.question_text, item.context_text
-    else:
-        raise InputError(
-            f"a {type(item).__name__} is no input; pass a dictionary with question and context"
-        )
-    for name, text in zip(("question", "context"), pair, strict=True):
-        if text is None:
-            raise InputError(f"`{name}` cannot be None")
-        if not isinstance(text, str):
-            raise InputError(f"`{name}` must be a string, not {type(text).__name__}")
-        if not text.strip():
-            raise EmptyInputError(f"`{name}` cannot be empty")
-    return pair
-
-
-def cut_question(tokenizer: Tokenizer, question: str, longest: int) -> str:
-    """The first ``longest`` tokens of a question, as a string; all of it where it has no more."""
-    encoded = tokenizer.encode(question)
-    return question if len(encoded) <= longest else question[: int(encoded.offsets[longest - 1, 1])]
-
-
-def _shortened(tokenizer: Tokenizer, question: str, longest: int) -> str:
-    n = len(tokenizer.encode(question))
-    cut = cut_question(tokenizer, question, longest)
-    if n > longest:
-        warnings.warn(
-            f"a question of {n} tokens was cut to max_question_len, {longest}: {question!r:.60}",
-            UserWarning,
-            stacklevel=4,
-        )
-    return cut
 
 
 def check_surroundings(framework: str | None, dtype: Any) -> None:

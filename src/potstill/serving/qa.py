@@ -11,7 +11,8 @@ import numpy as np
 from potstill.errors import InputError, PotstillError
 from potstill.runtime.asking import PreparedContext, Request, requests
 from potstill.runtime.opening import Opened
-from potstill.runtime.pipelines import cut_question, read_options, results_of
+from potstill.runtime.pipeline_inputs import cut_question
+from potstill.runtime.pipelines import read_options, results_of
 from potstill.runtime.plans import Outputs, Plan
 from potstill.runtime.qa import QAClient
 from potstill.runtime.reading import QuestionLogits, Reading, ReadOptions, plan
