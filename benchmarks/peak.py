@@ -138,7 +138,7 @@ def of_model(
         floor, taken = flops / peak[precision] / 1e9, quickest(run, seconds)
         found.append(
             {
-                "model": model,
+                "model": folder.name,
                 "runtime": client.opened.runtime,
                 "precision": precision,
                 "tokens": len(row),

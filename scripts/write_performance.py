@@ -153,7 +153,7 @@ def _cold_start(name: str, record: Record) -> tuple[str, dict[str, File]]:
     lines = [
         [system, f"{one['median']:.2f} s", f"{one['q1']:.2f} to {one['q3']:.2f}", str(one["n"])]
         for system, one in found.items()
-        if isinstance(one, dict) and "n" in one
+        if system != "ratio" and isinstance(one, dict) and "n" in one
     ]
     text = table(["from shell to answer", "median", "quartiles", "runs"], lines)
     if "ratio" in found:

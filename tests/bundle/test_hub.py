@@ -17,10 +17,12 @@ from potstill.errors import ModelNotFoundError
 
 CODE = """
 import sys
+import time
 from pathlib import Path
 from potstill.bundle.hub import pull
 from potstill.errors import PotstillError
 model, out, revision = (word or None for word in sys.argv[1:])
+time.sleep = lambda seconds: None  # huggingface_hub waits up to 8 s before it tries again
 try:
     print(pull(model, Path(out) if out else None, revision=revision))
 except PotstillError as error:
