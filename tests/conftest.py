@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -19,6 +20,8 @@ settings.register_profile(
 settings.register_profile("ci", settings.get_profile("potstill"), derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "potstill")
 
+PROCESSES = Path(__file__).parent / "processes"
+"""On the path of every process that a test starts; see its ``sitecustomize``."""
 TAKEN_WHERE = {
     "network": lambda: bool(os.environ.get("POTSTILL_NETWORK")),
     "gpu": lambda: shutil.which("nvidia-smi") is not None,
@@ -41,6 +44,10 @@ def pytest_configure(config: pytest.Config) -> None:
     )
     for name in ("HF_TOKEN", "HF_ENDPOINT", "HF_HUB_CACHE", "HUGGING_FACE_HUB_TOKEN"):
         os.environ.pop(name, None)
+    if hasattr(config, "workerinput") or not getattr(config.option, "numprocesses", None):
+        # Not where workers are still to be started: they are no processes of a test's.
+        paths = [str(PROCESSES), *filter(None, [os.environ.get("PYTHONPATH")])]
+        os.environ["PYTHONPATH"] = os.pathsep.join(paths)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
