@@ -1,5 +1,7 @@
 """OpenVINO where a session is expected."""
 
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -84,3 +86,33 @@ def test_a_client_of_it(tmp_path):
     assert one is not None
     assert other is not None
     assert (one.text, one.start) == (other.text, other.start)
+
+
+FIRST = """
+import os, sys, threading
+import numpy as np
+from potstill.runtime.openvino_session import OpenVinoSession
+from potstill.text.windows import pad
+
+session = OpenVinoSession(sys.argv[1], threads=1, workers=8)
+rows, ready = pad([np.arange(5, 9)], [2], 0), threading.Barrier(8)
+sys.setswitchinterval(1e-6)
+
+def run():
+    ready.wait()
+    session.run(rows)
+
+threads = [threading.Thread(target=run, daemon=True) for _ in range(8)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join(60)
+os._exit(any(thread.is_alive() for thread in threads))
+"""
+
+
+def test_threads_that_are_the_first_to_run_do_not_wait_for_each_other(file):
+    """The bindings' first array, asked for by several threads, hung one process in four."""
+    command = [sys.executable, "-c", FIRST, str(file)]
+    running = [subprocess.Popen(command) for _ in range(4)]
+    assert [process.wait(120) for process in running] == [0] * 4

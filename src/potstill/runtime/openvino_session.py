@@ -7,6 +7,7 @@ meets, so rows are padded to lengths that come again.
 from __future__ import annotations
 
 import importlib
+import threading
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, Literal
@@ -22,6 +23,7 @@ from potstill.text.windows import Batch
 BUCKET = 16
 """Rows are padded to a multiple of so many tokens: 8 tokens of padding in the mean, and at most 24
 shapes of up to 384 tokens to compile."""
+_FIRST_ARRAY = threading.Lock()
 
 
 class OpenVinoSession:
@@ -126,9 +128,14 @@ def has_bf16() -> bool:
 
 def _openvino() -> Any:
     try:
-        return importlib.import_module("openvino")
+        openvino = importlib.import_module("openvino")
     except ImportError:
         raise MissingExtraError("openvino", "openvino", "the runtime openvino") from None
+    # Its bindings look numpy up at the first array that is asked of them. Where two threads are the
+    # first, each waits for ever for what the other holds: one for the GIL, one for the lookup.
+    with _FIRST_ARRAY:
+        np.asarray(openvino.Tensor(np.zeros(1, np.float32)).data)
+    return openvino
 
 
 def _last(error: RuntimeError) -> str:
