@@ -1,12 +1,14 @@
 """Models alone: folders in and out, and what is refused."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 import torch.nn.functional as F
 
 from potstill.bundle.config import ModelConfig
 from potstill.errors import ConfigError, ModelNotFoundError, WeightsError
-from potstill.models.layers import plain_attention
+from potstill.models.layers import Attention, plain_attention
 from potstill.models.qa import (
     BertForQuestionAnswering,
     DistilBertForQuestionAnswering,
@@ -111,6 +113,18 @@ def test_plain_attention_computes_what_the_fused_kernel_does(padded):
     options = {"attn_mask": mask if padded else None, "dropout_p": 0.0}
     expected = F.scaled_dot_product_attention(query, key, value, **options)
     torch.testing.assert_close(plain_attention(query, key, value, **options), expected)
+
+
+def test_attention_drops_weights_while_training_and_keeps_their_mean():
+    torch.manual_seed(0)
+    layer = Attention(replace(CONFIG, attention_dropout=0.25))
+    hidden = torch.randn(1, 7, CONFIG.hidden_width).expand(20_000, -1, -1)
+    mask = (torch.arange(7) < 5)[None, None, None]
+    with torch.no_grad():
+        expected = layer.eval()(hidden[:1], mask)
+        found = layer.train()(hidden, mask)
+    assert not torch.equal(found[0], found[1])
+    torch.testing.assert_close(found.mean(0, keepdim=True), expected, atol=0.02, rtol=0)
 
 
 def test_training_in_bfloat16_gives_the_same_gradients_but_for_rounding():

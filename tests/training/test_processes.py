@@ -126,9 +126,7 @@ def root(tmp_path_factory):
     for rank in range(2):
         environment = {
             **os.environ,
-            "PYTHONPATH": os.pathsep.join(
-                [str(here), str(here.parent), os.environ["PYTHONPATH"]]
-            ),
+            "PYTHONPATH": os.pathsep.join([str(here), str(here.parent), os.environ["PYTHONPATH"]]),
             "TORCHELASTIC_RUN_ID": "test",
             "RANK": str(rank),
             "LOCAL_RANK": str(rank),

@@ -37,8 +37,9 @@ def plain_attention(
 ) -> Tensor:
     """softmax(query · keyᵀ / √head_width) · value, matrix by matrix.
 
-    What ``scaled_dot_product_attention`` computes, to the rounding of the dtype. For training in
-    bfloat16 on a CPU: torch's fused kernel takes three times as long there on the way back.
+    What ``scaled_dot_product_attention`` computes, to the rounding of the dtype. For training on a
+    CPU: in bfloat16 torch's fused kernel takes three times as long on the way back, and with
+    dropout torch has no fused kernel there and draws a double for every weight.
 
     Args:
         query: ``[batch, heads, seq, head_width]``, as ``key`` and ``value``.
@@ -79,10 +80,12 @@ class Attention(nn.Module):
             project(hidden).unflatten(-1, (self.n_heads, -1)).transpose(1, 2)
             for project in (self.query, self.key, self.value)
         ]  # 3 × (batch, heads, seq, head_width)
+        rate = self.dropout if self.training else 0.0
         attend = F.scaled_dot_product_attention
-        if self.training and heads[0].dtype == torch.bfloat16 and hidden.device.type == "cpu":
-            attend = plain_attention
-        mixed = attend(*heads, attn_mask=mask, dropout_p=self.dropout if self.training else 0.0)
+        if self.training and hidden.device.type == "cpu":
+            if rate or heads[0].dtype == torch.bfloat16:
+                attend = plain_attention
+        mixed = attend(*heads, attn_mask=mask, dropout_p=rate)
         return self.output(mixed.transpose(1, 2).flatten(-2))
 
 
