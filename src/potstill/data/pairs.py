@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from potstill.data.cloze import cloze_questions
 from potstill.data.normal import normalize_answer
-from potstill.data.qa import _check_ids, _read
+from potstill.data.qa import check_ids, open_questions
 from potstill.errors import DataError, InputError
 from potstill.records import QAExample
 
@@ -146,11 +146,11 @@ def load_pairs(path: str | Path) -> list[QAExample]:
             context is empty.
     """
     path = Path(path)
-    _, rows = _read(path, labelled=False)
+    _, rows = open_questions(path, labelled=False)
     examples = [replace(row, answers=(), starts=(), is_impossible=False) for row in rows]
     if not examples:
         raise DataError(f"{path} holds no questions")
-    _check_ids(examples, path)
+    check_ids(examples, path)
     for example in examples:
         for name in ("question", "context"):
             if not getattr(example, name).strip():

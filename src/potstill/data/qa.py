@@ -67,7 +67,7 @@ def load_qa(path: str | Path, *, offsets: Literal["strict", "fix", "keep"] = "ke
             (``"strict"``, ``"fix"``) an answer is not in its context.
     """
     path = Path(path)
-    version, rows = _read(path)
+    version, rows = open_questions(path)
     examples, wrong, unplaced = [], [], []
     for row in rows:
         example = replace(row, starts=_placed(row)) if None in row.starts else row
@@ -79,7 +79,7 @@ def load_qa(path: str | Path, *, offsets: Literal["strict", "fix", "keep"] = "ke
         elif bad:
             wrong.extend([example.id] * bad)
         examples.append(example)
-    _check_ids(examples, path)
+    check_ids(examples, path)
     if not examples:
         raise DataError(f"{path} holds no questions")
     first = (wrong + unplaced)[0] if wrong or unplaced else None
@@ -102,7 +102,8 @@ def load_qa(path: str | Path, *, offsets: Literal["strict", "fix", "keep"] = "ke
     )
 
 
-def _read(path: Path, *, labelled: bool = True) -> tuple[str | None, Iterable[QAExample]]:
+def open_questions(path: Path, *, labelled: bool = True) -> tuple[str | None, Iterable[QAExample]]:
+    """The SQuAD version a file names, if it does, and its questions, read as they are asked for."""
     suffixes = [s.lower() for s in path.suffixes if s.lower() not in (".gz", ".xz")]
     kind = suffixes[-1] if suffixes else ""
     if kind in (".jsonl", ".ndjson"):
@@ -169,7 +170,12 @@ def _short(text: str) -> str:
     return text if len(text) <= 40 else text[:39] + "…"
 
 
-def _check_ids(examples: list[QAExample], path: Path) -> None:
+def check_ids(examples: list[QAExample], path: Path) -> None:
+    """Refuses questions that share an id.
+
+    Raises:
+        DataError: two of them do.
+    """
     counts = Counter(example.id for example in examples)
     if len(counts) < len(examples):
         first = next(name for name, count in counts.items() if count > 1)

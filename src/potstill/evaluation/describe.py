@@ -67,9 +67,9 @@ def describe_qa(
         "stride": stride,
         "windows": len(lengths),
         "too_long_questions": too_long,
-        "question_tokens": _summary(n_question),
-        "context_tokens": _summary(list(n_context.values())),
-        "window_tokens": _summary(lengths),
+        "question_tokens": summary(n_question),
+        "context_tokens": summary(list(n_context.values())),
+        "window_tokens": summary(lengths),
     }
 
 
@@ -173,7 +173,8 @@ def _files(folder: Path) -> list[Path]:
     )
 
 
-def _summary(lengths: Sequence[int]) -> dict[str, float]:
+def summary(lengths: Sequence[int]) -> dict[str, float]:
+    """Mean, median, 95th percentile, maximum and sum of some lengths."""
     if not lengths:
         return {"mean": 0.0, "median": 0.0, "p95": 0.0, "max": 0, "total": 0}
     median, p95 = np.percentile(lengths, [50, 95])

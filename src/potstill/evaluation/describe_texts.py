@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from potstill.data.classification import TextData, as_tuple
-from potstill.evaluation.describe import _summary, token_counts
+from potstill.evaluation.describe import summary, token_counts
 from potstill.records import ChoiceExample, TagExample
 from potstill.text.tokenizer import Tokenizer
 
@@ -49,7 +49,7 @@ def describe_texts(data: TextData, tokenizer: Tokenizer, *, seq_len: int) -> dic
         "labels": labels,
         "several": sum(n > 1 for n in n_labels),
         "none": sum(n == 0 for n in n_labels),
-        "row_tokens": _summary(lengths),
+        "row_tokens": summary(lengths),
         "truncated": sum(n > seq_len for n in lengths),
         "seq_len": seq_len,
     }

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from potstill.data.tagging import OUTSIDE
 from potstill.records import Entity
-from potstill.runtime.reading import _with_marks
+from potstill.runtime.reading import with_marks
 from potstill.text.tokenizer import Encoded
 
 Aggregation: TypeAlias = Literal["none", "simple", "first", "max", "average"]
@@ -127,7 +127,7 @@ def _type(tag: str) -> str:
 def _entity(text: str, encoded: Encoded, group: Sequence[_Unit], label: str) -> Entity:
     first, last = group[0].first, group[-1].last
     start, end = int(encoded.offsets[first, 0]), int(encoded.offsets[last, 1])
-    end = _with_marks(text, end, encoded, last + 1)
+    end = with_marks(text, end, encoded, last + 1)
     # Byte-level tokens may hold the blank before a word.
     start += len(text[start:end]) - len(text[start:end].lstrip())
     end = start + len(text[start:end].rstrip())

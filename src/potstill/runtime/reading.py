@@ -183,7 +183,7 @@ def _answer(request: Request, span: Span, align_to_words: bool) -> Answer:
     if align_to_words:
         first, last = _widen(encoded, first, last)
     start, end = int(encoded.offsets[first, 0]), int(encoded.offsets[last, 1])
-    end = _with_marks(context.text, end, encoded, last + 1)
+    end = with_marks(context.text, end, encoded, last + 1)
     return Answer(context.text[start:end], span.score, start, end, span.context)
 
 
@@ -197,7 +197,7 @@ def _widen(encoded: Encoded, first: int, last: int) -> tuple[int, int]:
     return first, last
 
 
-def _with_marks(text: str, end: int, encoded: Encoded, following: int) -> int:
+def with_marks(text: str, end: int, encoded: Encoded, following: int) -> int:
     """Takes in the combining marks of the last letter.
 
     A tokenizer that strips accents gives a trailing mark to no token, and without it an answer

@@ -22,7 +22,8 @@ from potstill.text import arguments
 from potstill.text.arguments import plain
 from potstill.text.cutting import cut
 from potstill.text.encoding import BatchEncoding, to_tensors
-from potstill.text.tokenizer import BERT_PAIR, Tokenizer, _clean, read_options, token_text
+from potstill.text.surrogates import without_surrogates
+from potstill.text.tokenizer import BERT_PAIR, Tokenizer, read_options, token_text
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -194,7 +195,7 @@ class PretrainedTokenizer:
 
     def tokenize(self, text: str) -> list[str]:
         """The tokens of a text, in the vocabulary's spelling, without special ones."""
-        return self._backend.encode(_clean(text), add_special_tokens=False).tokens
+        return self._backend.encode(without_surrogates(text), add_special_tokens=False).tokens
 
     def decode(
         self,
@@ -357,7 +358,10 @@ class PretrainedTokenizer:
     ) -> list[tokenizers.Encoding]:
         firsts, seconds = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
         flat = [text for text in (*firsts, *seconds) if text is not None]
-        cleaned = [[_clean(w) for w in text] if words else _clean(text) for text in flat]
+        cleaned = [
+            [without_surrogates(w) for w in text] if words else without_surrogates(text)
+            for text in flat
+        ]
         found = iter(
             self._backend.encode_batch(cleaned, add_special_tokens=False, is_pretokenized=words)
         )

@@ -22,10 +22,10 @@ import tokenizers
 from tokenizers import AddedToken, decoders, models, normalizers, pre_tokenizers, processors
 
 from potstill.errors import TokenizerError
+from potstill.text.surrogates import without_surrogates
 
 IntArray = npt.NDArray[np.int32]
 
-_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 _CHUNK = 100_000
 """Code points of a long text given to the tokenizer at once: its memory grows with the piece."""
 
@@ -143,13 +143,13 @@ class Tokenizer:
         """
         if len(text) > _CHUNK:
             return self._encode_long(text)
-        return _encoded(self._backend.encode(_clean(text), add_special_tokens=False))
+        return _encoded(self._backend.encode(without_surrogates(text), add_special_tokens=False))
 
     def encode_batch(self, texts: Sequence[str]) -> list[Encoded]:
         """Tokenizes many texts, in parallel where the machine allows and there are several."""
         if len(texts) == 1 or any(len(text) > _CHUNK for text in texts):
             return [self.encode(text) for text in texts]
-        cleaned = [_clean(text) for text in texts]
+        cleaned = [without_surrogates(text) for text in texts]
         return [
             _encoded(encoding)
             for encoding in self._backend.encode_batch(cleaned, add_special_tokens=False)
@@ -157,7 +157,7 @@ class Tokenizer:
 
     def ids_batch(self, texts: Sequence[str]) -> list[IntArray]:
         """Token ids alone, for whole corpora: without offsets it is several times as fast."""
-        cleaned = [_clean(text) for text in texts]
+        cleaned = [without_surrogates(text) for text in texts]
         return [
             np.array(encoding.ids, np.int32)
             for encoding in self._backend.encode_batch_fast(cleaned, add_special_tokens=False)
@@ -216,7 +216,7 @@ class Tokenizer:
     def _encode_long(self, text: str) -> Encoded:
         starts = _chunk_starts(text)
         ends = [*starts[1:], len(text)]
-        pieces = [_clean(text[a:b]) for a, b in zip(starts, ends, strict=True)]
+        pieces = [without_surrogates(text[a:b]) for a, b in zip(starts, ends, strict=True)]
         parts = [_encoded(e) for e in self._backend.encode_batch(pieces, add_special_tokens=False)]
         n_words = 0
         words: list[IntArray] = []
@@ -249,15 +249,6 @@ def _chunk_starts(text: str) -> list[int]:
             break
         starts.append(match.start())
     return starts
-
-
-def _clean(text: str) -> str:
-    # Almost every text is free of surrogates, and encoding tells so much faster than a search.
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        return _LONE_SURROGATE.sub("\ufffd", text)
-    return text
 
 
 def _encoded(encoding: tokenizers.Encoding) -> Encoded:
