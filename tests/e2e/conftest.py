@@ -84,10 +84,10 @@ def _install(place: Path) -> None:
     steps = [
         # Without --wheel or --sdist, the wheel is made from the unpacked source distribution.
         [sys.executable, "-m", "build", "--outdir", dist, ROOT],
-        [sys.executable, "-m", "venv", place / "venv"],
+        [sys.executable, "-m", "venv", "--without-pip", place / "venv"],
     ]
     for step in steps:
         subprocess.run(step, check=True, capture_output=True, cwd=place)
     (wheel,) = dist.glob("*.whl")
-    pip = [_bin(place) / "python", "-m", "pip", "install", "-q", wheel]
+    pip = [sys.executable, "-m", "pip", "--python", _bin(place) / "python", "install", "-q", wheel]
     subprocess.run(pip, check=True, capture_output=True, cwd=place)
