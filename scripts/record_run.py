@@ -40,7 +40,7 @@ def make_record(arguments: argparse.Namespace) -> RunRecord:
     manifest = read_manifest(folder) or Manifest()
     lines = json_lines(folder / METRICS)
     training = {"steps": max((line["step"] for line in lines), default=0)}
-    if "training_seconds" in manifest.hardware:
+    if "training_seconds" in manifest.hardware and not arguments.paused:
         training["seconds"] = manifest.hardware["training_seconds"]
     seed = manifest.recipe.get("seed") if arguments.seed is None else arguments.seed
     speeds = [_speed(Path(file), arguments.speed_as) for file in arguments.speed]
@@ -133,6 +133,9 @@ def main() -> int:
     parser.add_argument("--command", action="append", default=[], help="a command line behind it")
     parser.add_argument("--seed", type=int, help="default: the recipe's")
     parser.add_argument("--commit", help="default: the one checked out")
+    parser.add_argument(
+        "--paused", action="store_true", help="the run stood still on the way: leave its time out"
+    )
     arguments = parser.parse_args()
     try:
         write_record(arguments.out, make_record(arguments))

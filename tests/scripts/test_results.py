@@ -285,6 +285,13 @@ def test_any_model_folder_can_be_recorded(script, tmp_path):
     assert str(tmp_path) not in out.read_text()
 
 
+def test_a_run_that_stood_still_has_no_cost(script, tmp_path):
+    run, out = finished_run(tmp_path / "run", seed=0), tmp_path / "record.json"
+    name = ("record_run.py", run, "--name", "x", "--table", "t", "--out", out)
+    assert script(*name) == script(*name, "--paused") == 0
+    assert json.loads(out.read_text())["training"] == {"steps": 250}
+
+
 def test_the_committed_records_make_a_page(script, tmp_path):
     """Every record and mark of this repository fits the others."""
     source = SCRIPTS.parent / "docs" / "results"
