@@ -49,12 +49,13 @@ class Installed:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Moves one of the two files that want `installed` to the end.
+    """Moves one of the two files that want `installed` to the beginning.
 
-    Side by side, in two processes, one would stand still until the other has made it.
+    Side by side, in two processes, one would stand still until the other has made it; and at the
+    end the other process would have nothing left to do.
     """
-    last = Path(__file__).with_name("test_wheel.py")
-    items.sort(key=lambda item: item.path == last)
+    first = Path(__file__).with_name("test_wheel.py")
+    items.sort(key=lambda item: item.path != first)
 
 
 @pytest.fixture(scope="session")
