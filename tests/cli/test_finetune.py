@@ -1,12 +1,15 @@
 """``potstill finetune`` as typed."""
 
 import json
+import sys
+from types import ModuleType
 
 import pytest
 from click.testing import CliRunner
 
 import tiny
 from potstill.cli import main
+from potstill.cli.training import needs_training
 
 RECIPE = "epochs = 1\nbatch_tokens = 30\nseq_len = 128\nstride = 32\nthreads = 1\n"
 
@@ -71,3 +74,15 @@ def test_errors_are_one_line(arguments, extra, message):
 def test_a_folder_is_no_recipe(tmp_path):
     result = run("finetune", str(tmp_path))
     assert result.exit_code == 2
+
+
+def test_no_verb_waits_for_torchmetrics(monkeypatch):
+    monkeypatch.delitem(sys.modules, "torchmetrics", raising=False)
+    with needs_training(), pytest.raises(ImportError):
+        import torchmetrics  # noqa: F401
+    assert "torchmetrics" not in sys.modules
+    there = ModuleType("torchmetrics")
+    monkeypatch.setitem(sys.modules, "torchmetrics", there)
+    with needs_training():
+        assert sys.modules["torchmetrics"] is there
+    assert sys.modules["torchmetrics"] is there

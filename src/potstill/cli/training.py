@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -39,11 +40,21 @@ def shown() -> Generator[Listeners, None, None]:
 
 @contextmanager
 def needs_training() -> Generator[None, None, None]:
-    """Turns a missing library into one line that says how to get it."""
+    """Turns a missing library into one line that says how to get it.
+
+    lightning_fabric asks torchmetrics for its version by importing all of it, and scipy and
+    transformers with it: seconds, for what no verb uses. Here it finds none.
+    """
+    absent = "torchmetrics" not in sys.modules
+    if absent:
+        sys.modules["torchmetrics"] = None  # pyright: ignore[reportArgumentType]
     try:
         yield
     except ModuleNotFoundError as error:
         raise MissingExtraError(error.name or "torch", "train", "training") from None
+    finally:
+        if absent:
+            del sys.modules["torchmetrics"]
 
 
 def with_processes(
