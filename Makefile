@@ -105,12 +105,12 @@ docs: $(DEV)/.ready
 site: $(DEV)/.ready
 	NO_MKDOCS_2_WARNING=1 $(DEV)/bin/mkdocs build --strict
 
-# make bench PEER=peer/bin/python DATA=dev-v1.1.json: see docs/performance.md
+# make bench DATA=dev-v1.1.json: see docs/performance.md
 bench: $(DEV)/.ready
-	$(DEV)/bin/python benchmarks/cold_start.py $(if $(PEER),--peer-python $(PEER))
-	$(DEV)/bin/python benchmarks/memory.py $(if $(PEER),--peer-python $(PEER))
+	$(DEV)/bin/python benchmarks/cold_start.py
+	$(DEV)/bin/python benchmarks/memory.py
 	$(DEV)/bin/python benchmarks/peak.py
-	$(if $(DATA),$(DEV)/bin/python benchmarks/speed.py $(DATA) $(if $(PEER),--peer-python $(PEER)))
+	$(DEV)/bin/python benchmarks/speed.py $(DATA)
 
 clean:
 	rm -rf $(DEMO) $(DEV) $(JS)/node_modules $(JS)/types build dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -1,10 +1,10 @@
 """One question at a time, the same float32 weights: potstill against transformers' pipeline.
 
-    python benchmarks/ask.py MODEL DATA --peer-python PEER/bin/python [-n 200] [--threads 2]
+    python benchmarks/ask.py MODEL DATA [-n 200] [--threads 2]
 
 MODEL is a Hugging Face folder that both read, DATA a file of questions (SQuAD JSON and others).
-PEER is a virtual environment of its own with transformers==4.57.6 and torch. Both systems run in
-a process of their own, are asked the same question one right after the other, in turns, and time
+The peer runs in the environment that `peers` makes. Both systems run in a process of their own, are
+asked the same question one right after the other, in turns, and time
 their own call; starting and loading are left out.
 """
 
@@ -16,6 +16,7 @@ import sys
 from pathlib import Path
 
 from compare import OURS, PEER, report, summary
+from peers import add_peer, peer_python
 from worker import Worker
 
 _LOOP = """
@@ -60,15 +61,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("model", type=Path)
     parser.add_argument("data", type=Path)
-    parser.add_argument("--peer-python", help="python of the peer's environment")
+    add_peer(parser)
     parser.add_argument("-n", type=int, default=200, help="questions")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     items = questions(arguments.data, arguments.n, arguments.seed)
-    pythons = {OURS: sys.executable}
-    if arguments.peer_python:
-        pythons = {PEER: arguments.peer_python, OURS: sys.executable}
+    peer = peer_python(arguments.peer_python)
+    pythons = {PEER: peer, OURS: sys.executable} if peer else {OURS: sys.executable}
     workers = {
         name: Worker(python, CODE[name], str(arguments.model), str(arguments.threads))
         for name, python in pythons.items()

@@ -1,11 +1,10 @@
 """From shell to answer: `potstill ask` against the question-answering pipeline of transformers.
 
-    python benchmarks/cold_start.py --peer-python PEER/bin/python [--peer-model FOLDER] \
-        [--json] [--record FILE]
+    python benchmarks/cold_start.py [--peer-model FOLDER] [--json] [--record FILE]
 
-PEER is a virtual environment of its own with transformers==4.57.6 and torch. Each round starts
-both programs once, one after the other. By default the peer reads the embedded model, exported as
-a Hugging Face folder. The exit status is 1 where potstill is not `LEAST` times faster.
+The peer runs in the environment that `peers` makes. Each round starts both programs once, one after
+the other. By default the peer reads the embedded model, exported as a Hugging Face folder. The exit
+status is 1 where potstill is not `LEAST` times faster.
 """
 
 from __future__ import annotations
@@ -20,6 +19,7 @@ import time
 from pathlib import Path
 
 from compare import OURS, PEER, report, summary
+from peers import add_peer, peer_python
 from records import add_options, finish, verdict
 
 LEAST = 8.0
@@ -51,23 +51,24 @@ def seconds(command: list[str]) -> float:
 def main() -> int:
     """Measures and prints."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--peer-python", type=Path, help="python of the peer's environment")
+    add_peer(parser)
     parser.add_argument("--peer-model", type=Path, help="Hugging Face folder for the peer")
     parser.add_argument("--model", default="default", help="model for potstill")
     parser.add_argument("-n", type=int, default=9, help="rounds")
     add_options(parser)
     arguments = parser.parse_args()
+    python = peer_python(arguments.peer_python)
     potstill = [sys.executable, "-m", "potstill"]
     ask = [*potstill, "ask", QUESTION, "--context", CONTEXT, "--json", "--model", arguments.model]
     with tempfile.TemporaryDirectory() as folder:
         commands = {OURS: ask}
-        if arguments.peer_python:
+        if python:
             model = arguments.peer_model
             if model is None:
                 model = Path(folder) / "model"
                 export = ["export", arguments.model, str(model), "--format", "hf"]
                 subprocess.run([*potstill, *export], check=True, stdout=subprocess.DEVNULL)
-            peer = [str(arguments.peer_python), "-c", PEER_CODE, str(model), QUESTION, CONTEXT]
+            peer = [python, "-c", PEER_CODE, str(model), QUESTION, CONTEXT]
             commands = {PEER: peer, OURS: ask}
         for command in commands.values():
             seconds(command)  # fills the file cache

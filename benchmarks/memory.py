@@ -1,6 +1,6 @@
 """Resident memory of a process that has answered: potstill against transformers' pipeline.
 
-    python benchmarks/memory.py [--peer-python PEER/bin/python] [--json] [--record FILE]
+    python benchmarks/memory.py [--json] [--record FILE]
 
 Each program opens the embedded model (the peer as a Hugging Face folder), answers ten questions of
 a text that takes several windows, and says how much of it lies in RAM. The exit status is 1 where
@@ -19,6 +19,7 @@ from typing import Any
 
 from compare import OURS, PEER
 from made import exported
+from peers import add_peer, peer_python
 from records import add_options, finish, verdict
 
 LIMIT_MB = 200.0
@@ -54,18 +55,19 @@ def resident_mb(python: str, code: str, argument: str) -> float:
 def main() -> int:
     """Measures, prints and records."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--peer-python", help="python of the peer's environment")
+    add_peer(parser)
     parser.add_argument("--runtime", default="onnxruntime")
     parser.add_argument("-n", type=int, default=3, help="processes")
     add_options(parser)
     arguments = parser.parse_args()
     if not Path("/proc/self/statm").exists():
         sys.exit("memory is read from /proc, which this system lacks")
+    peer = peer_python(arguments.peer_python)
     found: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as folder:
         racers = {OURS: (sys.executable, arguments.runtime)}
-        if arguments.peer_python:
-            racers[PEER] = (arguments.peer_python, str(exported("default", Path(folder) / "m")))
+        if peer:
+            racers[PEER] = (peer, str(exported("default", Path(folder) / "m")))
         for name, (python, argument) in racers.items():
             each = [resident_mb(python, CODE[name], argument) for _ in range(arguments.n)]
             found[name] = {"mb": statistics.median(each), "each": each}

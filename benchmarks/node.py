@@ -1,7 +1,7 @@
 """The article's benchmark: short and long texts through Node, Python, and what else is there.
 
     python benchmarks/node.py MODEL DATA [-n 100] [--threads 2] [--also MODEL]
-        [--peer-python PEER/bin/python] [--transformers-js FOLDER] [--exports FOLDER] [--write]
+        [--transformers-js FOLDER] [--exports FOLDER] [--write]
 
 MODEL is a folder with an ONNX file, or ``default``; DATA is SQuAD JSON. Short texts have 500 to
 1,000 characters and are contexts of the data; long ones have 4,000 to 5,000, whole paragraphs of
@@ -9,8 +9,9 @@ one article with the question's own among them. Every system runs in a process o
 asked each question in turns, timing its own call:
 
 - Potstill in Node and in Python, on MODEL's file, and in Node on that of ``--also``;
-- transformers 4.57.6's pipeline (``--peer-python``) on made weights of the DistilBERT shape, which
-  cost as much time as trained ones and answer nothing, and on the float32 weights of ``--exports``;
+- transformers 4.57.6's pipeline, in the environment that `peers` makes, on made weights of the
+  DistilBERT shape, which cost as much time as trained ones and answer nothing, and on the float32
+  weights of ``--exports``;
 - transformers.js (``--transformers-js``, a folder in which it was installed) on MODEL's file;
 - the article's way (``--exports``, what ``potstill export MODEL FOLDER --format all`` wrote): a
   SavedModel in Node, every window padded to 384.
@@ -34,6 +35,7 @@ from xml.sax.saxutils import escape
 from ask import CODE
 from compare import PEER, summary
 from made import made_model
+from peers import add_peer, peer_python
 from worker import Worker
 
 from potstill.bundle.layout import WEIGHTS, find_model
@@ -123,7 +125,7 @@ def systems(arguments: argparse.Namespace, model: Path, scratch: Path) -> dict[s
         made = made_model("distilbert", scratch / "distilbert")
         found[DISTILBERT] = Worker(arguments.peer_python, CODE[PEER], str(made), threads)
     else:
-        _left_out("transformers: give --peer-python")
+        _left_out("transformers: --peer-python none")
     if exports and (exports / "savedmodel" / "saved_model.pb").is_file():
         name = "the article's way, SavedModel in Node"
         found[name] = Worker(node, script, str(exports), "saved_model", threads, flag=None)
@@ -219,13 +221,14 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("-n", type=int, default=100, help="texts of each kind")
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--peer-python", help="python of an environment with transformers 4.57.6")
+    add_peer(parser)
     parser.add_argument("--also", metavar="MODEL", help="another model, in Node")
     parser.add_argument("--transformers-js", type=Path, help="folder it was installed in")
     parser.add_argument("--exports", type=Path, help="what potstill export wrote")
     parser.add_argument("--quick", action="store_true", help="3 texts of each kind")
     parser.add_argument("--write", action="store_true", help="write docs/node-benchmark")
     arguments = parser.parse_args()
+    arguments.peer_python = peer_python(arguments.peer_python)
     n = 3 if arguments.quick else arguments.n
     with tempfile.TemporaryDirectory() as scratch:
         workers = systems(arguments, find_model(arguments.model), Path(scratch))

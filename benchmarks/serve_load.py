@@ -1,17 +1,17 @@
 """The server under load: throughput, overhead, and the same weights behind FastAPI + transformers.
 
     python benchmarks/serve_load.py --quick
-    python benchmarks/serve_load.py MODEL DATA --peer-python PEER/bin/python [--rounds 8]
+    python benchmarks/serve_load.py MODEL DATA [--rounds 8]
     python benchmarks/serve_load.py mite DATA --soak 100000
 
 MODEL is ``default``, a folder that both systems read, or ``distilbert``, ``bert-tiny`` or ``mite``
 for made weights of that shape; DATA a file of questions (SQuAD JSON and others), by default a few
-about examples/whisky.txt. PEER is an environment of its own with transformers==4.57.6, torch,
-fastapi and uvicorn; without it that row is left out. The load comes from a process of its own
-(`load_client.py`), whose processor time is measured and shown, since it shares the cores. Systems
-are loaded in turns of a few seconds, so that what slows the machine slows both. Then questions
-arrive at three times the rate that was measured, at random moments, whether or not they are
-answered. The last line printed is JSON; the exit status is 1 where a number of the table is missed.
+about examples/whisky.txt. The peer runs in the environment that `peers` makes. The load comes from
+a process of its own (`load_client.py`), whose processor time is measured and shown, since it shares
+the cores. Systems are loaded in turns of a few seconds, so that what slows the machine slows both.
+Then questions arrive at three times the rate that was measured, at random moments, whether or not
+they are answered. The last line printed is JSON; the exit status is 1 where a number of the table
+is missed.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ from typing import Any
 
 from compare import OURS, PEER
 from made import SHAPES, exported, made_model
+from peers import NONE, add_peer, peer_python
 from records import surroundings, verdict
 
 from potstill.runtime.machine import usable_cores
@@ -353,7 +354,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("model", nargs="?", default="default")
     parser.add_argument("data", nargs="?", type=Path)
-    parser.add_argument("--peer-python", help="python of the peer's environment")
+    add_peer(parser)
     parser.add_argument("--clients", type=int, default=32)
     parser.add_argument("--seconds", type=float, default=5, help="of each load")
     parser.add_argument(
@@ -366,6 +367,7 @@ def main() -> None:
     parser.add_argument("--soak", type=int, default=0, metavar="N", help="only N requests' memory")
     parser.add_argument("--quick", action="store_true", help="a few seconds of everything")
     arguments = parser.parse_args()
+    arguments.peer_python = peer_python(NONE if arguments.soak else arguments.peer_python)
     if arguments.quick:
         arguments.seconds, arguments.overload, arguments.rounds = 2, 3, 1
     with tempfile.TemporaryDirectory() as folder:

@@ -1,12 +1,12 @@
 """How quick answers are: potstill, transformers' pipeline, and runtimes used by hand.
 
-    python benchmarks/speed.py DATA --peer-python PEER/bin/python [--quick] [--json] [--record FILE]
+    python benchmarks/speed.py [DATA] [--quick] [--json] [--record FILE]
 
-DATA is a file of questions with gold answers (SQuAD JSON and others). PEER is a virtual
-environment of its own with transformers==4.57.6 and torch, and onnxruntime and openvino for those
-who use them by hand; `--optimum-python` is one with optimum. A: one question at a time. B: many at
-once. All contenders of a row read the same weights, are asked the same questions in turns, and
-time their own calls; starting and loading are left out. Ratios are those of medians, to
+DATA is a file of questions with gold answers (SQuAD JSON and others); without it `QUESTIONS` are
+asked, which are as long as SQuAD's. transformers, and onnxruntime and openvino by hand, run in the
+environment that `peers` makes; `--optimum-python` is one with optimum. A: one question at a time.
+B: many at once. All contenders of a row read the same weights, are asked the same questions in
+turns, and time their own calls; starting and loading are left out. Ratios are those of medians, to
 transformers in the same run, with the quartiles of the pairs' ratios.
 
 The MiniLM row is the embedded reader. `--bert-tiny` names a trained folder; without it, and for
@@ -32,6 +32,7 @@ import contenders as field
 from compare import summary
 from contenders import POTSTILL, TRANSFORMERS, Contender
 from made import exported, made_model
+from peers import add_peer, peer_python
 from records import add_options, finish, verdict
 
 from potstill import load_qa
@@ -45,6 +46,8 @@ TARGETS = {
     "bert-tiny": (5.0, 6.0),
 }
 """Row → least ratio to transformers, one at a time and in throughput: 2 threads."""
+QUESTIONS = Path(__file__).with_name("questions.json")
+"""43 questions of our own, about ten paragraphs of 115 to 144 words."""
 BY_HAND = 0.97
 """Least ratio to the best runtime used by hand on the same weights."""
 OLD_WAY = (10.0, 14.0)
@@ -230,8 +233,8 @@ def _number(value: float | None, form: str) -> str:
 def parsed(words: Sequence[str] | None = None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("data", type=Path)
-    parser.add_argument("--peer-python", help="python with transformers 4.57.6 and torch")
+    parser.add_argument("data", type=Path, nargs="?", default=QUESTIONS)
+    add_peer(parser)
     parser.add_argument("--optimum-python", help="python with optimum and onnxruntime")
     parser.add_argument(
         "--hand-python", help="python with onnxruntime, openvino and tokenizers (the peer's)"
@@ -266,10 +269,11 @@ def main() -> int:
     examples = load_qa(arguments.data).examples
     chosen = random.Random(arguments.seed)
     asked = chosen.sample(examples, min(arguments.n, len(examples)))
-    hand = arguments.hand_python or arguments.peer_python or sys.executable
+    peer = peer_python(arguments.peer_python)
+    hand = arguments.hand_python or peer or sys.executable
     pythons = {POTSTILL: sys.executable, **dict.fromkeys(arguments.by_hand, hand)}
-    if arguments.peer_python:
-        pythons = {TRANSFORMERS: arguments.peer_python, **pythons}
+    if peer:
+        pythons = {TRANSFORMERS: peer, **pythons}
     if arguments.optimum_python:
         pythons["optimum"] = arguments.optimum_python
     found: list[dict[str, Any]] = []
@@ -295,6 +299,7 @@ def main() -> int:
         if not arguments.json:
             print(f"\nthe embedded reader against the 2020 way: {versus}")
     shown = {
+        "data": arguments.data.name,
         "questions": len(asked),
         "rounds": arguments.rounds,
         "threads": arguments.threads,

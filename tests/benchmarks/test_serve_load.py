@@ -53,7 +53,7 @@ def test_a_whole_run(tmp_path, monkeypatch, capsys):
     folder = tiny.write_model(tmp_path / "reader", max_positions=256)
     arguments = [
         str(folder), "--seconds", "0.3", "--rounds", "1", "--overload", "0.6", "--clients", "4",
-        "--workers", "2", "--runtime", "onnxruntime",
+        "--workers", "2", "--runtime", "onnxruntime", "--peer-python", "none",
     ]  # fmt: skip
     monkeypatch.setattr(sys, "argv", ["serve_load.py", *arguments])
     with pytest.raises(SystemExit) as ended:

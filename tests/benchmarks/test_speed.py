@@ -87,3 +87,11 @@ def test_a_record(tmp_path, capsys):
 def test_a_check_that_was_not_made_is_no_failure():
     assert records.verdict({"a": None, "b": True}) == 0
     assert records.verdict({"a": None, "b": False}) == 1
+
+
+def test_own_questions_are_as_long_as_squads():
+    examples = load_qa(speed.parsed([]).data).examples
+    assert len(examples) > speed.parsed(["--quick"]).n
+    for one in examples:
+        assert 100 <= len(one.context.split()) <= 150
+        assert one.answers[0] in one.context
