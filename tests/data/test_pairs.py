@@ -7,7 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from potstill.data.normal import normalize_answer
-from potstill.data.pairs import cloze, load_pairs, mine_negatives, other_paragraphs
+from potstill.data.pairs import (
+    NEGATIVES,
+    cloze,
+    cut_sentences,
+    load_pairs,
+    mine_negatives,
+    other_paragraphs,
+    swap_names,
+)
 from potstill.data.qa import load_qa
 from potstill.errors import DataError, InputError
 from potstill.records import QAExample
@@ -84,7 +92,19 @@ def test_negatives_never_hold_a_gold_answer(examples, seed):
 
 
 @given(examples=files(), seed=st.integers(0, 3))
-@pytest.mark.parametrize("make", [other_paragraphs, mine_negatives])
+def test_cut_paragraphs_never_hold_a_gold_answer(examples, seed):
+    by_id = {e.id: e for e in examples}
+    for negative in all_of(cut_sentences, examples, seed=seed):
+        source = by_id[negative.id.removesuffix("~cut")]
+        assert negative.is_impossible and not negative.answers
+        assert negative.question == source.question
+        assert 0 < len(negative.context) < len(source.context)
+        for gold in source.answers:
+            assert normalize_answer(gold) not in normalize_answer(negative.context)
+
+
+@given(examples=files(), seed=st.integers(0, 3))
+@pytest.mark.parametrize("make", [other_paragraphs, *NEGATIVES.values()])
 def test_more_pairs_only_add_and_the_same_come_again(make, examples, seed):
     found = all_of(make, examples, seed=seed)
     for n in range(1, len(found) + 1):
@@ -126,6 +146,45 @@ def test_negatives_are_the_hardest_paragraphs_first():
     examples.append(example("0", "Who ruled Rouen after 911?", contexts[0], "Rollo"))
     found = [e for e in all_of(mine_negatives, examples, seed=0) if e.id.startswith("0~")]
     assert [e.context for e in found] == [contexts[2], contexts[3], contexts[1]]
+
+
+def test_a_paragraph_loses_the_sentences_that_answer():
+    context = "Rollo ruled Rouen. He came by sea, as Mr. Rollo said. The Duke Rollo. Died old."
+    (cut,) = cut_sentences([example("a", "Who ruled?", context, "the duke")], None, seed=0)
+    assert cut.context == "Rollo ruled Rouen. He came by sea, as Mr. Rollo said. Died old."
+    (cut,) = cut_sentences([example("a", "Who ruled?", context, "Rollo", "duke")], None, seed=0)
+    assert (cut.id, cut.context) == ("a~cut", "Died old.")
+
+
+def test_an_answer_of_two_sentences_is_not_cut():
+    with pytest.raises(InputError, match="only 0"):
+        cut_sentences([example("a", "Who?", "One is A. B is two.", "A. B")], None, seed=0)
+
+
+def test_a_name_gives_way_to_one_that_the_paragraph_lacks():
+    own = "In 911 Rollo of Norway took Rouen from Charles the Simple."
+    other = "In 912 Rollo met Robert's men, and in 911 Harald. He had 40 ships and 12% of Paris."
+    examples = [
+        example("a", "Which was Rollo's first town of 911?", own, "Rouen"),
+        example("b", "Whom did Rollo meet?", other, "Robert"),
+    ]
+    found = [e for e in all_of(swap_names, examples, seed=0) if e.id.startswith("a~")]
+    assert [e.id for e in found] == ["a~swap1", "a~swap2"]
+    assert all(e.is_impossible and not e.answers and e.context == own for e in found)
+    names = ("Robert", "Harald", "Paris")
+    assert found[0].question in [f"Which was {name}'s first town of 911?" for name in names]
+    assert found[1].question in [f"Which was Rollo's first town of {n}?" for n in (912, 40)]
+    with pytest.raises(InputError, match="other names"):
+        swap_names(examples[:1], None, seed=0)
+    assert swap_names(examples[:1], None, seed=0, among=examples[1:])[0].id == "a~swap1"
+
+
+def test_a_year_gives_way_to_a_year():
+    examples = [
+        example("a", "Who won in 1990?", "Denver won in 1990.", "Denver"),
+        example("b", "Who lost?", "Carolina lost 40 games in 1991.", "Carolina"),
+    ]
+    assert [e.question for e in swap_names(examples, None, seed=0)] == ["Who won in 1991?"]
 
 
 def test_negatives_may_use_the_paragraphs_of_other_examples():

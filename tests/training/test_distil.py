@@ -94,7 +94,7 @@ MODES = {
     "inside": {"alpha_hidden": 1.0, "alpha_attention": 1.0, "alpha_relation": 1.0},
     "inside first": {"alpha_relation": 1.0, "transfer_first": 0.5, "transfer_until": 0.5},
     "unlabelled": {"unlabelled": ["paragraphs"], "unlabelled_share": 0.5},
-    "negatives": {"negatives": 0.5},
+    "negatives": {"negatives": 0.5, "negatives_from": ["paragraphs", "sentences"]},
 }
 
 
@@ -277,7 +277,10 @@ WRONG = {
         {"unlabelled": "paragraphs", "unlabelled_share": 900.0},
         "unlabelled=paragraphs: cannot make",
     ),
-    "too many negatives": ({"negatives": 9.9, "examples": 4}, "negatives=9.9: cannot make"),
+    "too many negatives": (
+        {"negatives": 9.9, "examples": 4},
+        "negatives=9.9 from paragraphs: cannot make",
+    ),
     "window": ({"teacher_seq_len": 8}, "does not fit the windows of teacher"),
 }
 

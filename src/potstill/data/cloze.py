@@ -27,9 +27,10 @@ _QUESTION = {"date": "what date", "share": "what percentage", "money": "how much
 _BREAK = re.compile(r"(?<=[.!?])[\"”’')\]]*\s+(?=[\"“‘'(\[]?[A-Z0-9])")
 _ABBREVIATION = re.compile(r"(?:\b(?:Mr|Mrs|Ms|Dr|St|Jr|Sr|No|vs|cf|ca|c|e\.g|i\.e)|\b[A-Z])\.$")
 _OPENERS = frozenset(
-    "A After Although An And As At Before Both But By During For From He Her His However If In "
+    "A After Although An And As At Before Both But By During For From He Her His How However If In "
     "Into It Its Many Most Of On Other She Since So Some Such That The Their There These They "
-    "This Those Through To Under Until We When Where While With You".split()
+    "This Those Through To Under Until We What When Where Which While Who Whom Whose Why With "
+    "You".split()
 )
 """Words that are capital only because a sentence begins with them."""
 _YEAR = re.compile(r"1\d\d\d|20\d\d")
@@ -54,41 +55,67 @@ class Cloze:
     answer: str
 
 
+@dataclass(frozen=True, slots=True)
+class Name:
+    """A name, a date or a figure in a text."""
+
+    kind: str
+    """``name``, ``date``, ``year``, ``number``, ``share`` or ``money``."""
+    start: int
+    end: int
+    """Its place, in code points."""
+
+
 def cloze_questions(paragraph: str) -> list[Cloze]:
     """Every cloze question of a paragraph, in the order of the text.
 
     There are none where the paragraph is a single sentence: it would be question and context at
     once. A span that its sentence repeats is left out, for the question would give it away.
     """
-    sentences = _sentences(paragraph)
-    if len(sentences) < 2:
+    found = sentences(paragraph)
+    if len(found) < 2:
         return []
-    return [found for sentence in sentences for found in _blanks(sentence)]
+    return [blank for sentence in found for blank in _blanks(sentence)]
 
 
-def _sentences(paragraph: str) -> list[str]:
-    sentences: list[str] = []
+def sentences(paragraph: str) -> list[str]:
+    """The sentences of an English paragraph, without the space between them."""
+    found: list[str] = []
     start = 0
     for at in _BREAK.finditer(paragraph):
         if not _ABBREVIATION.search(paragraph, max(start, at.start() - 6), at.start()):
-            sentences.append(paragraph[start : at.end()].strip())
+            found.append(paragraph[start : at.end()].strip())
             start = at.end()
-    sentences.append(paragraph[start:].strip())
-    return [sentence for sentence in sentences if sentence]
+    found.append(paragraph[start:].strip())
+    return [sentence for sentence in found if sentence]
+
+
+def names(text: str, end: int | None = None) -> Iterator[Name]:
+    """The names, dates and figures of a sentence, in its order.
+
+    Args:
+        text: the sentence.
+        end: where to stop looking.
+    """
+    for match in _SPAN.finditer(text, 0, len(text) if end is None else end):
+        kind = match.lastgroup or ""
+        start = _begin(match) if kind == "name" else match.start()
+        if kind == "number" and _YEAR.fullmatch(match.group()):
+            kind = "year"
+        if start < match.end():
+            yield Name(kind, start, match.end())
 
 
 def _blanks(sentence: str) -> Iterator[Cloze]:
     ended = re.search(r"[.!][\"”’')\]]*$", sentence)
     if not ended or not _FEWEST_WORDS <= len(sentence.split()) <= _MOST_WORDS:
         return
-    for match in _SPAN.finditer(sentence, 0, ended.start()):
-        kind = match.lastgroup or ""
-        start = _begin(match) if kind == "name" else match.start()
-        answer = sentence[start : match.end()]
-        if start == match.end() or sentence.count(answer) > 1:
+    for name in names(sentence, ended.start()):
+        answer = sentence[name.start : name.end]
+        if sentence.count(answer) > 1:
             continue
-        before, after = sentence[:start], sentence[match.end() : ended.start()]
-        word = _question_word(kind, before, answer, after)
+        before, after = sentence[: name.start], sentence[name.end : ended.start()]
+        word = _question_word(name.kind, before, after)
         yield Cloze(f"{before}{word if before else word.capitalize()}{after}?", answer)
 
 
@@ -104,10 +131,10 @@ def _begin(match: re.Match[str]) -> int:
     return match.end() if lone else min(start, match.end())
 
 
-def _question_word(kind: str, before: str, answer: str, after: str) -> str:
-    if kind == "number":
+def _question_word(kind: str, before: str, after: str) -> str:
+    if kind in ("year", "number"):
         counts = re.match(r" [a-z]", after)
-        if _YEAR.fullmatch(answer) and (_IN.search(before) or not counts):
+        if kind == "year" and (_IN.search(before) or not counts):
             return "what year"
         return "how many" if counts else "what number"
     if kind != "name":

@@ -17,7 +17,7 @@ from random import Random
 import numpy as np
 import numpy.typing as npt
 
-from potstill.data.cloze import cloze_questions
+from potstill.data.cloze import cloze_questions, names, sentences
 from potstill.data.normal import normalize_answer
 from potstill.data.qa import check_ids, open_questions
 from potstill.errors import DataError, InputError
@@ -92,24 +92,95 @@ def mine_negatives(
         (arXiv:1710.10723), section 3: paragraphs of the same article, ranked by TF-IDF.
     """
     articles = {title: _Article(own) for title, own in _articles([*examples, *among]).items()}
-    golds: dict[tuple[str, str], set[str]] = defaultdict(set)
-    for example in examples:
-        # One question may be asked of two paragraphs: neither answer may occur then.
-        golds[_key(example)].update(map(normalize_answer, example.answers))
+    golds = _golds(examples)
 
     def ask(example: QAExample) -> Iterator[QAExample]:
         article, own = articles[example.title], golds[_key(example)]
         k = 0
         for i in article.most_like(example.question):
-            if article.contexts[i] == example.context or any(g in article.normal[i] for g in own):
+            if article.contexts[i] == example.context or _holds(article.normal[i], own):
                 continue
             k += 1
-            asked = _asked_of(example, article.contexts[i], f"{example.id}~{k}")
-            yield replace(asked, is_impossible=True)
+            yield _unanswerable(example, article.contexts[i], str(k))
 
-    # An answer of nothing but articles and punctuation cannot be looked for.
-    checkable = [e for e in _shuffled(examples, seed) if e.answers and all(golds[_key(e)])]
-    return _in_turns([ask(example) for example in checkable], n, "paragraphs without the answer")
+    asked = _checkable(examples, golds, seed)
+    return _in_turns([ask(example) for example in asked], n, "paragraphs without the answer")
+
+
+def cut_sentences(
+    examples: Sequence[QAExample],
+    n: int | None,
+    *,
+    seed: int,
+    among: Iterable[QAExample] = (),
+) -> list[QAExample]:
+    """Asks questions of their own paragraph, without the sentences that hold a gold answer.
+
+    What is left is about the same things, in the same words. The check is that of
+    `mine_negatives`, and so are the arguments (``among`` is not looked at) and the errors; ids are
+    ``{id}~cut``.
+    """
+    golds = _golds(examples)
+
+    def ask(example: QAExample) -> Iterator[QAExample]:
+        own = golds[_key(example)]
+        kept = [s for s in sentences(example.context) if not _holds(normalize_answer(s), own)]
+        context = " ".join(kept)
+        # An answer may run from one sentence into the next.
+        if kept and not _holds(normalize_answer(context), own):
+            yield _unanswerable(example, context, "cut")
+
+    asked = _checkable(examples, golds, seed)
+    return _in_turns([ask(example) for example in asked], n, "paragraphs cut short")
+
+
+def swap_names(
+    examples: Sequence[QAExample],
+    n: int | None,
+    *,
+    seed: int,
+    among: Iterable[QAExample] = (),
+) -> list[QAExample]:
+    """Puts another name or figure into questions, which then ask for what their paragraph lacks.
+
+    A name, a date or a figure of the question that its paragraph has, too, gives way to one of the
+    same kind out of another paragraph of the article, none of whose words the own one holds. The
+    paragraph still has what looks like an answer. Arguments and errors are those of
+    `mine_negatives`; ids are ``{id}~swap1``, ``{id}~swap2``, …
+
+    Source:
+        Rajpurkar, Jia and Liang, "Know What You Don't Know", 2018 (arXiv:1806.03822), table 2: the
+        largest kind of unanswerable question that is not neutral is an entity swap.
+    """
+    articles = _articles([*examples, *among])
+    found = {title: _names_of(contexts) for title, contexts in articles.items()}
+    golds = _golds(examples)
+
+    def ask(example: QAExample) -> Iterator[QAExample]:
+        question, own = example.question, set(normalize_answer(example.context).split())
+        k = 0
+        for name in names(question):
+            text = _bare(question[name.start : name.end])
+            if not set(normalize_answer(text).split()) <= own:
+                continue
+            others = [
+                other
+                for other, words in found[example.title].get(name.kind, {}).items()
+                if not words & own
+            ]
+            if others:
+                k += 1
+                other = Random(f"{seed} {example.id} {k}").choice(others)
+                swapped = f"{question[: name.start]}{other}{question[name.start + len(text) :]}"
+                asked = _unanswerable(example, example.context, f"swap{k}")
+                yield replace(asked, question=swapped)
+
+    asked = _checkable(examples, golds, seed)
+    return _in_turns([ask(example) for example in asked], n, "other names")
+
+
+NEGATIVES = {"paragraphs": mine_negatives, "sentences": cut_sentences, "names": swap_names}
+"""Ways to make a question unanswerable: by another paragraph, less of its own, or another name."""
 
 
 def cloze(
@@ -186,6 +257,48 @@ def _articles(examples: Iterable[QAExample]) -> dict[str, list[str]]:
     for example in examples:
         found.setdefault(example.title, {})[example.context] = None
     return {title: list(contexts) for title, contexts in found.items()}
+
+
+Golds = dict[tuple[str, str], set[str]]
+"""Title and question → gold answers in the form in which they are scored."""
+
+
+def _golds(examples: Iterable[QAExample]) -> Golds:
+    """One question may be asked of two paragraphs: neither answer may occur then."""
+    found: Golds = defaultdict(set)
+    for example in examples:
+        found[_key(example)].update(map(normalize_answer, example.answers))
+    return found
+
+
+def _checkable(examples: Sequence[QAExample], golds: Golds, seed: int) -> list[QAExample]:
+    """In an order of the seed; an answer of nothing but articles cannot be looked for."""
+    return [e for e in _shuffled(examples, seed) if e.answers and all(golds[_key(e)])]
+
+
+def _holds(normal: str, golds: Iterable[str]) -> bool:
+    return any(gold in normal for gold in golds)
+
+
+def _unanswerable(example: QAExample, context: str, suffix: str) -> QAExample:
+    return replace(_asked_of(example, context, f"{example.id}~{suffix}"), is_impossible=True)
+
+
+def _names_of(contexts: Iterable[str]) -> dict[str, dict[str, set[str]]]:
+    """Kind → name → its words, in the order of the text."""
+    found: dict[str, dict[str, set[str]]] = {}
+    for sentence in (sentence for context in contexts for sentence in sentences(context)):
+        for name in names(sentence):
+            text = _bare(sentence[name.start : name.end])
+            words = set(normalize_answer(text).split())
+            if words:
+                found.setdefault(name.kind, {})[text] = words
+    return found
+
+
+def _bare(name: str) -> str:
+    """A name without its genitive."""
+    return name.removesuffix("'s").removesuffix("’s")
 
 
 def _key(example: QAExample) -> tuple[str, str]:

@@ -11,7 +11,7 @@ import torch
 from potstill.bundle.config import ModelConfig, read_config
 from potstill.bundle.layout import find_model
 from potstill.bundle.manifest import Manifest, sha256_of
-from potstill.data.pairs import mine_negatives
+from potstill.data.pairs import NEGATIVES
 from potstill.data.qa import load_qa
 from potstill.errors import InputError, RecipeError
 from potstill.evaluation.confidence import Calibration
@@ -127,11 +127,16 @@ def load_split(recipe: Recipe) -> qa.QASplit:
 def _negatives(
     examples: list[QAExample], recipe: Recipe, *, among: Sequence[QAExample] = ()
 ) -> list[QAExample]:
-    n = round(recipe.negatives * len(examples))
-    try:
-        return mine_negatives(examples, n, seed=recipe.seed, among=among) if n else []
-    except InputError as error:
-        raise RecipeError(f"negatives={recipe.negatives:g}: {error}") from None
+    n, ways = round(recipe.negatives * len(examples)), recipe.negative_ways
+    found: list[QAExample] = []
+    for k, way in enumerate(ways):
+        share = n // len(ways) + (k < n % len(ways))
+        try:
+            if share:
+                found += NEGATIVES[way](examples, share, seed=recipe.seed, among=among)
+        except InputError as error:
+            raise RecipeError(f"negatives={recipe.negatives:g} from {way}: {error}") from None
+    return found
 
 
 def split_held_out(

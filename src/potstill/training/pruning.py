@@ -81,7 +81,8 @@ def _facts(recipe: DistilRecipe, folder: Path) -> dict[str, Any]:
     """All that the pruned model follows from."""
     values = recipe.to_dict()
     keys = [key for key in values if key.startswith("prune_")]
-    keys += ["n_layers", "layers", "seed", "seq_len", "stride", "examples", "holdout", "negatives"]
+    keys += ["n_layers", "layers", "seed", "seq_len", "stride", "examples", "holdout"]
+    keys += ["negatives", "negatives_from"]
     return {
         **{key: values[key] for key in keys},
         "base": sha256_of(weights_file(folder)),

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
+from potstill.data.pairs import NEGATIVES
 from potstill.errors import RecipeError
 
 PRECISIONS = ("auto", "fp32", "bf16")
@@ -149,8 +150,11 @@ class Recipe(RunRecipe):
     """Share of the base's weights in the finished model's, for a base that can answer already: at
     0.5 it is the mean of what the run began and ended with (Wortsman et al., 2022, WiSE-FT)."""
     negatives: float = 0.0
-    """Unanswerable questions to mine, as a share of the training questions: each is asked of
-    another paragraph that does not hold its answer, and the model learns to say so."""
+    """Unanswerable questions to make, as a share of the training questions; the model learns to
+    say that they have no answer."""
+    negatives_from: str | tuple[str, ...] = "paragraphs"
+    """How they are made, in equal parts: another of the article's ``paragraphs``, the own one
+    without the ``sentences`` that answer, or with other ``names`` and figures in the question."""
     seq_len: int = 384
     """Longest window, in tokens."""
     stride: int = 128
@@ -179,6 +183,26 @@ class Recipe(RunRecipe):
         "max_answer_tokens",
     }
     PATHS: ClassVar[tuple[str, ...]] = ("base", "train", "dev")
+
+    def __post_init__(self) -> None:
+        """Checks every value.
+
+        Raises:
+            RecipeError: names the first key whose value cannot be used.
+        """
+        super(Recipe, self).__post_init__()
+        ways = self.negative_ways
+        if not ways or not set(ways) <= set(NEGATIVES):
+            raise RecipeError(
+                f"negatives_from must be one or more of {', '.join(NEGATIVES)}, not {list(ways)}"
+            )
+
+    @property
+    def negative_ways(self) -> tuple[str, ...]:
+        """How unanswerable questions are made."""
+        if isinstance(self.negatives_from, str):
+            return (self.negatives_from,)
+        return self.negatives_from
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
