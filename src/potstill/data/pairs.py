@@ -259,19 +259,19 @@ def _articles(examples: Iterable[QAExample]) -> dict[str, list[str]]:
     return {title: list(contexts) for title, contexts in found.items()}
 
 
-Golds = dict[tuple[str, str], set[str]]
+_Golds = dict[tuple[str, str], set[str]]
 """Title and question → gold answers in the form in which they are scored."""
 
 
-def _golds(examples: Iterable[QAExample]) -> Golds:
+def _golds(examples: Iterable[QAExample]) -> _Golds:
     """One question may be asked of two paragraphs: neither answer may occur then."""
-    found: Golds = defaultdict(set)
+    found: _Golds = defaultdict(set)
     for example in examples:
         found[_key(example)].update(map(normalize_answer, example.answers))
     return found
 
 
-def _checkable(examples: Sequence[QAExample], golds: Golds, seed: int) -> list[QAExample]:
+def _checkable(examples: Sequence[QAExample], golds: _Golds, seed: int) -> list[QAExample]:
     """In an order of the seed; an answer of nothing but articles cannot be looked for."""
     return [e for e in _shuffled(examples, seed) if e.answers and all(golds[_key(e)])]
 
