@@ -254,6 +254,21 @@ def test_students_of_every_shape(recipe, teacher, tmp_path):
     assert (config.hidden_width, config.n_heads, config.ffn_width) == (12, 3, 20)
 
 
+def test_the_start_may_have_a_share_of_the_students_weights(recipe, teacher, tmp_path):
+    shape = {"n_layers": 2, "layers": (2, 0), "max_steps": 3}
+    distil(recipe(tmp_path / "alone", **shape))
+    distil(recipe(tmp_path / "mixed", base_share=0.25, **shape))
+    distil(recipe(tmp_path / "start", base_share=1.0, **shape))
+    alone, mixed, start = (weights(tmp_path / name) for name in ("alone", "mixed", "start"))
+    assert not equal(alone, start)
+    first = "bert.encoder.layer.0.attention.self.query.weight"
+    assert torch.equal(start[first], weights(teacher)[first.replace("0", "2")])
+    for name, value in mixed.items():
+        torch.testing.assert_close(value, 0.25 * start[name] + 0.75 * alone[name])
+    with pytest.raises(RecipeError, match="a fresh student has no weights of its base"):
+        recipe(tmp_path / "fresh", fresh=True, base_share=0.5)
+
+
 def test_held_out_contexts_calibrate_the_student(recipe, tmp_path):
     scores = distil(recipe(tmp_path, holdout=0.3, negatives=0.5, max_steps=4))
     assert {"exact", "f1", "HasAns_f1", "NoAns_f1"} <= scores.keys()

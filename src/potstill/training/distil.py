@@ -30,10 +30,12 @@ from potstill.training import qa
 from potstill.training.distil_recipe import DistilRecipe
 from potstill.training.features import open_rows
 from potstill.training.finetune import (
+    check_head,
     describe,
     describe_run,
     fingerprint,
     load_split,
+    mixing,
     with_recipe,
 )
 from potstill.training.loggers import make_loggers
@@ -84,6 +86,7 @@ def distil(
         folder = pruned_base(recipe, folder, data.train, fabric, listeners.note)
         tokenizer = Tokenizer.from_folder(folder)
     student = make_student(recipe, folder, listeners.note)
+    mix = mixing(student, recipe.base_share)
     transfer = _make_transfer(recipe, folder, student)
     if transfer:
         transfer.setup(fabric)
@@ -115,7 +118,7 @@ def distil(
         aligning = partial(listeners.stage, "aligning")
         label_rows(rows, wanted, examples, tokenizer, teachers, how, aligning)
     scorer = qa.Scorer(recipe, tokenizer, data, listeners.note)
-    scores = train(run, recipe, fabric, lambda: scorer.score(student), listeners)
+    scores = train(run, recipe, fabric, lambda: scorer.score(student), listeners, finish=mix)
     if not fabric.is_global_zero:
         return scores
     student.config = student.config.with_dropout_of(read_config(folder))
@@ -165,7 +168,7 @@ def make_student(
     """The student before its first step.
 
     Raises:
-        RecipeError: the shape cannot be had from ``recipe.base``.
+        RecipeError: the shape cannot be had from ``recipe.base``, or no share of its weights.
         ModelError: ``recipe.base`` cannot be used.
     """
     config = with_recipe(read_config(folder), recipe)
@@ -184,6 +187,7 @@ def make_student(
         config, weights = take_layers(config, weights, layers)
     student = QuestionAnsweringModel(config)
     if any(name not in weights for name in HEADS["qa"].shapes(config)):
+        check_head(recipe)
         note(f"{recipe.base} has no question-answering head: a new one was made")
     student.load_weights(weights)
     return student

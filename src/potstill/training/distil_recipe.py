@@ -137,6 +137,11 @@ class DistilRecipe(PruneKeys, Recipe):
                 )
         if not self.alpha_ce + self.alpha_kd > 0:
             raise RecipeError("alpha_ce and alpha_kd sum to 0: give one of them a weight")
+        if self.base_share and self.fresh:
+            raise RecipeError(
+                f"base_share is {self.base_share:g}, but a fresh student has no weights of its "
+                "base: leave one of the two out"
+            )
         if self.transfer_first and not self.matches_inside:
             raise RecipeError(
                 "transfer_first needs something to transfer: give alpha_hidden, alpha_attention "

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from potstill.bundle.config import ModelConfig, read_config
 from potstill.bundle.layout import find_model
@@ -65,13 +66,9 @@ def finetune(
     listeners.note(describe(data.train, rows))
     torch.manual_seed(recipe.seed)  # before a new head is made
     model, new_head = QuestionAnsweringModel.from_folder(folder, config)
-    if new_head and recipe.base_share:
-        raise RecipeError(
-            f"base_share is {recipe.base_share:g}, but {recipe.base} has no question-answering "
-            "head, whose weights could have a share: leave it out"
-        )
-    parameters = dict(model.named_parameters()) if recipe.base_share else {}
-    start = {name: parameter.detach().clone() for name, parameter in parameters.items()}
+    if new_head:
+        check_head(recipe)
+    mix = mixing(model, recipe.base_share)
     run = Run(
         fabric,
         model,
@@ -84,12 +81,6 @@ def finetune(
     if new_head and not run.step:
         listeners.note(f"{recipe.base} has no question-answering head: a new one was made")
     scorer = qa.Scorer(recipe, tokenizer, data, listeners.note)
-
-    @torch.no_grad()
-    def mix() -> None:
-        for name, parameter in parameters.items():
-            parameter.lerp_(start[name].to(parameter.device), recipe.base_share)
-
     scores = train(run, recipe, fabric, lambda: scorer.score(model), listeners, finish=mix)
     if not fabric.is_global_zero:
         return scores
@@ -99,6 +90,32 @@ def finetune(
     manifest = replace(manifest, hardware=hardware(fabric, run))
     write_model(Path(recipe.out), model, folder, recipe, manifest)
     return scores
+
+
+def check_head(recipe: Recipe) -> None:
+    """Refuses a share for a head that the base has not.
+
+    Raises:
+        RecipeError: ``recipe.base_share`` is not 0.
+    """
+    if recipe.base_share:
+        raise RecipeError(
+            f"base_share is {recipe.base_share:g}, but {recipe.base} has no question-answering "
+            "head, whose weights could have a share: leave it out"
+        )
+
+
+def mixing(model: nn.Module, share: float) -> Callable[[], None]:
+    """What gives the weights that ``model`` has now their share in those it has when called."""
+    parameters = dict(model.named_parameters()) if share else {}
+    start = {name: parameter.detach().clone() for name, parameter in parameters.items()}
+
+    @torch.no_grad()
+    def mix() -> None:
+        for name, parameter in parameters.items():
+            parameter.lerp_(start[name].to(parameter.device), share)
+
+    return mix
 
 
 def load_split(recipe: Recipe) -> qa.QASplit:
