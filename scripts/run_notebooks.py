@@ -1,7 +1,8 @@
 """Runs the notebooks of docs/ and stores what they print; ``--check`` compares and writes nothing.
 
 Figures differ from machine to machine (times, the last digits of a loss), so a comparison takes
-every number for the same. Each notebook works in a folder of its own; none reaches the network.
+every number for the same. Each notebook works in a temporary folder of its own, which is removed
+behind it; none reaches the network.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import argparse
 import os
 import re
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -31,9 +33,11 @@ def run(file: Path) -> Any:
     os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     os.environ.update(HF_HUB_OFFLINE="1", COLUMNS="100", PYTHONHASHSEED="0")
     resources = {"metadata": {"path": str(file.parent)}}
-    nbclient.NotebookClient(
-        notebook, timeout=1800, startup_timeout=600, resources=resources
-    ).execute()
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        os.environ["TMPDIR"] = folder  # where `tempfile` looks first
+        nbclient.NotebookClient(
+            notebook, timeout=1800, startup_timeout=600, resources=resources
+        ).execute()
     for number, cell in enumerate(notebook.cells):
         cell.metadata = {}
         cell.id = f"cell-{number}"
