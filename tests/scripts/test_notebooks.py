@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -22,12 +23,14 @@ def test_there_is_one_for_each_article() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda notebook: notebook.stem)
-def test_a_notebook_prints_what_it_did(notebook) -> None:
+def test_a_notebook_prints_what_it_did_and_leaves_nothing_behind(notebook, tmp_path) -> None:
     script = str(ROOT / "scripts" / "run_notebooks.py")
     done = subprocess.run(
         [sys.executable, script, "--check", str(notebook)],
         capture_output=True,
         text=True,
         timeout=1800,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
     )
     assert done.returncode == 0, done.stderr[-3000:]
+    assert not list(tmp_path.iterdir())
