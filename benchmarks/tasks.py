@@ -16,8 +16,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -29,6 +27,7 @@ from typing import Any
 
 from potstill.bundle.atomic import write_json
 from potstill.bundle.layout import ONNX_FILES
+from potstill.bundle.machine import describe_machine
 from potstill.bundle.manifest import read_manifest
 from potstill.errors import PotstillError
 
@@ -48,7 +47,7 @@ class TaskSet:
     """Scores to show, the main one first."""
     train: str
     dev: str = ""
-    """Given to the run; calibration and thresholds are fitted on it."""
+    """Given to the run; calibration and thresholds are fitted on it. Empty: nothing is fitted."""
     scored: str = ""
     """Scored in the end; empty for what the recipe kept out of ``train``."""
     format: str = ""
@@ -74,9 +73,7 @@ SETS = {
         "goemotions/dev.tsv.xz",
         "goemotions/test.tsv.xz",
     ),
-    "IMDB": TaskSet(
-        "imdb", ("accuracy",), "imdb/train.jsonl.xz", "imdb/test.jsonl.xz", "imdb/test.jsonl.xz"
-    ),
+    "IMDB": TaskSet("imdb", ("accuracy",), "imdb/train.jsonl.xz", scored="imdb/test.jsonl.xz"),
     "WNUT-17": TaskSet(
         "wnut",
         ("f1",),
@@ -119,11 +116,8 @@ class Bench:
             "baselines": self._baselines(models[0]),
             "models": {model: self._row(model, scores[model]) for model in models},
             "milliseconds": self._timed(models),
-            "hardware": {
-                "machine": platform.machine(),
-                "cores": os.cpu_count(),
-                "threads": 2,
-            },
+            "hardware": {k: v for k, v in first.hardware.items() if k != "training_seconds"},
+            "timed_on": describe_machine()["processor"],
             "data": {k: v for k, v in first.data.items() if k in ("train", "sha256", "examples")},
         }
 
@@ -140,8 +134,8 @@ class Bench:
             "3l": str(self._folder("minilm", seed)),
         }[model]
         keys = {"base": base, "train": str(self._data / self.set.train), "out": str(folder)}
-        if self.set.dev:
-            keys["dev"] = str(self._data / self.set.dev)
+        if not self.set.folds:
+            keys["dev"] = str(self._data / self.set.dev) if self.set.dev else ""
         if self.set.format and self.set.recipe == "glue":
             keys["format"] = self.set.format
         keys["fold" if self.set.folds else "seed"] = str(seed)
@@ -158,8 +152,8 @@ class Bench:
     def _export(self, model: str, seed: int) -> None:
         source, out = self._folder(model, seed), self._bundle(model, seed)
         if not (out / "potstill.json").is_file():
-            _call(["potstill", "export", str(source), str(out)] + ["--format", "onnx"] * 1
-                  + ["--format", "int8"])  # fmt: skip
+            formats = ["--format", "onnx", "--format", "int8"]
+            _call(["potstill", "export", str(source), str(out), *formats])
 
     def _bundle(self, model: str, seed: int) -> Path:
         return self.out / f"{model}-{seed}-onnx"

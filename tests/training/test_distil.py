@@ -353,7 +353,7 @@ def test_the_teacher_runs_once_a_step_where_its_inner_states_are_matched(
         return forward(self, *given)
 
     monkeypatch.setattr(Transfer, "loss", spy)
-    inner = {"alpha_hidden": 1.0, "max_steps": 5, "dropout": 0.0}
+    inner = {"alpha_hidden": 1.0, "max_steps": 5, "dropout": 0.0, "precision": "fp32"}
     distil(recipe(tmp_path / "live", cache=str(tmp_path / "cache"), **inner))
     assert (len(asked), len(runs)) == (0, 5)
     monkeypatch.setattr(DistilRecipe, "teaches_live", False)

@@ -114,6 +114,22 @@ def test_a_single_label_is_learned(single):
     assert found.chosen == ("red",)
 
 
+@pytest.mark.parametrize("kind", ["single", "several", "regression"])
+def test_a_new_output_layer_starts_at_the_base_rates(base, files, tmp_path, kind):
+    still = {"learning_rate": 1e-9, "max_steps": 1, "epochs": 1.0, "dropout": 0.0}
+    start(recipe(base, files[kind], tmp_path, **still))
+    rates = read_manifest(tmp_path).data["base_rates"]
+    bias = weights(tmp_path)["classifier.bias"]
+    said = {"single": bias.softmax(-1), "several": bias.sigmoid(), "regression": bias}[kind]
+    assert said.tolist() == pytest.approx(list(rates.values()), abs=1e-3)
+
+
+def test_with_class_weights_it_starts_at_nothing(base, files, tmp_path):
+    still = {"learning_rate": 1e-9, "max_steps": 1, "epochs": 1.0, "class_weights": "balanced"}
+    start(recipe(base, files["several"], tmp_path, **still))
+    assert weights(tmp_path)["classifier.bias"].abs().max() < 1e-3
+
+
 def test_a_regression_over_pairs_runs(base, files, tmp_path):
     scores = start(recipe(base, files["regression"], tmp_path))
     assert set(scores) == {"pearson", "spearman", "rmse", "total"}

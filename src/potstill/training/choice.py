@@ -155,6 +155,9 @@ class Choice:
         """Examples as tokens: each choice behind its prompt."""
         return pack(examples, tokenizer, seq_len=recipe.seq_len)
 
+    def prior(self, recipe: ChoiceRecipe, data: TaskData) -> None:
+        """A new output layer starts at 0."""
+
     def logits(self, model: Any, batch: dict[str, Tensor]) -> Tensor:
         """What a model says of every choice, ``[batch, n_choices]``."""
         inputs = ("input_ids", "attention_mask", "token_type_ids")

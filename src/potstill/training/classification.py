@@ -171,6 +171,21 @@ class Classification:
             tokenizer.layout,
         )
 
+    def prior(self, recipe: ClassificationRecipe, data: TaskData) -> npt.NDArray[np.float64] | None:
+        """What says the base rates: of a rare label nothing else is learned for long.
+
+        As Lin et al. 2017 begin (https://arxiv.org/abs/1708.02002, section 4.1). With class weights
+        the labels are no longer as frequent to the loss as they are: then the layer starts at 0.
+        """
+        if recipe.class_weights:
+            return None
+        rates = np.array(list(data.facts["base_rates"].values()))
+        if data.problem == "regression":
+            return rates
+        least = 1 / (len(data.train) + 1)
+        rates = rates.clip(least, 1 - least)
+        return np.log(rates) - (np.log1p(-rates) if data.problem == "multi-label" else 0)
+
     def logits(self, model: Any, batch: dict[str, Tensor]) -> Tensor:
         """``[batch, n_labels]``."""
         return model(batch["input_ids"], batch["attention_mask"], batch["token_type_ids"]).logits

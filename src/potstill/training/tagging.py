@@ -159,6 +159,9 @@ class Tagging:
             examples, tokenizer, data.labels, seq_len=recipe.seq_len, pieces=recipe.pieces
         )
 
+    def prior(self, recipe: TaggingRecipe, data: TaskData) -> None:
+        """A new output layer starts at 0."""
+
     def logits(self, model: Any, batch: dict[str, Tensor]) -> Tensor:
         """What a model says of every token, ``[batch, seq, n_labels]``."""
         inputs = ("input_ids", "attention_mask", "token_type_ids")

@@ -100,6 +100,10 @@ class Task(Protocol):
         """Examples as tokens with their labels."""
         ...
 
+    def prior(self, recipe: Any, data: TaskData) -> npt.NDArray[np.floating[Any]] | None:
+        """The bias a new output layer starts with, ``[n_labels]``; ``None`` leaves it 0."""
+        ...
+
     def logits(self, model: Any, batch: dict[str, Tensor]) -> Tensor:
         """What a model says of a batch."""
         ...
@@ -182,7 +186,11 @@ def finetune_task(
     config = task_config(base, recipe, data)
     torch.manual_seed(recipe.seed)  # before a new head is made
     model = task.model_class(config)
-    new_head = not take_weights(model, head_weights(folder, base, config, task))
+    weights = head_weights(folder, base, config, task)
+    prior = task.prior(recipe, data)
+    if prior is not None:
+        weights = {"classifier.bias": prior.astype(np.float32), **weights}
+    new_head = not take_weights(model, weights)
 
     def loss(module: Any, batch: dict[str, Tensor], _: float) -> Tensor:
         return task.loss(task.logits(module, batch), batch, data)
