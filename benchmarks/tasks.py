@@ -60,6 +60,7 @@ def _glue(task: str, *metrics: str, recipe: str = "glue") -> TaskSet:
     return TaskSet(recipe, metrics, train, dev, dev, format=task)
 
 
+_SEVERAL = "roc_auc", "bce", "bce_cross_fitted", "average_precision", "macro_f1_cross_fitted"
 SETS = {
     "SST-2": _glue("SST-2", "accuracy", recipe="sst2"),
     "MRPC": _glue("MRPC", "f1", "accuracy"),
@@ -82,7 +83,7 @@ SETS = {
         "ner_open/wnut17/test.conll.xz",
     ),
     "CODAH": TaskSet("codah", ("accuracy",), "multiple_choice/codah_full.tsv.xz", folds=5),
-    "Jigsaw": TaskSet("jigsaw", ("roc_auc", "bce"), "jigsaw/train_rows_00000_19999.csv.xz"),
+    "Jigsaw": TaskSet("jigsaw", _SEVERAL, "jigsaw/train_rows_00000_19999.csv.xz"),
 }
 """Name → set. Jigsaw is the first 20,000 rows of the challenge's training file, split 80/20."""
 

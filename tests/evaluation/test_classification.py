@@ -73,6 +73,8 @@ def test_thresholds_and_temperatures_are_worth_something_on_new_rows():
     fitted = fit_multilabel(logits, gold, labels=LABELS)
     assert list(fitted["temperatures"].values()) == pytest.approx([3, 3, 3], rel=0.35)
     assert fitted["ece"] < fitted["ece_before"]
+    assert fitted["bce"] < fitted["bce_before"]
+    assert fitted["bce_before"] == score_multilabel(logits, gold, labels=LABELS)["bce"]
     assert fitted["macro_f1"] > fitted["macro_f1_at_half"]
     assert all(0 < t < 0.5 for t in fitted["thresholds"].values())
     fresh = several(seed=1)

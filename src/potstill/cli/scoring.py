@@ -109,7 +109,7 @@ def score_texts(asked: Asked) -> dict[str, Any]:
     result["seconds"] = round(seconds, 3)
     if asked.held_out:  # the calibration in the bundle was fitted on these very rows
         crossed = fit(logits, gold, problem=problem, labels=labels)
-        names = [name for name in ("macro_f1", "ece") if name in crossed]
+        names = [name for name in ("macro_f1", "ece", "bce") if name in crossed]
         result |= {f"{name}_cross_fitted": crossed[name] for name in names}
     if problem == "multi-label":
         result["by_label"] = by_label(logits, gold, **how)

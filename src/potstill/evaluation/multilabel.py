@@ -122,8 +122,9 @@ def fit_multilabel(
     Returns:
         ``temperatures`` and ``thresholds`` (of the calibrated probability) by label; ``untuned``,
         labels that no row or every row has, which keep 1 and 0.5; ``ece_before`` and ``ece``,
-        means over the labels, ``macro_f1_at_half`` and ``macro_f1``, all but the plain ones on rows
-        that neither temperature nor threshold was fitted on; ``total``.
+        ``bce_before`` and ``bce``, means over the labels, ``macro_f1_at_half`` and ``macro_f1``,
+        all but the plain ones on rows that neither temperature nor threshold was fitted on;
+        ``total``.
     """
     gold = np.asarray(gold, np.int64)
     crossed, chosen = np.empty(logits.shape), np.zeros(logits.shape, bool)
@@ -152,6 +153,8 @@ def fit_multilabel(
         "untuned": untuned,
         "ece_before": float(np.mean(_errors(plain, gold))),
         "ece": float(np.mean(_errors(crossed, gold))),
+        "bce_before": binary_cross_entropy(plain, gold),
+        "bce": binary_cross_entropy(crossed, gold),
         "macro_f1_at_half": 100 * float(f1_by_label(plain > PLAIN, gold).mean()),
         "macro_f1": 100 * float(f1_by_label(chosen, gold).mean()),
         "total": len(gold),
