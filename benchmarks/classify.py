@@ -1,11 +1,13 @@
 """One comment at a time through a toxic-comment model: potstill against the post's own form.
 
-    python benchmarks/classify.py MODEL DATA [-n 300] [--threads 1] [--peer-python PEER/bin/python]
+    python benchmarks/classify.py MODEL DATA [-n 300] [--threads 1] [--in-a-row 10]
+        [--peer-python PEER/bin/python]
 
-MODEL is a BERT classifier's folder (a run, or an export with ONNX files), DATA a CSV, TSV or JSONL
-with a column of texts, packed or not. Three systems are given the same text one right after the
-other, in turns, and time their own call; loading is left out, and potstill has a process of its
-own:
+MODEL is a BERT classifier's folder with weights (a run, or an export with ``--format hf --format
+int8``), DATA a CSV, TSV or JSONL with a column of texts, packed or not. Three systems are given the
+same texts, so many in a row one at a time, in turns, and time their own calls; loading is left out,
+and potstill has a process of its own. With ``--in-a-row 1`` the systems take turns after every
+text, with a pause between them, so that every call is the first after an idle time:
 
 post      the function of the post on tiny distilled models: transformers, every text padded to 200
           tokens, no attention mask, a sigmoid of the logits
@@ -94,6 +96,7 @@ def main() -> int:
     parser.add_argument("--format", default="jigsaw", help="of the data, as in a recipe")
     parser.add_argument("-n", type=int, default=300, help="texts, chosen at random")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--in-a-row", type=int, default=10, metavar="N", help="texts of a turn")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--peer-python", default=sys.executable)
     arguments = parser.parse_args()
@@ -108,17 +111,26 @@ def main() -> int:
     workers = {POST: peer, TORCH: peer, OURS: Worker(sys.executable, _OURS + _LOOP, *where)}
     times: dict[str, list[float]] = {name: [] for name in workers}
     largest = 0.0
-    for number, example in enumerate([*chosen[:_WARM_UP], *chosen]):
+    warm_up, size = chosen[:_WARM_UP], arguments.in_a_row
+    blocks = [chosen[at : at + size] for at in range(0, len(chosen), size)]
+    for number, block in enumerate([warm_up, *blocks]):
         names = list(workers) if number % 2 else list(reversed(workers))
-        found = {n: workers[n].ask({"system": n, "text": example.text}) for n in names}
-        pairs = zip(found[TORCH]["scores"], found[OURS]["scores"], strict=True)
-        largest = max(largest, *(abs(a - b) for a, b in pairs))
-        if number >= min(_WARM_UP, len(chosen)):
+        found = {
+            n: [
+                workers[n].ask({"system": n, "text": example.text}, at_once=at > 0)
+                for at, example in enumerate(block)
+            ]
+            for n in names
+        }
+        for theirs, ours in zip(found[TORCH], found[OURS], strict=True):
+            pairs = zip(theirs["scores"], ours["scores"], strict=True)
+            largest = max(largest, *(abs(a - b) for a, b in pairs))
+        if number:
             for name in names:
-                times[name].append(found[name]["seconds"])
+                times[name] += [one["seconds"] for one in found[name]]
     for worker in (peer, workers[OURS]):
         worker.close()
-    result = {"threads": arguments.threads, **summary(times, slow=POST)}
+    result = {"threads": arguments.threads, "in_a_row": size, **summary(times, slow=POST)}
     result["over_torch"] = result[TORCH]["median"] / result[OURS]["median"]
     result["largest_difference"] = largest
     report(result, "ms", 1000, names=(POST, TORCH, OURS))
