@@ -100,6 +100,8 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--peer-python", default=sys.executable)
     arguments = parser.parse_args()
+    if arguments.in_a_row < 1:
+        parser.error(f"--in-a-row is {arguments.in_a_row}: give 1 or more")
     try:
         examples = load_texts(arguments.data, layout_of(arguments.format), labelled=False).examples
     except PotstillError as error:
