@@ -115,6 +115,8 @@ def test_a_base_hands_down_what_it_is_made_of(tmp_path) -> None:
     }  # fmt: skip
     fresh = origin_of("team/second", tmp_path, {**recipe, "fresh": True})
     assert fresh == {"language": ["en"], "datasets": ["rajpurkar/squad"]}
+    kept = {**recipe, "fresh": True, "embeddings": "base"}
+    assert origin_of("team/second", tmp_path, kept)["base_model"] == "team/second"
     write_text(tmp_path / "README.md", "---\nbase_model: [\n---\n")
     assert origin_of(str(tmp_path), tmp_path, {}) == {}
 

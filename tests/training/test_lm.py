@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from sklearn.decomposition import PCA
 
 import tiny
 from potstill.bundle.config import read_config
@@ -144,6 +145,23 @@ def test_from_scratch_in_another_shape(base, corpus, tmp_path):
     assert config.model_type == "bert"
 
 
+def test_a_fresh_model_with_the_word_embeddings_of_a_wider_one(base, corpus, tmp_path):
+    still = {"fresh": True, "embeddings": "base", "max_steps": 1, "learning_rate": 0.0}
+    before = read_weights(base, read_config(base), head="mlm", require_head=False)
+    table = before["embeddings.word.weight"]
+    train_lm(recipe(base, corpus, tmp_path / "whole", **still))
+    whole = read_weights(tmp_path / "whole", read_config(tmp_path / "whole"), head="mlm")
+    assert np.array_equal(whole["embeddings.word.weight"], table)
+    name = "layers.0.attention.query.weight"
+    assert not np.allclose(whole[name], before[name])  # everything else is random
+    train_lm(recipe(base, corpus, tmp_path / "half", hidden_width=8, n_heads=2, **still))
+    half = read_weights(tmp_path / "half", read_config(tmp_path / "half"), head="mlm")
+    expected = PCA(8, svd_solver="full").fit_transform(table)
+    # Components have no sign: what the vectors have in common with each other is compared.
+    found = half["embeddings.word.weight"]
+    np.testing.assert_allclose(found @ found.T, expected @ expected.T, atol=1e-4)
+
+
 def test_some_layers_of_a_model(base, corpus, tmp_path):
     train_lm(recipe(base, corpus, tmp_path / "run", n_layers=1, max_steps=1, learning_rate=0.0))
     config = read_config(tmp_path / "run")
@@ -214,6 +232,11 @@ def test_nothing_held_out_is_said(base, corpus, tmp_path):
         ({"hidden_width": 8}, "hidden_width can only be chosen for a fresh model"),
         ({"fresh": True, "n_heads": 3}, "not a multiple of n_heads 3"),
         ({"fresh": True, "train_only_head": True}, "drop fresh"),
+        ({"embeddings": "base"}, "embeddings can only be chosen for a fresh model"),
+        (
+            {"fresh": True, "embeddings": "base", "hidden_width": 64, "n_heads": 4},
+            "hidden_width 64 is more than base's word embeddings have",
+        ),
     ],
 )
 def test_what_cannot_be_trained_is_refused_before_the_first_step(

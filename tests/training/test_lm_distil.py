@@ -196,6 +196,11 @@ def test_another_checkpoint_and_a_fresh_student(base, headless, corpus, tmp_path
     distil_lm(recipe(base, corpus, tmp_path / "b", max_steps=1, **shape))
     config = read_config(tmp_path / "b")
     assert (config.hidden_width, config.model_type) == (8, "distilbert")
+    still = {"max_steps": 1, "learning_rate": 0.0, "embeddings": "base"}
+    distil_lm(recipe(base, corpus, tmp_path / "c", **still, **shape | {"hidden_width": 16}))
+    word = "embeddings.word.weight"
+    found = read_weights(tmp_path / "c", read_config(tmp_path / "c"), head="mlm")
+    assert np.array_equal(found[word], read_weights(base, read_config(base), head="mlm")[word])
 
 
 def test_the_student_learns_faster_with_its_teacher(tmp_path):

@@ -160,6 +160,31 @@ def fresh_config(
     return shape
 
 
+def narrow_embeddings(table: np.ndarray, width: int) -> np.ndarray:
+    """Word embeddings of a larger model for a narrower one: their first principal components.
+
+    Args:
+        table: ``[vocab, width]``.
+        width: of the result; with the table's own width it is returned as it is.
+
+    Returns:
+        float32 ``[vocab, width]``, centred and not rescaled.
+
+    Raises:
+        RecipeError: the table is narrower.
+    """
+    if width == table.shape[1]:
+        return table.astype(np.float32)
+    if width > table.shape[1]:
+        raise RecipeError(
+            f"hidden_width {width} is more than base's word embeddings have ({table.shape[1]}): "
+            "use embeddings=random"
+        )
+    centred = table.astype(np.float64) - table.mean(0, dtype=np.float64)
+    _, axes = np.linalg.eigh(centred.T @ centred)  # the greatest variance comes last
+    return (centred @ axes[:, : -width - 1 : -1]).astype(np.float32)
+
+
 def _checked(
     key: str, numbers: Sequence[int], n_from: int, n_layers: int, *, least: int = 0
 ) -> list[int]:

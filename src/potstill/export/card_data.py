@@ -119,7 +119,8 @@ def origin_of(base: str, folder: Path, recipe: Mapping[str, Any]) -> dict[str, A
     is_id = "/" in base and not Path(base).expanduser().exists()
     if is_id:
         known["base_model"] = base
-    if recipe.get("fresh"):  # random weights in the base's shape: nothing of it is left
+    # Random weights in the base's shape: nothing of it is left.
+    if recipe.get("fresh") and recipe.get("embeddings") != "base":
         known = {key: value for key, value in known.items() if key == "language"}
     inherited = [] if is_id else _list(known.get("datasets", card.get("datasets")))
     own = data_set(str(recipe.get("train", "")), str(recipe.get("format", ""))).hub

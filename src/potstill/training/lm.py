@@ -14,7 +14,12 @@ from potstill.bundle.config import ModelConfig, read_config
 from potstill.bundle.layout import find_model
 from potstill.bundle.manifest import Manifest
 from potstill.bundle.weights import Weights, read_weights
-from potstill.compression.student import fresh_config, select_layers, take_layers
+from potstill.compression.student import (
+    fresh_config,
+    narrow_embeddings,
+    select_layers,
+    take_layers,
+)
 from potstill.errors import RecipeError
 from potstill.losses.lm import IGNORE, masked_lm_cross_entropy
 from potstill.models.lm import LMOutput, MaskedLM
@@ -166,14 +171,14 @@ def train_lm(
         CheckpointError: the run in ``recipe.out`` cannot be continued.
         ModelError: the base model cannot be used.
     """
-    folder = find_model(recipe.base, weights=not recipe.fresh)
+    folder = find_model(recipe.base, weights=needs_weights(recipe))
     config = read_config(folder)
     tokenizer = Tokenizer.from_folder(folder)
     masking = check_text(recipe, config, tokenizer)
     fabric = fabric or make_fabric(recipe, make_loggers(recipe))
     listeners = heard(fabric, listeners)
     torch.manual_seed(recipe.seed)  # before anything random is made
-    weights = None if recipe.fresh else read_weights(folder, config, head="mlm", require_head=False)
+    weights = read_start(recipe, folder, config)
     model = start(recipe, config, weights)
     if recipe.train_only_head:
         model.encoder.requires_grad_(False)
@@ -190,7 +195,7 @@ def train_lm(
         rows_per_step=recipe.sequences_per_step,
         whole_batches=True,  # a mean over a batch's hidden tokens
     )
-    if weights is not None and "lm_head.bias" not in weights and not run.step:
+    if not recipe.fresh and "lm_head.bias" not in weights and not run.step:
         listeners.note(f"{recipe.base} has no masked-LM head: a new one was made")
     held_out = HeldOutLoss(corpus.held_out, masking, fabric, batch_tokens=recipe.batch_tokens)
     scores = train(run, recipe, fabric, lambda: held_out.score(model), listeners)
@@ -218,29 +223,57 @@ def check_text(recipe: LMRecipe, config: ModelConfig, tokenizer: Tokenizer) -> M
     return Masking.of(tokenizer, share=recipe.mask_share, whole_words=recipe.whole_words)
 
 
-def start(recipe: LMRecipe, config: ModelConfig, weights: Weights | None) -> MaskedLM:
+def needs_weights(recipe: LMRecipe) -> bool:
+    """Whether a run takes any weights from ``base``."""
+    return not recipe.fresh or recipe.embeddings == "base"
+
+
+def read_start(recipe: LMRecipe, folder: Path, config: ModelConfig) -> Weights:
+    """The weights that a run starts from, with or without a head; none where all are random.
+
+    Raises:
+        ModelError: they cannot be read.
+    """
+    if not needs_weights(recipe):
+        return {}
+    return read_weights(folder, config, head="mlm", require_head=False)
+
+
+def start(recipe: LMRecipe, config: ModelConfig, weights: Weights) -> MaskedLM:
     """The model as it is before the first step.
 
     Args:
         recipe: of the run.
         config: of the model to start from.
-        weights: of the model to start from, with or without a head; ``None`` for random ones.
+        weights: as `read_start` gives them.
 
     Raises:
         RecipeError: the shape that is asked for cannot be had.
     """
-    if weights is None:
-        if recipe.train_only_head:
-            raise RecipeError("train_only_head would leave a fresh encoder random: drop fresh")
-        shape = {k: getattr(recipe, k) for k in ("n_layers", *_FRESH_ONLY)}
-        return MaskedLM(with_dropout(fresh_config(config, **shape), recipe))
+    if recipe.fresh:
+        return _fresh(recipe, config, weights)
     for name in _FRESH_ONLY:
         if getattr(recipe, name):
             raise RecipeError(f"{name} can only be chosen for a fresh model: add fresh=true")
+    if recipe.embeddings != "random":
+        raise RecipeError("embeddings can only be chosen for a fresh model: add fresh=true")
     layers = select_layers(recipe.layers, config.n_layers, recipe.n_layers)
     config, weights = take_layers(config, weights, layers)
     model = MaskedLM(with_dropout(config, recipe))
     model.load_weights(weights)
+    return model
+
+
+def _fresh(recipe: LMRecipe, config: ModelConfig, weights: Weights) -> MaskedLM:
+    if recipe.train_only_head:
+        raise RecipeError("train_only_head would leave a fresh encoder random: drop fresh")
+    shape = {k: getattr(recipe, k) for k in ("n_layers", *_FRESH_ONLY)}
+    config = with_dropout(fresh_config(config, **shape), recipe)
+    model = MaskedLM(config)
+    if recipe.embeddings == "base":
+        table = narrow_embeddings(weights["embeddings.word.weight"], config.table_width)
+        with torch.no_grad():
+            model.encoder.embeddings.word.weight.copy_(torch.from_numpy(table))
     return model
 
 

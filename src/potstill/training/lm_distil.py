@@ -29,6 +29,7 @@ from potstill.training.lm import (
     check_text,
     finish,
     open_rows,
+    read_start,
     start,
     train_lm,
 )
@@ -124,14 +125,14 @@ def distil_lm(
     _check_teacher(recipe, taught_by, config, tokenizer)
     fabric = make_fabric(recipe, make_loggers(recipe))
     listeners = heard(fabric, listeners)
-    weights = None if recipe.fresh else read_weights(folder, config, head="mlm", require_head=False)
+    weights = read_start(recipe, folder, config)
     torch.manual_seed(recipe.seed)
-    model = start(recipe, *_student(config, weights))
+    model = start(recipe, *drop_token_types(config, weights))
     with fabric.rank_zero_first():
         corpus = open_rows(recipe, tokenizer, listeners)
     taught_by = _with_head(recipe, taught_by, corpus, fabric, listeners)
     teacher, _ = MaskedLM.from_folder(taught_by, read_config(taught_by))
-    if is_own and weights is not None:
+    if is_own and not recipe.fresh:
         # Also where it was trained just now: the student's word table is the one it was made for.
         model.lm_head.load_state_dict(teacher.lm_head.state_dict())
     run = Run(
@@ -150,11 +151,6 @@ def distil_lm(
     if fabric.is_global_zero:
         finish(model, config, folder, recipe, corpus, scores, hardware(fabric, run))
     return scores
-
-
-def _student(config: ModelConfig, weights: Weights | None) -> tuple[ModelConfig, Weights | None]:
-    shape, kept = drop_token_types(config, weights or {})
-    return shape, None if weights is None else kept
 
 
 def _check_teacher(

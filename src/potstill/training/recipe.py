@@ -233,6 +233,9 @@ class LMRecipe(RunRecipe):
     """Leave the encoder as it is: for an encoder that has lost its head."""
     fresh: bool = False
     """Start from random weights in the shape of ``base``."""
+    embeddings: str = "random"
+    """Word embeddings of a fresh model: ``random``, or ``base`` for those of ``base``, reduced to
+    their first principal components where the model is narrower."""
     n_layers: int = 0
     """Layers of the model, 0 for as many as ``base`` has."""
     hidden_width: int = 0
@@ -246,6 +249,10 @@ class LMRecipe(RunRecipe):
     ``last``, ``skip``, or a list of their numbers from 0."""
 
     REQUIRED: ClassVar[tuple[str, ...]] = ("base", "corpus", "out")
+    CHOICES: ClassVar[dict[str, tuple[str, ...]]] = {
+        **RunRecipe.CHOICES,
+        "embeddings": ("random", "base"),
+    }
     RANGES: ClassVar[dict[str, tuple[float, float]]] = {
         **RunRecipe.RANGES,
         "max_rows": (0, 1e12),
