@@ -114,7 +114,7 @@ class Bench:
             "task": first.task,
             "metrics": list(self.set.metrics),
             "runs": "folds" if self.set.folds else "seeds",
-            "baselines": self._baselines(models[0]),
+            "baselines": self._baselines(models[-1]),
             "models": {model: self._row(model, scores[model]) for model in models},
             "milliseconds": self._timed(models),
             "hardware": {k: v for k, v in first.hardware.items() if k != "training_seconds"},
@@ -174,8 +174,18 @@ class Bench:
         return json.loads(kept.read_text(encoding="utf-8"))
 
     def _baselines(self, model: str) -> dict[str, Any]:
+        """Scores of the baselines, means over the folds; the model is only asked in passing."""
         train = str(self._data / self.set.train)
-        return self._eval(model, self.seeds[0], "fp32", "--train", train).get("baselines", {})
+        seeds = self.seeds if self.set.folds else self.seeds[:1]
+        every = [self._eval(model, seed, "fp32", "--train", train)["baselines"] for seed in seeds]
+        return {
+            name: {
+                metric: statistics.fmean(one[name][metric] for one in every)
+                for metric in self.set.metrics
+                if scores.get(metric) is not None
+            }
+            for name, scores in every[0].items()
+        }
 
     def _row(self, model: str, scores: list[dict[str, Any]]) -> dict[str, Any]:
         bundle = self._bundle(model, self.seeds[0])

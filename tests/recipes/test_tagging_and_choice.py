@@ -76,5 +76,9 @@ def test_choices_from_the_recipe_to_the_shell(tmp_path):
     run("distil", str(RECIPES / "codah-3l.toml"), *keys)
     asked = ["The king", "won.", "lost.", "--model", str(tmp_path / "small"), "--json"]
     assert len(json.loads(run("choose", *asked))) == 2
-    scored = json.loads(run("eval", str(tmp_path / "run"), str(train), "--held-out", "--json"))
+    asked = ["eval", str(tmp_path / "run"), str(train), "--held-out", "--json"]
+    scored = json.loads(run(*asked, "--train", str(train)))
     assert (scored["total"], scored["accuracy"]) == (4, json.loads(whole)["accuracy"])
+    manifest = json.loads((tmp_path / "run" / "potstill.json").read_text(encoding="utf-8"))
+    assert scored["baselines"] == manifest["data"]["baselines"]  # neither saw the fold
+    assert list(json.loads(run(*asked))["baselines"]) == ["a guess"]

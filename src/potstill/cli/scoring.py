@@ -69,16 +69,27 @@ class Asked:
         """
         if not self.held_out:
             return list(examples)[: self.limit]
+        return self._parts(examples)[1][: self.limit]
+
+    def learned(self, examples: Sequence[Any]) -> list[Any]:
+        """Of ``train``, what a baseline may learn; with ``held_out``, what the model did.
+
+        Raises:
+            InputError: the model's recipe kept none out of training.
+        """
+        return self._parts(examples)[0] if self.held_out else list(examples)
+
+    def _parts(self, examples: Sequence[Any]) -> tuple[list[Any], list[Any]]:
         recipe = self.manifest.recipe
         if recipe.get("folds"):
             from potstill.data.choice import fold
 
-            return fold(examples, recipe["folds"], recipe["fold"])[1][: self.limit]
+            return fold(examples, recipe["folds"], recipe["fold"])
         if not recipe.get("split"):
             raise InputError(
                 f"{self.folder} was not trained with split or folds: leave --held-out away"
             )
-        return split_examples(examples, recipe["split"], recipe["split_seed"])[1][: self.limit]
+        return split_examples(examples, recipe["split"], recipe["split_seed"])
 
 
 def score_texts(asked: Asked) -> dict[str, Any]:
@@ -162,10 +173,7 @@ def _text_baselines(
     how: dict[str, Any] = {"problem": problem, "labels": labels}
     train = None
     if asked.train is not None:
-        train = load_texts(asked.train, layout).examples
-        if asked.held_out:
-            recipe = asked.manifest.recipe
-            train, _ = split_examples(train, recipe["split"], recipe["split_seed"])
+        train = asked.learned(load_texts(asked.train, layout).examples)
         seen = gold_array(train, labels, problem)
         rates = base_rates(seen, problem=problem, n_labels=len(labels))
         found[TFIDF] = score_tfidf(train, seen, examples, gold, **how)
@@ -199,7 +207,7 @@ def score_tagged(asked: Asked) -> dict[str, Any]:
         types = score_types(golds, found, data.scheme)
         result["by_label"] = {name: asdict(one) for name, one in types.items()}
     if asked.train is not None:
-        usual = MostFrequentTag(load_tags(asked.train).examples)
+        usual = MostFrequentTag(asked.learned(load_tags(asked.train).examples))
         guessed = [usual.tag_words(example.words) for example in examples]
         scores = score_tags(golds, guessed, data.scheme)
         result["baselines"] = {"the most frequent tag of each word": scores}
@@ -219,7 +227,7 @@ def score_tagged(asked: Asked) -> dict[str, Any]:
 def score_chosen(asked: Asked) -> dict[str, Any]:
     """Scores a model that chooses."""
     from potstill.data.choice import load_choices
-    from potstill.evaluation.choice import chance, score_choices
+    from potstill.evaluation.choice import baselines, chance, score_choices
     from potstill.evaluation.kept import Said
     from potstill.runtime.choice import Chooser, best
 
@@ -234,6 +242,8 @@ def score_chosen(asked: Asked) -> dict[str, Any]:
         "seconds": round(seconds, 3),
         "baselines": {"a guess": {"accuracy": chance(examples), "total": len(examples)}},
     }
+    if asked.train is not None:
+        result["baselines"] = baselines(asked.learned(load_choices(asked.train)), examples)
     given = [(example.prompt, example.choices) for example in examples]
     _keep(
         asked,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from potstill.errors import DataError, MissingExtraError
@@ -43,6 +44,28 @@ def chance(examples: Sequence[ChoiceExample]) -> float:
     """
     _labels(examples)
     return 100.0 * sum(1 / len(example.choices) for example in examples) / len(examples)
+
+
+def baselines(
+    train: Sequence[ChoiceExample], examples: Sequence[ChoiceExample], *, seed: int = 0
+) -> dict[str, dict[str, float]]:
+    """Scores of a guess, of the commonest position and, with scikit-learn, of the endings' words.
+
+    Args:
+        train: with labels, to fit on.
+        examples: with labels, to score on.
+        seed: of the regression on words.
+
+    Raises:
+        DataError: there is nothing to fit or to score.
+    """
+    found = {
+        "a guess": {"accuracy": chance(examples), "total": float(len(examples))},
+        "the commonest position": commonest_position(train, examples),
+    }
+    with suppress(MissingExtraError):  # the only one that needs a library
+        found["TF-IDF of the endings"] = tfidf_endings(train, examples, seed=seed)
+    return found
 
 
 def commonest_position(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,13 +13,8 @@ from torch import Tensor
 
 from potstill.bundle.heads import HeadName
 from potstill.data.choice import fold, load_choices
-from potstill.errors import DataError, MissingExtraError, RecipeError
-from potstill.evaluation.choice import (
-    chance,
-    commonest_position,
-    score_choices,
-    tfidf_endings,
-)
+from potstill.errors import DataError, RecipeError
+from potstill.evaluation.choice import baselines, score_choices
 from potstill.losses.choice import choice_cross_entropy, choice_kl
 from potstill.models.choice import ChoiceModel
 from potstill.models.pretrained import Pretrained
@@ -210,13 +204,7 @@ class Choice:
 
     def baselines(self, recipe: ChoiceRecipe, data: TaskData) -> dict[str, dict[str, float]]:
         """A guess, the commonest position, and a linear model of the endings' words."""
-        found = {
-            "a guess": {"accuracy": chance(data.dev), "total": float(len(data.dev))},
-            "the commonest position": commonest_position(data.train, data.dev),
-        }
-        with suppress(MissingExtraError):  # the only one that needs a library
-            found["TF-IDF of the endings"] = tfidf_endings(data.train, data.dev, seed=recipe.seed)
-        return found
+        return baselines(data.train, data.dev, seed=recipe.seed)
 
     def finish(
         self, model: Pretrained, tokenizer: Tokenizer, recipe: ChoiceRecipe, data: TaskData
