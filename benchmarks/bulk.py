@@ -156,9 +156,12 @@ def killed(source: Path, model: str, n: int, engine: str, runtime: str) -> dict[
     for _ in range(n):
         before = parts_of(folder)
         with subprocess.Popen(command, stdout=DEVNULL, stderr=DEVNULL) as process:
-            while len(parts_of(folder)) == len(before) and process.poll() is None:
-                time.sleep(0.005)
-            time.sleep(random.uniform(0, 0.5))  # into the part that follows
+            seen: list[float] = []  # when the first two parts of this life were there
+            for n_parts in (len(before) + 1, len(before) + 2):
+                while len(parts_of(folder)) < n_parts and process.poll() is None:
+                    time.sleep(0.005)
+                seen.append(time.perf_counter())
+            time.sleep(random.uniform(0, seen[1] - seen[0]))  # into the part that follows
             if process.poll() is not None:
                 sys.exit("bulk: error: the job ended before it was killed: give more --rows")
             os.kill(process.pid, signal.SIGKILL)
