@@ -240,10 +240,10 @@ def score_chosen(asked: Asked) -> dict[str, Any]:
     result: dict[str, Any] = {
         **score_choices(examples, found),
         "seconds": round(seconds, 3),
-        "baselines": {"a guess": {"accuracy": chance(examples), "total": len(examples)}},
+        "baselines": {"a guess": {"accuracy": chance(examples), "total": len(examples)}}
+        if asked.train is None
+        else baselines(asked.learned(load_choices(asked.train)), examples),
     }
-    if asked.train is not None:
-        result["baselines"] = baselines(asked.learned(load_choices(asked.train)), examples)
     given = [(example.prompt, example.choices) for example in examples]
     _keep(
         asked,
