@@ -12,7 +12,7 @@ import { table, writeGraphModel } from "./graph_model.js";
 import { FIXTURES, SHORT, environment, fixture, folder, server } from "./helpers.js";
 
 const BERT = `${FIXTURES}/bert`;
-const TEXT = "The old king built a tower by the river Thames. ".repeat(12);
+const TEXT = "The old king built a tower by the river Thames. ".repeat(48);
 
 /** How often a timer ticked while `work` went on. */
 async function ticking(work) {
