@@ -60,6 +60,18 @@ def test_one_text_as_json(several):
     assert all(0 <= label["score"] <= 1 for label in found["labels"])
 
 
+def test_a_long_text_says_what_was_not_read_and_how_to_read_it(several):
+    long = "the red king built a tower " * 30
+    result = run("classify", long, "--model", several)
+    assert "are longer than the 16 tokens that are read: their ends were left out" in result.stderr
+    assert "--windows 0 reads all" in result.stderr
+    result = run("classify", long, "--model", several, "--windows", 2)
+    assert "longer than the 2 windows of 16 tokens that are read: parts were left" in result.stderr
+    result = run("classify", long, "--model", several, "--windows", 0, "--json")
+    assert not result.stderr
+    assert json.loads(result.stdout)["truncated"] is False
+
+
 def test_several_texts_for_people(several):
     result = run("classify", "the red king", "a \x1b[31mtower", "--model", several, "--top-k", 1)
     lines = result.output.splitlines()
@@ -76,11 +88,6 @@ def test_standard_input_pairs_and_thresholds(single, several):
     assert run("classify", "a", "--pair", "b", "--model", single).exit_code == 0
     result = run("classify", "a", "--threshold", 0, "--model", several, "--json")
     assert len(json.loads(result.output)["chosen"]) == 2
-
-
-def test_a_long_text_is_said_to_be_cut(single):
-    result = run("classify", "the red king " * 20, "--model", single)
-    assert "1 of 1 texts are longer than the 16 tokens" in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -139,6 +146,23 @@ def test_eval_of_columns_and_labels_that_are_not_there(single, data, tmp_path):
     assert "row 1: label 'blue' is none of other, red" in result.stderr
 
 
+def test_eval_reads_long_texts_as_it_is_told(single, tmp_path):
+    texts = ["the red king built a tower " * n for n in (1, 3, 6, 12)]
+    found = [
+        json.loads(run("classify", *texts, "--model", single, "--windows", n, "--json").stdout)
+        for n in (1, 2)
+    ]
+    # Labels as the classifier gives them, so that whoever reads as it did is always right.
+    for windows, labelled_by in enumerate(found, start=1):
+        path = tmp_path / f"{windows}.csv"
+        rows = (f"{t},{one['chosen'][0]}" for t, one in zip(texts, labelled_by, strict=True))
+        path.write_text("\n".join(["text,label", *rows]))
+        scores = json.loads(run("eval", single, path, "--windows", windows, "--json").stdout)
+        assert scores["accuracy"] == 100
+        losses = json.loads(run("eval", single, path, "--windows", 0, "--json").stdout)
+        assert losses["log_loss"] != scores["log_loss"]
+
+
 def test_options_of_another_task_are_refused(single, data, tmp_path):
     result = run("eval", single, data["single"], "--calibration")
     assert (result.exit_code, "needs a question-answering model" in result.stderr) == (2, True)
@@ -146,9 +170,12 @@ def test_options_of_another_task_are_refused(single, data, tmp_path):
     squad = tiny.write_squad(tmp_path / "squad.json")
     result = run("eval", reader, squad, "--held-out")
     assert (result.exit_code, "--held-out needs" in result.stderr) == (2, True)
+    result = run("eval", reader, squad, "--windows", 0)
+    assert (result.exit_code, "--windows needs" in result.stderr) == (2, True)
     language = tiny.write_model(tmp_path / "lm", head="mlm")
     write_manifest(language, Manifest(task="masked-lm"))
     assert "is a model of masked-lm" in run("eval", language, squad).stderr
+    assert "leave --windows away" in run("eval", language, squad, "--windows", 2).stderr
 
 
 def test_info_describes_labelled_texts(single, data, tmp_path):

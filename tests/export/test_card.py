@@ -146,3 +146,16 @@ def test_training_writes_a_card_and_export_writes_it_anew(tmp_path) -> None:
     write_manifest(out, manifest)
     export_bundle(run, out, ["hf"])
     assert (out / "README.md").read_text(encoding="utf-8") == own
+
+
+@pytest.mark.parametrize(
+    ("windows", "said"),
+    [
+        (1, "is read from its start only, of at most 256 tokens."),
+        (3, "is read in 3 rows from its start to its end, of at most 256 tokens each."),
+        (0, "is read whole, 256 tokens at a time."),
+    ],
+)
+def test_how_much_of_a_long_text_is_read_is_said(windows, said) -> None:
+    manifest = Manifest(task="text-classification", seq_len=256, max_windows=windows)
+    assert said in str(parsed(manifest, "classification", labels=("one", "two")))

@@ -22,6 +22,7 @@ from potstill.export.card import model_card
 from potstill.export.int8 import int8_storage
 from potstill.export.reference import forward
 from potstill.export.verify import check_bundle, outputs
+from potstill.runtime.classification import Classifier
 from potstill.runtime.session import LOGITS, OnnxSession
 from potstill.text.windows import Batch
 
@@ -203,3 +204,15 @@ def test_cards(head) -> None:
     pipeline = {"mlm": "fill-mask"}.get(head, TASKS[head])
     assert f"pipeline_tag: {pipeline}\n" in card
     assert outputs(head) == (("start_logits", "end_logits") if head == "qa" else ("logits",))
+
+
+def test_long_texts_are_read_from_the_bundle_as_from_the_folder(tmp_path) -> None:
+    folder = folder_of(tmp_path / "a", "classification", max_positions=600)
+    export_bundle(str(folder), tmp_path / "b", formats=("onnx",))
+    options = [Classifier.from_options(one).options for one in (folder, tmp_path / "b")]
+    assert options[0] == options[1]
+    manifest = Manifest(task="text-classification", seq_len=500, max_windows=2)
+    write_manifest(folder, manifest)
+    export_bundle(str(folder), tmp_path / "c", formats=("onnx",))
+    found = Classifier.from_options(tmp_path / "c").options
+    assert (found.seq_len, found.max_windows) == (500, 2)

@@ -1,4 +1,5 @@
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -133,6 +134,34 @@ def test_only_the_beginning_of_a_long_text_is_tokenized_and_it_is_enough(tmp_pat
             assert cut == (len(whole) > seq_len - 2)
 
 
+def test_a_long_text_is_read_to_its_end_and_averaged(single):
+    words = ["the", "king", "built", "a", "tower"] * 10 + ["who", "lost", "the", "red", "book"] * 4
+    long, n, room = " ".join(words), len(words), 30
+    assert len(single.tokenizer.encode(long)) == n  # a token each
+    for most, starts in {2: [0, n - room], 0: [0, (n - room) // 2, n - room]}.items():
+        reader = Classifier(
+            single.tokenizer, single.session, replace(single.options, max_windows=most)
+        )
+        own = single.logits_many([" ".join(words[at : at + room]) for at in starts])
+        (said,) = reader.read_many([long])
+        assert said.logits == pytest.approx(own.mean(axis=0), abs=1e-5)
+        assert said.truncated == (most == 2)
+        assert reader.logits_many([long, "who lost?"])[0] == pytest.approx(said.logits, abs=1e-5)
+        assert reader.logits_many(["who lost?"]) == pytest.approx(single.logits_many(["who lost?"]))
+        assert len(reader.plan(long).rows) == len(starts)
+
+
+def test_windows_are_those_of_the_bundle_unless_said(tmp_path):
+    tiny.write_model(tmp_path, head="classification", labels=LABELS, problem="single-label")
+    write_manifest(tmp_path, Manifest(task="text-classification", seq_len=32, max_windows=0))
+    long = "the king built a tower " * 40
+    assert not Classifier.from_options(tmp_path, threads=1).classify(long).truncated
+    assert Classifier.from_options(tmp_path, threads=1, max_windows=1).classify(long).truncated
+    write_manifest(tmp_path, Manifest(task="text-classification", seq_len=32, max_windows=-1))
+    with pytest.raises(ModelError, match="max_windows must be an integer of 0 or more, not -1"):
+        Classifier.from_options(tmp_path)
+
+
 @pytest.mark.parametrize("text", ["", "  \n", ("a", ""), (" ", "a")])
 def test_empty_texts_are_refused(single, text):
     with pytest.raises(EmptyInputError, match="is empty"):
@@ -161,6 +190,7 @@ def test_a_model_of_another_task_is_refused(tmp_path):
     [
         {"seq_len": 4},
         {"token_budget": -1},
+        {"max_windows": -1},
         {"temperatures": (1.0, 0.0, 1.0)},
         {"temperatures": (1.0,)},
         {"thresholds": (0.5, 0.5, 1.5)},

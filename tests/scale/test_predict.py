@@ -55,6 +55,19 @@ def test_a_classifier_says_its_labels(tmp_path, problem):
             assert said.values["p_score"] == pytest.approx(one.labels[0].score, abs=1e-5)
 
 
+def test_a_classifier_reads_long_texts_as_it_is_told(tmp_path):
+    folder = tiny.write_model(tmp_path / "a", head="classification", labels=("a", "b"))
+    long = [("the king won. " * 100,)]
+    cut, whole = (
+        Predictor(PredictOptions(model=str(folder), max_windows=n))(long)[0].values for n in (1, 0)
+    )
+    assert (cut["truncated"], whole["truncated"]) == (True, False)
+    assert cut["score"] != whole["score"]
+    reader = tiny.write_model(tmp_path / "b")
+    with pytest.raises(InputError, match="leave the number of windows away"):
+        Predictor(PredictOptions(model=str(reader), max_windows=2))
+
+
 def test_a_classifier_of_pairs_reads_both_texts(tmp_path):
     folder = tiny.write_model(tmp_path, head="classification", labels=("a", "b"))
     predictor = Predictor(PredictOptions(model=str(folder)))

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 import socket
 
 import numpy as np
 import pytest
 
 from potstill import Classifier, QAClient, Tagger, pipeline
+from potstill.bundle.manifest import Manifest, write_manifest
 from potstill.runtime.plans import Row, run_batch
 from potstill.serving.options import Limits, ServeOptions
 from running import Running, encoded, question, wait_until
@@ -124,6 +126,25 @@ def test_classification(server, folders):
         )
     _, headers, _ = server.ask("/predict", {"model": "classifier", "inputs": LONG})
     assert headers["x-truncated"] == "1"
+
+
+def test_a_classifier_that_reads_to_the_end_does_so_here(folders, tmp_path):
+    folder = shutil.copytree(folders["classifier"], tmp_path / "whole")
+    write_manifest(folder, Manifest(task="text-classification", seq_len=32, max_windows=0))
+    (expected,) = Classifier.from_options(folder, workers=1).classify_many([LONG])
+    body = {"inputs": [LONG, CONTEXT]}
+    with Running(ServeOptions(models={"whole": str(folder)}, workers=1)) as running:
+        _, headers, found = running.ask("/predict", body)
+    assert headers.get("x-truncated", "0") == "0"
+    assert [x["label"] for x in found[0]] == [x.label for x in expected.labels]
+    assert [x["score"] for x in found[0]] == pytest.approx(
+        [x.score for x in expected.labels], abs=1e-5
+    )
+    few = ServeOptions(models={"whole": str(folder)}, workers=1, limits=Limits(max_windows=2))
+    with Running(few) as running:
+        status, _, refused = running.ask("/predict", body)
+    assert status == 413
+    assert "the limit is 2" in str(refused)
 
 
 @pytest.mark.parametrize("aggregation", [None, "none", "simple", "max"])

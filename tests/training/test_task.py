@@ -201,9 +201,31 @@ def test_long_texts_are_counted(base, files, tmp_path):
     assert notes[-2].startswith("4 of 8 rows are longer than seq_len 8")
 
 
+def test_a_model_is_scored_and_calibrated_as_it_will_read(base, tmp_path):
+    """Trained on beginnings, with the words that matter at the ends of what is scored."""
+    rows = [words for words in labelled.texts(240) if ("red" in words) != ("king" in words)]
+    lines = [f"{' '.join(words)},{'red' if 'red' in words else 'king'}" for words in rows]
+    train, dev = tmp_path / "train.csv", tmp_path / "dev.csv"
+    idle = "the a of " * 6  # says nothing: it comes with either label
+    train.write_text("\n".join(["text,label", *lines[:-40], *[f"{idle},red", f"{idle},king"] * 20]))
+    dev.write_text("\n".join(["text,label", *(idle + line for line in lines[-40:])]))
+    how = {"dev": str(dev), "split": 0.0, "seq_len": 12, "epochs": 12.0, "learning_rate": 1e-2}
+    beginning, whole = (
+        start(recipe(base, train, tmp_path / str(n), max_windows=n, dropout=0.0, **how))
+        for n in (1, 0)
+    )
+    assert equal(weights(tmp_path / "1"), weights(tmp_path / "0"))
+    assert whole["accuracy"] > beginning["accuracy"] + 20
+    manifest = read_manifest(tmp_path / "0")
+    assert manifest.max_windows == 0
+    assert manifest.calibration != read_manifest(tmp_path / "1").calibration
+    assert Classifier.from_options(tmp_path / "0", threads=1).options.max_windows == 0
+
+
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [
+        ("max_windows", -1, "max_windows"),
         ("seq_len", 200, "more than the 128 positions"),
         ("format", "SST-3", "no format 'SST-3'"),
         ("class_weights", (1.0,), "1 values for 2 labels"),

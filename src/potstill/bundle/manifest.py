@@ -52,6 +52,9 @@ class Manifest:
     seq_len: int = 384
     stride: int = 128
     """Tokens of context that two neighbouring windows share."""
+    max_windows: int = 1
+    """Windows of ``seq_len`` tokens in which a text classifier reads a long text, from its
+    beginning to its end; 0 for as many as it takes."""
     max_answer_tokens: int = 30
     name: str = ""
     licence: str = ""
@@ -171,6 +174,9 @@ def _check(manifest: Manifest, path: Path) -> None:
         value = getattr(manifest, name)
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
             raise ModelError(f"{path}: {name} must be a positive integer, not {value!r}")
+    windows = manifest.max_windows
+    if not isinstance(windows, int) or isinstance(windows, bool) or windows < 0:
+        raise ModelError(f"{path}: max_windows must be an integer of 0 or more, not {windows!r}")
     if not isinstance(manifest.null_threshold, (int, float)):
         raise ModelError(f"{path}: null_threshold must be a number")
     if not isinstance(manifest.no_answer, bool):

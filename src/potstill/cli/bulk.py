@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from potstill.cli.options import runtime_option
+from potstill.cli.options import runtime_option, windows_option
 
 if TYPE_CHECKING:
     from potstill.scale.job import JobResult
@@ -48,6 +48,7 @@ _LINE_SECONDS = 30.0
     metavar="X",
     help="Of every label, where a text may have several.  [default: the model's own]",
 )
+@windows_option
 @runtime_option("auto")
 @click.option(
     "--workers", type=click.IntRange(min=1), metavar="N", help="Processes.  [default: the cores]"
@@ -91,6 +92,7 @@ def command(
     prefix: str,
     no_answer: bool,
     threshold: float | None,
+    windows: int | None,
     runtime: str | None,
     workers: int | None,
     threads: int,
@@ -124,6 +126,7 @@ def command(
             revision=revision,
             no_answer=no_answer or None,
             threshold=threshold,
+            max_windows=windows,
             threads=threads,
             runtime=runtime_name(runtime, otherwise=AUTO),
             prefix=prefix,

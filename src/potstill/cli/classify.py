@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from potstill.cli.options import runtime_option
+from potstill.cli.options import runtime_option, windows_option
 
 if TYPE_CHECKING:
     from potstill.records import Classification
@@ -36,6 +36,7 @@ _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]+")
     metavar="X",
     help="Of every label, where a text may have several.  [default: the model's own]",
 )
+@windows_option
 @runtime_option("onnxruntime")
 @click.option("--threads", type=click.IntRange(min=1), help="Threads.  [default: the cores]")
 @click.option(
@@ -48,6 +49,7 @@ def command(
     revision: str | None,
     top_k: int | None,
     threshold: float | None,
+    windows: int | None,
     runtime: str | None,
     threads: int | None,
     as_json: bool,
@@ -67,16 +69,24 @@ def command(
     from potstill.runtime.classification import Classifier
 
     classifier = Classifier.from_options(
-        model, revision=revision, runtime=runtime, threads=threads, threshold=threshold
+        model,
+        revision=revision,
+        runtime=runtime,
+        threads=threads,
+        threshold=threshold,
+        max_windows=windows,
     )
     asked = [standard_input() if text == "-" else text for text in texts or ("-",)]
     rows = asked if pair is None else [(asked[0], pair)]
     found = classifier.classify_many(rows)
     n_cut = sum(one.truncated for one in found)
     if n_cut:
+        read = classifier.options.max_windows
         click.echo(
             f"potstill: {n_cut} of {len(found)} texts are longer than the "
-            f"{classifier.options.seq_len} tokens that are read: their ends were left out",
+            f"{f'{read} windows of ' if read > 1 else ''}{classifier.options.seq_len} tokens that "
+            f"are read: {'parts' if read > 1 else 'their ends'} were left out; --windows 0 reads "
+            "all",
             err=True,
         )
     if as_json:

@@ -14,7 +14,7 @@ import click
 
 from potstill.cli.keeping import keep as keep_found
 from potstill.cli.keeping import keeper, timed
-from potstill.cli.options import runtime_option
+from potstill.cli.options import runtime_option, windows_option
 
 if TYPE_CHECKING:
     from potstill.evaluation.confidence import Confidences
@@ -58,6 +58,7 @@ _Found = TypeVar("_Found")
     metavar="N",
     help="Most tokens of a batch, padding included.",
 )
+@windows_option
 @runtime_option("auto")
 @click.option(
     "--workers", type=click.IntRange(min=1), help="Questions read at once.  [default: measured]"
@@ -118,6 +119,7 @@ def command(
     limit: int | None,
     max_answer_tokens: int | None,
     batch_tokens: int | None,
+    windows: int | None,
     runtime: str | None,
     workers: int | None,
     threads: int | None,
@@ -177,11 +179,13 @@ def command(
             threads=threads,
             workers=workers or "auto",
             batch_tokens=batch_tokens,
+            max_windows=windows,
             keep_as=model if keep else None,
         )
         _say(score_model(head, asked), _print_tables, as_json)
         return
-    _refuse({**given, "--held-out": held_out, "--train": train}, "a model of texts and labels")
+    of_labels = {**given, "--held-out": held_out, "--train": train, "--windows": windows}
+    _refuse(of_labels, "a model of texts and labels")
     from potstill.bundle.atomic import write_json
     from potstill.data.qa import load_qa
     from potstill.evaluation.confidence import confidences
@@ -324,7 +328,7 @@ def _say(result: dict[str, Any], show: Callable[[dict[str, Any]], None], as_json
 
 def _refuse(options: dict[str, Any], kind: str) -> None:
     for name, value in options.items():
-        if value:
+        if value is not None and value is not False:
             raise click.UsageError(f"--{name.removeprefix('--')} needs {kind}.")
 
 

@@ -25,6 +25,17 @@ def runtime_option(default: str) -> Callable[[Decorated], Decorated]:
     )
 
 
+def windows_option(command: Decorated) -> Decorated:
+    """``--windows N`` of a text classifier."""
+    return click.option(
+        "--windows",
+        type=click.IntRange(min=0),
+        metavar="N",
+        help="Classify a text that is too long for one row in up to N, from its beginning to its "
+        "end, and average; 0 reads all of it.  [default: the model's own, or 1]",
+    )(command)
+
+
 def _checked(context: click.Context, option: click.Parameter, value: str | None) -> str | None:
     if value is None:
         return None

@@ -42,6 +42,8 @@ class Asked:
     threads: int | None = None
     workers: Workers = None
     batch_tokens: int | None = None
+    max_windows: int | None = None
+    """That a text classifier reads a long text in, instead of its own."""
     keep_as: str | None = None
     """The model's folder as the user named it, where what is found is to be kept there."""
 
@@ -109,7 +111,9 @@ def score_texts(asked: Asked) -> dict[str, Any]:
     layout = layout_of(**{"format": "table", **columns, **asked.columns})
     layout = with_labels(layout, labels, problem)
     examples = asked.chosen(load_texts(asked.data, layout).examples)
-    classifier = Classifier.from_options(asked.folder, **asked.opening)
+    classifier = Classifier.from_options(
+        asked.folder, max_windows=asked.max_windows, **asked.opening
+    )
     texts = [e.text if e.pair is None else (e.text, e.pair) for e in examples]
     began = time.perf_counter()
     logits = classifier.logits_many(texts)
@@ -300,8 +304,13 @@ def score_model(head: HeadName, asked: Asked) -> dict[str, Any]:
     """Scores a model of any task but question answering.
 
     Raises:
-        InputError: there is nothing to score such a model by.
+        InputError: there is nothing to score such a model by, or it has no such option.
     """
+    if asked.max_windows is not None and head != "classification":
+        raise InputError(
+            f"{asked.folder} is a model of {TASKS.get(head, head)}: leave --windows away, which is "
+            "of text classifiers"
+        )
     if head not in SCORERS:
         raise InputError(
             f"{asked.folder} is a model of {TASKS.get(head, head)}: potstill eval scores "

@@ -128,7 +128,7 @@ def export_bundle(
         raise InputError(f"the gate is one of {gate.task}, but {folder} is for {TASKS[head]}")
     read = read_weights(folder, config, head=head)
     weights = {name: array.astype(np.float32) for name, array in read.items()}
-    before = read_manifest(folder) or Manifest(task=TASKS[head])
+    before = read_manifest(folder) or _new_manifest(head, config)
     name = before.name or _name(source, folder)
     computing = [f for f in wanted if f != "hf"]
     model = Source(config, head, weights, min(before.seq_len, config.max_positions))
@@ -154,6 +154,14 @@ def export_bundle(
             manifest, files=dict(sorted({**manifest.files, layout.CARD: card}.items()))
         )
         write_manifest(temporary, manifest)
+    return manifest
+
+
+def _new_manifest(head: HeadName, config: ModelConfig) -> Manifest:
+    """Of a folder that has none: the model is read from the bundle as from that folder."""
+    manifest = Manifest(task=TASKS[head])
+    if head == "classification":
+        manifest = replace(manifest, seq_len=config.max_positions)
     return manifest
 
 

@@ -76,8 +76,7 @@ _TASKS: Mapping[HeadName, _Task] = {
             'classifier.classify("A text like those it was trained on.")',
         ),
         limits="It gives one of its labels to anything, also to texts unlike those it was trained "
-        "on, and it has learned whatever bias their labels have. A long text is read from its "
-        "start only.",
+        "on, and it has learned whatever bias their labels have.",
         metrics=(
             "accuracy", "macro_f1", "micro_f1", "f1", "matthews", "spearman", "pearson", "roc_auc",
             "average_precision",
@@ -163,6 +162,8 @@ def model_card(name: str, config: ModelConfig, manifest: Manifest, head: HeadNam
     limits = task.limits
     if head == "qa" and not manifest.no_answer:
         limits += " It was not trained to say that there is no answer."
+    if head == "classification":
+        limits += _reach(manifest)
     lines += ["", "## What it is bad at", "", limits]
     return "\n".join(lines) + "\n"
 
@@ -192,6 +193,14 @@ def _scores(scores: Mapping[str, Any], baselines: Mapping[str, Mapping[str, Any]
         cells = [_shown(column[name]) if name in column else "" for column in columns]
         lines.append(_row([name, *cells]))
     return lines
+
+
+def _reach(manifest: Manifest) -> str:
+    n = manifest.max_windows
+    if n == 0:
+        return f" A long text is read whole, {manifest.seq_len} tokens at a time."
+    where = "from its start only" if n == 1 else f"in {n} rows from its start to its end"
+    return f" A long text is read {where}, of at most {manifest.seq_len} tokens{' each' * (n > 1)}."
 
 
 def _row(cells: list[str]) -> str:

@@ -21,7 +21,7 @@ from potstill.runtime.many import each
 from potstill.runtime.opening import Opened, Workers, open_model
 from potstill.runtime.plans import TOKEN_BUDGET, Outputs, Plan, Row, run_plans
 from potstill.runtime.session import Session
-from potstill.runtime.texts import join
+from potstill.runtime.texts import cut
 from potstill.text.tokenizer import Encoded, Tokenizer
 
 TextOrPair: TypeAlias = "str | tuple[str, str]"
@@ -42,6 +42,9 @@ class ClassifyOptions:
     problem: str = "single-label"
     """``single-label``, ``multi-label`` or ``regression``."""
     seq_len: int = 512
+    max_windows: int = 1
+    """Windows of at most ``seq_len`` tokens that a long text is read in, spread evenly from its
+    beginning to its end; 0 for as many as it takes. What is said of each is averaged, as logits."""
     temperatures: tuple[float, ...] = ()
     """What each label's logits are divided by; one for all of them, or none for 1."""
     thresholds: tuple[float, ...] = ()
@@ -57,7 +60,7 @@ class Said:
     logits: npt.NDArray[np.float32]
     """``[n_labels]``."""
     truncated: bool
-    """Whether the text was longer than the model reads."""
+    """Whether a part of the text was not read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +114,7 @@ class Classifier:
         runtime: str | None = None,
         workers: Workers = None,
         seq_len: int | None = None,
+        max_windows: int | None = None,
         threshold: float | None = None,
         token_budget: int | None = None,
     ) -> Classifier:
@@ -130,6 +134,9 @@ class Classifier:
                 as read most, and then ``threads`` too are chosen where they are not given.
             seq_len: longest row in tokens, of a pair both texts together; by default the
                 manifest's, or as many as the model has positions.
+            max_windows: rows that a text is read in where it is longer than one, spread evenly from
+                its beginning to its end, 0 for as many as it takes; by default the manifest's, or
+                1, the beginning.
             threshold: of every label of a multi-label model, instead of the manifest's.
             token_budget: most tokens of one batch, padding included.
 
@@ -152,7 +159,12 @@ class Classifier:
         manifest = read_manifest(folder)
         options = options_of(config, manifest.calibration if manifest else {})
         longest = min(manifest.seq_len if manifest else 10**9, config.max_positions)
-        options = replace(options, seq_len=longest if seq_len is None else seq_len)
+        own_windows = manifest.max_windows if manifest else 1
+        options = replace(
+            options,
+            seq_len=longest if seq_len is None else seq_len,
+            max_windows=own_windows if max_windows is None else max_windows,
+        )
         if threshold is not None:
             options = replace(options, thresholds=(threshold,) * len(options.labels))
         options = _checked(options)
@@ -178,7 +190,8 @@ class Classifier:
         """The labels of a text, the most probable first.
 
         Args:
-            text: of any length; what the model cannot read is left out, and ``truncated`` says so.
+            text: of any length; what is longer than ``seq_len`` and ``max_windows`` allow is left
+                out, and ``truncated`` says so.
             pair: the second text, for a model of pairs.
 
         Raises:
@@ -213,8 +226,7 @@ class Classifier:
         def prepare(first: int, chunk: list[Any]) -> list[Plan[Said]]:
             for number, text in enumerate(chunk, start=first):
                 _check(text, named or f"text {number}")
-            rows, truncated = make_rows(self.tokenizer, chunk, self.options.seq_len)
-            return [self._plan(row, cut) for row, cut in zip(rows, truncated, strict=True)]
+            return [self._plan(*one) for one in self._cut(chunk)]
 
         workers = self.workers if workers is None else workers
         return list(each(prepare, self._run, several, workers=workers))
@@ -262,21 +274,26 @@ class Classifier:
             EmptyInputError: a text is blank.
         """
         _check(text, "the text")
-        rows, truncated = make_rows(self.tokenizer, [text], self.options.seq_len)
-        return self._plan(rows[0], truncated[0])
+        return self._plan(*self._cut([text])[0])
 
-    def _plan(self, row: Row, truncated: bool) -> Plan[Said]:
+    def _cut(self, texts: Sequence[TextOrPair]) -> list[tuple[list[Row], bool]]:
+        options = self.options
+        return cut_texts(
+            self.tokenizer, texts, seq_len=options.seq_len, max_windows=options.max_windows
+        )
+
+    def _plan(self, rows: Sequence[Row], truncated: bool) -> Plan[Said]:
         n = len(self.options.labels)
 
         def finish(said: Sequence[Outputs]) -> Said:
-            ((logits,),) = said
+            logits = said[0][0] if len(said) == 1 else np.mean([one for (one,) in said], axis=0)
             if len(logits) != n:
                 raise ModelError(f"the model gives {len(logits)} logits for its {n} labels")
             if not np.isfinite(logits).all():
                 raise ModelError("the model gives logits that are no finite numbers: it is damaged")
             return Said(logits, truncated)
 
-        return Plan([row], finish)
+        return Plan(rows, finish)
 
 
 def options_of(config: ModelConfig, calibration: Mapping[str, Any]) -> ClassifyOptions:
@@ -308,24 +325,35 @@ def make_rows(
     tokenizer: Tokenizer, texts: Sequence[TextOrPair], seq_len: int
 ) -> tuple[list[Row], list[bool]]:
     """The row of each text or pair, and whether it was longer than ``seq_len`` tokens."""
+    found = cut_texts(tokenizer, texts, seq_len=seq_len, max_windows=1)
+    return [row for (row,), _ in found], [truncated for _, truncated in found]
+
+
+def cut_texts(
+    tokenizer: Tokenizer, texts: Sequence[TextOrPair], *, seq_len: int, max_windows: int
+) -> list[tuple[list[Row], bool]]:
+    """The rows of each text or pair, and whether they leave tokens out; see `texts.cut`."""
+    beginnings = seq_len if max_windows == 1 else None
     firsts = [text if isinstance(text, str) else text[0] for text in texts]
     seconds = [text[1] for text in texts if not isinstance(text, str)]
-    encoded = iter(_encode(tokenizer, firsts, seq_len))
-    others = iter(_encode(tokenizer, seconds, seq_len))
-    pairs = [
-        join(
+    encoded = iter(_encode(tokenizer, firsts, beginnings))
+    others = iter(_encode(tokenizer, seconds, beginnings))
+    return [
+        cut(
             tokenizer,
             next(encoded),
             None if isinstance(text, str) else next(others),
             seq_len=seq_len,
+            max_windows=max_windows,
         )
         for text in texts
     ]
-    return [row for row, _ in pairs], [cut for _, cut in pairs]
 
 
-def _encode(tokenizer: Tokenizer, texts: Sequence[str], seq_len: int) -> list[Encoded]:
-    """Tokens of texts; of a long one only the first, as long as they are more than a row holds."""
+def _encode(tokenizer: Tokenizer, texts: Sequence[str], seq_len: int | None) -> list[Encoded]:
+    """Tokens of texts; with ``seq_len``, of a long one only the first, but more than that many."""
+    if seq_len is None:
+        return tokenizer.encode_batch(texts)
     found = tokenizer.encode_batch([_beginning(text, seq_len) for text in texts])
     for i, text in enumerate(texts):
         if len(found[i]) < seq_len and len(_beginning(text, seq_len)) < len(text):
@@ -356,8 +384,9 @@ def _checked(options: ClassifyOptions) -> ClassifyOptions:
     n = len(options.labels)
     if options.seq_len < _SHORTEST:
         raise InputError(f"seq_len must be at least {_SHORTEST}, not {options.seq_len}")
-    if options.token_budget < 0:
-        raise InputError(f"token_budget must not be negative, not {options.token_budget}")
+    for name in ("token_budget", "max_windows"):
+        if getattr(options, name) < 0:
+            raise InputError(f"{name} must not be negative, not {getattr(options, name)}")
     for name in ("temperatures", "thresholds"):
         values = getattr(options, name)
         if values and len(values) != n:

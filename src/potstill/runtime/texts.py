@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from potstill.runtime.plans import TOKEN_BUDGET, Row, run_in_batches
 from potstill.runtime.session import Logits, Session
@@ -15,19 +16,35 @@ from potstill.text.tokenizer import Encoded, PairLayout, Tokenizer
 def join(
     tokenizer: Tokenizer, first: Encoded, second: Encoded | None = None, *, seq_len: int
 ) -> tuple[Row, bool]:
+    """The row of a text or a pair, and whether tokens were taken off its end; see `cut`."""
+    (row,), truncated = cut(tokenizer, first, second, seq_len=seq_len, max_windows=1)
+    return row, truncated
+
+
+def cut(
+    tokenizer: Tokenizer,
+    first: Encoded,
+    second: Encoded | None = None,
+    *,
+    seq_len: int,
+    max_windows: int,
+) -> tuple[list[Row], bool]:
     """Puts special tokens around a text or a pair, as the model was trained to see it.
 
-    Tokens that do not fit are taken off the end of whichever text is the longer at that moment,
-    as Hugging Face's ``longest_first`` does.
+    What does not fit into one row is read in several, windows that are spread evenly from the
+    beginning of the text to its end. Of a pair whichever text is the longer at that moment gives
+    way to the other, as Hugging Face's ``longest_first`` shares out a row; where both are too long,
+    their windows move on together.
 
     Args:
         tokenizer: that the tokens are of.
         first: the text, or the first of a pair.
         second: the second of a pair.
         seq_len: longest row, in tokens.
+        max_windows: most rows, 0 for as many as it takes. A lone one is the beginning.
 
     Returns:
-        The row, and whether tokens were taken off.
+        The rows, and whether they leave tokens out.
     """
     n_special = 2 if second is None else tokenizer.layout.n_special
     n_first, n_second = len(first), 0 if second is None else len(second)
@@ -35,14 +52,28 @@ def join(
     kept_first, kept_second = n_first, n_second
     if n_first + n_second > room:
         kept_first, kept_second = longest_first(n_first, n_second, room)
+    needed = max(_rows_needed(n_first, kept_first), _rows_needed(n_second, kept_second))
+    n = min(needed, max_windows) if max_windows else needed
     cls, sep = [tokenizer.cls_id], [tokenizer.sep_id]
-    parts = [cls, first.ids[:kept_first], sep]
-    second_at = len(cls) + kept_first + len(sep)
-    if second is not None:
-        second_at += tokenizer.layout.n_between - 1
-        parts += [sep * (tokenizer.layout.n_between - 1), second.ids[:kept_second], sep]
-    row = Row(np.concatenate(parts).astype(np.int64), second_at)
-    return row, kept_first + kept_second < n_first + n_second
+    between = sep * tokenizer.layout.n_between
+    rows: list[Row] = []
+    for i in range(n):
+        part = _window(first, kept_first, i, n)
+        parts, second_at = [cls, part, sep], len(part) + 2
+        if second is not None:
+            parts = [cls, part, between, _window(second, kept_second, i, n), sep]
+            second_at = 1 + len(part) + len(between)
+        rows.append(Row(np.concatenate(parts).astype(np.int64), second_at))
+    return rows, n * kept_first < n_first or n * kept_second < n_second
+
+
+def _rows_needed(n_tokens: int, room: int) -> int:
+    return max(1, -(-n_tokens // room)) if room else 1
+
+
+def _window(text: Encoded, room: int, i: int, n: int) -> npt.NDArray[np.integer]:
+    start = i * (len(text) - room) // (n - 1) if n > 1 else 0
+    return text.ids[start : start + room]
 
 
 def run_rows(

@@ -57,6 +57,8 @@ class PredictOptions:
     """Whether "no answer" competes; by default as the model was trained."""
     threshold: float | None = None
     """Of every label of a multi-label model, instead of its own."""
+    max_windows: int | None = None
+    """That a classifier reads a long text in, 0 for all of it, instead of the model's own."""
     threads: int = 1
     """Threads of one worker."""
     runtime: str = DEFAULT
@@ -119,7 +121,7 @@ def head_of_model(options: PredictOptions) -> HeadName:
 
     Raises:
         ModelNotFoundError: there is no such model.
-        InputError: it is of a task that bulk jobs do not have.
+        InputError: it is of a task that bulk jobs do not have, or has no such option.
     """
     folder = find_model(options.model, revision=options.revision)
     head = head_of_folder(folder, read_config(folder))
@@ -127,6 +129,11 @@ def head_of_model(options: PredictOptions) -> HeadName:
         raise InputError(
             f"{options.model} is a model of {TASKS.get(head, head)}: bulk jobs answer questions, "
             "classify and tag"
+        )
+    if options.max_windows is not None and head != "classification":
+        raise InputError(
+            f"{options.model} is a model of {TASKS[head]}, which reads every text whole: leave the "
+            "number of windows away"
         )
     return head
 
@@ -166,7 +173,10 @@ def _open_classifier(options: PredictOptions, workers: int = 1) -> Classifier:
     from potstill.runtime.classification import Classifier
 
     return Classifier.from_options(
-        options.model, threshold=options.threshold, **_opening(options, workers)
+        options.model,
+        threshold=options.threshold,
+        max_windows=options.max_windows,
+        **_opening(options, workers),
     )
 
 

@@ -327,6 +327,7 @@ def _read(
         labels=data.labels,
         problem=data.problem,
         seq_len=recipe.seq_len,
+        max_windows=recipe.max_windows,
         token_budget=recipe.batch_tokens,
     )
     classifier = Classifier(tokenizer, TorchSession(model, outputs=LOGITS), options)

@@ -37,7 +37,7 @@ from potstill.training.runs import (
     without_paths,
     write_model,
 )
-from potstill.training.task_recipe import TaskRecipe
+from potstill.training.task_recipe import ClassificationRecipe, TaskRecipe
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -256,6 +256,7 @@ def complete(
         task=task.name,
         name=Path(recipe.out).resolve().name,
         seq_len=recipe.seq_len,
+        max_windows=recipe.max_windows if isinstance(recipe, ClassificationRecipe) else 1,
         data={
             "train": Path(recipe.train).name,
             "sha256": sha256_of(Path(recipe.train)),

@@ -144,10 +144,18 @@ class ClassificationRecipe(TaskRecipe):
     """The labels, in order; by default those of the training data, sorted."""
     problem: str = ""
     """``single-label``, ``multi-label`` or ``regression``; by default what the columns say."""
+    max_windows: int = 1
+    """Rows that the trained model reads a long text in, spread evenly from its beginning to its
+    end, 0 for as many as it takes; what it says of each is averaged. Training is on beginnings."""
     class_weights: str | tuple[float, ...] = ""
     """``balanced``: a label weighs the more in the loss the rarer it is (single-label n / (labels ·
     its rows), multi-label rows without / rows with it, on the latter); or a number for each."""
 
+    RANGES: ClassVar[dict[str, tuple[float, float]]] = {
+        **TaskRecipe.RANGES,
+        "max_windows": (0, 1e6),
+    }
+    MAY_CHANGE: ClassVar[frozenset[str]] = TaskRecipe.MAY_CHANGE | {"max_windows"}
     CHOICES: ClassVar[dict[str, tuple[str, ...]]] = {
         **TaskRecipe.CHOICES,
         "problem": ("", "single-label", "multi-label", "regression"),
