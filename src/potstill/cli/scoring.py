@@ -73,12 +73,17 @@ class Asked:
             return list(examples)[: self.limit]
         return self._parts(examples)[1][: self.limit]
 
-    def learned(self, examples: Sequence[Any]) -> list[Any]:
+    def learned(self, load: Callable[[str], Sequence[Any]]) -> list[Any] | None:
         """Of ``train``, what a baseline may learn; with ``held_out``, what the model did.
+
+        Read before anything is predicted, so that what is wrong with it is said at once.
 
         Raises:
             InputError: the model's recipe kept none out of training.
         """
+        if self.train is None:
+            return None
+        examples = load(self.train)
         return self._parts(examples)[0] if self.held_out else list(examples)
 
     def _parts(self, examples: Sequence[Any]) -> tuple[list[Any], list[Any]]:
@@ -111,6 +116,7 @@ def score_texts(asked: Asked) -> dict[str, Any]:
     layout = layout_of(**{"format": "table", **columns, **asked.columns})
     layout = with_labels(layout, labels, problem)
     examples = asked.chosen(load_texts(asked.data, layout).examples)
+    train = asked.learned(lambda path: load_texts(path, layout).examples)
     classifier = Classifier.from_options(
         asked.folder, max_windows=asked.max_windows, **asked.opening
     )
@@ -128,7 +134,7 @@ def score_texts(asked: Asked) -> dict[str, Any]:
         result |= {f"{name}_cross_fitted": crossed[name] for name in names}
     if problem == "multi-label":
         result["by_label"] = by_label(logits, gold, **how)
-    result["baselines"] = _text_baselines(asked, layout, examples, gold, labels, problem)
+    result["baselines"] = _text_baselines(asked, train, examples, gold, labels, problem)
     _keep(
         asked,
         "classification",
@@ -161,9 +167,9 @@ def _said_of_texts(classifier: Classifier, examples: Sequence[Any], logits: Any)
 
 
 def _text_baselines(
-    asked: Asked, layout: Any, examples: Any, gold: Any, labels: Sequence[str], problem: str
+    asked: Asked, train: Any, examples: Any, gold: Any, labels: Sequence[str], problem: str
 ) -> dict[str, Any]:
-    from potstill.data.classification import gold_array, load_texts
+    from potstill.data.classification import gold_array
     from potstill.evaluation.baselines import (
         BASE_RATE,
         TFIDF,
@@ -175,9 +181,7 @@ def _text_baselines(
     rates = list(asked.manifest.data.get("base_rates", {}).values())
     found: dict[str, Any] = {}
     how: dict[str, Any] = {"problem": problem, "labels": labels}
-    train = None
-    if asked.train is not None:
-        train = asked.learned(load_texts(asked.train, layout).examples)
+    if train is not None:
         seen = gold_array(train, labels, problem)
         rates = base_rates(seen, problem=problem, n_labels=len(labels))
         found[TFIDF] = score_tfidf(train, seen, examples, gold, **how)
@@ -198,6 +202,7 @@ def score_tagged(asked: Asked) -> dict[str, Any]:
     data = load_tags(asked.data)
     check_labels(data, read_config(asked.folder).labels, str(asked.folder))
     examples = asked.chosen(data.examples)
+    train = asked.learned(lambda path: load_tags(path).examples)
     tagger = Tagger.from_options(asked.folder, **asked.opening)
     golds = [example.tags for example in examples]
     began = time.perf_counter()
@@ -210,8 +215,8 @@ def score_tagged(asked: Asked) -> dict[str, Any]:
     if data.scheme == "spans":
         types = score_types(golds, found, data.scheme)
         result["by_label"] = {name: asdict(one) for name, one in types.items()}
-    if asked.train is not None:
-        usual = MostFrequentTag(asked.learned(load_tags(asked.train).examples))
+    if train is not None:
+        usual = MostFrequentTag(train)
         guessed = [usual.tag_words(example.words) for example in examples]
         scores = score_tags(golds, guessed, data.scheme)
         result["baselines"] = {"the most frequent tag of each word": scores}
@@ -236,6 +241,7 @@ def score_chosen(asked: Asked) -> dict[str, Any]:
     from potstill.runtime.choice import Chooser, best
 
     examples = asked.chosen(load_choices(asked.data))
+    train = asked.learned(load_choices)
     chooser = Chooser.from_options(asked.folder, **asked.opening)
     began = time.perf_counter()
     scored = chooser.score_many([(example.prompt, example.choices) for example in examples])
@@ -245,8 +251,8 @@ def score_chosen(asked: Asked) -> dict[str, Any]:
         **score_choices(examples, found),
         "seconds": round(seconds, 3),
         "baselines": {"a guess": {"accuracy": chance(examples), "total": len(examples)}}
-        if asked.train is None
-        else baselines(asked.learned(load_choices(asked.train)), examples),
+        if train is None
+        else baselines(train, examples),
     }
     given = [(example.prompt, example.choices) for example in examples]
     _keep(
