@@ -75,7 +75,8 @@ _OURS = """
 import json, sys, time
 from dataclasses import replace
 from potstill.runtime.classification import Classifier
-opened = Classifier.from_options(sys.argv[1], threads=int(sys.argv[2]), seq_len=200)
+how = {"threads": int(sys.argv[2]), "seq_len": 200, "max_windows": 1}
+opened = Classifier.from_options(sys.argv[1], **how)
 # Plain probabilities, as the others give them: the bundle's temperatures are left out.
 plain = replace(opened.options, temperatures=(), thresholds=())
 classifier = Classifier(opened.tokenizer, opened.session, plain)
