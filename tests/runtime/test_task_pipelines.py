@@ -120,6 +120,22 @@ def test_a_text_that_was_cut(tmp_path) -> None:
     pipe([TEXT, TEXT * 50], truncation=True)
 
 
+def test_a_model_that_reads_long_texts_whole_or_in_part(tmp_path) -> None:
+    folder, long = model_of(tmp_path / "m", "classification"), TEXT * 50
+    cut = pipeline("text-classification", folder)(long, truncation=True, max_length=8)
+    write_manifest(folder, Manifest(task="text-classification", max_windows=0))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        whole = pipeline("text-classification", folder)(long)
+    assert whole[0]["score"] == pytest.approx(
+        Classifier.from_options(folder).classify(long).labels[0].score, abs=1e-5
+    )
+    same(pipeline("text-classification", folder)(long, truncation=True, max_length=8), cut)
+    write_manifest(folder, Manifest(task="text-classification", max_windows=2))
+    with pytest.warns(UserWarning, match="1 of 1 texts were cut to 2 times 128 tokens"):
+        pipeline("text-classification", folder)(long)
+
+
 @pytest.mark.parametrize("strategy", ["none", "simple", "first", "average", "max"])
 def test_token_classification_is_as_theirs(tmp_path, strategy) -> None:
     folder = model_of(tmp_path / "m", "tagging", seed=3)

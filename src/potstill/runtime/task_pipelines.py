@@ -175,7 +175,7 @@ class TextClassificationPipeline(TaskPipeline):
                 either.
             **kwargs: ``top_k`` (1; ``None`` for all labels), ``function_to_apply`` (``"sigmoid"``,
                 ``"softmax"`` or ``"none"``, of the bare logits; by default what the model was
-                trained for), ``truncation``, ``max_length``.
+                trained for), ``truncation``, ``max_length`` (reads so many tokens and no more).
 
         Returns:
             For one text ``[{"label", "score"}]``, its best label; for a list a dictionary each.
@@ -202,14 +202,16 @@ class TextClassificationPipeline(TaskPipeline):
         client: Classifier = self.client
         longest = parameters.get("max_length")
         if longest is not None and longest < client.options.seq_len:
-            options = replace(client.options, seq_len=longest)
+            # Who names a length means one row of it, also of a model that reads long texts whole.
+            options = replace(client.options, seq_len=longest, max_windows=1)
             client = Classifier(client.tokenizer, client.session, options, workers=client.workers)
         found = client.read_many([_text(item) for item in items])
         n_cut = sum(said.truncated for said in found)
         if n_cut and not parameters.get("truncation"):
+            n = client.options.max_windows
             warnings.warn(
-                f"{n_cut} of {len(found)} texts were cut to {client.options.seq_len} tokens; "
-                "truncation=True says that this is meant",
+                f"{n_cut} of {len(found)} texts were cut to {f'{n} times ' if n > 1 else ''}"
+                f"{client.options.seq_len} tokens; truncation=True says that this is meant",
                 UserWarning,
                 stacklevel=4,
             )
