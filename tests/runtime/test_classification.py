@@ -7,7 +7,8 @@ import pytest
 import tiny
 from potstill.bundle.manifest import Manifest, write_manifest
 from potstill.errors import EmptyInputError, InputError, ModelError
-from potstill.runtime.classification import Classifier, ClassifyOptions, make_rows
+from potstill.runtime.classification import Classifier, ClassifyOptions
+from potstill.runtime.texts import make_rows
 from potstill.text.tokenizer import Tokenizer
 
 LABELS = ("red", "blue", "green")

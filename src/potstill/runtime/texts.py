@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +13,12 @@ from potstill.runtime.plans import TOKEN_BUDGET, Row, run_in_batches
 from potstill.runtime.session import Logits, Session
 from potstill.text.cutting import longest_first
 from potstill.text.tokenizer import Encoded, PairLayout, Tokenizer
+
+TextOrPair: TypeAlias = "str | tuple[str, str]"
+
+_CHARACTERS = 16
+"""Code points a token of a row that are looked at first: the rest of a long text rarely matters."""
+_SPACE = re.compile(r"\s\S")
 
 
 def join(
@@ -74,6 +82,54 @@ def _rows_needed(n_tokens: int, room: int) -> int:
 def _window(text: Encoded, room: int, i: int, n: int) -> npt.NDArray[np.integer]:
     start = i * (len(text) - room) // (n - 1) if n > 1 else 0
     return text.ids[start : start + room]
+
+
+def make_rows(
+    tokenizer: Tokenizer, texts: Sequence[TextOrPair], seq_len: int
+) -> tuple[list[Row], list[bool]]:
+    """The row of each text or pair, and whether it was longer than ``seq_len`` tokens."""
+    found = cut_texts(tokenizer, texts, seq_len=seq_len, max_windows=1)
+    return [row for (row,), _ in found], [truncated for _, truncated in found]
+
+
+def cut_texts(
+    tokenizer: Tokenizer, texts: Sequence[TextOrPair], *, seq_len: int, max_windows: int
+) -> list[tuple[list[Row], bool]]:
+    """The rows of each text or pair, and whether they leave tokens out; see `cut`."""
+    beginnings = seq_len if max_windows == 1 else None
+    firsts = [text if isinstance(text, str) else text[0] for text in texts]
+    seconds = [text[1] for text in texts if not isinstance(text, str)]
+    encoded = iter(_encode(tokenizer, firsts, beginnings))
+    others = iter(_encode(tokenizer, seconds, beginnings))
+    return [
+        cut(
+            tokenizer,
+            next(encoded),
+            None if isinstance(text, str) else next(others),
+            seq_len=seq_len,
+            max_windows=max_windows,
+        )
+        for text in texts
+    ]
+
+
+def _encode(tokenizer: Tokenizer, texts: Sequence[str], seq_len: int | None) -> list[Encoded]:
+    """Tokens of texts; with ``seq_len``, of a long one only the first, but more than that many."""
+    if seq_len is None:
+        return tokenizer.encode_batch(texts)
+    found = tokenizer.encode_batch([_beginning(text, seq_len) for text in texts])
+    for i, text in enumerate(texts):
+        if len(found[i]) < seq_len and len(_beginning(text, seq_len)) < len(text):
+            found[i] = tokenizer.encode(text)
+    return found
+
+
+def _beginning(text: str, seq_len: int) -> str:
+    if len(text) <= _CHARACTERS * seq_len:
+        return text
+    # Cut before white space, so that no token can straddle the cut.
+    match = _SPACE.search(text, _CHARACTERS * seq_len)
+    return text if match is None else text[: match.start()]
 
 
 def run_rows(

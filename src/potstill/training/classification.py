@@ -33,11 +33,9 @@ from potstill.records import TextExample
 from potstill.runtime.classification import (
     Classifier,
     ClassifyOptions,
-    TextOrPair,
-    make_rows,
 )
 from potstill.runtime.session import LOGITS, Session
-from potstill.runtime.texts import run_rows
+from potstill.runtime.texts import TextOrPair, make_rows, run_rows
 from potstill.runtime.torch_session import TorchSession
 from potstill.text.tokenizer import PairLayout, Tokenizer
 from potstill.text.windows import pad
