@@ -166,7 +166,7 @@ def test_missing_file_and_directory(tmp_path):
 
 
 @given(
-    context=st.text("ab ", min_size=1, max_size=30),
+    context=st.text("ab ", min_size=1, max_size=30).filter(str.strip),
     data=st.data(),
     claim=st.integers(-5, 40),
 )

@@ -3,20 +3,20 @@ import json
 
 import pytest
 
-from potstill.data.table import read_csv, read_jsonl, read_rows
+from potstill.data.table import read_rows
 from potstill.errors import DataError
 
 
 def from_csv(tmp_path, text, delimiter=","):
-    path = tmp_path / "a.csv"
+    path = tmp_path / ("a.csv" if delimiter == "," else "a.tsv")
     path.write_text(text, encoding="utf-8", newline="")
-    return list(read_csv(path, delimiter=delimiter))
+    return list(read_rows(path))
 
 
 def from_jsonl(tmp_path, *rows):
     path = tmp_path / "a.jsonl"
     path.write_text("\n".join(json.dumps(row) for row in rows), encoding="utf-8")
-    return list(read_jsonl(path))
+    return list(read_rows(path))
 
 
 def test_csv_with_quotes_and_line_breaks(tmp_path):
@@ -69,7 +69,7 @@ def test_a_context_of_megabytes(tmp_path):
         ("question,context\nq\n", "row 1 has 1 fields, the header 2"),
         ("question,context\nq,a,b\n", "row 1 has 3 fields"),
         ('question,context\nq,"never closed\n', "is not CSV"),
-        ("question,context,answer,answer_start\nq,c,a,x\n", "answer_start 'x' is not a whole"),
+        ("question,context,answer,answer_start\nq,c,a,x\n", "'x', not a whole"),
         ("id,question,context\n,q,c\n", "row 1 has an empty id"),
     ],
 )
@@ -112,19 +112,19 @@ def test_jsonl_skips_blank_lines_and_keeps_odd_text(tmp_path):
     path = tmp_path / "a.jsonl"
     row = {"question": "q\0\ud800", "context": "c\u2028d"}
     path.write_text(f"\n{json.dumps(row)}\n\n", encoding="utf-8")
-    (found,) = read_jsonl(path)
+    (found,) = read_rows(path)
     assert (found.question, found.context) == ("q\0\ud800", "c\u2028d")
 
 
 @pytest.mark.parametrize(
     ("row", "says"),
     [
-        ([], "line 1 is a list"),
+        ([], "line 1 is not a JSON object"),
         ({"context": "c"}, "line 1 has no 'question'"),
         ({"question": "q", "context": None}, "'context' is null, not a string"),
-        ({"question": "q", "context": "c", "answer": 1998}, "answer 1998 is not a string"),
+        ({"question": "q", "context": "c", "answer": 1998}, "answer is a number, not a string"),
         ({"question": "q", "context": "c", "answer": ["c"], "answer_start": [0, 1]}, "1 answers"),
-        ({"question": "q", "context": "c", "answer": "c", "answer_start": "0"}, "not a whole"),
+        ({"question": "q", "context": "c", "answer": "c", "answer_start": "x"}, "not a whole"),
         ({"question": "q", "context": "c", "answers": {}}, "has no 'text'"),
     ],
 )
@@ -138,11 +138,14 @@ def test_a_line_that_is_not_json(tmp_path):
     path = tmp_path / "a.jsonl"
     path.write_text('{"question": "q", "context": "c"}\n{"question"\n')
     with pytest.raises(DataError, match=r"a\.jsonl: line 2 is not JSON"):
-        list(read_jsonl(path))
+        list(read_rows(path))
 
 
-def test_a_json_list_of_rows():
-    (row,) = read_rows([{"question": "q", "context": "c"}], "a.json")
+def test_a_json_list_of_rows(tmp_path):
+    path = tmp_path / "a.json"
+    path.write_text('[{"question": "q", "context": "c"}]')
+    (row,) = read_rows(path)
     assert row.id == "1"
-    with pytest.raises(DataError, match=r"a\.json: row 1 is a number"):
-        list(read_rows([1], "a.json"))
+    path.write_text("[1]")
+    with pytest.raises(DataError, match=r"a\.json: row 1 is not a JSON object"):
+        list(read_rows(path))

@@ -92,7 +92,7 @@ def test_damaged_files_are_named(reader, tmp_path):
     pq.write_table(table(40), tmp_path / "in.parquet")
     whole = (tmp_path / "in.parquet").read_bytes()
     (tmp_path / "in.parquet").write_bytes(whole[:-20])
-    with pytest.raises(DataError, match=r"in\.parquet is no Parquet file"):
+    with pytest.raises(DataError, match=r"in\.parquet is not a Parquet file"):
         run_job(str(tmp_path / "in.parquet"), tmp_path / "out.jsonl", job(reader))
     packed = pa.compress(b'{"question": "who?"}\n' * 5000, "zstd").to_pybytes()
     (tmp_path / "in.jsonl.zst").write_bytes(packed[:-10])

@@ -195,6 +195,7 @@ def command(
     loaded = load_qa(data)
     if loaded.warning:
         click.echo(f"potstill: warning: {data}: {loaded.warning}", err=True)
+    loaded.check_golds(data)
     examples = loaded.examples[:limit]
     client = QAClient.from_options(
         model,

@@ -61,6 +61,7 @@ def command(
     loaded = load_qa(data)
     if loaded.warning:
         click.echo(f"potstill: warning: {data}: {loaded.warning}", err=True)
+    loaded.check_golds(data)
     scores = score(
         loaded.examples,
         read_predictions(predictions),

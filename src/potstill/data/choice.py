@@ -21,8 +21,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from potstill.data.files import open_text, parse_json
-from potstill.data.squad import as_id, take
+from potstill.data.files import open_text, parse_json, take
+from potstill.data.squad import as_id
 from potstill.data.table import shown, wide_fields
 from potstill.errors import DataError
 from potstill.records import ChoiceExample

@@ -1,7 +1,11 @@
-"""Text files as they are found: plain, ``.gz``, ``.xz`` or ``.zst``, always UTF-8."""
+"""Text files as they are found: plain, ``.gz``, ``.xz`` or ``.zst``.
+
+They are UTF-8, or UTF-16 or UTF-32 where their byte-order mark says so.
+"""
 
 from __future__ import annotations
 
+import codecs
 import gzip
 import io
 import json
@@ -17,6 +21,14 @@ from potstill.errors import DataError, MissingExtraError
 _GZIP = b"\x1f\x8b"
 _XZ = b"\xfd7zXZ\x00"
 _ZSTD = b"\x28\xb5\x2f\xfd"
+_MARKS = {  # UTF-32's first: its little-endian mark begins as UTF-16's does
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+_HEAD = 4
+_NAMES = {str: "a string", list: "a list", dict: "an object", bool: "true or false"}
 _PACKED = {".gz": _GZIP, ".xz": _XZ, ".zst": _ZSTD}
 
 
@@ -29,18 +41,22 @@ def open_text(path: str | Path) -> Generator[TextIO, None, None]:
     are not UTF-8) become typed errors as well, as long as the reading is done inside the ``with``.
 
     Raises:
-        DataError: the file is missing, is a directory, cannot be read, is a damaged archive, or
-            is not UTF-8.
+        DataError: the file is missing, is a directory, cannot be read, is a damaged archive,
+            or is not written as its mark says, or else in UTF-8.
         MissingExtraError: it is packed by zstd, and pyarrow is not installed.
     """
     path = Path(path)
+    encoding = "utf-8-sig"
     try:
         with _opened(path) as raw, _unpacked(raw, path) as binary:
-            with io.TextIOWrapper(binary, encoding="utf-8-sig", newline="") as text:
+            encoding = _encoding(binary, path)
+            with io.TextIOWrapper(binary, encoding=encoding, newline="") as text:
                 yield text
-    except UnicodeDecodeError as error:
+    except UnicodeError as error:
+        at = f" at byte {error.start} of a block" if isinstance(error, UnicodeDecodeError) else ""
+        reason = error.reason if isinstance(error, UnicodeDecodeError) else error
         raise DataError(
-            f"{path} is not UTF-8 ({error.reason} at byte {error.start} of a block): "
+            f"{path} is not {encoding.upper().removesuffix('-SIG')} ({reason}{at}): "
             "convert it, for example with iconv"
         ) from None
     except (EOFError, lzma.LZMAError, gzip.BadGzipFile, zlib.error) as error:
@@ -67,12 +83,63 @@ def parse_json(text: str, where: str) -> Any:
         DataError: ``text`` is not JSON, or is nested too deeply.
     """
     try:
-        return json.loads(text)
+        return json.loads(text, object_pairs_hook=_keys_once)
+    except _RepeatedKeyError as error:
+        raise DataError(f"{where} has the key {error.args[0]!r:.60} twice: drop one") from None
     except RecursionError:
         raise DataError(f"{where} is nested too deeply to be read") from None
     except ValueError as error:
         hint = ": it is empty" if not text.strip() else f" ({error}): is it cut short?"
         raise DataError(f"{where} is not JSON{hint}") from None
+
+
+class _RepeatedKeyError(Exception):
+    """An object names a key twice, of which :mod:`json` would keep the last."""
+
+
+def _keys_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise _RepeatedKeyError(next(name for name in found if names.count(name) > 1))
+    return found
+
+
+def take(values: Any, key: str, kind: type, where: str) -> Any:
+    """``values[key]``, checked to be of ``kind``.
+
+    Raises:
+        DataError: ``values`` is no object, or the key is missing or of another kind.
+    """
+    if not isinstance(values, dict):
+        raise DataError(f"{where} is {kind_name(values)}, not an object with {key!r}")
+    try:
+        value = values[key]
+    except KeyError:
+        raise DataError(f"{where} has no {key!r}") from None
+    if not isinstance(value, kind):
+        raise DataError(f"{where}: {key!r} is {kind_name(value)}, not {_NAMES[kind]}")
+    return value
+
+
+def kind_name(value: Any) -> str:
+    """What a value of JSON is called in messages."""
+    if value is None:
+        return "null"
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return "a number"
+    return _NAMES.get(type(value), type(value).__name__)
+
+
+def _encoding(binary: Any, path: Path) -> str:
+    """What the first bytes say the text is written in."""
+    head = binary.peek(_HEAD)[:_HEAD]
+    for mark, encoding in _MARKS.items():
+        if head.startswith(mark):
+            return encoding
+    if len(head) == _HEAD and b"\0\0" in (head[::2], head[1::2]):
+        raise DataError(f"{path} is UTF-16 without its mark: convert it to UTF-8, as with iconv")
+    return "utf-8-sig"
 
 
 def _opened(path: Path) -> io.BufferedReader:

@@ -7,15 +7,15 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, TypeAlias
 
 from potstill.data.files import read_json
-from potstill.data.squad import read_squad
-from potstill.data.table import read_csv, read_jsonl, read_rows
+from potstill.data.squad import is_v2, read_squad, row_example
+from potstill.data.table import is_lines, kind_of, read_rows, rows_of_json
 from potstill.errors import DataError
 from potstill.records import QAExample
 
-_SUFFIXES = (".json", ".jsonl", ".ndjson", ".csv", ".tsv")
+_Offsets: TypeAlias = Literal["strict", "fix", "keep"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,26 +31,51 @@ class QAData:
     """The file's own ``version``, where it has one."""
     first_wrong: str | None = None
     """Id of the first question counted in ``wrong_offsets`` or ``unplaced``."""
+    contradicted: int = 0
+    """Questions that have answers and are said to be impossible, which is believed."""
+    first_contradicted: str | None = None
+    """Id of the first of them."""
 
     @property
     def no_answer(self) -> bool:
         """Whether the rules of SQuAD v2.0 apply: some questions may have no answer."""
-        version = (self.version or "").lower().removeprefix("v")
-        return version.startswith("2") or any(e.is_impossible for e in self.examples)
+        return is_v2(self.version) or any(e.is_impossible for e in self.examples)
 
     @property
     def warning(self) -> str | None:
-        """One line on answers that are not where the file says; ``None`` where all are."""
-        if not self.wrong_offsets and not self.unplaced:
-            return None
-        return (
-            f"{self.wrong_offsets + self.unplaced} answers are not in their context where the "
-            f"file says (first: question {self.first_wrong!r}); scores do not use offsets"
-        )
+        """One line on what the file says and cannot mean; ``None`` where there is nothing."""
+        found: list[str] = []
+        if self.wrong_offsets or self.unplaced:
+            found.append(
+                f"{self.wrong_offsets + self.unplaced} answers are not in their context where the "
+                f"file says (first: question {self.first_wrong!r}); scores do not use offsets"
+            )
+        if self.contradicted:
+            found.append(
+                f"questions that have answers and are said to be impossible: {self.contradicted} "
+                f"(first: {self.first_contradicted!r}); they count as impossible"
+            )
+        return "; ".join(found) or None
+
+    def check_golds(self, path: str | Path) -> None:
+        """Refuses questions of which nobody has said what their answer is.
+
+        Args:
+            path: the file, for the message.
+
+        Raises:
+            DataError: there are such.
+        """
+        bare = [e.id for e in self.examples if not e.answers and not e.is_impossible]
+        if bare:
+            raise DataError(
+                f"{path}: questions without a gold answer: {len(bare)} (first: {bare[0]!r}): give "
+                "each one, or say is_impossible: true where the context holds none"
+            )
 
 
-def load_qa(path: str | Path, *, offsets: Literal["strict", "fix", "keep"] = "keep") -> QAData:
-    """Loads SQuAD v1.1 or v2.0 JSON, or one's own CSV, TSV or JSONL; plain, ``.gz`` or ``.xz``.
+def load_qa(path: str | Path, *, offsets: _Offsets = "keep") -> QAData:
+    """Loads SQuAD v1.1 or v2.0 JSON, or one's own rows in CSV, TSV, JSON, JSONL or Parquet.
 
     The offset of an answer is right where ``context[start:start + len(text)] == text``, counted in
     code points. An answer without an ``answer_start`` is placed at its first occurrence as a whole
@@ -67,9 +92,15 @@ def load_qa(path: str | Path, *, offsets: Literal["strict", "fix", "keep"] = "ke
             (``"strict"``, ``"fix"``) an answer is not in its context.
     """
     path = Path(path)
-    version, rows = open_questions(path)
+    contradicted: list[str] = []
+    version, rows = open_questions(path, contradicted=contradicted)
     examples, wrong, unplaced = [], [], []
     for row in rows:
+        for what, text in (("question", row.question), ("context", row.context)):
+            if not text.strip():
+                raise DataError(
+                    f"{path}: question {row.id!r} has an empty {what}: fill it in or drop it"
+                )
         example = replace(row, starts=_placed(row)) if None in row.starts else row
         if None in example.starts:
             unplaced.append(example.id)
@@ -99,27 +130,36 @@ def load_qa(path: str | Path, *, offsets: Literal["strict", "fix", "keep"] = "ke
         unplaced=len(unplaced),
         version=version,
         first_wrong=first,
+        contradicted=len(contradicted),
+        first_contradicted=contradicted[0] if contradicted else None,
     )
 
 
-def open_questions(path: Path, *, labelled: bool = True) -> tuple[str | None, Iterable[QAExample]]:
-    """The SQuAD version a file names, if it does, and its questions, read as they are asked for."""
-    suffixes = [s.lower() for s in path.suffixes if s.lower() not in (".gz", ".xz")]
-    kind = suffixes[-1] if suffixes else ""
-    if kind in (".jsonl", ".ndjson"):
-        return None, read_jsonl(path)
-    if kind in (".csv", ".tsv"):
-        return None, read_csv(path, delimiter="," if kind == ".csv" else "\t")
-    if kind != ".json" and path.is_file():
-        known = ", ".join(_SUFFIXES)
-        raise DataError(f"{path} has no known suffix: name it {known}, alone or with .gz or .xz")
+def open_questions(
+    path: Path, *, labelled: bool = True, contradicted: list[str] | None = None
+) -> tuple[str | None, Iterable[QAExample]]:
+    """The SQuAD version a file names, if it does, and its questions, read as they are asked for.
+
+    Args:
+        path: the file; its name says the format.
+        labelled: whether answers must be there.
+        contradicted: takes the ids of the questions that have answers and are said to have none.
+    """
+    how: dict[str, Any] = {"labelled": labelled, "contradicted": contradicted}
+    if kind_of(path) != ".json" or is_lines(path):
+        return None, read_rows(path, **how)
     values = read_json(path)
-    if isinstance(values, list):
-        return None, read_rows(values, str(path))
+    articles: Any = values.get("data", values) if isinstance(values, dict) else values
     version = values.get("version") if isinstance(values, dict) else None
-    return (None if version is None else str(version)), read_squad(
-        values, str(path), labelled=labelled
-    )
+    version = None if version is None else str(version)
+    first: Any = articles[0] if isinstance(articles, list) and articles else articles
+    split = isinstance(values, dict) and "columns" in values
+    if split or (isinstance(first, dict) and "question" in first and "paragraphs" not in first):
+        found = enumerate(rows_of_json(values, path), start=1)
+        return version, (
+            row_example(row, number, f"{path}: row {number}", **how) for number, row in found
+        )
+    return version, read_squad(values, str(path), **how)
 
 
 def _claims(example: QAExample) -> list[tuple[str, int]]:

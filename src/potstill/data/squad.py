@@ -6,85 +6,110 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from potstill.data.answers import read_gold
+from potstill.data.files import kind_name, take
 from potstill.errors import DataError
 from potstill.records import QAExample
 
-_KINDS = {str: "a string", list: "a list", dict: "an object", bool: "true or false"}
 
-
-def read_squad(values: Any, name: str, *, labelled: bool = True) -> Iterator[QAExample]:
+def read_squad(
+    values: Any, name: str, *, labelled: bool = True, contradicted: list[str] | None = None
+) -> Iterator[QAExample]:
     """Walks articles, paragraphs and questions in order.
 
+    By v2.0's rules, which hold where the file's version says so or a question is said to be
+    impossible, an empty list of answers says that there is none.
+
     Args:
-        values: the parsed file.
+        values: the parsed file: an object with ``data``, a list of articles, or one article.
         name: what to call the file in errors.
         labelled: whether every question must have a list of answers, be it an empty one.
+        contradicted: takes the ids of the questions that have answers and are said to have none.
 
     Raises:
         DataError: a key is missing or holds the wrong kind of value; the message names its path.
     """
-    if not isinstance(values, dict):
-        raise DataError(f"{name} holds {_kind(values)}, not a SQuAD object with 'data'")
-    for a, article in enumerate(take(values, "data", list, name)):
+    if isinstance(values, dict) and "data" not in values and "paragraphs" in values:
+        values = [values]
+    if not isinstance(values, (dict, list)):
+        raise DataError(f"{name} holds {kind_name(values)}, not a SQuAD object with 'data'")
+    articles = take(values, "data", list, name) if isinstance(values, dict) else values
+    version = str(values.get("version")) if isinstance(values, dict) else ""
+    none_is_said = is_v2(version) or _names_impossible(articles)
+    number = 0
+    for a, article in enumerate(articles):
         paragraphs = take(article, "paragraphs", list, f"{name}: data[{a}]")
         title = as_title(article.get("title"))
         for p, paragraph in enumerate(paragraphs):
             where = f"{name}: data[{a}].paragraphs[{p}]"
             context = take(paragraph, "context", str, where)
             for q, question in enumerate(take(paragraph, "qas", list, where)):
-                yield _example(question, context, title, f"{where}.qas[{q}]", labelled)
+                number += 1
+                here = f"{where}.qas[{q}]"
+                take(question, "question", str, here)
+                if labelled:
+                    take(question, "answers", list, here)
+                row = {**question, "context": context, "title": title}
+                yield row_example(
+                    row,
+                    number,
+                    here,
+                    labelled=labelled,
+                    none=none_is_said,
+                    contradicted=contradicted,
+                )
 
 
-def _example(question: Any, context: str, title: str, where: str, labelled: bool) -> QAExample:
-    text = take(question, "question", str, where)
-    if "id" not in question:
-        raise DataError(f"{where} has no 'id'")
-    missing = not labelled and question.get("answers") is None
-    answers = [] if missing else take(question, "answers", list, where)
-    texts = tuple(take(x, "text", str, f"{where}.answers[{i}]") for i, x in enumerate(answers))
-    starts = tuple(
-        check_start(x.get("answer_start"), f"{where}.answers[{i}]") for i, x in enumerate(answers)
-    )
-    impossible = question.get("is_impossible")
-    if impossible is not None and not isinstance(impossible, bool):
-        raise DataError(f"{where}: 'is_impossible' is {_kind(impossible)}, not true or false")
+def row_example(
+    row: Any,
+    number: int,
+    where: str,
+    *,
+    labelled: bool = True,
+    none: bool = True,
+    contradicted: list[str] | None = None,
+) -> QAExample:
+    """The question of one row.
+
+    Args:
+        row: its columns or keys.
+        number: its id where it has none.
+        where: what to call it in errors.
+        labelled: see `read_gold`.
+        none: whether an empty list of answers says that there is none.
+        contradicted: takes its id where it has answers and is said to have none.
+
+    Raises:
+        DataError: a key is missing or holds the wrong kind of value.
+    """
+    question = take(row, "question", str, where)
+    context = take(row, "context", str, where)
+    gold = read_gold(row, where, context=context, labelled=labelled)
+    name = str(number) if row.get("id") is None else as_id(row["id"])
+    if gold.contradicted and contradicted is not None:
+        contradicted.append(name)
+    impossible = bool(gold.impossible) or (gold.said and not gold.texts and none)
     return QAExample(
-        id=as_id(question["id"]),
-        question=text,
+        id=name,
+        question=question,
         context=context,
-        answers=texts,
-        starts=starts,
-        is_impossible=bool(impossible),
-        title=title,
+        answers=() if impossible else gold.texts,
+        starts=() if impossible else gold.starts,
+        is_impossible=impossible,
+        title=as_title(row.get("title")),
     )
 
 
-def take(values: Any, key: str, kind: type, where: str) -> Any:
-    """``values[key]``, checked to be of ``kind``.
-
-    Raises:
-        DataError: ``values`` is no object, or the key is missing or of another kind.
-    """
-    if not isinstance(values, dict):
-        raise DataError(f"{where} is {_kind(values)}, not an object with {key!r}")
-    try:
-        value = values[key]
-    except KeyError:
-        raise DataError(f"{where} has no {key!r}") from None
-    if not isinstance(value, kind):
-        raise DataError(f"{where}: {key!r} is {_kind(value)}, not {_KINDS[kind]}")
-    return value
+def _names_impossible(articles: list[Any]) -> bool:
+    """Whether any question is flagged; what is misshapen is left for the walk to name."""
+    paragraphs = [p for a in articles if isinstance(a, dict) for p in a.get("paragraphs") or ()]
+    questions = [q for p in paragraphs if isinstance(p, dict) for q in p.get("qas") or ()]
+    return any(isinstance(q, dict) and q.get("is_impossible") is True for q in questions)
 
 
-def check_start(value: Any, where: str) -> int | None:
-    """An ``answer_start`` as an integer, or ``None`` where the file says nothing.
-
-    Raises:
-        DataError: the value is not a whole number.
-    """
-    if value is None or (isinstance(value, int) and not isinstance(value, bool)):
-        return value
-    raise DataError(f"{where}: 'answer_start' is {_kind(value)}, not a whole number")
+def is_v2(version: str | None) -> bool:
+    """Whether a file's version says that the rules of SQuAD v2.0 apply."""
+    return (version or "").lower().removeprefix("v").startswith("2")
 
 
 def as_id(value: Any) -> str:
@@ -95,11 +120,3 @@ def as_id(value: Any) -> str:
 def as_title(value: Any) -> str:
     """The title of an article; empty where it has none that is text."""
     return value if isinstance(value, str) else ""
-
-
-def _kind(value: Any) -> str:
-    if value is None:
-        return "null"
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
-        return "a number"
-    return _KINDS[type(value)]

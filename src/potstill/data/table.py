@@ -1,59 +1,165 @@
-"""One's own questions, one a row: CSV, TSV or JSONL → examples, with offsets as claimed.
+"""Rows of tables: CSV, TSV, JSONL, JSON and Parquet, plain or packed.
 
-Columns ``question`` and ``context``, and where known ``answer``, ``answer_start``, ``id`` and
-``title`` (of the article the context belongs to); other columns are ignored. An empty answer says
-that the context holds none. JSONL rows may give several answers (lists in ``answer`` and
-``answer_start``), or carry Hugging Face's ``answers: {"text": […], "answer_start": […]}``.
+A row of questions has the columns ``question`` and ``context``, and where known ``id``, ``title``
+(of the article the context belongs to) and answers, see `potstill.data.answers`.
 """
 
 from __future__ import annotations
 
 import csv
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from potstill.data.files import open_text, parse_json
-from potstill.data.squad import as_id, as_title, check_start, take
+from potstill.data.files import open_text, parse_json, read_json
+from potstill.data.parquet import parquet_rows
+from potstill.data.squad import row_example
 from potstill.errors import DataError
 from potstill.records import QAExample
 
 _LARGEST_FIELD = 2**31 - 1  # a C long on every platform; the csv module's own default is 128 KB
 
+KINDS = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet")
+"""Suffixes of files of rows."""
+_SHOWN = 8
+"""Names of columns in a message."""
+_PACKED = (".gz", ".xz", ".zst")
+
 
 def shown(names: Iterable[str]) -> str:
     """Names of columns for a message of one line, whatever they hold."""
-    return ", ".join(" ".join(name.split()) for name in names) or "none"
+    every = [" ".join(str(name).split())[:40] for name in names]
+    more = f" and {len(every) - _SHOWN} more" if len(every) > _SHOWN else ""
+    return (", ".join(every[:_SHOWN]) + more) or "none"
 
 
-def read_csv(path: Path, *, delimiter: str) -> Iterator[QAExample]:
-    """Reads a table with a header line.
-
-    Raises:
-        DataError: a column is missing, a row does not fit the header, or the quoting is broken.
-    """
-    for number, row in table_rows(path, delimiter=delimiter, needed=("question", "context")):
-        where = f"{path}: row {number}"
-        start: Any = row.get("answer_start") or None
-        if start is not None:
-            try:
-                start = int(start)
-            except ValueError:
-                raise DataError(f"{where}: answer_start {start!r} is not a whole number") from None
-        fields: dict[str, Any] = {**row, "answer_start": start}
-        if "id" in row and not row["id"]:
-            raise DataError(f"{where} has an empty id: fill it in or drop the column")
-        yield _example(fields, number, where)
-
-
-def read_jsonl(path: Path) -> Iterator[QAExample]:
-    """Reads one JSON object a line; blank lines are skipped.
+def read_rows(
+    path: Path, *, labelled: bool = True, contradicted: list[str] | None = None
+) -> Iterator[QAExample]:
+    """Reads questions, one a row; see `row_example`.
 
     Raises:
-        DataError: a line is not a JSON object, or a key is missing or of the wrong kind.
+        DataError: as :func:`rows`, or a value is missing or of the wrong kind.
     """
-    for number, value in jsonl_rows(path):
-        yield _example(value, number, f"{path}: line {number}")
+    for row in rows(path, needed=("question", "context")):
+        if row.values.get("id") == "":
+            raise DataError(f"{row.where} has an empty id: fill it in or drop the column")
+        yield row_example(
+            row.values, row.number, row.where, labelled=labelled, contradicted=contradicted
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row of a file."""
+
+    number: int
+    """From 1; of JSONL, the number of its line."""
+    where: str
+    """What to call it in messages: the file, and the row or line."""
+    values: dict[str, Any]
+    """Its columns."""
+
+
+def kind_of(path: Path) -> str:
+    """The suffix that says what a file holds, without that of an archive; empty for none."""
+    suffixes = [s.lower() for s in path.suffixes if s.lower() not in _PACKED]
+    return suffixes[-1] if suffixes and suffixes[-1] in KINDS else ""
+
+
+def rows(
+    path: Path, *, needed: Sequence[str] = (), columns: Sequence[str] = (), quoted: bool = True
+) -> Iterator[Row]:
+    """The rows of a file of any kind, by column.
+
+    ``.json`` is a list of rows, an object with such a list in ``data``, one of columns, or (as
+    ``Dataset.to_json`` writes it) JSONL under that name.
+
+    Args:
+        path: its name says what it holds, one of `KINDS`.
+        needed: columns that every row must have.
+        columns: their names where a table has no header line.
+        quoted: see `table_rows`.
+
+    Raises:
+        DataError: the file cannot be read, or a column is missing.
+        MissingExtraError: it is Parquet, and pyarrow is not installed.
+    """
+    kind = kind_of(path)
+    if kind in (".csv", ".tsv"):
+        found = table_rows(
+            path,
+            delimiter="," if kind == ".csv" else "\t",
+            needed=needed,
+            columns=columns,
+            quoted=quoted,
+        )
+        yield from (Row(number, f"{path}: row {number}", row) for number, row in found)
+        return
+    if kind in (".jsonl", ".ndjson"):
+        every = ((number, f"{path}: line {number}", row) for number, row in jsonl_rows(path))
+    elif kind == ".json":
+        every = _json_rows(path)
+    elif kind == ".parquet":
+        found = enumerate(parquet_rows(path), start=1)
+        every = ((number, f"{path}: row {number}", row) for number, row in found)
+    else:
+        with open_text(path):  # a missing file is said to be missing
+            raise DataError(
+                f"{path} has no known suffix: name it {', '.join(KINDS)}, alone or with "
+                f"{', '.join(_PACKED)}"
+            )
+    for number, where, row in every:
+        if not isinstance(row, dict):
+            raise DataError(f"{where} is not a JSON object with {', '.join(needed)}")
+        for name in needed:
+            if name not in row:
+                raise DataError(
+                    f"{where} has no {name!r} (it has {shown(row)}): add it, or name another column"
+                )
+        yield Row(number, where, row)
+
+
+def _json_rows(path: Path) -> Iterator[tuple[int, str, Any]]:
+    if is_lines(path):
+        for number, row in jsonl_rows(path):
+            yield number, f"{path}: line {number}", row
+        return
+    for number, row in enumerate(rows_of_json(read_json(path), path), start=1):
+        yield number, f"{path}: row {number}", row
+
+
+def is_lines(path: Path) -> bool:
+    """Whether a file is JSONL whatever its name says: its first two lines are an object each."""
+    with open_text(path) as file:
+        first, second = file.readline().strip(), file.readline().strip()
+    return first.startswith("{") and first.endswith("}") and second.startswith("{")
+
+
+def rows_of_json(values: Any, path: Path) -> list[Any]:
+    """The rows of a JSON value: a list, one row, or the columns that pandas and datasets write.
+
+    Raises:
+        DataError: it is neither, or the columns differ in length.
+    """
+    if isinstance(values, list):
+        return cast("list[Any]", values)
+    if not isinstance(values, dict):
+        raise DataError(
+            f"{path} holds neither SQuAD's layout nor a list of rows: write one, or JSONL"
+        )
+    data, names = values.get("data"), values.get("columns")
+    if isinstance(data, list):
+        if not isinstance(names, list):
+            return cast("list[Any]", data)
+        return [dict(zip(names, row, strict=True)) for row in cast("list[list[Any]]", data)]
+    columns = [list(c.values()) if isinstance(c, dict) else c for c in values.values()]
+    if columns and all(isinstance(column, list) for column in columns):
+        if len({len(column) for column in columns}) > 1:
+            raise DataError(f"{path} has columns of different lengths: write a list of rows")
+        return [dict(zip(values, row, strict=True)) for row in zip(*columns, strict=True)]
+    return [values]
 
 
 def table_rows(
@@ -84,6 +190,11 @@ def table_rows(
         reader = csv.reader(file, delimiter=delimiter, strict=True, quoting=quoting)
         try:
             header = list(columns) or [name.strip() for name in next(reader, [])]
+            for name in header:
+                if name and header.count(name) > 1:
+                    raise DataError(
+                        f"{path} names the column {name!r:.60} twice: rename one or drop it"
+                    )
             for name in needed:
                 if name not in header:
                     raise DataError(
@@ -115,16 +226,6 @@ def jsonl_rows(path: Path) -> Iterator[tuple[int, Any]]:
                 yield number, parse_json(line, f"{path}: line {number}")
 
 
-def read_rows(values: list[Any], name: str) -> Iterator[QAExample]:
-    """Reads a JSON list of rows, each as a line of JSONL.
-
-    Raises:
-        DataError: as :func:`read_jsonl`.
-    """
-    for number, row in enumerate(values, start=1):
-        yield _example(row, number, f"{name}: row {number}")
-
-
 class wide_fields:  # noqa: N801 - a context manager, used like a function
     """Lets the csv module read contexts of megabytes; its limit is one for the whole process."""
 
@@ -133,43 +234,3 @@ class wide_fields:  # noqa: N801 - a context manager, used like a function
 
     def __exit__(self, *_: object) -> None:
         csv.field_size_limit(self.before)
-
-
-def _example(row: Any, number: int, where: str) -> QAExample:
-    question = take(row, "question", str, where)
-    context = take(row, "context", str, where)
-    labelled, texts, starts = _answers(row, where)
-    return QAExample(
-        id=as_id(row["id"]) if row.get("id") is not None else str(number),
-        question=question,
-        context=context,
-        answers=texts,
-        starts=starts,
-        is_impossible=labelled and not texts,
-        title=as_title(row.get("title")),
-    )
-
-
-def _answers(
-    row: dict[str, Any], where: str
-) -> tuple[bool, tuple[str, ...], tuple[int | None, ...]]:
-    """Whether the row says anything about answers, their texts, their claimed starts."""
-    texts, starts = row.get("answer"), row.get("answer_start")
-    nested = row.get("answers")
-    if "answer" not in row and isinstance(nested, dict):
-        texts = take(nested, "text", list, f"{where}: 'answers'")
-        starts = nested.get("answer_start")
-    elif "answer" not in row:
-        return False, (), ()
-    if texts is None or texts == "":
-        return True, (), ()
-    if not isinstance(texts, list):
-        texts = [texts]
-    if not isinstance(starts, list):
-        starts = [starts] * len(texts) if starts is None else [starts]
-    if len(starts) != len(texts):
-        raise DataError(f"{where} has {len(texts)} answers and {len(starts)} answer_start")
-    for text in texts:
-        if not isinstance(text, str):
-            raise DataError(f"{where}: answer {text!r} is not a string: put it in quotes")
-    return True, tuple(texts), tuple(check_start(start, where) for start in starts)

@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from potstill.data.files import open_text, parse_json
-from potstill.data.squad import as_id, take
+from potstill.data.files import open_text, parse_json, take
+from potstill.data.squad import as_id
 from potstill.errors import DataError
 from potstill.records import TagExample
 

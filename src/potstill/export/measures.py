@@ -64,6 +64,7 @@ class Measured:
 
 def _questions(path: str | Path, model: Path) -> Measured:
     loaded = load_qa(path)
+    loaded.check_golds(path)
 
     def measure(folder: Path, file: Path, session: Session | None) -> Scores:
         client = QAClient.from_options(

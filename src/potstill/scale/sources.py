@@ -17,8 +17,9 @@ from typing import Any, TextIO
 
 from potstill.bundle.manifest import sha256_of
 from potstill.data.files import open_text
+from potstill.data.parquet import open_parquet, parquet_rows
 from potstill.data.table import wide_fields
-from potstill.errors import DataError, MissingExtraError
+from potstill.errors import DataError
 from potstill.scale.predict import Texts
 
 PACKED = (".gz", ".xz", ".zst")
@@ -31,9 +32,6 @@ KINDS = {
 }
 """Suffix → what a file of that name holds."""
 DELIMITERS = {"csv": ",", "tsv": "\t"}
-
-_PARQUET_ROWS = 1024
-"""Rows of a Parquet file that are in memory at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,45 +231,11 @@ def _fitted(
 
 
 def _read_parquet(path: Path, moved: Callable[[int], None]) -> Iterator[Row]:
-    file = open_parquet(path)
-    size, n_rows = path.stat().st_size, max(1, file.metadata.num_rows)
-    number = 0
-    try:
-        for batch in file.iter_batches(batch_size=_PARQUET_ROWS, use_threads=False):
-            for values in batch.to_pylist():
-                number += 1
-                yield Row(path.name, number, values)
+    size, n_rows = path.stat().st_size, max(1, open_parquet(path).metadata.num_rows)
+    for number, values in enumerate(parquet_rows(path), start=1):
+        if number % 1024 == 0:
             moved(size * number // n_rows)
-    except (OSError, ValueError) as error:  # pyarrow's own are both
-        raise DataError(f"{path} is damaged ({error}): fetch it again") from None
-
-
-def open_parquet(path: Path) -> Any:
-    """A Parquet file, opened by pyarrow.
-
-    Raises:
-        MissingExtraError: pyarrow is not installed.
-        DataError: it is no Parquet file.
-    """
-    parquet = arrow("pyarrow.parquet")
-    try:
-        return parquet.ParquetFile(path)
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path} is no Parquet file ({error}): fetch it again") from None
-
-
-def arrow(name: str = "pyarrow") -> Any:
-    """pyarrow, or a module of it.
-
-    Raises:
-        MissingExtraError: it is not installed.
-    """
-    from importlib import import_module
-
-    try:
-        return import_module(name)
-    except ModuleNotFoundError:
-        raise MissingExtraError("pyarrow", "bulk", "reading and writing Parquet") from None
+        yield Row(path.name, number, values)
 
 
 def _header(path: Path) -> list[str] | None:

@@ -14,9 +14,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, TypeAlias, cast
 
+from potstill.data.parquet import arrow, open_parquet
 from potstill.errors import DataError
 from potstill.scale.predict import Values
-from potstill.scale.sources import DELIMITERS, Source, arrow, kind_of, open_parquet
+from potstill.scale.sources import DELIMITERS, Source, kind_of
 
 Joined: TypeAlias = "tuple[Mapping[str, Any], Values]"
 """The columns of a row, and those that the job adds."""

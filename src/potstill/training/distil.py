@@ -82,6 +82,8 @@ def distil(
     live = recipe.teaches_live and not cache_only
     teachers = [] if live else _open_teachers(recipe, fabric, listeners.note)
     data = load_split(recipe)
+    if data.warning:
+        listeners.note(f"{recipe.train}: {data.warning}")
     if recipe.prunes:
         folder = pruned_base(recipe, folder, data.train, fabric, listeners.note)
         tokenizer = Tokenizer.from_folder(folder)

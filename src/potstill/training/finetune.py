@@ -63,6 +63,8 @@ def finetune(
     rows = open_rows(
         data.train, tokenizer, seq_len=recipe.seq_len, stride=recipe.stride, note=listeners.note
     )
+    if data.warning:
+        listeners.note(f"{recipe.train}: {data.warning}")
     listeners.note(describe(data.train, rows))
     torch.manual_seed(recipe.seed)  # before a new head is made
     model, new_head = QuestionAnsweringModel.from_folder(folder, config)
@@ -126,6 +128,8 @@ def load_split(recipe: Recipe) -> qa.QASplit:
         RecipeError: so many negatives cannot be mined from them.
     """
     data = load_qa(recipe.train, offsets="fix" if recipe.fix_offsets else "strict")
+    if getattr(recipe, "alpha_ce", 1):  # where the loss is all of teachers, golds are not needed
+        data.check_golds(recipe.train)
     examples = data.examples[: recipe.examples or None]
     train_on, held_out = split_held_out(examples, recipe.holdout)
     n_train = len(train_on)
@@ -134,6 +138,7 @@ def load_split(recipe: Recipe) -> qa.QASplit:
         held_out = held_out + _negatives(held_out, recipe, among=examples)
         train_on = train_on + _negatives(train_on, recipe)
     return qa.QASplit(
+        warning=data.warning,
         train=train_on,
         held_out=held_out,
         n_labelled=n_train,

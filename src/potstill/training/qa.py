@@ -164,6 +164,9 @@ def batch_loss(model: QuestionAnsweringModel, batch: dict[str, Tensor], _: float
 class QASplit:
     """The training data of a run."""
 
+    warning: str | None = None
+    """What the file says and cannot mean."""
+
     train: list[QAExample]
     """What is trained on, mined negatives at the end."""
     held_out: list[QAExample]
@@ -190,6 +193,7 @@ class Scorer:
         self._examples, self._rules_v2 = data.held_out, data.no_answer
         if recipe.dev and not data.held_out:
             dev = load_qa(recipe.dev)
+            dev.check_golds(recipe.dev)
             self._examples, self._rules_v2 = dev.examples, dev.no_answer
             if dev.warning:
                 note(f"{recipe.dev}: {dev.warning}")
