@@ -7,12 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import tokenizers
-from tokenizers import models, pre_tokenizers, processors, trainers
+from tokenizers import AddedToken, models, pre_tokenizers, processors, trainers
 
 from potstill.bundle.atomic import write_json
 from potstill.bundle.config import ModelConfig
 from potstill.bundle.heads import hf_config
 from potstill.bundle.weights import expected_shapes, write_weights
+from potstill.text.tokenizer import wordpiece
 
 WORDS = (
     "the of in and is was to who what where when which won game city river king built by "
@@ -34,6 +35,7 @@ _SHAPES = {
     "distilbert": {"n_token_types": 0},
     "roberta": {"n_token_types": 1, "pad_id": 1, "vocab_size": BYTE_LEVEL_SIZE},
     "electra": {"embedding_width": 12},
+    "mpnet": {"n_token_types": 0, "pad_id": 1, "vocab_size": len(VOCABULARY) + 5},
 }
 
 
@@ -74,6 +76,21 @@ def write_tokenizer(folder: Path, *, lower: bool = True) -> None:
     )
 
 
+def write_mpnet_tokenizer(folder: Path) -> None:
+    """``tokenizer.json`` of BERT's word pieces with five tokens of RoBERTa's kind around them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    vocabulary = ["<s>", "<pad>", "</s>", "<unk>", *VOCABULARY, "<mask>"]
+    backend = wordpiece({token: i for i, token in enumerate(vocabulary)}, {})
+    special = ("<s>", "<pad>", "</s>", "<unk>")
+    backend.add_special_tokens([*special, AddedToken("<mask>", lstrip=True, normalized=False)])
+    backend.post_processor = processors.RobertaProcessing(("</s>", 2), ("<s>", 0))
+    backend.save(str(folder / "tokenizer.json"))
+    write_json(
+        folder / "tokenizer_config.json",
+        {"do_lower_case": True, "unk_token": "[UNK]", "tokenizer_class": "MPNetTokenizer"},
+    )
+
+
 def byte_level(**options) -> tokenizers.Tokenizer:
     """A byte-level BPE over `SENTENCES`, as RoBERTa has one; pieces of words are tokens too."""
     backend = tokenizers.Tokenizer(models.BPE())
@@ -109,6 +126,8 @@ def write_model(
     shape = config(model_type, **options)
     if model_type == "roberta":
         write_byte_level(folder)
+    elif model_type == "mpnet":
+        write_mpnet_tokenizer(folder)
     else:
         write_tokenizer(folder)
     # Old folders do not name their head; that of a classifier decides what a name means.

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from potstill.bundle.hf_configs import BertConfig as BertConfig
     from potstill.bundle.hf_configs import DistilBertConfig as DistilBertConfig
     from potstill.bundle.hf_configs import ElectraConfig as ElectraConfig
+    from potstill.bundle.hf_configs import MPNetConfig as MPNetConfig
     from potstill.bundle.hf_configs import RobertaConfig as RobertaConfig
     from potstill.data.qa import load_qa as load_qa
     from potstill.evaluation.qa import score as score
@@ -40,10 +41,12 @@ if TYPE_CHECKING:
     from potstill.models.bare import BertModel as BertModel
     from potstill.models.bare import DistilBertModel as DistilBertModel
     from potstill.models.bare import ElectraModel as ElectraModel
+    from potstill.models.bare import MPNetModel as MPNetModel
     from potstill.models.bare import RobertaModel as RobertaModel
     from potstill.models.choice import BertForMultipleChoice as BertForMultipleChoice
     from potstill.models.choice import DistilBertForMultipleChoice as DistilBertForMultipleChoice
     from potstill.models.choice import ElectraForMultipleChoice as ElectraForMultipleChoice
+    from potstill.models.choice import MPNetForMultipleChoice as MPNetForMultipleChoice
     from potstill.models.choice import RobertaForMultipleChoice as RobertaForMultipleChoice
     from potstill.models.classification import (
         BertForSequenceClassification as BertForSequenceClassification,
@@ -55,14 +58,19 @@ if TYPE_CHECKING:
         ElectraForSequenceClassification as ElectraForSequenceClassification,
     )
     from potstill.models.classification import (
+        MPNetForSequenceClassification as MPNetForSequenceClassification,
+    )
+    from potstill.models.classification import (
         RobertaForSequenceClassification as RobertaForSequenceClassification,
     )
     from potstill.models.lm import BertForMaskedLM as BertForMaskedLM
     from potstill.models.lm import DistilBertForMaskedLM as DistilBertForMaskedLM
+    from potstill.models.lm import MPNetForMaskedLM as MPNetForMaskedLM
     from potstill.models.lm import RobertaForMaskedLM as RobertaForMaskedLM
     from potstill.models.qa import BertForQuestionAnswering as BertForQuestionAnswering
     from potstill.models.qa import DistilBertForQuestionAnswering as DistilBertForQuestionAnswering
     from potstill.models.qa import ElectraForQuestionAnswering as ElectraForQuestionAnswering
+    from potstill.models.qa import MPNetForQuestionAnswering as MPNetForQuestionAnswering
     from potstill.models.qa import RobertaForQuestionAnswering as RobertaForQuestionAnswering
     from potstill.models.tagging import BertForTokenClassification as BertForTokenClassification
     from potstill.models.tagging import (
@@ -71,6 +79,7 @@ if TYPE_CHECKING:
     from potstill.models.tagging import (
         ElectraForTokenClassification as ElectraForTokenClassification,
     )
+    from potstill.models.tagging import MPNetForTokenClassification as MPNetForTokenClassification
     from potstill.models.tagging import (
         RobertaForTokenClassification as RobertaForTokenClassification,
     )
@@ -98,6 +107,8 @@ if TYPE_CHECKING:
     from potstill.text.auto import DistilBertTokenizerFast as DistilBertTokenizerFast
     from potstill.text.auto import ElectraTokenizer as ElectraTokenizer
     from potstill.text.auto import ElectraTokenizerFast as ElectraTokenizerFast
+    from potstill.text.auto import MPNetTokenizer as MPNetTokenizer
+    from potstill.text.auto import MPNetTokenizerFast as MPNetTokenizerFast
     from potstill.text.auto import RobertaTokenizer as RobertaTokenizer
     from potstill.text.auto import RobertaTokenizerFast as RobertaTokenizerFast
     from potstill.text.tokenizer import Tokenizer as Tokenizer
@@ -144,6 +155,15 @@ _HOMES = {
     "ElectraTokenizerFast": "potstill.text.auto",
     "FillMaskPipeline": "potstill.runtime.token_pipelines",
     "Filler": "potstill.runtime.lm",
+    "MPNetConfig": "potstill.bundle.hf_configs",
+    "MPNetForMaskedLM": "potstill.models.lm",
+    "MPNetForMultipleChoice": "potstill.models.choice",
+    "MPNetForQuestionAnswering": "potstill.models.qa",
+    "MPNetForSequenceClassification": "potstill.models.classification",
+    "MPNetForTokenClassification": "potstill.models.tagging",
+    "MPNetModel": "potstill.models.bare",
+    "MPNetTokenizer": "potstill.text.auto",
+    "MPNetTokenizerFast": "potstill.text.auto",
     "MultipleChoicePipeline": "potstill.runtime.task_pipelines",
     "QAClient": "potstill.runtime.qa",
     "QAExample": "potstill.records",
@@ -210,6 +230,15 @@ __all__ = [
     "ElectraTokenizerFast",
     "FillMaskPipeline",
     "Filler",
+    "MPNetConfig",
+    "MPNetForMaskedLM",
+    "MPNetForMultipleChoice",
+    "MPNetForQuestionAnswering",
+    "MPNetForSequenceClassification",
+    "MPNetForTokenClassification",
+    "MPNetModel",
+    "MPNetTokenizer",
+    "MPNetTokenizerFast",
     "MultipleChoicePipeline",
     "QAClient",
     "QAExample",

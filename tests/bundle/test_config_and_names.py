@@ -11,7 +11,14 @@ from potstill.bundle.names import from_hf, split_known, to_hf
 from potstill.bundle.weights import expected_shapes
 from potstill.errors import ConfigError
 
-TYPES = ["bert", "distilbert", "roberta", "electra"]
+PREFIXES = {
+    "bert": "Bert",
+    "distilbert": "DistilBert",
+    "roberta": "Roberta",
+    "electra": "Electra",
+    "mpnet": "MPNet",
+}
+TYPES = list(PREFIXES)
 
 
 @pytest.mark.parametrize("model_type", TYPES)
@@ -126,7 +133,7 @@ def test_a_config_names_the_class_of_its_head(model_type) -> None:
     config = tiny.config(model_type)
     heads = [head for head in HEADS if model_type in HEADS[head].architectures]
     names = {head: hf_config(config, head)["architectures"] for head in heads}
-    prefix = dict(zip(TYPES, ["Bert", "DistilBert", "Roberta", "Electra"], strict=True))[model_type]
+    prefix = PREFIXES[model_type]
     assert names["qa"] == [f"{prefix}ForQuestionAnswering"]
     if model_type == "electra":
         with pytest.raises(ConfigError, match="electra models cannot have a masked-LM head"):
@@ -149,6 +156,8 @@ def test_a_config_names_the_class_of_its_head(model_type) -> None:
         ('{"model_type": "roberta", "pad_token_id": -1}', "pad_id"),
         ('{"model_type": "electra", "embedding_size": "x"}', "embedding_width"),
         ('{"model_type": "bert", "position_embedding_type": "relative_key"}', "relative_key"),
+        ('{"model_type": "mpnet", "relative_attention_num_buckets": 64}', "only 32 is"),
+        ('{"model_type": "mpnet", "pad_token_id": 0}', "must be 1, not 0"),
     ],
 )
 def test_a_config_that_cannot_be_used(tmp_path, text, message) -> None:

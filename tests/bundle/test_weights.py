@@ -19,7 +19,7 @@ def same(one, other) -> bool:
     return one.keys() == other.keys() and all(np.array_equal(one[k], other[k]) for k in one)
 
 
-@pytest.mark.parametrize("model_type", ["bert", "distilbert", "roberta", "electra"])
+@pytest.mark.parametrize("model_type", ["bert", "distilbert", "roberta", "electra", "mpnet"])
 @pytest.mark.parametrize("dtype", [np.float32, np.float16])
 def test_what_is_written_is_read_back(tmp_path, model_type, dtype) -> None:
     config = tiny.config(model_type)

@@ -32,7 +32,7 @@ BY_TOKEN = {"mlm": True, "tagging": True, "classification": False, "choice": Fal
 PAIRS = [
     (head, model_type)
     for head in NEW
-    for model_type in ("bert", "distilbert", "roberta", "electra")
+    for model_type in ("bert", "distilbert", "roberta", "electra", "mpnet")
     if model_type in HEADS[head].architectures
 ]
 FOLDERS = [

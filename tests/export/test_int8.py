@@ -68,7 +68,7 @@ def test_the_products_are_exact_on_this_processor(tmp_path) -> None:
     assert np.array_equal(found, tokens.astype(np.int32) @ weight.astype(np.int32))
 
 
-@pytest.mark.parametrize("model_type", ["bert", "distilbert", "roberta", "electra"])
+@pytest.mark.parametrize("model_type", ["bert", "distilbert", "roberta", "electra", "mpnet"])
 @pytest.mark.parametrize("activation", ["gelu", "gelu_new", "relu"])
 def test_int8_is_near_and_does_not_depend_on_neighbours(tmp_path, model_type, activation) -> None:
     config = tiny.config(model_type, activation=activation, hidden_width=64, ffn_width=128)

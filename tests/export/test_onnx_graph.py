@@ -15,7 +15,7 @@ from potstill.runtime.session import OnnxSession
 from potstill.text.windows import Batch
 
 
-@pytest.mark.parametrize("model_type", ["bert", "distilbert", "roberta", "electra"])
+@pytest.mark.parametrize("model_type", ["bert", "distilbert", "roberta", "electra", "mpnet"])
 @pytest.mark.parametrize("activation", ["gelu", "gelu_new", "relu"])
 def test_float32(tmp_path, model_type, activation) -> None:
     config = tiny.config(model_type, activation=activation, norm_eps=1e-3)
@@ -36,6 +36,7 @@ def test_inputs_outputs_and_opset() -> None:
         ("distilbert", []),
         ("roberta", []),
         ("electra", types),
+        ("mpnet", []),
     ):
         config = tiny.config(model_type)
         for storage in (Storage(), Storage(dtype=np.float16)):
@@ -76,7 +77,7 @@ def test_float16_with_large_activations(tmp_path) -> None:
     assert largest(found, expected(config, weights, rows), rows) < 0.1
 
 
-@pytest.mark.parametrize("model_type", ["bert", "roberta", "electra"])
+@pytest.mark.parametrize("model_type", ["bert", "roberta", "electra", "mpnet"])
 def test_weights_are_read_back(tmp_path, model_type) -> None:
     config = tiny.config(model_type)
     weights = tiny.weights(config)

@@ -42,7 +42,7 @@ def written(tmp_path, config, weights, batches):
     return file
 
 
-@pytest.mark.parametrize("model_type", ["bert", "distilbert", "roberta", "electra"])
+@pytest.mark.parametrize("model_type", ["bert", "distilbert", "roberta", "electra", "mpnet"])
 def test_batch_invariance_of_fixed_scales(tmp_path, model_type):
     config, weights = outlying(model_type)
     rows = batch(config)

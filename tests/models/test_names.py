@@ -17,6 +17,7 @@ KINDS = {
     "distilbert": "DistilBert",
     "roberta": "Roberta",
     "electra": "Electra",
+    "mpnet": "MPNet",
 }
 HEADS = {
     "bare": ("Model", "AutoModel"),

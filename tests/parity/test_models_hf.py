@@ -9,6 +9,7 @@ from potstill.models.qa import (
     BertForQuestionAnswering,
     DistilBertForQuestionAnswering,
     ElectraForQuestionAnswering,
+    MPNetForQuestionAnswering,
     RobertaForQuestionAnswering,
 )
 
@@ -40,6 +41,11 @@ def electra(**options):
     return transformers.ElectraForQuestionAnswering(config), ElectraForQuestionAnswering
 
 
+def mpnet(**options):
+    config = transformers.MPNetConfig(**{**SHAPE, **options})
+    return transformers.MPNetForQuestionAnswering(config), MPNetForQuestionAnswering
+
+
 def distilbert(**options):
     config = transformers.DistilBertConfig(
         vocab_size=120,
@@ -63,6 +69,7 @@ MAKERS = {
     "roberta-own": lambda: roberta(type_vocab_size=2, pad_token_id=0),
     "electra": lambda: electra(embedding_size=16),
     "electra-base": lambda: electra(embedding_size=32),
+    "mpnet": lambda: mpnet(layer_norm_eps=1e-5),
 }
 
 

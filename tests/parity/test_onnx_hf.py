@@ -13,7 +13,13 @@ from potstill.bundle.config import read_config
 from potstill.export.bundle import export_bundle
 from potstill.runtime.session import LOGITS, OnnxSession
 
-NAMES = {"bert": "Bert", "distilbert": "DistilBert", "roberta": "Roberta", "electra": "Electra"}
+NAMES = {
+    "bert": "Bert",
+    "distilbert": "DistilBert",
+    "roberta": "Roberta",
+    "electra": "Electra",
+    "mpnet": "MPNet",
+}
 
 
 def theirs(

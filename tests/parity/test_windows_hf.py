@@ -121,7 +121,7 @@ def test_an_exported_folder_has_robertas_tokenizer(tmp_path, pieces):
         (tmp_path / name).rename(tmp_path / "out" / name)
 
 
-@pytest.mark.parametrize("kind", ["roberta", "electra"])
+@pytest.mark.parametrize("kind", ["roberta", "electra", "mpnet"])
 def test_their_model_answers_as_our_folder_does(tmp_path, kind):
     """A torch model of transformers in our pipeline, and the ONNX file made from its folder."""
     folder = tiny.write_model(tmp_path / "model", kind, max_positions=40)

@@ -38,7 +38,7 @@ def test_probabilities_of_every_label_best_first(single):
     assert not found.truncated
 
 
-@pytest.mark.parametrize("model_type", ["distilbert", "roberta", "electra"])
+@pytest.mark.parametrize("model_type", ["distilbert", "roberta", "electra", "mpnet"])
 def test_other_encoders(tmp_path, model_type):
     classifier = Classifier.from_options(write(tmp_path, model_type), threads=1)
     alone = classifier.logits_many([(TEXTS[0], TEXTS[1])])

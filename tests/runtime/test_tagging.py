@@ -16,7 +16,7 @@ LABELS = ("O", "B-per", "I-per", "B-loc", "I-loc")
 TEXT = " ".join(text for text, *_ in tiny.SENTENCES)
 
 
-@pytest.fixture(scope="module", params=["bert", "distilbert", "roberta", "electra"])
+@pytest.fixture(scope="module", params=["bert", "distilbert", "roberta", "electra", "mpnet"])
 def tagger(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp(request.param)
     tiny.write_model(folder, request.param, head="tagging", labels=LABELS)

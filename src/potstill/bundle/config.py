@@ -8,6 +8,7 @@ which two are never used; all of that stops here.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -52,11 +53,13 @@ _DISTILBERT = {
     "initializer_range": "initializer_range",
     "pad_token_id": "pad_id",
 }
+_MPNET = {k: v for k, v in _BERT.items() if v != "n_token_types"}
 FIELDS = {
     "bert": _BERT,
     "distilbert": _DISTILBERT,
     "roberta": _BERT,
     "electra": {**_BERT, "embedding_size": "embedding_width"},
+    "mpnet": _MPNET,
 }
 """Hugging Face field name → ours, for each supported ``model_type``."""
 
@@ -65,13 +68,37 @@ _DEFAULTS: dict[str, dict[str, Any]] = {
     "distilbert": {"n_layers": 6, "n_token_types": 0, "qa_dropout": 0.1},
     "roberta": {"vocab_size": 50265, "pad_id": 1},
     "electra": {"embedding_width": 128, "hidden_width": 256, "n_heads": 4, "ffn_width": 1024},
+    "mpnet": {"vocab_size": 30527, "n_token_types": 0, "pad_id": 1},
 }
 """What a field is where ``config.json`` leaves it out and `ModelConfig` has another default."""
 
 
 def position_offset(model_type: str, pad_id: int) -> int:
-    """Rows of a position table that stand before position 0: ``pad_id + 1`` in RoBERTa."""
-    return pad_id + 1 if model_type == "roberta" else 0
+    """Rows of a position table before position 0: ``pad_id + 1`` in RoBERTa and MPNet."""
+    return pad_id + 1 if model_type in ("roberta", "mpnet") else 0
+
+
+POSITION_BUCKETS = 32
+"""Distances that an encoder with relative positions tells apart; transformers knows no other."""
+_FARTHEST = 128
+
+
+def position_bucket(distance: int) -> int:
+    """The bucket of a distance from one token to another, positive to the right.
+
+    Distances of fewer than 8 have one each, longer ones share them logarithmically up to 128, and
+    those to the right have the second half.
+
+    Source:
+        T5 (Raffel et al. 2020, section 2.1) and MPNet (Song et al. 2020); transformers 5,
+        ``MPNetEncoder.relative_position_bucket``.
+    """
+    side = POSITION_BUCKETS // 2  # buckets of one direction
+    exact, away = side // 2, abs(distance)
+    if away >= exact:
+        scale = (side - exact) / math.log2(_FARTHEST / exact)
+        away = min(exact + int(math.log2(away / exact) * scale), side - 1)
+    return away + side * (distance > 0)
 
 
 PROBLEMS = {
@@ -82,7 +109,13 @@ PROBLEMS = {
 """What labels are to a text, in our names → Hugging Face's ``problem_type``."""
 
 _LABEL_KEYS = ("id2label", "label2id", "num_labels", "problem_type")
-_POOLER_ACTIVATIONS = {"bert": "tanh", "distilbert": "relu", "roberta": "tanh", "electra": "gelu"}
+_POOLER_ACTIVATIONS = {
+    "bert": "tanh",
+    "distilbert": "relu",
+    "roberta": "tanh",
+    "electra": "gelu",
+    "mpnet": "tanh",
+}
 _RATES = ("hidden_dropout", "attention_dropout", "qa_dropout")
 _MAY_BE_0 = ("embedding_width", "n_token_types", "pad_id")
 
@@ -107,7 +140,7 @@ class ModelConfig:
     max_positions: int = 512
     """Longest ``seq_len`` the position table allows: its rows less `position_offset`."""
     n_token_types: int = 2
-    """0 where the encoder has no token types (DistilBERT)."""
+    """0 where the encoder has no token types (DistilBERT, MPNet)."""
     activation: str = "gelu"
     norm_eps: float = 1e-12
     hidden_dropout: float = 0.1
@@ -148,8 +181,16 @@ class ModelConfig:
         Args:
             heads: at most ``n_heads`` each; their width stays.
             ffn: feed-forward widths.
+
+        Raises:
+            ConfigError: heads are to go where all layers share what their heads make of distances.
         """
         whole, even = set(heads) == {self.n_heads}, len(set(ffn)) == 1
+        if self.has_position_bias and not whole:
+            raise ConfigError(
+                f"every layer of an {self.model_type} model keeps its {self.n_heads} heads: all "
+                "layers share one table of position biases; remove neurons or layers"
+            )
         return replace(
             self,
             n_layers=len(heads),
@@ -172,15 +213,20 @@ class ModelConfig:
     def position_offset(self) -> int:
         """Rows of the position table before position 0.
 
-        Where there are some (RoBERTa), only tokens that are no padding are counted, and padding
-        has the last of these rows.
+        Where there are some (RoBERTa, MPNet), only tokens that are no padding are counted, and
+        padding has the last of these rows.
         """
         return position_offset(self.model_type, self.pad_id)
 
     @property
+    def has_position_bias(self) -> bool:
+        """Whether every layer adds to its scores what one table says of distances (MPNet)."""
+        return self.model_type == "mpnet"
+
+    @property
     def lm_activation(self) -> str:
-        """The activation inside the masked-LM head; RoBERTa's does not follow ``activation``."""
-        return "gelu" if self.model_type == "roberta" else self.activation
+        """Activation of the masked-LM head; RoBERTa's, MPNet's do not follow ``activation``."""
+        return "gelu" if self.model_type in ("roberta", "mpnet") else self.activation
 
     @property
     def pooler_activation(self) -> str:
@@ -315,8 +361,20 @@ class ModelConfig:
                 f"position_embedding_type {self.extra['position_embedding_type']!r} "
                 "is not supported; only 'absolute' is"
             )
+        if self.has_position_bias:
+            self._check_position_bias()
         if self.extra.get("sinusoidal_pos_embds") and self.model_type != "distilbert":
             raise ConfigError("sinusoidal_pos_embds is only known for distilbert")
+
+    def _check_position_bias(self) -> None:
+        buckets = self.extra.get("relative_attention_num_buckets", POSITION_BUCKETS)
+        if buckets != POSITION_BUCKETS:
+            raise ConfigError(
+                f"relative_attention_num_buckets {buckets!r} is not supported; "
+                f"only {POSITION_BUCKETS} is"
+            )
+        if self.pad_id != 1:
+            raise ConfigError(f"pad_token_id of an mpnet model must be 1, not {self.pad_id}")
 
 
 def _model_type(values: Mapping[str, Any]) -> Any:

@@ -56,11 +56,17 @@ def _pooled_shapes(config: ModelConfig, n_out: int) -> Shapes:
 
 
 def _pooler_shapes(config: ModelConfig) -> Shapes:
-    has_pooler = config.model_type in ("bert", "roberta")
+    has_pooler = config.model_type in ("bert", "roberta", "mpnet")
     return linear_shapes("pooler", config.hidden_width, config.hidden_width) if has_pooler else {}
 
 
-_PREFIXES = {"bert": "Bert", "distilbert": "DistilBert", "roberta": "Roberta", "electra": "Electra"}
+_PREFIXES = {
+    "bert": "Bert",
+    "distilbert": "DistilBert",
+    "roberta": "Roberta",
+    "electra": "Electra",
+    "mpnet": "MPNet",
+}
 
 
 def _classes(ending: str) -> dict[str, str]:
@@ -82,6 +88,7 @@ HEADS: Mapping[HeadName, Head] = {
             "bert": "BertForMaskedLM",
             "distilbert": "DistilBertForMaskedLM",
             "roberta": "RobertaForMaskedLM",
+            "mpnet": "MPNetForMaskedLM",
         },
         remedy="train one first with `potstill finetune recipes/mlm-head.toml`",
     ),

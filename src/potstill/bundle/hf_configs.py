@@ -126,8 +126,15 @@ class ElectraConfig(PretrainedConfig):
     kind = "electra"
 
 
+class MPNetConfig(PretrainedConfig):
+    """The config of an MPNet model."""
+
+    kind = "mpnet"
+
+
 CONFIGS: Mapping[str, type[PretrainedConfig]] = {
-    config.kind: config for config in (BertConfig, DistilBertConfig, RobertaConfig, ElectraConfig)
+    config.kind: config
+    for config in (BertConfig, DistilBertConfig, RobertaConfig, ElectraConfig, MPNetConfig)
 }
 """``model_type`` → class."""
 

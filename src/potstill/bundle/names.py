@@ -60,6 +60,25 @@ _ELECTRA = [
     ("electra.embeddings_project", "embedding_projection"),
     *_QA_HEAD,
 ]
+_MPNET = [
+    ("mpnet.embeddings.word_embeddings", "embeddings.word"),
+    ("mpnet.embeddings.position_embeddings", "embeddings.position"),
+    ("mpnet.embeddings.LayerNorm", "embeddings.norm"),
+    ("mpnet.encoder.relative_attention_bias", "embeddings.distance"),
+    ("mpnet.encoder.layer.{}.attention.attn.q", "layers.{}.attention.query"),
+    ("mpnet.encoder.layer.{}.attention.attn.k", "layers.{}.attention.key"),
+    ("mpnet.encoder.layer.{}.attention.attn.v", "layers.{}.attention.value"),
+    ("mpnet.encoder.layer.{}.attention.attn.o", "layers.{}.attention.output"),
+    ("mpnet.encoder.layer.{}.attention.LayerNorm", "layers.{}.attention_norm"),
+    ("mpnet.encoder.layer.{}.intermediate.dense", "layers.{}.ffn.up"),
+    ("mpnet.encoder.layer.{}.output.dense", "layers.{}.ffn.down"),
+    ("mpnet.encoder.layer.{}.output.LayerNorm", "layers.{}.ffn_norm"),
+    *_QA_HEAD,
+    ("lm_head.dense", "lm_head.dense"),
+    ("lm_head.layer_norm", "lm_head.norm"),
+    ("lm_head", "lm_head"),
+    ("lm_head.decoder", "lm_head"),
+]
 _DISTILBERT = [
     ("distilbert.embeddings.word_embeddings", "embeddings.word"),
     ("distilbert.embeddings.position_embeddings", "embeddings.position"),
@@ -77,19 +96,27 @@ _DISTILBERT = [
     ("vocab_layer_norm", "lm_head.norm"),
     ("vocab_projector", "lm_head"),
 ]
-TABLE = {"bert": _BERT, "distilbert": _DISTILBERT, "roberta": _ROBERTA, "electra": _ELECTRA}
+TABLE = {
+    "bert": _BERT,
+    "distilbert": _DISTILBERT,
+    "roberta": _ROBERTA,
+    "electra": _ELECTRA,
+    "mpnet": _MPNET,
+}
 """model_type → rows of (Hugging Face module, our module)."""
 
 _OUT = ("classifier", "classifier")
 _TWO_LAYERS = [("classifier.dense", "pooler"), ("classifier.out_proj", "classifier")]
 _BERT_POOLER = ("bert.pooler.dense", "pooler")
 _ROBERTA_POOLER = ("roberta.pooler.dense", "pooler")
+_MPNET_POOLER = ("mpnet.pooler.dense", "pooler")
 _HEAD_ROWS: Mapping[str, Mapping[str, list[tuple[str, str]]]] = {
     "classification": {
         "bert": [_BERT_POOLER, _OUT],
         "distilbert": [("pre_classifier", "pooler"), _OUT],
         "roberta": _TWO_LAYERS,
         "electra": _TWO_LAYERS,
+        "mpnet": _TWO_LAYERS,
     },
     "tagging": dict.fromkeys(TABLE, [_OUT]),
     "choice": {
@@ -97,8 +124,9 @@ _HEAD_ROWS: Mapping[str, Mapping[str, list[tuple[str, str]]]] = {
         "distilbert": [("pre_classifier", "pooler"), _OUT],
         "roberta": [_ROBERTA_POOLER, _OUT],
         "electra": [("sequence_summary.summary", "pooler"), _OUT],
+        "mpnet": [_MPNET_POOLER, _OUT],
     },
-    "bare": {"bert": [_BERT_POOLER], "roberta": [_ROBERTA_POOLER]},
+    "bare": {"bert": [_BERT_POOLER], "roberta": [_ROBERTA_POOLER], "mpnet": [_MPNET_POOLER]},
 }
 """Head → model_type → the rows that hold only under that head: one name of Hugging Face's is
 another layer under another head."""

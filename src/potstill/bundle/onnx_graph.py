@@ -1,7 +1,7 @@
 """The ONNX graph of an encoder with one of its heads, written from config and weights.
 
-No torch: the graph is put together node by node with ``onnx.helper``. BERT, DistilBERT, RoBERTa and
-ELECTRA are one function with options. Only standard operators are used, so onnxruntime,
+No torch: the graph is put together node by node with ``onnx.helper``. All supported encoders
+are one function with options. Only standard operators are used, so onnxruntime,
 onnxruntime-web (and with it transformers.js) and OpenVINO read the file; the patterns are the ones
 onnxruntime fuses.
 
@@ -27,7 +27,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from potstill.bundle.config import ModelConfig
+from potstill.bundle.config import ModelConfig, position_bucket
 from potstill.bundle.names import HeadName
 
 Array: TypeAlias = NDArray[Any]
@@ -37,6 +37,9 @@ OPSET = 17
 IR_VERSION = 8
 MASKED = -1e4
 """Added to the score of a masked position: exp(-1e4) is 0, and float16 holds it."""
+
+
+_ONE = helper.make_tensor("one", TensorProto.INT64, [1], [1])
 
 
 @dataclass
@@ -136,6 +139,8 @@ def build_graph(
     storage = storage or Storage()
     graph = Graph(dtype=storage.dtype)
     bias = _mask_bias(graph)
+    if config.has_position_bias:
+        bias = graph.op("Add", _position_bias(graph, config, weights), bias)
     x = _embeddings(graph, config, weights, storage)
     for i in range(config.n_layers):
         # A head that reads the first token alone needs nothing else of the last layer.
@@ -151,6 +156,20 @@ def _mask_bias(g: Graph) -> str:
     mask = g.op("Cast", mask, to=helper.np_dtype_to_tensor_dtype(np.dtype(g.dtype)))
     hidden = g.op("Sub", g.scalar("one", 1.0), mask)
     return g.op("Mul", hidden, g.scalar("masked", MASKED))
+
+
+def _position_bias(g: Graph, config: ModelConfig, weights: Mapping[str, Array]) -> str:
+    """[heads, seq, seq]: what attention adds for the distance from each query to each key."""
+    n = config.max_positions
+    buckets = np.array([position_bucket(distance) for distance in range(1 - n, n)], np.int64)
+    table = weights["embeddings.distance.weight"]
+    by_distance = float_table(g, g.const("buckets", buckets), "embeddings.distance", table)
+    # From 1 on, padding counted too: only differences are looked at.
+    ones = g.op("ConstantOfShape", g.op("Shape", "input_ids", start=1, end=2), value=_ONE)
+    at = g.op("CumSum", ones, g.scalar("first", 0, np.int64))
+    apart = g.op("Sub", g.op("Unsqueeze", at, g.ints(0)), g.op("Unsqueeze", at, g.ints(1)))
+    found = g.op("Gather", by_distance, g.op("Add", apart, g.ints(n - 1)))
+    return g.op("Transpose", found, perm=(2, 0, 1))
 
 
 def _embeddings(
@@ -198,6 +217,8 @@ def _layer(
     """One layer, [batch, seq, width], or [batch, 1, width] where only the first token is asked."""
     name = f"layers.{i}"
     asking = g.op("Gather", x, g.ints(0), axis=1) if first_only else x
+    if first_only and config.has_position_bias:
+        bias = g.op("Gather", bias, g.ints(0), axis=2)
 
     def linear(value: str, part: str) -> str:
         module = f"{name}.{part}"

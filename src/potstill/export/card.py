@@ -25,6 +25,7 @@ _KINDS = {
     "distilbert": "A DistilBERT",
     "roberta": "A RoBERTa",
     "electra": "An ELECTRA",
+    "mpnet": "An MPNet",
 }
 
 _HOW = "by the trained float weights, at the end of training, as `potstill eval` does."

@@ -28,9 +28,11 @@ def write(source: Source, file: Path, precision: str) -> None:
     """Writes the folder of ``file``, an ``….mlpackage``.
 
     Raises:
+        ConfigError: the encoder has position biases.
         MissingExtraError: coremltools is not installed.
     """
     assert precision == "fp16"
+    source.check_plain_attention("Core ML")
     ct, mil = _coremltools()
     dims = (1, mil.get_new_symbol())
     specs = [mil.Builder.TensorSpec(shape=dims, dtype=mil.types.int32) for _ in source.inputs]

@@ -74,7 +74,9 @@ def _head(
 
 def _positions(config: ModelConfig, input_ids: Ints) -> Ints:
     """Rows of the position table, [batch, seq]."""
-    if config.position_offset:  # RoBERTa: the n-th token that is no padding, counted from pad_id
+    if (
+        config.position_offset
+    ):  # RoBERTa, MPNet: the n-th token that is no padding, counted from pad_id
         real = input_ids != config.pad_id
         return np.where(real, np.cumsum(real, axis=1), 0) + config.pad_id
     return np.broadcast_to(np.arange(input_ids.shape[1]), input_ids.shape)
@@ -100,11 +102,25 @@ def _attention(
         return value.reshape(batch, seq, -1, config.head_width).transpose(0, 2, 1, 3)
 
     scores = heads("query") @ heads("key").transpose(0, 1, 3, 2) / math.sqrt(config.head_width)
+    if config.has_position_bias:
+        scores = scores + _position_bias(w["embeddings.distance.weight"], seq)
     scores = np.where(allowed, scores, -np.inf)  # every row of a batch may look somewhere
     scores = np.exp(scores - scores.max(axis=-1, keepdims=True))
     share = scores / scores.sum(axis=-1, keepdims=True)
     mixed = (share @ heads("value")).transpose(0, 2, 1, 3).reshape(batch, seq, -1)
     return _linear(mixed, w, f"{name}.output")
+
+
+def _position_bias(table: Floats, seq: int) -> Floats:
+    """What MPNet adds to the scores of query i and key j, [heads, seq, seq].
+
+    Its 32 buckets, spelled out: 0 to 7 tokens to the left, then up to 11, 15, 22, 31, 45, 63, 90
+    and any more; the same to the right, 16 buckets on.
+    """
+    edges = np.array([1, 2, 3, 4, 5, 6, 7, 8, 12, 16, 23, 32, 46, 64, 91])
+    apart = np.arange(seq)[None, :] - np.arange(seq)[:, None]
+    bucket = np.searchsorted(edges, np.abs(apart), side="right") + 16 * (apart > 0)
+    return table[bucket].transpose(2, 0, 1)
 
 
 def _gelu(x: Floats) -> Floats:

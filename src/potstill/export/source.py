@@ -10,7 +10,7 @@ from typing import Any
 from potstill.bundle.config import ModelConfig
 from potstill.bundle.heads import HeadName
 from potstill.bundle.weights import Weights
-from potstill.errors import MissingExtraError
+from potstill.errors import ConfigError, MissingExtraError
 
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 
@@ -32,6 +32,21 @@ class Source:
     def inputs(self) -> tuple[str, ...]:
         """Names of the inputs: token types only where the model tells them apart."""
         return INPUTS if self.config.n_token_types > 1 else INPUTS[:2]
+
+    def check_plain_attention(self, target: str) -> None:
+        """Refuses an encoder whose attention a writer does not know.
+
+        Args:
+            target: the format, as messages call it.
+
+        Raises:
+            ConfigError: there are position biases.
+        """
+        if self.config.has_position_bias:
+            raise ConfigError(
+                f"{self.config.model_type} models cannot be written as {target} yet: "
+                "use onnx, fp16, int8 or openvino"
+            )
 
     @property
     def outputs(self) -> tuple[str, ...]:

@@ -39,8 +39,10 @@ def build_module(source: Source, *, scaled: bool = False) -> Any:
             a whole matrix with one scale.
 
     Raises:
+        ConfigError: the encoder has position biases.
         MissingExtraError: TensorFlow is not installed.
     """
+    source.check_plain_attention("a TensorFlow format")
     kept = f"module scaled={scaled}"
     if kept not in source.memo:
         tf = tensorflow()

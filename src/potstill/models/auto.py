@@ -61,7 +61,13 @@ class Auto(Generic[M]):
 class AutoModel(Auto[bare.BareModel]):
     """Finds the bare encoder's class."""
 
-    classes = _by_type(bare.BertModel, bare.DistilBertModel, bare.RobertaModel, bare.ElectraModel)
+    classes = _by_type(
+        bare.BertModel,
+        bare.DistilBertModel,
+        bare.RobertaModel,
+        bare.ElectraModel,
+        bare.MPNetModel,
+    )
 
 
 class AutoModelForQuestionAnswering(Auto[qa.QuestionAnsweringModel]):
@@ -72,13 +78,16 @@ class AutoModelForQuestionAnswering(Auto[qa.QuestionAnsweringModel]):
         qa.DistilBertForQuestionAnswering,
         qa.RobertaForQuestionAnswering,
         qa.ElectraForQuestionAnswering,
+        qa.MPNetForQuestionAnswering,
     )
 
 
 class AutoModelForMaskedLM(Auto[lm.MaskedLM]):
     """Finds the masked language model's class."""
 
-    classes = _by_type(lm.BertForMaskedLM, lm.DistilBertForMaskedLM, lm.RobertaForMaskedLM)
+    classes = _by_type(
+        lm.BertForMaskedLM, lm.DistilBertForMaskedLM, lm.RobertaForMaskedLM, lm.MPNetForMaskedLM
+    )
 
 
 class AutoModelForSequenceClassification(Auto[classification.ClassificationModel]):
@@ -89,6 +98,7 @@ class AutoModelForSequenceClassification(Auto[classification.ClassificationModel
         classification.DistilBertForSequenceClassification,
         classification.RobertaForSequenceClassification,
         classification.ElectraForSequenceClassification,
+        classification.MPNetForSequenceClassification,
     )
 
 
@@ -100,6 +110,7 @@ class AutoModelForTokenClassification(Auto[tagging.TaggingModel]):
         tagging.DistilBertForTokenClassification,
         tagging.RobertaForTokenClassification,
         tagging.ElectraForTokenClassification,
+        tagging.MPNetForTokenClassification,
     )
 
 
@@ -111,4 +122,5 @@ class AutoModelForMultipleChoice(Auto[choice.ChoiceModel]):
         choice.DistilBertForMultipleChoice,
         choice.RobertaForMultipleChoice,
         choice.ElectraForMultipleChoice,
+        choice.MPNetForMultipleChoice,
     )

@@ -12,7 +12,7 @@ from potstill.models.pretrained import Pretrained
 
 
 class BareModel(Pretrained):
-    """An encoder of any kind, with the pooler of those that have one (BERT and RoBERTa)."""
+    """An encoder of any kind, with the pooler of those that have one (BERT, RoBERTa, MPNet)."""
 
     head = "bare"
 
@@ -25,7 +25,7 @@ class BareModel(Pretrained):
         """
         super().__init__(config)
         self.encoder = Encoder(config)
-        pooled = add_pooling_layer and config.model_type in ("bert", "roberta")
+        pooled = add_pooling_layer and config.model_type in ("bert", "roberta", "mpnet")
         self.pooler = Pooler(config) if pooled else None
         initialize(self, config.initializer_range)
 
@@ -74,3 +74,9 @@ class ElectraModel(BareModel):
     """ELECTRA's discriminator without a head; it has no pooler."""
 
     model_type = "electra"
+
+
+class MPNetModel(BareModel):
+    """MPNet without a head."""
+
+    model_type = "mpnet"

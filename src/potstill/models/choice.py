@@ -64,7 +64,7 @@ class ChoiceModel(Pretrained):
 
 
 def _dropout(config: ModelConfig) -> float:
-    if config.model_type == "roberta":
+    if config.model_type in ("roberta", "mpnet"):
         return config.hidden_dropout
     if config.model_type != "electra":
         return config.label_dropout
@@ -96,3 +96,9 @@ class ElectraForMultipleChoice(ChoiceModel):
     """ELECTRA's discriminator with the multiple-choice head."""
 
     model_type = "electra"
+
+
+class MPNetForMultipleChoice(ChoiceModel):
+    """MPNet with the multiple-choice head."""
+
+    model_type = "mpnet"

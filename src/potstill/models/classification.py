@@ -25,8 +25,9 @@ class ClassificationModel(Pretrained):
         super().__init__(config)
         rate = config.label_dropout
         self.encoder = Encoder(config)
-        # RoBERTa and ELECTRA drop before the first layer of their heads too.
-        self.pooler_dropout = Dropout(rate if config.model_type in ("roberta", "electra") else 0.0)
+        # These drop before the first layer of their heads too.
+        twice = config.model_type in ("roberta", "electra", "mpnet")
+        self.pooler_dropout = Dropout(rate if twice else 0.0)
         self.pooler = Pooler(config)
         self.head_dropout = Dropout(rate)
         self.classifier = nn.Linear(config.hidden_width, config.n_labels)
@@ -119,3 +120,9 @@ class ElectraForSequenceClassification(ClassificationModel):
     """ELECTRA's discriminator with the text-classification head."""
 
     model_type = "electra"
+
+
+class MPNetForSequenceClassification(ClassificationModel):
+    """MPNet with the text-classification head."""
+
+    model_type = "mpnet"

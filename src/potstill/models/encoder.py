@@ -1,4 +1,4 @@
-"""Token ids → hidden states. BERT, DistilBERT, RoBERTa and ELECTRA are one encoder with options."""
+"""Token ids → hidden states. All supported types are one encoder with options."""
 
 from __future__ import annotations
 
@@ -7,11 +7,14 @@ from torch import Tensor, nn
 
 from potstill.bundle.config import ModelConfig
 from potstill.models.dropout import Dropout
-from potstill.models.layers import Layer
+from potstill.models.layers import Layer, PositionBias
 
 
 class Embeddings(nn.Module):
-    """Word, position and (where the model has them) token-type embeddings, normed."""
+    """Word, position and (where the model has them) token-type embeddings, normed.
+
+    Those of distances, where the model has them, are for attention: see `Encoder.mask`.
+    """
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -26,6 +29,7 @@ class Embeddings(nn.Module):
         )
         types = config.n_token_types
         self.token_type = nn.Embedding(types, width) if types else None
+        self.distance = PositionBias(config) if config.has_position_bias else None
         self.norm = nn.LayerNorm(width, eps=config.norm_eps)
         self.dropout = Dropout(config.hidden_dropout)
 
@@ -80,8 +84,8 @@ class Encoder(nn.Module):
             so), then one for each layer.
         """
         self.check_length(input_ids.shape[1])
-        mask = None if attention_mask is None else attention_mask[:, None, None, :].bool()
         states = [self.embed(input_ids, token_type_ids)]
+        mask = self.mask(states[0], attention_mask)
         for layer in self.layers:
             states.append(layer(states[-1], mask))
         return tuple(states)
@@ -92,6 +96,23 @@ class Encoder(nn.Module):
         if self.embedding_projection is not None:
             embedded = self.embedding_projection(embedded)
         return embedded
+
+    def mask(self, embedded: Tensor, attention_mask: Tensor | None) -> Tensor | None:
+        """What every layer's attention is given as its mask.
+
+        Args:
+            embedded: what the first layer reads, ``[batch, seq, width]``.
+            attention_mask: 1 for real tokens, 0 for padding, ``[batch, seq]``, or ``None``.
+
+        Returns:
+            True where a key may be seen, ``[batch, 1, 1, seq]``; where there are position biases,
+            what is added to the scores, ``[batch or 1, heads, seq, seq]``; or ``None``.
+        """
+        seen = None if attention_mask is None else attention_mask[:, None, None, :].bool()
+        if self.embeddings.distance is None:
+            return seen
+        bias = self.embeddings.distance(embedded)
+        return bias if seen is None else bias.masked_fill(~seen, torch.finfo(bias.dtype).min / 2)
 
     def check_length(self, seq_len: int) -> None:
         """Refuses rows that the position table is too short for.

@@ -1,8 +1,8 @@
 """The bricks of an encoder: attention, feed-forward, one transformer layer.
 
-Post-norm transformer layers as in Devlin et al. 2019 (https://arxiv.org/abs/1810.04805). RoBERTa's
-and ELECTRA's are BERT's own; DistilBERT's differ in one thing: they have no dropout behind the
-attention's output.
+Post-norm transformer layers as in Devlin et al. 2019 (https://arxiv.org/abs/1810.04805). The others
+are BERT's own, but for two things: DistilBERT's have no dropout behind the attention's output, and
+MPNet's attention adds to its scores what the distance between two tokens is worth.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from potstill.bundle.config import ModelConfig
+from potstill.bundle.config import POSITION_BUCKETS, ModelConfig, position_bucket
 from potstill.models.dropout import Dropout, dropout
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
@@ -45,11 +45,14 @@ def plain_attention(
         query: ``[batch, heads, seq, head_width]``, as ``key`` and ``value``.
         key: as ``query``.
         value: as ``query``.
-        attn_mask: True where a key may be seen, broadcastable to ``[batch, heads, seq, seq]``.
+        attn_mask: True where a key may be seen, or what is added to the scores; broadcastable to
+            ``[batch, heads, seq, seq]``.
         dropout_p: share of the weights to drop.
     """
     scores = (query * query.shape[-1] ** -0.5) @ key.transpose(-1, -2)
-    if attn_mask is not None:
+    if attn_mask is not None and attn_mask.is_floating_point():
+        scores = scores + attn_mask.to(scores.dtype)
+    elif attn_mask is not None:
         hidden = torch.zeros_like(attn_mask, dtype=scores.dtype)
         scores += hidden.masked_fill(~attn_mask, torch.finfo(scores.dtype).min / 2)
     return dropout(scores.softmax(-1), dropout_p) @ value
@@ -73,8 +76,8 @@ class Attention(nn.Module):
 
         Args:
             hidden: ``[batch, seq, width]``.
-            mask: True where a key may be seen, broadcastable to ``[batch, heads, seq, seq]``;
-                ``None`` where nothing is padded.
+            mask: True where a key may be seen, or what is added to the scores; broadcastable to
+                ``[batch, heads, seq, seq]``; ``None`` for every key as it is.
         """
         heads = [
             project(hidden).unflatten(-1, (self.n_heads, -1)).transpose(1, 2)
@@ -85,6 +88,8 @@ class Attention(nn.Module):
         if self.training and hidden.device.type == "cpu":
             if rate or heads[0].dtype == torch.bfloat16:
                 attend = plain_attention
+        if mask is not None and mask.is_floating_point():
+            mask = mask.to(heads[0].dtype)
         mixed = attend(*heads, attn_mask=mask, dropout_p=rate)
         return self.output(mixed.transpose(1, 2).flatten(-2))
 
@@ -122,6 +127,25 @@ class Layer(nn.Module):
         attended = self.attention_dropout(self.attention(hidden, mask))
         hidden = self.attention_norm(hidden + attended)
         return self.ffn_norm(hidden + self.ffn_dropout(self.ffn(hidden)))
+
+
+class PositionBias(nn.Embedding):
+    """What attention adds to its scores for how far apart two tokens are: a number a head.
+
+    One table for all layers, in buckets of `position_bucket`. As in MPNet (Song et al. 2020,
+    https://arxiv.org/abs/2004.09297).
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__(POSITION_BUCKETS, config.n_heads)
+
+    def forward(self, input: Tensor) -> Tensor:
+        """``[batch, seq, …]`` → ``[1, heads, seq, seq]``; only the length is looked at."""
+        n = input.shape[1]
+        buckets = torch.tensor([position_bucket(d) for d in range(1 - n, n)], device=input.device)
+        at = torch.arange(n, device=input.device)
+        by_distance = super().forward(buckets)  # (2n - 1, heads)
+        return by_distance[at - at[:, None] + n - 1].permute(2, 0, 1)[None]
 
 
 class Pooler(nn.Linear):

@@ -117,3 +117,9 @@ class RobertaForMaskedLM(MaskedLM):
     """RoBERTa, or DistilRoBERTa, with the masked-LM head."""
 
     model_type = "roberta"
+
+
+class MPNetForMaskedLM(MaskedLM):
+    """MPNet with the masked-LM head."""
+
+    model_type = "mpnet"

@@ -96,3 +96,9 @@ class ElectraForQuestionAnswering(QuestionAnsweringModel):
     """ELECTRA's discriminator with the question-answering head."""
 
     model_type = "electra"
+
+
+class MPNetForQuestionAnswering(QuestionAnsweringModel):
+    """MPNet with the question-answering head."""
+
+    model_type = "mpnet"

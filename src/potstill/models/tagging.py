@@ -77,3 +77,9 @@ class ElectraForTokenClassification(TaggingModel):
     """ELECTRA's discriminator with the token-classification head."""
 
     model_type = "electra"
+
+
+class MPNetForTokenClassification(TaggingModel):
+    """MPNet with the token-classification head."""
+
+    model_type = "mpnet"

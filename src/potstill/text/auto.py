@@ -38,12 +38,26 @@ class ElectraTokenizer(PretrainedTokenizer):
     model_type = "electra"
 
 
+class MPNetTokenizer(PretrainedTokenizer):
+    """MPNet's tokenizer, BERT's word pieces; ``MPNetTokenizerFast`` is the same."""
+
+    model_type = "mpnet"
+    model_input_names = ("input_ids", "attention_mask")
+
+
 BertTokenizerFast = BertTokenizer
 DistilBertTokenizerFast = DistilBertTokenizer
 RobertaTokenizerFast = RobertaTokenizer
 ElectraTokenizerFast = ElectraTokenizer
+MPNetTokenizerFast = MPNetTokenizer
 
-_CLASSES = (BertTokenizer, DistilBertTokenizer, RobertaTokenizer, ElectraTokenizer)
+_CLASSES = (
+    BertTokenizer,
+    DistilBertTokenizer,
+    RobertaTokenizer,
+    ElectraTokenizer,
+    MPNetTokenizer,
+)
 TOKENIZERS: Mapping[str, type[PretrainedTokenizer]] = {c.model_type: c for c in _CLASSES}
 """``model_type`` → class."""
 

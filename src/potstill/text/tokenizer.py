@@ -131,8 +131,10 @@ class Tokenizer:
         config = read_options(folder / "tokenizer_config.json")
         backend = _open_backend(folder, config)
         special: dict[str, str] = {}
+        # MPNet's vocabulary holds both spellings: what is put around a text tells which is meant.
+        order = -1 if backend.encode("").tokens[:1] == ["<s>"] else 1
         for role, usual in _SPECIAL.items():
-            known = [token for token in usual if backend.token_to_id(token) is not None]
+            known = [token for token in usual[::order] if backend.token_to_id(token) is not None]
             special[role] = token_text(config, role, known[0] if known else usual[0])
         return cls(backend, special)
 

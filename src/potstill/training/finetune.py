@@ -164,15 +164,16 @@ def _negatives(
 def split_held_out(
     examples: list[QAExample], share: float
 ) -> tuple[list[QAExample], list[QAExample]]:
-    """Keeps whole contexts out of training: what is trained on, and what is held out.
+    """Keeps whole articles out of training: what is trained on, and what is held out.
 
-    Which contexts are held out depends on their text alone, not on the seed, so that runs compare.
+    Which are held out depends on their titles alone, not on the seed, so that runs compare. An
+    example without a title is held out by its context.
 
     Args:
         examples: all of them.
-        share: of the contexts, 0 to 1.
+        share: of the articles, 0 to 1.
     """
-    held = [is_held_out(example.context, share) for example in examples]
+    held = [is_held_out(example.title or example.context, share) for example in examples]
     kept = [e for e, out in zip(examples, held, strict=True) if not out]
     return kept, [e for e, out in zip(examples, held, strict=True) if out]
 

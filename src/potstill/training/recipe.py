@@ -144,8 +144,9 @@ class Recipe(RunRecipe):
     examples: int = 0
     """Train on the first so many questions of ``train``, 0 for all."""
     holdout: float = 0.0
-    """Share of the training contexts kept out of training and scored on instead of ``dev``;
-    confidence and the null threshold are fitted on them."""
+    """Share of the training articles (of the contexts, where they have no titles) kept out of
+    training and scored on instead of ``dev``; confidence and the null threshold are fitted on
+    them."""
     base_share: float = 0.0
     """Share of the base's weights in the finished model's, for a base that can answer already: at
     0.5 it is the mean of what the run began and ended with (Wortsman et al., 2022, WiSE-FT)."""

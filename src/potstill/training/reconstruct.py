@@ -58,7 +58,7 @@ class _Stream:
         self.theirs = self.ours = first
         """``[batch, seq, width]``: the full encoder's, the pruned one's."""
         self.real = batch["attention_mask"].bool()
-        self.mask = self.real[:, None, None, :]
+        self.mask = encoder.mask(first, batch["attention_mask"])
 
     def count(self, moments: Moments, inputs: Tensor, wanted: Tensor) -> None:
         """Adds the batch's real tokens; both ``[batch, seq, …]``."""
