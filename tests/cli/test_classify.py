@@ -105,12 +105,6 @@ def test_what_cannot_be_asked(single, arguments, code, message):
     assert "Traceback" not in result.output
 
 
-def test_a_reader_is_no_classifier(tmp_path):
-    result = run("classify", "a", "--model", tiny.write_model(tmp_path))
-    assert result.exit_code == 1
-    assert "is no text classifier" in result.stderr
-
-
 def test_eval_scores_by_the_measures_of_the_task(single, several, data):
     result = run("eval", single, data["single"], "--json")
     assert result.exit_code == 0, result.output

@@ -84,20 +84,3 @@ def test_one_choice_is_none(chooser):
     result = run(choose, "p", "a", "--model", chooser)
     assert result.exit_code == 2
     assert "Give at least two choices" in result.output
-
-
-@pytest.mark.parametrize("verb", ["tag", "choose"])
-def test_errors_are_one_line(verb, tagger, chooser):
-    from potstill.cli import VERBS, main
-
-    if verb not in VERBS:
-        pytest.skip("the verb is not listed")
-    choices = ["a", "b"] if verb == "choose" else []
-    model = tagger if verb == "tag" else chooser
-    result = run(main, verb, " ", *choices, "--model", model)
-    assert result.exit_code == 1
-    assert result.stderr.startswith("potstill: error: the text is empty")
-    other = chooser if verb == "tag" else tagger
-    result = run(main, verb, "p", *choices, "--model", other)
-    assert result.exit_code == 1
-    assert "is no model for" in result.stderr

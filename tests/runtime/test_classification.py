@@ -140,9 +140,7 @@ def test_a_long_text_is_read_to_its_end_and_averaged(single):
     long, n, room = " ".join(words), len(words), 30
     assert len(single.tokenizer.encode(long)) == n  # a token each
     for most, starts in {2: [0, n - room], 0: [0, (n - room) // 2, n - room]}.items():
-        reader = Classifier(
-            single.tokenizer, single.session, replace(single.options, max_windows=most)
-        )
+        reader = single.using(options=replace(single.options, max_windows=most))
         own = single.logits_many([" ".join(words[at : at + room]) for at in starts])
         (said,) = reader.read_many([long])
         assert said.logits == pytest.approx(own.mean(axis=0), abs=1e-5)
@@ -171,19 +169,13 @@ def test_empty_texts_are_refused(single, text):
 
 @pytest.mark.parametrize("text", [None, 3, ("a", "b", "c"), ("a", 1)])
 def test_what_is_no_text_is_refused(single, text):
-    with pytest.raises(InputError, match="give"):
+    with pytest.raises(InputError, match="give|not a string"):
         single.classify_many([text])
 
 
 def test_no_texts_are_no_answers(single):
     assert single.classify_many([]) == []
     assert single.logits_many([]).shape == (0, 3)
-
-
-def test_a_model_of_another_task_is_refused(tmp_path):
-    tiny.write_model(tmp_path)
-    with pytest.raises(ModelError, match="is no text classifier: fine-tune one"):
-        Classifier.from_options(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -193,15 +185,10 @@ def test_a_model_of_another_task_is_refused(tmp_path):
         {"token_budget": -1},
         {"max_windows": -1},
         {"temperatures": (1.0, 0.0, 1.0)},
-        {"temperatures": (1.0,)},
+        {"temperatures": (1.0, 1.0)},
         {"thresholds": (0.5, 0.5, 1.5)},
     ],
 )
 def test_options_out_of_range(single, options):
     with pytest.raises(InputError):
         Classifier(single.tokenizer, single.session, ClassifyOptions(labels=LABELS, **options))
-
-
-def test_rows_longer_than_the_positions_are_refused(tmp_path):
-    with pytest.raises(InputError, match="more than the 128 positions"):
-        Classifier.from_options(write(tmp_path), seq_len=200)

@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 
 import tiny
 from potstill.bundle.cache import ensure_onnx
-from potstill.bundle.layout import ONNX_INT8
-from potstill.bundle.manifest import FileRecord, Manifest, write_manifest
+from potstill.bundle.manifest import Manifest, write_manifest
 from potstill.errors import (
     EmptyInputError,
     InputError,
@@ -383,21 +382,6 @@ def test_kept_logits_are_searched_as_often_as_one_likes(client, workers):
     assert sum(asked) == n_windows == sum(one.n_windows for one in said)
 
 
-def test_a_file_with_scales_per_batch_runs_every_window_alone(tmp_path):
-    folder = tiny.write_model(tmp_path)
-    (folder / "onnx").mkdir()
-    (folder / ONNX_INT8).write_bytes(ensure_onnx(folder).read_bytes())
-    record = FileRecord(sha256="", size=0, batch_of_one=True)
-    write_manifest(folder, Manifest(files={ONNX_INT8: record}))
-    client = QAClient.from_options(folder, precision="int8")
-    sizes = []
-    run = client.session.run
-    client.session.run = lambda batch: sizes.append(len(batch.input_ids)) or run(batch)
-    client.predict([QUESTION] * 5, CONTEXT)
-    assert sizes == [1] * 5
-    assert not QAClient.from_options(tiny.write_model(tmp_path / "b")).options.batch_of_one
-
-
 def test_models_that_cannot_be_used(tmp_path, folder):
     with pytest.raises(ModelNotFoundError):
         QAClient.from_options(tmp_path / "nowhere")
@@ -416,15 +400,6 @@ def test_distilbert_has_no_token_types(tmp_path):
     client = QAClient.from_options(tiny.write_model(tmp_path, "distilbert"))
     answer = client.predict(QUESTION, CONTEXT)
     assert CONTEXT[answer.start : answer.end] == answer.text
-
-
-def test_damaged_weights_are_not_answered_from(tmp_path):
-    folder = tiny.write_model(tmp_path)
-    client = QAClient.from_options(folder)
-    run = client.session.run
-    client.session.run = lambda batch: tuple(logits * np.nan for logits in run(batch))
-    with pytest.raises(ModelError, match="no finite numbers"):
-        client.predict(QUESTION, CONTEXT)
 
 
 def test_a_tokenizer_with_more_tokens_than_the_model(tmp_path):

@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tiny
-from potstill.errors import ModelError
-from potstill.runtime.tokenwise import best_slices, slices, softmax, token_logits
+from potstill.runtime.plans import run_plans
+from potstill.runtime.tokenwise import best_slices, plan, slices, softmax
 from potstill.text.tokenizer import Tokenizer
 
 
@@ -59,34 +59,13 @@ def test_each_word_is_read_where_it_has_the_most_context(sizes, seq_len, stride)
 def test_windows_are_put_together_in_order(tokenizer):
     texts = [tokenizer.encode("the old king built a tower " * n) for n in (1, 9, 3)]
     session = Echo()
-    found = token_logits(session, tokenizer, texts, [t.words for t in texts], seq_len=16, stride=6)
+    plans = [plan(tokenizer, text, text.words, seq_len=16, stride=6) for text in texts]
+    how = {"pad_id": tokenizer.pad_id, "layout": tokenizer.layout, "token_budget": 64}
+    found = run_plans(session, plans, **how)
     for text, logits in zip(texts, found, strict=True):
         assert logits[:, 0].astype(int).tolist() == text.ids.tolist()
         assert logits[:, 1].max() <= 16
     assert session.n_rows > 3
-
-
-def test_rows_of_one_when_asked(tokenizer):
-    text = tokenizer.encode("the king")
-
-    class Alone(Echo):
-        def run(self, batch):
-            assert len(batch.input_ids) == 1
-            return super().run(batch)
-
-    token_logits(
-        Alone(), tokenizer, [text] * 3, [text.words] * 3, seq_len=16, stride=0, token_budget=0
-    )
-
-
-def test_logits_that_are_no_numbers(tokenizer):
-    class Broken(Echo):
-        def run(self, batch):
-            return (np.full((*batch.input_ids.shape, 2), np.nan, np.float32),)
-
-    text = tokenizer.encode("the king")
-    with pytest.raises(ModelError, match="no finite numbers"):
-        token_logits(Broken(), tokenizer, [text], [text.words], seq_len=16, stride=0)
 
 
 def test_softmax():

@@ -214,7 +214,7 @@ def test_one_answer_after_the_other_may_take_one_core(folder, rivals, monkeypatc
     rivals()
     opened = QAClient.from_options(folder, runtime="auto").opened
     assert [one.layout for one in opened.tuning.candidates] == [Layout(1, 2), Layout(1, 1)]
-    assert opened.token_budget() == TOKEN_BUDGET  # batches were not measured
+    assert opened.token_budget == TOKEN_BUDGET  # batches were not measured
     two, one = (one.rows_per_second for one in opened.tuning.candidates)
     assert opened.layout.threads == (1 if one > tuning.MARGIN * two else 2)
 

@@ -243,12 +243,12 @@ def test_workers_and_threads_are_those_that_read_most(folders, monkeypatch):
     models = {name: folders[name] for name in ("reader", "classifier")}
     with Running(ServeOptions(models=models, runtime="auto")) as running:
         service = running.service
-        tuning = service.models["reader"].opened.tuning
+        tuning = service.models["reader"].client.opened.tuning
         assert {(c.workers, c.threads) for c in tuning.candidates} >= {(1, 2), (2, 1)}
         chosen = (tuning.chosen.workers, tuning.chosen.threads)
         info = running.ask("/info")[2]
         assert (info["workers"], info["threads"]) == chosen
-        layout = service.models["classifier"].opened.layout  # one pool runs both
+        layout = service.models["classifier"].client.opened.layout  # one pool runs both
         assert (layout.workers, layout.threads) == chosen
         assert running.ask("/", question("Who?", CONTEXT))[0] == 200
 

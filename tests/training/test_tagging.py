@@ -173,7 +173,7 @@ def test_a_run_leaves_a_model_that_tags(base, train, tmp_path):
     assert scores["f1"] > 95
     assert scores["total"] == 24
     tagger = Tagger.from_options(out, threads=1)
-    assert tagger.labels == LABELS
+    assert tagger.options.labels == LABELS
     found = tagger.tag("Denver Broncos won the game in Denver . 3")
     assert [(e.text, e.label) for e in found] == [("Denver Broncos", "team"), ("Denver", "team")]
     manifest = json.loads((out / "potstill.json").read_text())
@@ -212,7 +212,7 @@ def test_plain_tags_are_scored_by_word(base, tmp_path):
     made = recipe(base, train, tmp_path / "run", dev=str(train), max_steps=1)
     scores = finetune_task(made, Tagging())
     assert set(scores) == {"accuracy", "macro_f1", "total"}
-    assert Tagger.from_options(tmp_path / "run", threads=1).labels == ("DT", "NN", "VB")
+    assert Tagger.from_options(tmp_path / "run", threads=1).options.labels == ("DT", "NN", "VB")
 
 
 def test_bad_keys(base, train, tmp_path):

@@ -28,7 +28,7 @@ export const ONNX_FILES = Object.freeze({
  * @property {boolean} noAnswer whether "no answer" competes
  * @property {number} nullThreshold
  * @property {number} temperature
- * @property {Record<string, { batch_of_one?: boolean }>} files what the manifest says of each file
+ * @property {Record<string, object>} files what the manifest says of each file
  */
 
 /**

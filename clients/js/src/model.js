@@ -54,7 +54,7 @@ export class Model {
   /**
    * @param {Bundle} bundle
    * @param {Session} session
-   * @param {{ runtime: string, path: string, cased: boolean | undefined, batchOfOne: boolean }} about
+   * @param {{ runtime: string, path: string, cased: boolean | undefined }} about
    */
   constructor(bundle, session, about) {
     this.bundle = bundle;
@@ -63,8 +63,6 @@ export class Model {
     /** The file, folder or address that is run. */
     this.path = about.path;
     this.cased = about.cased;
-    /** Whether every window must be run alone. */
-    this.batchOfOne = about.batchOfOne;
   }
 
   /** The folder or address its files came from. */
@@ -98,9 +96,8 @@ export async function initModel(options = {}) {
   const found = remote
     ? { path: String(options.path), session: await openRemote(String(options.path), options, signal) }
     : await openLocal(bundle, runtime, options);
-  const batchOfOne = bundle.files[found.path]?.batch_of_one ?? false;
   const path = remote ? found.path : place.at(found.path);
-  return new Model(bundle, found.session, { runtime, path, cased: options.cased, batchOfOne });
+  return new Model(bundle, found.session, { runtime, path, cased: options.cased });
 }
 
 /** @param {ModelOptions} options */

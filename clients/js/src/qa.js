@@ -330,7 +330,7 @@ function optionsOf(given) {
 
 /** @param {Model} model @param {Partial<ReadOptions>} chosen @returns {ReadOptions} */
 function settled(model, chosen) {
-  const { bundle, session, batchOfOne } = model;
+  const { bundle, session } = model;
   const longest = session.fixedLength || bundle.maxPositions;
   if (chosen.seqLen !== undefined && chosen.seqLen > longest) {
     throw new InputError(`seqLen ${chosen.seqLen} is more than the ${longest} of ${model.name}`);
@@ -343,7 +343,6 @@ function settled(model, chosen) {
     nullThreshold: bundle.nullThreshold,
     temperature: bundle.temperature,
     tokenBudget: 512,
-    batchOfOne,
     topK: 1,
     alignToWords: false,
     ...chosen,

@@ -36,7 +36,6 @@ import { assemble, byTokenBudget, pad, windows } from "./text/windows.js";
  * @property {number} nullThreshold
  * @property {number} temperature
  * @property {number} tokenBudget most tokens of a batch, padding included
- * @property {boolean} batchOfOne
  * @property {number} topK
  * @property {boolean} alignToWords
  */
@@ -55,8 +54,7 @@ export async function read(session, tokenizer, requests, options, signal) {
   const todo = requests.flatMap((request, i) => windowsOf(i, request, options, tokenizer));
   /** @type {WindowLogits[][]} */
   const said = requests.map(() => []);
-  const budget = options.batchOfOne ? 0 : options.tokenBudget;
-  for (const indices of byTokenBudget(todo.map((window) => window.length), budget)) {
+  for (const indices of byTokenBudget(todo.map((window) => window.length), options.tokenBudget)) {
     checkSignal(signal);
     const group = indices.map((i) => todo[i]);
     const logits = await run(session, tokenizer, requests, group, signal);

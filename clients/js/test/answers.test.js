@@ -102,14 +102,13 @@ test("the manifest says how a model is asked", async (t) => {
     no_answer: true,
     null_threshold: 2.5,
     calibration: { temperature: 1.5 },
-    files: { "onnx/model.onnx": { batch_of_one: true } },
   };
   await writeFile(`${model}/potstill.json`, JSON.stringify(manifest));
   const { options } = await QAClient.fromOptions({ model });
-  const { seqLen, stride, maxAnswerTokens, noAnswer, nullThreshold, temperature, batchOfOne } = options;
+  const { seqLen, stride, maxAnswerTokens, noAnswer, nullThreshold, temperature } = options;
   assert.deepEqual(
-    [seqLen, stride, maxAnswerTokens, noAnswer, nullThreshold, temperature, batchOfOne],
-    [48, 8, 3, true, 2.5, 1.5, true],
+    [seqLen, stride, maxAnswerTokens, noAnswer, nullThreshold, temperature],
+    [48, 8, 3, true, 2.5, 1.5],
   );
   await rename(`${model}/onnx/model.onnx`, `${model}/onnx/model_fp16.onnx`);
   await assert.rejects(QAClient.fromOptions({ model, precision: "int8" }), { code: "MODEL_NOT_FOUND" });

@@ -241,6 +241,11 @@ class ModelConfig:
         return 0.2 if self.model_type == "distilbert" else self.hidden_dropout
 
     @property
+    def label_names(self) -> tuple[str, ...]:
+        """The labels' names; ``LABEL_0`` and so on where the config has none, as Hugging Face."""
+        return self.labels or tuple(f"LABEL_{i}" for i in range(self.n_labels))
+
+    @property
     def n_labels(self) -> int:
         """Labels of a classifier; 2 where the file names none, as Hugging Face has it."""
         return len(self.labels) or 2
@@ -321,7 +326,7 @@ class ModelConfig:
         return {**self.extra, "model_type": self.model_type, **ours, **labelled, **problem}
 
     def _label_values(self) -> dict[str, Any]:
-        labels = self.labels or tuple(f"LABEL_{i}" for i in range(self.n_labels))
+        labels = self.label_names
         return {
             "id2label": {str(i): label for i, label in enumerate(labels)},
             "label2id": {label: i for i, label in enumerate(labels)},

@@ -32,9 +32,6 @@ class FileRecord:
     ``onnx-fp32``, ``onnx-fp16``, ``onnx-int8``, ``savedmodel-fp32``, ``tfjs-uint8``, …"""
     max_abs_diff: float | None = None
     """Largest |Δ| of a logit against the source on the stored inputs, for files that were run."""
-    batch_of_one: bool = False
-    """True where activations are scaled per batch, so that an answer would depend on the windows
-    beside it: the runtime then runs every window alone."""
     info: Mapping[str, Any] = field(default_factory=dict)
     """Whatever else is known: tool versions, the quantisation scheme, scores of this very file."""
 
@@ -109,22 +106,35 @@ def read_manifest(folder: Path) -> Manifest | None:
     return manifest
 
 
-def head_of_folder(folder: Path, config: ModelConfig) -> HeadName:
-    """The head that a model folder is for: its manifest's task, otherwise what its config names.
+def named_head(folder: Path, config: ModelConfig) -> HeadName | None:
+    """The head that a model folder says it is for: its manifest, otherwise its config.
 
-    Where neither says (any bare encoder), it is question answering's, which reading the weights
-    then finds missing.
+    Returns:
+        ``None`` where neither says, as of any bare encoder: its weights will tell.
 
     Raises:
-        ModelError: the manifest is damaged.
+        ModelError: the manifest is damaged, or names a task that this version does not know.
     """
     manifest = read_manifest(folder)
     if manifest is not None:
         for head, task in TASKS.items():
             if task == manifest.task:
                 return head
+        raise ModelError(
+            f"{folder / MANIFEST} names the task {manifest.task!r}, which is none of "
+            f"{', '.join(TASKS.values())}: upgrade potstill"
+        )
     named = head_of(config)
-    return named if named is not None and named in TASKS else "qa"
+    return named if named in TASKS else None
+
+
+def head_of_folder(folder: Path, config: ModelConfig) -> HeadName:
+    """`named_head`; where a folder does not say, question answering's.
+
+    Raises:
+        ModelError: the manifest is damaged.
+    """
+    return named_head(folder, config) or "qa"
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
@@ -150,7 +160,6 @@ def record_file(
     *,
     kind: str = "file",
     max_abs_diff: float | None = None,
-    batch_of_one: bool = False,
     info: Mapping[str, Any] | None = None,
 ) -> FileRecord:
     """The record of a file that has just been written."""
@@ -159,7 +168,6 @@ def record_file(
         size=file.stat().st_size,
         kind=kind,
         max_abs_diff=max_abs_diff,
-        batch_of_one=batch_of_one,
         info=dict(info or {}),
     )
 

@@ -106,10 +106,10 @@ def score_texts(asked: Asked) -> dict[str, Any]:
     from potstill.evaluation.classification import fit, score
     from potstill.evaluation.multilabel import by_label
     from potstill.evaluation.text_mistakes import layout_values
-    from potstill.runtime.classification import Classifier, options_of
+    from potstill.runtime.classification import Classifier
 
     manifest = asked.manifest
-    options = options_of(read_config(asked.folder), manifest.calibration)
+    options = Classifier.own_options(read_config(asked.folder), manifest)
     labels, problem = options.labels, options.problem
     keys = ("format", "text", "pair", "label", "separator")
     columns = {key: manifest.recipe[key] for key in keys if manifest.recipe.get(key)}

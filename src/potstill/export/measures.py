@@ -25,7 +25,7 @@ from potstill.evaluation.classification import MAIN_METRIC, score
 from potstill.evaluation.readings import collect, score_predictions
 from potstill.evaluation.tagging import score_tags
 from potstill.runtime.choice import Chooser
-from potstill.runtime.classification import Classifier, options_of
+from potstill.runtime.classification import Classifier
 from potstill.runtime.lm import Filler
 from potstill.runtime.qa import QAClient
 from potstill.runtime.session import Session, usable_cores
@@ -70,7 +70,7 @@ def _questions(path: str | Path, model: Path) -> Measured:
         client = QAClient.from_options(
             folder, onnx_file=file, no_answer=loaded.no_answer, threads=1
         )
-        client.session = session or client.session
+        client = client.using(session=session)
         pairs = ((e.question, e.context) for e in loaded.examples)
         # Several workers of one thread read faster than one of several, and alike.
         found = collect(loaded.examples, client.read_many(pairs, workers=usable_cores()))
@@ -87,7 +87,7 @@ def _questions(path: str | Path, model: Path) -> Measured:
 
 def _texts(path: str | Path, model: Path) -> Measured:
     manifest = read_manifest(model) or Manifest()
-    options = options_of(read_config(model), manifest.calibration)
+    options = Classifier.own_options(read_config(model), manifest)
     labels, problem = options.labels, options.problem
     layout = with_labels(_layout(manifest), labels, problem)
     examples = load_texts(path, layout).examples
@@ -96,7 +96,7 @@ def _texts(path: str | Path, model: Path) -> Measured:
 
     def measure(folder: Path, file: Path, session: Session | None) -> Scores:
         classifier = Classifier.from_options(folder, onnx_file=file, threads=1)
-        classifier.session = session or classifier.session
+        classifier = classifier.using(session=session)
         logits = classifier.logits_many(texts, workers=usable_cores())
         calibration = manifest.calibration
         return score(logits, gold, problem=problem, labels=labels, calibration=calibration)
@@ -118,7 +118,7 @@ def _tags(path: str | Path, model: Path) -> Measured:
 
     def measure(folder: Path, file: Path, session: Session | None) -> Scores:
         tagger = Tagger.from_options(folder, onnx_file=file)
-        tagger.session = session or tagger.session
+        tagger = tagger.using(session=session)
         found = tagger.tag_words_many([example.words for example in data.examples])
         return score_tags(golds, found, data.scheme)
 
@@ -130,7 +130,7 @@ def _choices(path: str | Path, model: Path) -> Measured:
 
     def measure(folder: Path, file: Path, session: Session | None) -> Scores:
         chooser = Chooser.from_options(folder, onnx_file=file)
-        chooser.session = session or chooser.session
+        chooser = chooser.using(session=session)
         found = chooser.score_many([(e.prompt, e.choices) for e in examples])
         return score_choices(
             examples, [max(scores, key=lambda s: (s.score, -s.index)).index for scores in found]
@@ -145,7 +145,7 @@ def _text(path: str | Path, model: Path) -> Measured:
 
     def measure(folder: Path, file: Path, session: Session | None) -> Scores:
         filler = Filler.from_options(folder, onnx_file=file)
-        filler.session = session or filler.session
+        filler = filler.using(session=session)
         right = total = 0
         for begin in range(0, len(paragraphs), _CHUNK):
             found, hidden = _found_again(filler, paragraphs[begin : begin + _CHUNK])
@@ -160,7 +160,7 @@ def _found_again(filler: Filler, paragraphs: list[str]) -> tuple[int, int]:
     tokenizer = filler.tokenizer
     whole: list[npt.NDArray[np.int64]] = []
     for encoded in tokenizer.encode_batch(paragraphs):
-        inner = encoded.ids[: filler.seq_len - 2]
+        inner = encoded.ids[: filler.options.seq_len - 2]
         ids = np.concatenate([[tokenizer.cls_id], inner, [tokenizer.sep_id]])
         whole.append(ids.astype(np.int64))
     places = [np.arange(1 + _FIRST, len(ids) - 1, _EVERY) for ids in whole]

@@ -2,45 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 import numpy as np
 
-from potstill.bundle.config import read_config
-from potstill.bundle.layout import find_model
-from potstill.bundle.manifest import Manifest, head_of_folder, read_manifest
-from potstill.errors import EmptyInputError, InputError, ModelError
+from potstill.bundle.config import ModelConfig
+from potstill.bundle.manifest import Manifest
+from potstill.errors import InputError
 from potstill.records import ChoiceScore
-from potstill.runtime.many import each
-from potstill.runtime.opening import Opened, Workers, open_model
-from potstill.runtime.plans import TOKEN_BUDGET
-from potstill.runtime.session import Session
-from potstill.runtime.texts import Row, join, run_rows
+from potstill.runtime.client import SHORTEST_PAIR, Client, ClientOptions, check_text, names
+from potstill.runtime.opening import Opening
+from potstill.runtime.plans import Outputs, Plan, Row, check_finite
+from potstill.runtime.texts import join
 from potstill.runtime.tokenwise import softmax
 from potstill.text.tokenizer import Tokenizer
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 Asked: TypeAlias = "tuple[str, Sequence[str]]"
 """A prompt and its choices."""
 
-_CHUNK = 256
-"""Prompts that are tokenized, sorted by length and run together."""
-_SHORTEST = 8
-"""Tokens of the shortest row: special ones, and a few of prompt and choice."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ChoiceOptions:
+class ChoiceOptions(ClientOptions):
     """How choices are read; see `Chooser.from_options`."""
 
-    seq_len: int = 384
-    token_budget: int = TOKEN_BUDGET
-    """Most tokens of a batch, padding included; 0 runs every row alone."""
+    least: ClassVar[Mapping[str, int]] = {"seq_len": SHORTEST_PAIR, "token_budget": 1}
 
 
-class Chooser:
+class Chooser(Client[ChoiceOptions]):
     """Says which of several texts goes on with another. Safe to share between threads.
 
     Examples:
@@ -49,94 +43,32 @@ class Chooser:
         'rest.'
     """
 
-    def __init__(
-        self,
-        tokenizer: Tokenizer,
-        session: Session,
-        options: ChoiceOptions | None = None,
-        *,
-        workers: int = 1,
-    ) -> None:
-        """Puts a chooser together from its parts; most callers want `from_options`."""
-        self.tokenizer = tokenizer
-        self.session = session
-        self.workers = workers
-        self.opened: Opened | None = None
-        """How it was opened, by `from_options`."""
-        self.options = _checked(options or ChoiceOptions())
+    head = "choice"
+    chunk = 256
 
     @classmethod
     def from_options(
-        cls,
-        model: str | Path,
-        *,
-        revision: str | None = None,
-        precision: Literal["fp32", "fp16", "int8"] | None = None,
-        onnx_file: str | Path | None = None,
-        threads: int | None = None,
-        runtime: str | None = None,
-        workers: Workers = None,
-        seq_len: int | None = None,
-        token_budget: int | None = None,
+        cls, model: str | Path, *, seq_len: int | None = None, **opening: Unpack[Opening]
     ) -> Chooser:
         """Opens a model.
 
         Args:
             model: a model folder or a hub id.
-            revision: branch, tag or commit of a hub id.
-            precision: which of the folder's ONNX files to run; by default the one it has, and
-                where it has none a float32 file is written into the cache on first use.
-            onnx_file: run this file instead of the folder's own.
-            threads: threads of one prompt; by default one for each core.
-            runtime: what runs the model, one of `potstill.runtime.runtimes.RUNTIMES`; ``"auto"``
-                for the quickest here, which is measured once and remembered; by default what
-                ``POTSTILL_RUNTIME`` says, or onnxruntime.
-            workers: runs at the same time, of calls that read many texts; ``"auto"`` for as many
-                as read most, and then ``threads`` too are chosen where they are not given.
             seq_len: longest row in tokens, prompt and choice together; by default the manifest's,
                 or 384, but never more than the model has positions.
-            token_budget: most tokens of one batch of rows, padding included.
+            **opening: what every client takes; see `Opening`.
 
         Raises:
             ModelNotFoundError: there is no such model.
-            ModelError: the model's files are damaged, or it is no model that chooses.
+            ModelError: the model's files are damaged, or it is not a model that chooses.
             InputError: an option is out of range.
         """
-        folder = find_model(model, revision=revision)
-        config = read_config(folder)
-        manifest = read_manifest(folder) or Manifest()
-        if head_of_folder(folder, config) != "choice":
-            raise ModelError(
-                f"{folder} is no model for multiple choice: fine-tune one with a recipe of that "
-                "task"
-            )
-        if seq_len is not None and seq_len > config.max_positions:
-            raise InputError(
-                f"seq_len {seq_len} is more than the {config.max_positions} positions of {folder}"
-            )
-        options = _checked(
-            ChoiceOptions(
-                seq_len=min(manifest.seq_len, config.max_positions) if seq_len is None else seq_len,
-                token_budget=TOKEN_BUDGET if token_budget is None else token_budget,
-            )
-        )
-        tokenizer = Tokenizer.from_folder(folder)
-        opened = open_model(
-            folder,
-            tokenizer,
-            manifest,
-            head="choice",
-            longest=options.seq_len,
-            precision=precision,
-            onnx_file=onnx_file,
-            runtime=runtime,
-            threads=threads,
-            workers=workers,
-        )
-        options = replace(options, token_budget=opened.token_budget(token_budget))
-        client = cls(tokenizer, opened.session, options, workers=opened.layout.workers)
-        client.opened = opened
-        return client
+        return cls._open(model, {"seq_len": seq_len}, opening)
+
+    @classmethod
+    def own_options(cls, config: ModelConfig, manifest: Manifest | None) -> ChoiceOptions:
+        manifest = manifest or Manifest()
+        return ChoiceOptions(seq_len=min(manifest.seq_len, config.max_positions))
 
     def choose(self, prompt: str, choices: Sequence[str]) -> list[ChoiceScore]:
         """Every choice with its probability among them, the best first.
@@ -155,69 +87,74 @@ class Chooser:
         """
         return self.choose_many([(prompt, choices)])[0]
 
-    def choose_many(self, asked: Sequence[Asked]) -> list[list[ChoiceScore]]:
-        """As `choose`, of many prompts with their choices: rows of similar length run together."""
-        for number, (prompt, choices) in enumerate(asked):
-            _check(prompt, choices, "" if len(asked) == 1 else f" of prompt {number}")
-        return [
-            sorted(scores, key=lambda score: (-score.score, score.index))
-            for scores in self.score_many(asked)
-        ]
+    def choose_many(
+        self, asked: Iterable[Asked], *, workers: int | None = None
+    ) -> list[list[ChoiceScore]]:
+        """As `choose`, of many prompts with their choices: rows of similar length run together.
 
-    def pick_many(self, asked: Sequence[Asked]) -> list[int]:
+        ``workers`` are threads that read different prompts at the same time; by default as the
+        chooser was opened.
+        """
+        return list(self._many("choose_many", asked, workers, _check, _best_first))
+
+    def pick_many(self, asked: Iterable[Asked], *, workers: int | None = None) -> list[int]:
         """The number of the best choice of each prompt; blank choices compete too.
 
         Raises:
             ModelError: the model gives logits that are no numbers.
         """
-        return [best(scores) for scores in self.score_many(asked)]
+        return [best(scores) for scores in self.score_many(asked, workers=workers)]
 
-    def score_many(self, asked: Sequence[Asked]) -> list[list[ChoiceScore]]:
+    def score_many(
+        self, asked: Iterable[Asked], *, workers: int | None = None
+    ) -> list[list[ChoiceScore]]:
         """Every choice with its probability, in the order given; blank ones are scored too.
 
         Raises:
             ModelError: the model gives logits that are no numbers.
         """
+        return list(self._many("score_many", asked, workers))
 
-        def prepare(first: int, chunk: list[Asked]) -> _Rows:
-            return _Rows(chunk, *make_rows(self.tokenizer, chunk, self.options.seq_len))
+    def _many(
+        self,
+        call: str,
+        asked: Iterable[Asked],
+        workers: int | None,
+        check: Callable[[Asked, str], None] | None = None,
+        finish: Callable[[list[list[ChoiceScore]]], list[list[ChoiceScore]]] | None = None,
+    ) -> Iterable[list[ChoiceScore]]:
+        def plans(first: int, chunk: list[Asked]) -> list[Plan[list[ChoiceScore]]]:
+            for name, one in zip(names("prompt", first, len(chunk)), chunk, strict=True):
+                if check is not None:
+                    check(one, name)
+            rows, truncated = make_rows(self.tokenizer, chunk, self.options.seq_len)
+            found: list[Plan[list[ChoiceScore]]] = []
+            at = 0
+            for _, choices in chunk:
+                own = slice(at, at + len(choices))
+                found.append(Plan(rows[own], _scored(choices, truncated[own])))
+                at = own.stop
+            return found
 
-        return list(each(prepare, self._score_chunk, asked, workers=self.workers, chunk=_CHUNK))
-
-    def _score_chunk(self, rows: _Rows) -> list[list[ChoiceScore]]:
-        said = run_rows(
-            self.session,
-            rows.rows,
-            pad_id=self.tokenizer.pad_id,
-            layout=self.tokenizer.layout,
-            token_budget=self.options.token_budget,
-        )
-        logits = np.array([float(one.reshape(-1)[0]) for one in said])
-        if not np.isfinite(logits).all():
-            raise ModelError("the model gives logits that are no finite numbers: it is damaged")
-        found: list[list[ChoiceScore]] = []
-        at = 0
-        for _, choices in rows.asked:
-            own = slice(at, at + len(choices))
-            scores = softmax(logits[own]).tolist()
-            cut = rows.truncated[own]
-            found.append(
-                [
-                    ChoiceScore(i, *facts)
-                    for i, facts in enumerate(zip(choices, scores, cut, strict=True))
-                ]
-            )
-            at = own.stop
-        return found
+        return self.many(call, asked, plans, workers=workers, finish=finish)
 
 
-@dataclass(frozen=True, slots=True)
-class _Rows:
-    """Prompts with their choices, tokenized: a row for every choice, one behind the other."""
+def _scored(
+    choices: Sequence[str], truncated: Sequence[bool]
+) -> Callable[[Sequence[Outputs]], list[ChoiceScore]]:
+    """Makes scores of the logit of each choice's row."""
 
-    asked: Sequence[Asked]
-    rows: Sequence[Row]
-    truncated: Sequence[bool]
+    def scored(said: Sequence[Outputs]) -> list[ChoiceScore]:
+        logits = np.array([float(one.reshape(-1)[0]) for (one,) in said], np.float32)
+        check_finite(logits)
+        facts = zip(choices, softmax(logits).tolist(), truncated, strict=True)
+        return [ChoiceScore(i, *own) for i, own in enumerate(facts)]
+
+    return scored
+
+
+def _best_first(found: list[list[ChoiceScore]]) -> list[list[ChoiceScore]]:
+    return [sorted(scores, key=lambda score: (-score.score, score.index)) for scores in found]
 
 
 def best(scores: Sequence[ChoiceScore]) -> int:
@@ -239,25 +176,16 @@ def make_rows(
     return [row for row, _ in pairs], [cut for _, cut in pairs]
 
 
-def _check(prompt: str, choices: Sequence[str], where: str) -> None:
-    if not isinstance(prompt, str):
-        raise InputError(f"the prompt is a {type(prompt).__name__}, not a string")
-    if isinstance(choices, str):
-        raise InputError(f"the choices{where} are a string: give a list of them")
-    if not prompt.strip():
-        raise EmptyInputError(f"the text{where} is empty: give a prompt to choose for")
+def _check(asked: Any, name: str) -> None:
+    if not isinstance(asked, (tuple, list)) or len(asked) != 2:
+        raise InputError(f"{name} is a {type(asked).__name__}: give a prompt and its choices")
+    prompt, choices = asked
+    check_text(prompt, name)
+    if isinstance(choices, str) or not isinstance(choices, Sequence):
+        raise InputError(
+            f"the choices of {name} are a {type(choices).__name__}: give a list of strings"
+        )
     if len(choices) < 2:
-        raise InputError(f"there are {len(choices)} choices{where}: give at least two")
+        raise InputError(f"there are {len(choices)} choices for {name}: give at least two")
     for number, choice in enumerate(choices):
-        if not isinstance(choice, str):
-            raise InputError(f"choice {number}{where} is a {type(choice).__name__}, not a string")
-        if not choice.strip():
-            raise EmptyInputError(f"choice {number}{where} is empty: give it a text, or drop it")
-
-
-def _checked(options: ChoiceOptions) -> ChoiceOptions:
-    if options.seq_len < _SHORTEST:
-        raise InputError(f"seq_len must be at least {_SHORTEST}, not {options.seq_len}")
-    if options.token_budget < 0:
-        raise InputError(f"token_budget must not be negative, not {options.token_budget}")
-    return options
+        check_text(choice, f"choice {number} of {name}")

@@ -89,7 +89,6 @@ def tuning_key(
         "file": model.file.name,
         "name": model.folder.name,
         "head": model.head,
-        "alone": model.alone,
         "runtimes": list(runtimes),
         "layouts": [[share.workers, share.threads] for share in shares],
         **_machine(),

@@ -2,28 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from potstill.bundle.config import read_config
-from potstill.bundle.layout import find_model
-from potstill.bundle.manifest import read_manifest
-from potstill.errors import EmptyInputError, InputError, ModelError
+from potstill.bundle.config import ModelConfig
+from potstill.bundle.manifest import Manifest
+from potstill.errors import InputError, ModelError
 from potstill.records import Fill
-from potstill.runtime.many import each
-from potstill.runtime.opening import Opened, Workers, open_model
+from potstill.runtime.client import Client, ClientOptions, check_items, check_text, names
+from potstill.runtime.opening import Opening
+from potstill.runtime.plans import Outputs, Plan, Row, check_finite
 from potstill.runtime.session import Session
-from potstill.runtime.texts import Row, run_rows
 from potstill.text.tokenizer import Encoded, Tokenizer
 
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
 _CONTINUES = "##"
-_CHUNK = 8
-"""Rows whose logits are held at once: those of one token are as many as the vocabulary has."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FillOptions(ClientOptions):
+    """How masks are filled in; see `Filler.from_options`."""
+
+    seq_len: int = 512
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,7 +55,7 @@ class _Window:
     """Their numbers among the masks of the text."""
 
 
-class Filler:
+class Filler(Client[FillOptions]):
     """Fills in masked words with one model. Safe to share between threads.
 
     Examples:
@@ -57,87 +64,46 @@ class Filler:
         'paris'
     """
 
+    head = "mlm"
+    chunk = 8
+    """Rows whose logits are held at once: those of one token are as many as the vocabulary has."""
+
     def __init__(
-        self, tokenizer: Tokenizer, session: Session, *, seq_len: int = 512, workers: int = 1
+        self, tokenizer: Tokenizer, session: Session, options: FillOptions, *, workers: int = 1
     ) -> None:
         """Puts a filler together from its parts; most callers want `from_options`.
 
-        Args:
-            tokenizer: of the model.
-            session: gives ``logits``, ``[batch, seq, vocab]``.
-            seq_len: longest row in tokens.
-            workers: rows that run at the same time, of many texts.
-
         Raises:
             ModelError: the tokenizer has no mask token.
-            InputError: no token fits into so short a row.
         """
+        super().__init__(tokenizer, session, options, workers=workers)
         if tokenizer.mask_id is None:
             raise ModelError("the tokenizer has no mask token, so its model cannot fill one in")
-        if seq_len < 3:
-            raise InputError(f"seq_len must be at least 3, not {seq_len}")
-        self.tokenizer = tokenizer
-        self.session = session
-        self.seq_len = seq_len
-        self.workers = workers
-        self.opened: Opened | None = None
-        """How it was opened, by `from_options`."""
         self._mask_id = tokenizer.mask_id
 
     @classmethod
     def from_options(
-        cls,
-        model: str | Path,
-        *,
-        revision: str | None = None,
-        precision: Literal["fp32", "fp16", "int8"] | None = None,
-        onnx_file: str | Path | None = None,
-        threads: int | None = None,
-        runtime: str | None = None,
-        workers: Workers = None,
+        cls, model: str | Path, *, seq_len: int | None = None, **opening: Unpack[Opening]
     ) -> Filler:
         """Opens a model.
 
         Args:
             model: a model folder or a hub id.
-            revision: branch, tag or commit of a hub id.
-            precision: which of the folder's ONNX files to run; by default the one it has, and
-                where it has none a float32 file is written into the cache on first use.
-            onnx_file: run this file instead of the folder's own.
-            threads: threads of one run; by default one for each core.
-            runtime: what runs the model, one of `potstill.runtime.runtimes.RUNTIMES`; ``"auto"``
-                for the quickest here, which is measured once and remembered; by default what
-                ``POTSTILL_RUNTIME`` says, or onnxruntime.
-            workers: runs at the same time, of calls that read many texts; ``"auto"`` for as many
-                as read most, and then ``threads`` too are chosen where they are not given.
+            seq_len: longest row in tokens; by default the manifest's, or as many as the model has
+                positions.
+            **opening: what every client takes; see `Opening`.
 
         Raises:
             ModelNotFoundError: there is no such model.
-            ModelError: the model's files are damaged, or it is no masked language model.
+            ModelError: the model's files are damaged, or it is not a masked language model.
         """
-        folder = find_model(model, revision=revision)
-        manifest = read_manifest(folder)
-        if manifest is not None and manifest.task != "masked-lm":
-            raise ModelError(f"{folder} was trained for {manifest.task}, not to fill in words")
-        seq_len = read_config(folder).max_positions
-        if manifest is not None:  # positions that no training row reached are as random as at first
-            seq_len = min(seq_len, manifest.seq_len)
-        tokenizer = Tokenizer.from_folder(folder)
-        opened = open_model(
-            folder,
-            tokenizer,
-            manifest,
-            head="mlm",
-            longest=seq_len,
-            precision=precision,
-            onnx_file=onnx_file,
-            runtime=runtime,
-            threads=threads,
-            workers=workers,
-        )
-        client = cls(tokenizer, opened.session, seq_len=seq_len, workers=opened.layout.workers)
-        client.opened = opened
-        return client
+        return cls._open(model, {"seq_len": seq_len}, opening)
+
+    @classmethod
+    def own_options(cls, config: ModelConfig, manifest: Manifest | None) -> FillOptions:
+        # Positions that no training row reached are as random as they were at first.
+        trained = manifest.seq_len if manifest else config.max_positions
+        return FillOptions(seq_len=min(trained, config.max_positions))
 
     @property
     def mask(self) -> str:
@@ -168,31 +134,32 @@ class Filler:
 
     def fill_many(
         self,
-        texts: Sequence[str],
+        texts: Iterable[str],
         *,
         top_k: int = 5,
         targets: str | Sequence[str] | None = None,
+        workers: int | None = None,
     ) -> list[list[list[Fill]]]:
-        """`fill` for several texts.
+        """`fill` for several texts; ``workers`` are threads that read different rows at once.
 
         Raises:
             EmptyInputError: a text is empty.
             InputError: a text has no masked place, or a target is no single token.
         """
+        check_items(texts, "fill_many")
         ids = None if targets is None else self.target_ids(targets)
-        return self.fill_masked([self.prepare(text) for text in texts], top_k=top_k, ids=ids)
+        listed = list(texts)
+        prepared = map(self.prepare, listed, names("text", 0, len(listed)))
+        return self.fill_masked(list(prepared), top_k=top_k, ids=ids, workers=workers)
 
-    def prepare(self, text: str) -> Masked:
-        """Tokenizes a text and finds its masked places.
+    def prepare(self, text: str, name: str = "the text") -> Masked:
+        """Tokenizes a text and finds its masked places; messages call it ``name``.
 
         Raises:
             EmptyInputError: the text is empty.
-            InputError: it is no string, or has no masked place.
+            InputError: it is not a string, or has no masked place.
         """
-        if not isinstance(text, str):
-            raise InputError(f"a text must be a string, not {type(text).__name__}")
-        if not text.strip():
-            raise EmptyInputError("the text is empty; give some text")
+        check_text(text, name)
         encoded = self.tokenizer.encode(text)
         places = np.flatnonzero(encoded.ids == self._mask_id)
         if not len(places):
@@ -230,7 +197,12 @@ class Filler:
         return [known] if known is not None else self.tokenizer.encode(target).ids.tolist()
 
     def fill_masked(
-        self, texts: Sequence[Masked], *, top_k: int = 5, ids: Sequence[int] | None = None
+        self,
+        texts: Sequence[Masked],
+        *,
+        top_k: int = 5,
+        ids: Sequence[int] | None = None,
+        workers: int | None = None,
     ) -> list[list[list[Fill]]]:
         """`fill_many` for texts that have been tokenized.
 
@@ -238,6 +210,7 @@ class Filler:
             texts: from `prepare`.
             top_k: most tokens for a place.
             ids: weigh only these tokens.
+            workers: as for `fill_many`.
 
         Raises:
             InputError: ``top_k`` is below 1.
@@ -248,37 +221,32 @@ class Filler:
         windows = [
             window for number, text in enumerate(texts) for window in self._cut(number, text)
         ]
+
+        def plans(first: int, chunk: list[_Window]) -> list[Plan[list[list[Fill]]]]:
+            return [self._plan(window, texts[window.text], allowed, top_k) for window in chunk]
+
         found: list[list[list[Fill]]] = [[] for _ in texts]
-
-        def read(chunk: list[_Window]) -> list[list[list[Fill]]]:
-            logits = run_rows(
-                self.session,
-                [window.row for window in chunk],
-                pad_id=self.tokenizer.pad_id,
-                layout=self.tokenizer.layout,
-            )
-            return [
-                [
-                    [
-                        self._fill(texts[window.text], place, *one)
-                        for one in _best(own, allowed, top_k)
-                    ]
-                    for place, own in zip(window.places, row_logits[window.at], strict=True)
-                ]
-                for window, row_logits in zip(chunk, logits, strict=True)
-            ]
-
-        def prepared(first: int, chunk: list[_Window]) -> list[_Window]:
-            return chunk
-
-        filled = each(prepared, read, windows, workers=self.workers, chunk=_CHUNK)
+        filled = self.many("fill_masked", windows, plans, workers=workers)
         for window, fills in zip(windows, filled, strict=True):
             found[window.text] += fills
         return found
 
+    def _plan(
+        self, window: _Window, text: Masked, allowed: npt.NDArray[np.intp], top_k: int
+    ) -> Plan[list[list[Fill]]]:
+        def finish(said: Sequence[Outputs]) -> list[list[Fill]]:
+            ((logits,),) = said
+            check_finite(logits[window.at])
+            return [
+                [self._fill(text, place, *one) for one in _best(own, allowed, top_k)]
+                for place, own in zip(window.places, logits[window.at], strict=True)
+            ]
+
+        return Plan([window.row], finish)
+
     def _cut(self, number: int, text: Masked) -> Iterator[_Window]:
         """The rows of a text: one, or where it is too long for one, one for each masked place."""
-        room, n = self.seq_len - 2, len(text.encoded)
+        room, n = self.options.seq_len - 2, len(text.encoded)
         if n <= room:
             yield self._window(number, text, 0, n, range(len(text.places)))
             return

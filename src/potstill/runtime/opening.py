@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
 
 from potstill.bundle.heads import HeadName
 from potstill.bundle.layout import ONNX_FILES, onnx_file
-from potstill.bundle.manifest import Manifest
 from potstill.errors import InputError, ModelNotFoundError
 from potstill.runtime import machine
 from potstill.runtime.plans import TOKEN_BUDGET
@@ -36,6 +34,29 @@ Workers: TypeAlias = 'int | Literal["auto"] | None'
 """Runs of a model at the same time, ``"auto"`` for as many as read most, ``None`` for one."""
 
 
+class Opening(TypedDict, total=False):
+    """How any model is opened: the keywords that ``from_options`` of every client takes."""
+
+    revision: str | None
+    """Branch, tag or commit of a hub id."""
+    precision: Literal["fp32", "fp16", "int8"] | None
+    """Which of the folder's ONNX files to run; by default the one it has, and where it has none a
+    float32 file is written into the cache on first use."""
+    onnx_file: str | Path | None
+    """Run this file instead of the folder's own."""
+    threads: int | None
+    """Threads of one run; by default one for each core, shared out among the workers."""
+    runtime: str | None
+    """What runs the model, one of `potstill.runtime.runtimes.RUNTIMES`; ``"auto"`` for the
+    quickest here, which is measured once and remembered; by default what ``POTSTILL_RUNTIME``
+    says, or onnxruntime."""
+    workers: Workers
+    """Runs at the same time, of calls that read many texts; ``"auto"`` for as many as read most,
+    and then ``threads`` too are chosen where they are not given."""
+    token_budget: int | None
+    """Most tokens of one batch, padding included; by default what suits the runtime."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opened:
     """A model that is ready to run."""
@@ -43,22 +64,14 @@ class Opened:
     session: Session
     runtime: str
     layout: Layout
-    alone: bool
-    """Whether every window has to run alone."""
     measured_budget: int | None = None
     """Most tokens of a batch, where that was measured."""
     tuning: Tuning | None = None
     """The measurement, where the runtime was chosen by one."""
 
-    def token_budget(self, asked: int | None = None) -> int:
-        """Most tokens of a batch: what a caller asked for, else what suits the runtime.
-
-        0, which runs every row alone, where the file demands that.
-        """
-        if self.alone:
-            return 0
-        if asked is not None:
-            return asked
+    @property
+    def token_budget(self) -> int:
+        """Most tokens of a batch that suit the runtime."""
         if "cuda" in self.runtime:
             return GPU_TOKEN_BUDGET
         return TOKEN_BUDGET if self.measured_budget is None else self.measured_budget
@@ -67,7 +80,6 @@ class Opened:
 def open_model(
     folder: Path,
     tokenizer: Tokenizer,
-    manifest: Manifest | None,
     *,
     head: HeadName,
     longest: int,
@@ -82,7 +94,6 @@ def open_model(
     Args:
         folder: a model folder.
         tokenizer: of the model.
-        manifest: of the folder, where it has one.
         head: which of its heads.
         longest: tokens of the longest row that will be asked.
         precision: which of the folder's ONNX files to run; by default the one it has, and where it
@@ -107,12 +118,11 @@ def open_model(
         raise InputError(
             f"runtime {chosen} reads the folder's float weights: leave precision and onnx_file out"
         )
-    file = find_file(folder, precision, onnx_file, "mlm" if head == "mlm" else None)
+    file = find_file(folder, precision, onnx_file, head)
     model = Runnable(
         folder=folder,
         file=file,
         head=head,
-        alone=batch_of_one(manifest, folder, file),
         from_floats=onnx_file is None and is_from_floats(folder, file, precision),
     )
     ways = _ways(threads, workers)
@@ -135,7 +145,7 @@ def _ways(threads: int | None, workers: Workers) -> list[Layout]:
 
 def _opened(model: Runnable, runtime: str, share: Layout) -> Opened:
     session = open_runtime(model, runtime, share)
-    return Opened(session=session, runtime=runtime, layout=share, alone=model.alone)
+    return Opened(session=session, runtime=runtime, layout=share)
 
 
 def _measured(model: Runnable, tokenizer: Tokenizer, ways: list[Layout], longest: int) -> Opened:
@@ -154,7 +164,6 @@ def _measured(model: Runnable, tokenizer: Tokenizer, ways: list[Layout], longest
         session=session,
         runtime=chosen.runtime,
         layout=chosen.layout,
-        alone=model.alone,
         measured_budget=chosen.batch_tokens if is_for_many(ways) else None,
         tuning=tuning,
     )
@@ -188,11 +197,3 @@ def find_file(
             f"`potstill export {folder} OUT --format {precision}`"
         )
     return file
-
-
-def batch_of_one(manifest: Manifest | None, folder: Path, file: Path) -> bool:
-    """Whether a file's activation scales depend on the whole batch, so that windows run alone."""
-    if manifest is None:
-        return False
-    record = manifest.files.get(os.path.relpath(file, folder).replace(os.sep, "/"))
-    return record is not None and record.batch_of_one

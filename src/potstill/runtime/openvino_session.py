@@ -52,8 +52,7 @@ class OpenVinoSession:
             outputs: those to give, in this order; the file must have them.
             precision: what matrix products are computed in. OpenVINO's own default is bf16
                 wherever the processor has it, which is another model than the file's.
-            bucket: rows are padded to a multiple of so many tokens; 1 for files whose activation
-                scales depend on the whole batch.
+            bucket: rows are padded to a multiple of so many tokens.
 
         Raises:
             MissingExtraError: OpenVINO is not installed.

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sized
-from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from types import GeneratorType
@@ -283,8 +282,7 @@ def _client(
             model = QAClient.from_options(model, revision=revision, **opening)
         if tokenizer is None:
             return model
-        named = as_tokenizer(tokenizer, revision)
-        return QAClient(named, model.session, model.options, workers=model.workers)
+        return model.using(tokenizer=as_tokenizer(tokenizer, revision))
     if tokenizer is None:
         raise InputError("a torch model comes without its tokenizer: pass tokenizer= too")
     if device is not None:
@@ -292,8 +290,7 @@ def _client(
     session = TorchSession(model)
     longest = getattr(tokenizer, "model_max_length", session.max_positions)
     seq_len = min(384, session.max_positions, longest)
-    options = replace(ReadOptions(), seq_len=seq_len)
-    return QAClient(as_tokenizer(tokenizer, revision), session, options)
+    return QAClient(as_tokenizer(tokenizer, revision), session, ReadOptions(seq_len=seq_len))
 
 
 def as_tokenizer(tokenizer: Any, revision: str | None) -> Tokenizer:

@@ -13,6 +13,7 @@ from typing import Generic, TypeAlias, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from potstill.errors import ModelError
 from potstill.runtime.session import Logits, Session
 from potstill.text.tokenizer import PairLayout
 from potstill.text.windows import by_token_budget, pad
@@ -22,6 +23,7 @@ Outputs: TypeAlias = "tuple[Logits, ...]"
 it says of the padding behind the row is still there."""
 
 Found = TypeVar("Found")
+Made = TypeVar("Made")
 
 TOKEN_BUDGET = 256
 """Most tokens of a batch, padding included. On a CPU short rows gain by company; for rows
@@ -49,6 +51,20 @@ class Plan(Generic[Found]):
     """Takes the outputs of every row, in the order of ``rows``.
 
     Raises `ModelError` where the model gives something else than finite numbers."""
+
+    def then(self, make: Callable[[Found], Made]) -> Plan[Made]:
+        """The same rows, with something else made of what was found."""
+        return Plan(self.rows, lambda said: make(self.finish(said)))
+
+
+def check_finite(*logits: Logits) -> None:
+    """Refuses what no sound model says.
+
+    Raises:
+        ModelError: a logit is NaN or infinite.
+    """
+    if not all(np.isfinite(one).all() for one in logits):
+        raise ModelError("the model gives NaN or infinite logits: the weights are damaged")
 
 
 def run_batch(

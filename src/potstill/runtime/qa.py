@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import fields, replace
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
-from potstill.bundle.config import read_config
-from potstill.bundle.layout import find_model
-from potstill.bundle.manifest import Manifest, read_manifest
-from potstill.errors import InputError, ModelError
+from potstill.bundle.config import ModelConfig
+from potstill.bundle.manifest import Manifest
+from potstill.errors import InputError
 from potstill.records import Answer
 from potstill.runtime.asking import Context, Contexts, Pair, PreparedContext, prepare, requests
-from potstill.runtime.many import each
-from potstill.runtime.opening import Opened, Workers, open_model
-from potstill.runtime.plans import Plan, run_plans
+from potstill.runtime.client import Client
+from potstill.runtime.opening import Opening
+from potstill.runtime.plans import Plan
 from potstill.runtime.reading import QuestionLogits, Reading, ReadOptions, plan, search_all
-from potstill.runtime.session import Session
-from potstill.text.tokenizer import Tokenizer
 
-_OPTIONS = frozenset(field.name for field in fields(ReadOptions))
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 
-class QAClient:
+class QAClient(Client[ReadOptions]):
     """Answers questions from texts with one model. Safe to share between threads.
 
     Examples:
@@ -34,55 +30,25 @@ class QAClient:
         'The Broncos'
     """
 
-    def __init__(
-        self,
-        tokenizer: Tokenizer,
-        session: Session,
-        options: ReadOptions | None = None,
-        *,
-        workers: int = 1,
-    ) -> None:
-        """Puts a client together from its parts; most callers want `from_options`."""
-        self.tokenizer = tokenizer
-        self.session = session
-        self.workers = workers
-        self.opened: Opened | None = None
-        """How it was opened, by `from_options`."""
-        self.options = _checked(options or ReadOptions())
+    head = "qa"
 
     @classmethod
     def from_options(
         cls,
         model: str | Path = "default",
         *,
-        revision: str | None = None,
-        precision: Literal["fp32", "fp16", "int8"] | None = None,
-        onnx_file: str | Path | None = None,
-        threads: int | None = None,
-        runtime: str | None = None,
-        workers: Workers = None,
         seq_len: int | None = None,
         stride: int | None = None,
         max_answer_tokens: int | None = None,
         no_answer: bool | None = None,
         null_threshold: float | None = None,
         temperature: float | None = None,
-        token_budget: int | None = None,
+        **opening: Unpack[Opening],
     ) -> QAClient:
         """Opens a model.
 
         Args:
             model: ``"default"`` or ``"small"`` (the embedded readers), a model folder or a hub id.
-            revision: branch, tag or commit of a hub id.
-            precision: which of the folder's ONNX files to run; by default the one it has, and
-                where it has none a float32 file is written into the cache on first use.
-            onnx_file: run this file instead of the folder's own.
-            threads: threads of one question; by default one for each core.
-            runtime: what runs the model, one of `potstill.runtime.runtimes.RUNTIMES`; ``"auto"``
-                for the quickest here, which is measured once and remembered; by default what
-                ``POTSTILL_RUNTIME`` says, or onnxruntime.
-            workers: runs at the same time, of calls that read many texts; ``"auto"`` for as many
-                as read most, and then ``threads`` too are chosen where they are not given.
             seq_len: longest window in tokens; by default the manifest's, or 384, but never more
                 than the model has positions.
             stride: tokens that consecutive windows of a long context share; by default the
@@ -94,7 +60,7 @@ class QAClient:
                 this; by default the manifest's, or 0.
             temperature: scores are probabilities of the logits divided by this, which changes no
                 answer; by default what the model was calibrated to, or 1.
-            token_budget: most tokens of one batch of windows, padding included.
+            **opening: what every client takes; see `Opening`.
 
         Raises:
             ModelNotFoundError: there is no such model.
@@ -102,15 +68,6 @@ class QAClient:
             InputError: an option is out of range, or there is no such runtime.
             MissingExtraError: the runtime is not installed.
         """
-        folder = find_model(model, revision=revision)
-        manifest = read_manifest(folder) or Manifest()
-        if manifest.task != "question-answering":
-            raise ModelError(f"{folder} was trained for {manifest.task}, not question answering")
-        max_positions = read_config(folder).max_positions
-        if seq_len is not None and seq_len > max_positions:
-            raise InputError(
-                f"seq_len {seq_len} is more than the {max_positions} positions of {folder}"
-            )
         given = {
             "seq_len": seq_len,
             "stride": stride,
@@ -118,38 +75,20 @@ class QAClient:
             "no_answer": no_answer,
             "null_threshold": null_threshold,
             "temperature": temperature,
-            "token_budget": token_budget,
         }
-        options = ReadOptions(
-            seq_len=min(manifest.seq_len, max_positions),
+        return cls._open(model, given, opening)
+
+    @classmethod
+    def own_options(cls, config: ModelConfig, manifest: Manifest | None) -> ReadOptions:
+        manifest = manifest or Manifest()
+        return ReadOptions(
+            seq_len=min(manifest.seq_len, config.max_positions),
             stride=manifest.stride,
             max_answer_tokens=manifest.max_answer_tokens,
             no_answer=manifest.no_answer,
             null_threshold=manifest.null_threshold,
             temperature=manifest.calibration.get("temperature", 1.0),
         )
-        options = _checked(_updated(options, given))
-        tokenizer = Tokenizer.from_folder(folder)
-        opened = open_model(
-            folder,
-            tokenizer,
-            manifest,
-            head="qa",
-            longest=options.seq_len,
-            precision=precision,
-            onnx_file=onnx_file,
-            runtime=runtime,
-            threads=threads,
-            workers=workers,
-        )
-        options = replace(
-            options,
-            batch_of_one=opened.alone,
-            token_budget=opened.token_budget(token_budget) or options.token_budget,
-        )
-        client = cls(tokenizer, opened.session, options, workers=opened.layout.workers)
-        client.opened = opened
-        return client
 
     def prepare(self, context: str) -> PreparedContext:
         """Tokenizes a context once, to be asked many questions.
@@ -282,14 +221,16 @@ class QAClient:
             EmptyInputError: a question or context holds no text.
             QuestionTooLongError: a question leaves no room for context in a window.
         """
-        readings = self.read_many(
-            pairs,
-            workers=workers,
-            top_k=top_k,
-            max_answer_tokens=max_answer_tokens,
-            no_answer=no_answer,
-            align_to_words=align_to_words,
+        chosen = self.options.updated(
+            {
+                "top_k": top_k,
+                "max_answer_tokens": max_answer_tokens,
+                "no_answer": no_answer,
+                "align_to_words": align_to_words,
+            }
         )
+        search = partial(search_all, options=chosen)
+        readings = self._many("predict_many", pairs, chosen, workers, search)
         if top_k > 1:
             return [reading.answers for reading in readings]
         return [next(iter(reading.answers), None) for reading in readings]
@@ -317,18 +258,8 @@ class QAClient:
             EmptyInputError: a question or context holds no text.
             QuestionTooLongError: a question leaves no room for context in a window.
         """
-        chosen = _checked(_updated(self.options, options))
-
-        def run(plans: Sequence[Plan[QuestionLogits]]) -> list[Reading]:
-            return search_all(self._run(plans, chosen), chosen)
-
-        workers = self.workers if workers is None else workers
-        return each(
-            partial(self._plans, chosen),
-            run,
-            pairs,
-            workers=workers,
-        )
+        chosen = self.options.updated(options)
+        return self._many("read_many", pairs, chosen, workers, partial(search_all, options=chosen))
 
     def logits_many(
         self, pairs: Iterable[Pair], *, workers: int | None = None, **options: Any
@@ -337,52 +268,26 @@ class QAClient:
 
         ``said.search(options)`` then gives what `read_many` would have given.
         """
-        chosen = _checked(_updated(self.options, options))
+        chosen = self.options.updated(options)
+        return self._many("logits_many", pairs, chosen, workers)
 
-        def run(plans: Sequence[Plan[QuestionLogits]]) -> list[QuestionLogits]:
-            return self._run(plans, chosen)
+    def _many(
+        self,
+        call: str,
+        pairs: Iterable[Pair],
+        options: ReadOptions,
+        workers: int | None,
+        finish: Callable[[list[QuestionLogits]], list[Any]] | None = None,
+    ) -> Iterator[Any]:
+        def plans(first: int, chunk: list[Pair]) -> list[Plan[QuestionLogits]]:
+            asked = requests(self.tokenizer, first, chunk)
+            return [plan(self.tokenizer, request, options) for request in asked]
 
-        workers = self.workers if workers is None else workers
-        return each(
-            partial(self._plans, chosen),
-            run,
+        return self.many(
+            call,
             pairs,
-            workers=workers,
-        )
-
-    def _plans(
-        self, options: ReadOptions, first: int, pairs: list[Pair]
-    ) -> list[Plan[QuestionLogits]]:
-        asked = requests(self.tokenizer, first, pairs)
-        return [plan(self.tokenizer, request, options) for request in asked]
-
-    def _run(
-        self, plans: Sequence[Plan[QuestionLogits]], options: ReadOptions
-    ) -> list[QuestionLogits]:
-        return run_plans(
-            self.session,
             plans,
-            pad_id=self.tokenizer.pad_id,
-            layout=self.tokenizer.layout,
-            token_budget=0 if options.batch_of_one else options.token_budget,
+            workers=workers,
+            finish=finish,
+            token_budget=options.token_budget,
         )
-
-
-def _updated(options: ReadOptions, given: dict[str, Any]) -> ReadOptions:
-    unknown = given.keys() - _OPTIONS
-    if unknown:
-        raise InputError(f"there is no option {', '.join(sorted(unknown))}")
-    other = {k: v for k, v in given.items() if v is not None and v != getattr(options, k)}
-    return replace(options, **other) if other else options
-
-
-def _checked(options: ReadOptions) -> ReadOptions:
-    for name in ("seq_len", "max_answer_tokens", "top_k", "token_budget", "max_windows"):
-        value = getattr(options, name)
-        if value is not None and value < 1:
-            raise InputError(f"{name} must be at least 1, not {value}")
-    if options.stride < 0:
-        raise InputError(f"stride must not be negative, not {options.stride}")
-    if not 0 < options.temperature < math.inf:
-        raise InputError(f"temperature must be a number above 0, not {options.temperature}")
-    return options

@@ -6,16 +6,19 @@ folders or of the forms in which callers ask.
 
 from __future__ import annotations
 
+import math
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
-from potstill.errors import ModelError, QuestionTooLongError
+from potstill.errors import InputError, QuestionTooLongError
 from potstill.records import Answer
 from potstill.runtime.asking import Request
-from potstill.runtime.plans import TOKEN_BUDGET, Outputs, Plan, Row
+from potstill.runtime.client import ClientOptions
+from potstill.runtime.plans import Outputs, Plan, Row, check_finite
 from potstill.text.rank import best_windows
 from potstill.text.spans import Span, SpanResult, WindowLogits, search_many
 from potstill.text.tokenizer import Encoded, PairLayout, Tokenizer
@@ -25,23 +28,31 @@ _NEVER = np.float32(-np.inf)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ReadOptions:
+class ReadOptions(ClientOptions):
     """How questions are read; see `QAClient.from_options` for what each means."""
 
-    seq_len: int = 384
+    least: ClassVar[Mapping[str, int]] = {
+        "seq_len": 1,
+        "stride": 0,
+        "max_answer_tokens": 1,
+        "token_budget": 1,
+        "top_k": 1,
+        "max_windows": 1,
+    }
+
     stride: int = 128
     max_answer_tokens: int = 30
     no_answer: bool = False
     null_threshold: float = 0.0
     temperature: float = 1.0
-    token_budget: int = TOKEN_BUDGET
-    """Most tokens of a batch, padding included."""
-    batch_of_one: bool = False
-    """Run every window alone, for files whose activation scales depend on the whole batch."""
     top_k: int = 1
     align_to_words: bool = False
     max_windows: int | None = None
     """Read only this many windows of a question, those that BM25 ranks best."""
+
+    def check(self) -> None:
+        if not 0 < self.temperature < math.inf:
+            raise InputError(f"temperature must be a number above 0, not {self.temperature}")
 
     @property
     def threshold(self) -> float | None:
@@ -166,8 +177,7 @@ def _said(request: Request, window: Window, outputs: Outputs) -> WindowLogits:
     part = slice(window.context_at, window.context_at + window.stop - window.start)
     kept = window.context_at + window.stop - window.start + 1
     start, end = (output[:kept] for output in outputs)
-    if not (np.isfinite(start).all() and np.isfinite(end).all()):
-        raise ModelError("the model gives logits that are no finite numbers: it is damaged")
+    check_finite(start, end)
     starts, ends = start[part], end[part]
     blank = request.contexts[window.context].blank[window.start : window.stop]
     if blank.any():  # no answer begins or ends with one

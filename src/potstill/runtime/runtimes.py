@@ -49,8 +49,6 @@ class Runnable:
     file: Path
     """The ONNX file that answers."""
     head: HeadName
-    alone: bool = False
-    """Whether every window has to run alone, and without padding."""
     from_floats: bool = False
     """Whether ``file`` holds the folder's float weights as they are, so that torch, which reads
     those, computes the same."""
@@ -77,7 +75,6 @@ def _openvino(model: Runnable, share: Layout, variant: str) -> Session:
         workers=share.workers,
         outputs=model.outputs,
         precision="bf16" if variant else "f32",
-        bucket=1 if model.alone else openvino_session.BUCKET,
     )
 
 

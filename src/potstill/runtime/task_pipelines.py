@@ -106,7 +106,7 @@ class TaskPipeline(ABC):
                 client = self._of_folder(find_model(model, revision=revision), opening)
             if tokenizer is None:
                 return client
-            return self._of_client(as_tokenizer(tokenizer, revision), client)
+            return client.using(tokenizer=as_tokenizer(tokenizer, revision))
         if tokenizer is None:
             raise InputError("a torch model comes without its tokenizer: pass tokenizer= too")
         session = TorchSession(model, LOGITS)
@@ -118,10 +118,6 @@ class TaskPipeline(ABC):
 
     def _of_folder(self, folder: Path, opening: Mapping[str, Any]) -> Any:
         return self.client_class.from_options(folder, **opening)
-
-    @abstractmethod
-    def _of_client(self, tokenizer: Tokenizer, client: Any) -> Any:
-        """The client with another tokenizer."""
 
     @abstractmethod
     def _of_torch(
@@ -205,8 +201,8 @@ class TextClassificationPipeline(TaskPipeline):
         if longest is not None and longest < client.options.seq_len:
             # Who names a length means one row of it, also of a model that reads long texts whole.
             options = replace(client.options, seq_len=longest, max_windows=1)
-            client = Classifier(client.tokenizer, client.session, options, workers=client.workers)
-        found = client.read_many([_text(item) for item in items])
+            client = client.using(options=options)
+        found = list(client.read_many([_text(item) for item in items]))
         n_cut = sum(said.truncated for said in found)
         if n_cut and not parameters.get("truncation"):
             n = client.options.max_windows
@@ -249,9 +245,6 @@ class TextClassificationPipeline(TaskPipeline):
         config = read_config(folder)
         self._single_output_is_probability = config.n_labels == 1 and not config.problem
         return Classifier.from_options(folder, **opening)
-
-    def _of_client(self, tokenizer: Tokenizer, client: Any) -> Classifier:
-        return Classifier(tokenizer, client.session, client.options, workers=client.workers)
 
     def _of_torch(
         self, tokenizer: Tokenizer, session: TorchSession, config: Any, seq_len: int
@@ -307,9 +300,6 @@ class MultipleChoicePipeline(TaskPipeline):
     def _results(self, items: list[Any], parameters: dict[str, Any]) -> list[Any]:
         found = self.client.choose_many([_prompt(item) for item in items])
         return [[one.to_dict() for one in scores[: parameters.get("top_k")]] for scores in found]
-
-    def _of_client(self, tokenizer: Tokenizer, client: Any) -> Chooser:
-        return Chooser(tokenizer, client.session, client.options, workers=client.workers)
 
     def _of_torch(
         self, tokenizer: Tokenizer, session: TorchSession, config: Any, seq_len: int

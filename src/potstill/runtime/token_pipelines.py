@@ -14,7 +14,7 @@ from typing import Any, ClassVar, cast
 
 from potstill.errors import InputError
 from potstill.records import Entity, Fill
-from potstill.runtime.lm import Filler, Masked
+from potstill.runtime.lm import Filler, FillOptions, Masked
 from potstill.runtime.tagging import Tagger, TagOptions
 from potstill.runtime.task_pipelines import Result, TaskPipeline, labels_of
 from potstill.runtime.torch_session import TorchSession
@@ -108,16 +108,12 @@ class TokenClassificationPipeline(TaskPipeline):
             )
         ]
 
-    def _of_client(self, tokenizer: Tokenizer, client: Any) -> Tagger:
-        return Tagger(
-            tokenizer, client.session, client.labels, client.options, workers=client.workers
-        )
-
     def _of_torch(
         self, tokenizer: Tokenizer, session: TorchSession, config: Any, seq_len: int
     ) -> Tagger:
-        options = TagOptions(seq_len=seq_len, stride=min(128, seq_len // 4))
-        return Tagger(tokenizer, session, labels_of(config), options)
+        stride = min(128, seq_len // 4)
+        options = TagOptions(labels=labels_of(config), seq_len=seq_len, stride=stride)
+        return Tagger(tokenizer, session, options)
 
 
 class FillMaskPipeline(TaskPipeline):
@@ -202,13 +198,10 @@ class FillMaskPipeline(TaskPipeline):
             raise InputError("no target is left: name at least one word the vocabulary has")
         return sorted(found)
 
-    def _of_client(self, tokenizer: Tokenizer, client: Any) -> Filler:
-        return Filler(tokenizer, client.session, seq_len=client.seq_len, workers=client.workers)
-
     def _of_torch(
         self, tokenizer: Tokenizer, session: TorchSession, config: Any, seq_len: int
     ) -> Filler:
-        return Filler(tokenizer, session, seq_len=seq_len)
+        return Filler(tokenizer, session, FillOptions(seq_len=seq_len))
 
 
 def _joined(words: Any, delimiter: str) -> str:

@@ -11,9 +11,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from potstill.errors import ModelError
-from potstill.runtime.plans import TOKEN_BUDGET, Outputs, Plan, Row, run_plans
-from potstill.runtime.session import Logits, Session
+from potstill.runtime.plans import Outputs, Plan, Row, check_finite
+from potstill.runtime.session import Logits
 from potstill.runtime.texts import join
 from potstill.text.tokenizer import Encoded, IntArray, PairLayout, Tokenizer
 from potstill.text.windows import split
@@ -70,49 +69,17 @@ def rows_of(tokenizer: Tokenizer, encoded: Encoded, cuts: Sequence[tuple[int, in
     return rows
 
 
-def token_logits(
-    session: Session,
-    tokenizer: Tokenizer,
-    texts: Sequence[Encoded],
-    words: Sequence[IntArray],
-    *,
-    seq_len: int,
-    stride: int,
-    token_budget: int = TOKEN_BUDGET,
-) -> list[Logits]:
-    """Logits of every token of every text, float32 ``[n_tokens, n_labels]`` each.
-
-    Args:
-        session: of a model that speaks of tokens.
-        tokenizer: that the tokens are of.
-        texts: to be read.
-        words: of each token of each text: which belong together.
-        seq_len: longest row in tokens.
-        stride: tokens that consecutive windows share.
-        token_budget: most tokens of a batch, padding included; 0 runs every row alone.
-
-    Raises:
-        ModelError: the model gives something else than finite numbers.
-    """
-    plans = [
-        plan(tokenizer, text, own, seq_len=seq_len, stride=stride)
-        for text, own in zip(texts, words, strict=True)
-    ]
-    return run_plans(
-        session,
-        plans,
-        pad_id=tokenizer.pad_id,
-        layout=tokenizer.layout,
-        token_budget=token_budget,
-    )
-
-
 def plan(
     tokenizer: Tokenizer, encoded: Encoded, words: IntArray, *, seq_len: int, stride: int
 ) -> Plan[Logits]:
     """The windows of a text, and how their logits become those of its tokens.
 
-    The arguments are those of `token_logits`, of one text.
+    Args:
+        tokenizer: that the tokens are of.
+        encoded: the text.
+        words: of each token: which belong together.
+        seq_len: longest row in tokens.
+        stride: tokens that consecutive windows share.
     """
     cuts = slices(len(encoded), seq_len=seq_len, stride=stride)
     chosen = best_slices(words, cuts)
@@ -136,6 +103,5 @@ def _together(said: Sequence[Logits], chosen: IntArray, cuts: Sequence[tuple[int
     for number, (logits, (start, stop)) in enumerate(zip(said, cuts, strict=True)):
         own = np.flatnonzero(chosen[start:stop] == number)
         found[start + own] = logits[1 + own]  # behind [CLS]
-    if not np.isfinite(found).all():
-        raise ModelError("the model gives logits that are no finite numbers: it is damaged")
+    check_finite(found)
     return found

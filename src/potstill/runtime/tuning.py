@@ -131,7 +131,7 @@ def measure(
         found += [one.candidate for one in opened]
         best = _quicker([*([best] if best else []), *opened])
     assert best is not None
-    if is_for_many(shares) and not model.alone:
+    if is_for_many(shares):
         best, other = _batched(best, rows, tokenizer, seconds / len(tried))
         found.append(other)
     assert best.session is not None

@@ -262,9 +262,9 @@ def _add_texts(api: FastAPI, service: Service) -> None:
         call: TokenizeCall = await parse(request, TokenizeCall)
         model = service.model(call.model)
         model.check_text(call.inputs, "inputs")
-        encoded = model.tokenizer.encode(call.inputs)
+        encoded = model.client.tokenizer.encode(call.inputs)
         ids = encoded.ids.tolist()
-        tokens = model.tokenizer.tokens(ids)
+        tokens = model.client.tokenizer.tokens(ids)
         return reply({"ids": ids, "tokens": tokens, "offsets": encoded.offsets.tolist()})
 
     reader = pdf.PdfReader(service.options.limits.max_context)
@@ -285,7 +285,7 @@ def _add_texts(api: FastAPI, service: Service) -> None:
 
 
 def _explained(
-    model: Served[Any], call: ExplainCall, found: Explained, times: Times
+    model: Served[Any, Any], call: ExplainCall, found: Explained, times: Times
 ) -> dict[str, Any]:
     null = call.parameters is not None and call.parameters.handle_impossible_answer
     reading = found.reading

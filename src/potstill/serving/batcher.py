@@ -40,7 +40,7 @@ class Lane:
     session: Session
     tokenizer: Tokenizer
     token_budget: int
-    """Most tokens of a batch, padding included; 0 runs every row alone."""
+    """Most tokens of a batch, padding included; with 1 every row runs alone."""
     probe: Row
     """A row that the model must be able to run."""
     proven: bool = False

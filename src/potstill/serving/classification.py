@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import Any
 
 from potstill.records import Classification
 from potstill.runtime.classification import Classifier, Said
-from potstill.runtime.opening import Opened
+from potstill.runtime.opening import Opening
 from potstill.runtime.plans import Outputs, Plan
-from potstill.runtime.session import LOGITS, Session
+from potstill.runtime.session import LOGITS
 from potstill.serving.cache import ContextCache
 from potstill.serving.faults import Refusal
 from potstill.serving.options import Limits
 from potstill.serving.schemas import PairInput, TextCall
-from potstill.serving.served import Facts, Opening, Served
-from potstill.text.tokenizer import Tokenizer
+from potstill.serving.served import Facts, Served
 
 
-class ServedClassifier(Served[TextCall]):
+class ServedClassifier(Served[TextCall, Classifier]):
     """A model that gives texts, or pairs of texts, their labels."""
 
     task = "text-classification"
@@ -27,28 +25,8 @@ class ServedClassifier(Served[TextCall]):
     outputs = LOGITS
 
     def __init__(self, facts: Facts, limits: Limits, cache: ContextCache, opening: Opening) -> None:
-        super().__init__(facts, limits, cache)
-        self.classifier = Classifier.from_options(facts.folder, **asdict(opening))
-
-    @property
-    def tokenizer(self) -> Tokenizer:
-        return self.classifier.tokenizer
-
-    @property
-    def session(self) -> Session:
-        return self.classifier.session
-
-    @property
-    def opened(self) -> Opened | None:
-        return self.classifier.opened
-
-    @property
-    def token_budget(self) -> int:
-        return self.classifier.options.token_budget
-
-    @property
-    def seq_len(self) -> int:
-        return self.classifier.options.seq_len
+        client = Classifier.from_options(facts.folder, **opening)
+        super().__init__(facts, limits, cache, client)
 
     def plans(self, call: TextCall) -> list[Plan[Classification]]:
         many = isinstance(call.inputs, list)
@@ -70,10 +48,10 @@ class ServedClassifier(Served[TextCall]):
         self.check_text(first, field)
         if second is not None:
             self.check_text(second, f"{field}.text_pair")
-        inner: Plan[Said] = self.classifier.plan(first if second is None else (first, second))
+        inner: Plan[Said] = self.client.plan(first if second is None else (first, second))
 
         def finish(said: Sequence[Outputs]) -> Classification:
-            return self.classifier.judge(inner.finish(said))
+            return self.client.judge(inner.finish(said))
 
         return Plan(inner.rows, finish)
 

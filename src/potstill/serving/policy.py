@@ -16,7 +16,7 @@ def fill(lengths: Sequence[int | None], token_budget: int) -> list[int]:
     Args:
         lengths: tokens of the rows that wait, the most urgent first; ``None`` for one of another
             model than the first. Those behind the 65th are not looked at.
-        token_budget: most tokens of a batch, padding included; 0 runs every row alone.
+        token_budget: most tokens of a batch, padding included; with 1 every row runs alone.
 
     Returns:
         Their places in ``lengths``, rising; 0 always among them.

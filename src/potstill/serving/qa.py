@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from potstill.errors import InputError, PotstillError
 from potstill.runtime.asking import PreparedContext, Request, requests
-from potstill.runtime.opening import Opened
+from potstill.runtime.opening import Opening
 from potstill.runtime.pipeline_inputs import cut_question
 from potstill.runtime.pipelines import read_options, results_of
 from potstill.runtime.plans import Outputs, Plan
 from potstill.runtime.qa import QAClient
 from potstill.runtime.reading import QuestionLogits, Reading, ReadOptions, plan
-from potstill.runtime.session import QA_OUTPUTS, Session
+from potstill.runtime.session import QA_OUTPUTS
 from potstill.serving.cache import ContextCache
 from potstill.serving.faults import refusal_of
 from potstill.serving.options import Limits
 from potstill.serving.schemas import ExplainCall, QuestionCall, QuestionInput, QuestionParameters
-from potstill.serving.served import Facts, Opening, Served
-from potstill.text.tokenizer import Tokenizer
+from potstill.serving.served import Facts, Served
 from potstill.text.windows import split
 
 
@@ -48,7 +47,7 @@ class Explained:
     """The same of its end."""
 
 
-class ServedReader(Served[QuestionCall]):
+class ServedReader(Served[QuestionCall, QAClient]):
     """A question-answering model."""
 
     task = "question-answering"
@@ -56,25 +55,8 @@ class ServedReader(Served[QuestionCall]):
     outputs = QA_OUTPUTS
 
     def __init__(self, facts: Facts, limits: Limits, cache: ContextCache, opening: Opening) -> None:
-        super().__init__(facts, limits, cache)
-        self.client = QAClient.from_options(facts.folder, **asdict(opening))
-
-    @property
-    def tokenizer(self) -> Tokenizer:
-        return self.client.tokenizer
-
-    @property
-    def session(self) -> Session:
-        return self.client.session
-
-    @property
-    def opened(self) -> Opened | None:
-        return self.client.opened
-
-    @property
-    def token_budget(self) -> int:
-        options = self.client.options
-        return 0 if options.batch_of_one else options.token_budget
+        client = QAClient.from_options(facts.folder, **opening)
+        super().__init__(facts, limits, cache, client)
 
     @property
     def seq_len(self) -> int:
@@ -141,10 +123,10 @@ class ServedReader(Served[QuestionCall]):
         self.check_text(item.context, f"{field}.context")
         question = item.question
         if parameters.max_question_len is not None:
-            question = cut_question(self.tokenizer, question, parameters.max_question_len)
+            question = cut_question(self.client.tokenizer, question, parameters.max_question_len)
         try:
             context = self.cache.get(self.facts.name, item.context, self._prepare)
-            (request,) = requests(self.tokenizer, 0, [(question, context)])
+            (request,) = requests(self.client.tokenizer, 0, [(question, context)])
         except PotstillError as error:
             raise refusal_of(error, field) from None
         return request, len(question) < len(item.question)
@@ -162,10 +144,10 @@ class ServedReader(Served[QuestionCall]):
                 len(request.contexts[0]),
                 seq_len=options.seq_len,
                 stride=options.stride,
-                layout=self.tokenizer.layout,
+                layout=self.client.tokenizer.layout,
             )
             self.check_windows(len(slices))
-            return plan(self.tokenizer, request, options)
+            return plan(self.client.tokenizer, request, options)
         except InputError as error:
             raise refusal_of(error, f"{field}.question") from None
 

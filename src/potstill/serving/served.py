@@ -15,16 +15,16 @@ from potstill.bundle.config import ModelConfig, read_config
 from potstill.bundle.layout import find_model
 from potstill.bundle.manifest import Manifest, head_of_folder, read_manifest
 from potstill.errors import ModelError
-from potstill.runtime.opening import Opened, Workers
+from potstill.runtime.client import Client
+from potstill.runtime.opening import Opening
 from potstill.runtime.plans import Outputs, Plan, Row
-from potstill.runtime.session import Session
 from potstill.serving.batcher import Lane
 from potstill.serving.cache import ContextCache
 from potstill.serving.faults import Refusal
 from potstill.serving.options import Limits
-from potstill.text.tokenizer import Tokenizer
 
 Call = TypeVar("Call", bound=BaseModel)
+ClientT = TypeVar("ClientT", bound=Client[Any])
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,18 +37,7 @@ class Facts:
     manifest: Manifest | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Opening:
-    """What runs the models of a service."""
-
-    runtime: str
-    threads: int | None
-    """Of one run."""
-    workers: Workers
-    """Runs at the same time; with ``"auto"`` and no ``threads``, both as they read most."""
-
-
-class Served(ABC, Generic[Call]):
+class Served(ABC, Generic[Call, ClientT]):
     """One model; a subclass for each task. Safe to share between threads."""
 
     task: ClassVar[str]
@@ -56,35 +45,16 @@ class Served(ABC, Generic[Call]):
     outputs: ClassVar[tuple[str, ...]]
     """What the model gives, under the names of its ONNX file."""
 
-    def __init__(self, facts: Facts, limits: Limits, cache: ContextCache) -> None:
+    def __init__(self, facts: Facts, limits: Limits, cache: ContextCache, client: ClientT) -> None:
         self.facts = facts
         self.limits = limits
         self.cache = cache
+        self.client = client
 
     @property
-    @abstractmethod
-    def tokenizer(self) -> Tokenizer:
-        """The model's tokenizer."""
-
-    @property
-    @abstractmethod
-    def session(self) -> Session:
-        """What runs the model."""
-
-    @property
-    @abstractmethod
-    def opened(self) -> Opened | None:
-        """How the model was opened."""
-
-    @property
-    @abstractmethod
-    def token_budget(self) -> int:
-        """Most tokens of a batch; 0 runs every row alone."""
-
-    @property
-    @abstractmethod
     def seq_len(self) -> int:
-        """Longest row in tokens."""
+        """Longest row in tokens that a call may ask for."""
+        return self.client.options.seq_len
 
     @abstractmethod
     def plans(self, call: Call) -> list[Plan[Any]]:
@@ -100,9 +70,10 @@ class Served(ABC, Generic[Call]):
 
     def lane(self) -> Lane:
         """What the batcher has to know."""
-        tokenizer = self.tokenizer
+        tokenizer = self.client.tokenizer
         ids = np.array([tokenizer.cls_id, tokenizer.sep_id, tokenizer.sep_id], np.int64)
-        return Lane(self.session, tokenizer, self.token_budget, Row(ids, 2))
+        budget = self.client.options.token_budget
+        return Lane(self.client.session, tokenizer, budget, Row(ids, 2))
 
     def check_count(self, n: int) -> None:
         """Refuses a list that is empty or too long."""
@@ -169,7 +140,7 @@ def _padded(output: Any, kept: int, n: int) -> list[Any]:
 
 def open_served(
     name: str, model: str, *, opening: Opening, limits: Limits, cache: ContextCache
-) -> Served[Any]:
+) -> Served[Any, Any]:
     """Opens a model as what its manifest or its config says it is.
 
     Args:

@@ -16,6 +16,7 @@ from typing import Any, Literal, TypeAlias
 
 from potstill.errors import PotstillError
 from potstill.runtime.machine import usable_cores
+from potstill.runtime.opening import Opening
 from potstill.runtime.plans import Plan
 from potstill.runtime.runtimes import AUTO, Layout, runtime_name, warm_up
 from potstill.serving.batcher import Batcher, Ticket
@@ -23,7 +24,7 @@ from potstill.serving.cache import ContextCache
 from potstill.serving.faults import Refusal
 from potstill.serving.metrics import Metrics
 from potstill.serving.options import ServeOptions
-from potstill.serving.served import Opening, Served, open_served
+from potstill.serving.served import Served, open_served
 
 log = logging.getLogger("potstill.serving")
 
@@ -50,7 +51,7 @@ class Service:
         self.options = options
         self.metrics = metrics or Metrics()
         self.cache = ContextCache(options.limits.cache)
-        self.models: dict[str, Served[Any]] = {}
+        self.models: dict[str, Served[Any, Any]] = {}
         self.state: State = "loading"
         self.failure: PotstillError | None = None
         self.layout = _layout(options)
@@ -87,7 +88,7 @@ class Service:
         Where one cannot be opened, ``state`` is ``failed`` afterwards and ``failure`` says why.
         """
         options, began = self.options, time.monotonic()
-        opened: dict[str, Served[Any]] = {}
+        opened: dict[str, Served[Any, Any]] = {}
         try:
             runtime = runtime_name(options.runtime, otherwise=AUTO)
             # One pool of workers runs all models, so the first one's measurement counts for all.
@@ -95,17 +96,17 @@ class Service:
             for name, model in options.models.items():
                 if self._stop.is_set():
                     return
-                opening = Opening(
-                    runtime=runtime,
-                    threads=None if is_free else self.layout.threads,
-                    workers="auto" if is_free else self.layout.workers,
-                )
+                opening: Opening = {
+                    "runtime": runtime,
+                    "threads": None if is_free else self.layout.threads,
+                    "workers": "auto" if is_free else self.layout.workers,
+                }
                 found = open_served(
                     name, model, opening=opening, limits=options.limits, cache=self.cache
                 )
-                if is_free and found.opened is not None:
-                    self.layout, is_free = found.opened.layout, False
-                warm_up(found.session, found.seq_len)
+                if is_free and found.client.opened is not None:
+                    self.layout, is_free = found.client.opened.layout, False
+                warm_up(found.client.session, found.seq_len)
                 opened[name] = found
         except PotstillError as error:
             self.failure, self.state = error, "failed"
@@ -113,7 +114,7 @@ class Service:
         self.serve(opened)
         log.info("loaded %s in %.2f s", ", ".join(opened), time.monotonic() - began)
 
-    def serve(self, models: dict[str, Served[Any]]) -> None:
+    def serve(self, models: dict[str, Served[Any, Any]]) -> None:
         """Starts to serve models that have been opened."""
         self.models = models
         batcher = Batcher(
@@ -144,7 +145,7 @@ class Service:
             "queue": self.n_waiting,
         }
 
-    def model(self, name: str | None) -> Served[Any]:
+    def model(self, name: str | None) -> Served[Any, Any]:
         """The model of a name, the first where there is none.
 
         Raises:
@@ -311,7 +312,7 @@ def _times(ticket: Ticket, began: float) -> Times:
     return Times(ticket.submitted - began, ticket.queue_s, ticket.inference_s)
 
 
-def describe(model: Served[Any]) -> dict[str, Any]:
+def describe(model: Served[Any, Any]) -> dict[str, Any]:
     """What a model is: its shape, and its manifest where it has one."""
     config, manifest = model.facts.config, model.facts.manifest
     return {
@@ -321,8 +322,8 @@ def describe(model: Served[Any]) -> dict[str, Any]:
         "hidden_width": config.hidden_width,
         "max_positions": config.max_positions,
         "labels": list(config.labels or ()),
-        "runtime": model.opened.runtime if model.opened else None,
-        "token_budget": model.token_budget,
+        "runtime": model.client.opened.runtime if model.client.opened else None,
+        "token_budget": model.client.options.token_budget,
         "manifest": asdict(manifest) if manifest else None,
     }
 

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import Any
 
 from potstill.records import Entity
-from potstill.runtime.opening import Opened
+from potstill.runtime.opening import Opening
 from potstill.runtime.plans import Plan
-from potstill.runtime.session import LOGITS, Session
+from potstill.runtime.session import LOGITS
 from potstill.runtime.tagging import Tagger
 from potstill.serving.cache import ContextCache
 from potstill.serving.faults import Refusal
 from potstill.serving.options import Limits
 from potstill.serving.schemas import PairInput, TextCall, TextParameters
-from potstill.serving.served import Facts, Opening, Served
-from potstill.text.tokenizer import Tokenizer
+from potstill.serving.served import Facts, Served
 
 
-class ServedTagger(Served[TextCall]):
+class ServedTagger(Served[TextCall, Tagger]):
     """A model that finds labelled spans in texts."""
 
     task = "token-classification"
@@ -27,28 +25,8 @@ class ServedTagger(Served[TextCall]):
     outputs = LOGITS
 
     def __init__(self, facts: Facts, limits: Limits, cache: ContextCache, opening: Opening) -> None:
-        super().__init__(facts, limits, cache)
-        self.tagger = Tagger.from_options(facts.folder, **asdict(opening))
-
-    @property
-    def tokenizer(self) -> Tokenizer:
-        return self.tagger.tokenizer
-
-    @property
-    def session(self) -> Session:
-        return self.tagger.session
-
-    @property
-    def opened(self) -> Opened | None:
-        return self.tagger.opened
-
-    @property
-    def token_budget(self) -> int:
-        return self.tagger.options.token_budget
-
-    @property
-    def seq_len(self) -> int:
-        return self.tagger.options.seq_len
+        client = Tagger.from_options(facts.folder, **opening)
+        super().__init__(facts, limits, cache, client)
 
     def plans(self, call: TextCall) -> list[Plan[list[Entity]]]:
         many = isinstance(call.inputs, list)
@@ -66,7 +44,7 @@ class ServedTagger(Served[TextCall]):
         texts = (
             self._text(item, f"inputs.{i}" if many else "inputs") for i, item in enumerate(items)
         )
-        return self.gather(self.tagger.plan(text, **options) for text in texts)
+        return self.gather(self.client.plan(text, **options) for text in texts)
 
     def _text(self, item: str | PairInput, field: str) -> str:
         if isinstance(item, PairInput) and item.text_pair is not None:
@@ -77,7 +55,7 @@ class ServedTagger(Served[TextCall]):
 
     def shape(self, call: TextCall, found: Sequence[list[Entity]]) -> tuple[Any, int]:
         parameters = call.parameters or TextParameters()
-        chosen = parameters.aggregation_strategy or self.tagger.options.aggregation
+        chosen = parameters.aggregation_strategy or self.client.options.aggregation
         key = "entity" if chosen == "none" else "entity_group"
         results = [
             [

@@ -108,11 +108,11 @@ def add_paths(
         return reply({"name": name, "ready": found}, status=200 if found else 503)
 
 
-def _inputs(model: Served[Any]) -> tuple[str, ...]:
-    return _NAMES if model.tokenizer.layout.token_types and _has_types(model) else _NAMES[:2]
+def _inputs(model: Served[Any, Any]) -> tuple[str, ...]:
+    return _NAMES if model.client.tokenizer.layout.token_types and _has_types(model) else _NAMES[:2]
 
 
-def _has_types(model: Served[Any]) -> bool:
+def _has_types(model: Served[Any, Any]) -> bool:
     return model.facts.config.n_token_types > 0
 
 
@@ -121,7 +121,7 @@ def _tensor(dtype: str, rank: int) -> dict[str, Any]:
     return {"dtype": dtype, "tensor_shape": {"dim": dims, "unknown_rank": False}, "name": ""}
 
 
-def _metadata(model: Served[Any]) -> dict[str, Any]:
+def _metadata(model: Served[Any, Any]) -> dict[str, Any]:
     rank = 3 if model.task == "token-classification" else 2
     signature = {
         "inputs": {name: _tensor("DT_INT32", 2) for name in _inputs(model)},
@@ -134,7 +134,7 @@ def _metadata(model: Served[Any]) -> dict[str, Any]:
     }
 
 
-def _plans(model: Served[Any], call: TensorCall) -> list[Plan[Any]]:
+def _plans(model: Served[Any, Any], call: TensorCall) -> list[Plan[Any]]:
     if call.signature_name not in (None, "", SIGNATURE):
         raise Refusal(422, f"signature_name: only {SIGNATURE} is served", field="signature_name")
     rows, where = _instances(call)
@@ -158,7 +158,7 @@ def _instances(call: TensorCall) -> tuple[list[dict[str, list[int]]], str]:
     return [{name: rows[i] for name, rows in inputs.items()} for i in range(n.pop())], "inputs"
 
 
-def _plan(model: Served[Any], row: dict[str, list[int]], field: str) -> Plan[Any]:
+def _plan(model: Served[Any, Any], row: dict[str, list[int]], field: str) -> Plan[Any]:
     def refuse(name: str, why: str) -> Refusal:
         return Refusal(422, f"{field}.{name}: {why}", field=f"{field}.{name}")
 
@@ -185,7 +185,7 @@ def _plan(model: Served[Any], row: dict[str, list[int]], field: str) -> Plan[Any
     return model.tensor_plan(Row(np.array(ids[:kept], np.int64), kept - n_second), len(ids))
 
 
-def _result(model: Served[Any], call: TensorCall, found: list[list[Any]]) -> dict[str, Any]:
+def _result(model: Served[Any, Any], call: TensorCall, found: list[list[Any]]) -> dict[str, Any]:
     names = [f"output_{i}" for i in range(len(model.outputs))]
     single = len(names) == 1
     if call.instances is not None:

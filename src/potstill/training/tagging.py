@@ -20,10 +20,10 @@ from potstill.losses.tagging import token_cross_entropy, token_kl
 from potstill.models.pretrained import Pretrained
 from potstill.models.tagging import TaggingModel
 from potstill.records import TagExample
-from potstill.runtime.plans import TOKEN_BUDGET
+from potstill.runtime.plans import TOKEN_BUDGET, run_plans
 from potstill.runtime.session import LOGITS, Session
 from potstill.runtime.tagging import Tagger, TagOptions
-from potstill.runtime.tokenwise import best_slices, rows_of, slices, token_logits
+from potstill.runtime.tokenwise import best_slices, plan, rows_of, slices
 from potstill.runtime.torch_session import TorchSession
 from potstill.text.tokenizer import Encoded, IntArray, PairLayout, Tokenizer
 from potstill.text.words import first_tokens, join_words, words_of
@@ -32,7 +32,7 @@ from potstill.training.task import FloatArray, TaskData, split_examples
 
 _CHUNK = 2000
 """Examples tokenized at once."""
-_STRIDE = TagOptions().stride
+_STRIDE = TagOptions(labels=()).stride
 """Long texts are cut for training as the reader cuts them."""
 
 
@@ -197,13 +197,15 @@ class Tagging:
         found: list[FloatArray] = []
         for chunk in _chunks(examples):
             encoded, words = _tokenized(chunk, tokenizer)
-            said = token_logits(
+            plans = [
+                plan(tokenizer, text, own, seq_len=seq_len, stride=_STRIDE)
+                for text, own in zip(encoded, words, strict=True)
+            ]
+            said = run_plans(
                 session,
-                tokenizer,
-                encoded,
-                words,
-                seq_len=seq_len,
-                stride=_STRIDE,
+                plans,
+                pad_id=tokenizer.pad_id,
+                layout=tokenizer.layout,
                 token_budget=TOKEN_BUDGET,
             )
             for example, own, logits in zip(chunk, words, said, strict=True):
@@ -224,9 +226,12 @@ class Tagging:
     ) -> dict[str, float]:
         """Scores a model as it stands, through the tagger that ships; see `score_tags`."""
         options = TagOptions(
-            seq_len=recipe.seq_len, stride=_STRIDE, token_budget=recipe.batch_tokens
+            labels=data.labels,
+            seq_len=recipe.seq_len,
+            stride=_STRIDE,
+            token_budget=recipe.batch_tokens,
         )
-        tagger = Tagger(tokenizer, TorchSession(model, LOGITS), data.labels, options)
+        tagger = Tagger(tokenizer, TorchSession(model, LOGITS), options)
         found = tagger.tag_words_many([example.words for example in examples])
         return score_tags([example.tags for example in examples], found, _scheme(data))
 
