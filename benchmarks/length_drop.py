@@ -32,7 +32,8 @@ from records import add_options, finish
 
 from potstill import QAClient, load_qa
 from potstill.bundle.config import read_config
-from potstill.bundle.layout import find_model, onnx_file
+from potstill.bundle.find import find_model
+from potstill.bundle.layout import onnx_file
 from potstill.errors import InputError, ModelError, PotstillError
 from potstill.evaluation.readings import collect, score_predictions
 from potstill.records import QAExample

@@ -19,7 +19,7 @@ from typing import Any
 
 from potstill.bundle.atomic import write_json
 from potstill.bundle.config import read_config
-from potstill.bundle.layout import find_model
+from potstill.bundle.find import find_model
 from potstill.bundle.size import parameters
 from potstill.bundle.weights import read_weights
 from potstill.errors import PotstillError

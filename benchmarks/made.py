@@ -16,7 +16,8 @@ import numpy as np
 
 from potstill.bundle.atomic import write_json
 from potstill.bundle.config import ModelConfig
-from potstill.bundle.layout import TEXT_FILES, TOKENIZER_CONFIG, embedded_folder
+from potstill.bundle.find import embedded_folder
+from potstill.bundle.layout import TEXT_FILES, TOKENIZER_CONFIG
 from potstill.bundle.weights import expected_shapes, write_weights
 
 SHAPES = {

@@ -38,7 +38,8 @@ from made import made_model
 from peers import add_peer, peer_python
 from worker import Worker
 
-from potstill.bundle.layout import WEIGHTS, find_model
+from potstill.bundle.find import find_model
+from potstill.bundle.layout import WEIGHTS
 from potstill.data.files import read_json
 from potstill.evaluation.qa import f1
 from potstill.runtime import machine

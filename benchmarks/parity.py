@@ -36,7 +36,8 @@ from worker import Worker
 
 from potstill import QAClient, load_qa
 from potstill.bundle.atomic import write_json
-from potstill.bundle.layout import ONNX, find_model
+from potstill.bundle.find import find_model
+from potstill.bundle.layout import ONNX
 from potstill.data.files import read_json
 from potstill.export.targets import TARGETS
 from potstill.records import Answer

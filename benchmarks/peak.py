@@ -23,7 +23,7 @@ from onnx import TensorProto, helper
 from records import add_options, finish
 
 from potstill import QAClient
-from potstill.bundle.layout import find_model
+from potstill.bundle.find import find_model
 from potstill.errors import PotstillError
 from potstill.evaluation.describe import describe_model
 from potstill.runtime import machine

@@ -137,7 +137,7 @@ while sys.stdin.readline():
 
 def prepare(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """Float folders of both models, a file of the questions for each side, and the recipes."""
-    from potstill.bundle.layout import find_model
+    from potstill.bundle.find import find_model
     from potstill.data.qa import load_qa
     from potstill.export.bundle import export_bundle
 

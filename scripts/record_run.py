@@ -21,7 +21,8 @@ from typing import Any
 from run_record import RunRecord, write_record
 
 from potstill.bundle.config import read_config
-from potstill.bundle.layout import METRICS, ONNX_FILES, find_model
+from potstill.bundle.find import find_model
+from potstill.bundle.layout import METRICS, ONNX_FILES
 from potstill.bundle.manifest import Manifest, read_manifest
 from potstill.errors import DataError, PotstillError
 from potstill.evaluation.runs import curve, json_lines, shape_of, sizes_of

@@ -19,7 +19,7 @@ import numpy as np
 
 from potstill import QAClient
 from potstill.bundle.config import read_config
-from potstill.bundle.layout import embedded_folder
+from potstill.bundle.find import embedded_folder
 from potstill.bundle.onnx_graph import build_graph
 from potstill.bundle.weights import read_weights
 from potstill.records import Answer

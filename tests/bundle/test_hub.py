@@ -12,7 +12,7 @@ import pytest
 
 import hub_server
 import tiny
-from potstill.bundle import layout
+from potstill.bundle.find import embedded_folder, find_model
 from potstill.errors import ModelNotFoundError
 
 CODE = """
@@ -185,18 +185,18 @@ def test_a_repository_without_config_is_no_model(client) -> None:
 
 
 def test_find_model_takes_folders_and_refuses_nonsense(tmp_path) -> None:
-    assert layout.find_model(tmp_path) == tmp_path
-    assert layout.find_model(str(tmp_path)) == tmp_path
+    assert find_model(tmp_path) == tmp_path
+    assert find_model(str(tmp_path)) == tmp_path
     file = tmp_path / "file.txt"
     file.write_text("x")
     for wrong in ("", "  ", "a/b/c", "../nowhere/at/all", str(file), "x\0y", "é/è", Path("no")):
         with pytest.raises(ModelNotFoundError):
-            layout.find_model(wrong)
+            find_model(wrong)
 
 
 def test_an_embedded_bundle_that_is_not_there() -> None:
     with pytest.raises(ModelNotFoundError, match="no embedded model 'giant'"):
-        layout.embedded_folder("giant")
+        embedded_folder("giant")
 
 
 def test_the_folder_is_whole_after_the_cache_is_gone(client, tmp_path) -> None:

@@ -128,7 +128,7 @@ def test_no_answer(run, model, tmp_path):
         (("who",), "", "no text to ask: stdin"),
         (("who",), b"\xff\xfe\xff", "not UTF-8"),
         (("who", "/nowhere/at/all.txt"), None, "/nowhere/at/all.txt does not exist"),
-        (("who", "--context", "x", "--model", "/nowhere"), None, "is no model"),
+        (("who", "--context", "x", "--model", "/nowhere"), None, "is not a model"),
         (("who " * 300, "--context", "the king"), None, "shorten the question"),
     ],
 )

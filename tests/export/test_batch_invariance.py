@@ -7,7 +7,7 @@ import pytest
 
 import tiny
 from potstill.bundle.config import read_config
-from potstill.bundle.layout import embedded_folder
+from potstill.bundle.find import embedded_folder
 from potstill.bundle.onnx_graph import build_graph
 from potstill.bundle.weights import read_weights
 from potstill.runtime.qa import QAClient

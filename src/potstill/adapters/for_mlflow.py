@@ -18,7 +18,7 @@ import mlflow.pyfunc
 from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, DataType, Schema
 
-from potstill.bundle.layout import find_model
+from potstill.bundle.find import find_model
 from potstill.errors import MissingKeyError
 from potstill.runtime.qa import QAClient
 

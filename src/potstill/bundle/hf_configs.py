@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from potstill.bundle import layout
 from potstill.bundle.atomic import write_json
 from potstill.bundle.config import FIELDS, ModelConfig, read_config
+from potstill.bundle.find import find_model
 from potstill.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -147,7 +148,7 @@ class AutoConfig:
         model: str | Path, *, revision: str | None = None, **options: Any
     ) -> PretrainedConfig:
         """Reads the config of a model of any supported type; see `PretrainedConfig`."""
-        folder = layout.find_model(model, revision=revision, weights=False)
+        folder = find_model(model, revision=revision, weights=False)
         return as_pretrained(with_options(read_config(folder), options))
 
     @staticmethod

@@ -8,13 +8,14 @@ lie there as [in, out].
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import onnx
 from google.protobuf.message import DecodeError
 from onnx import numpy_helper
 
-from potstill.bundle.weights import Weights
 from potstill.errors import WeightsError
 
 INT8 = ".int8"
@@ -23,7 +24,7 @@ SMOOTH = ".smooth"
 """What the inputs of a linear layer were divided by, and its weights multiplied with."""
 
 
-def read_onnx_weights(file: Path) -> Weights:
+def read_onnx_weights(file: Path) -> dict[str, npt.NDArray[Any]]:
     """Reads the parameters of an ONNX file; int8 ones are multiplied out to float32.
 
     Returns:
@@ -37,7 +38,7 @@ def read_onnx_weights(file: Path) -> Weights:
     except (DecodeError, OSError, ValueError) as error:
         raise WeightsError(f"{file} is truncated or no ONNX file ({error})") from None
     stored = {tensor.name: tensor for tensor in graph.initializer}
-    weights: Weights = {}
+    weights: dict[str, npt.NDArray[Any]] = {}
     for name, tensor in stored.items():
         if name.endswith((".weight", ".bias")):
             value = numpy_helper.to_array(tensor)

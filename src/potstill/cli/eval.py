@@ -143,7 +143,7 @@ def command(
     Seconds are those of prediction, loading left out.
     """
     from potstill.bundle.config import read_config
-    from potstill.bundle.layout import find_model
+    from potstill.bundle.find import find_model
     from potstill.bundle.manifest import head_of_folder
     from potstill.runtime.runtimes import AUTO, runtime_name
 

@@ -71,7 +71,7 @@ def command(
     if max_drop is not None and data is None:
         raise click.UsageError("--max-drop needs --gate.")
     if out is not None:
-        from potstill.bundle.layout import find_model
+        from potstill.bundle.find import find_model
         from potstill.export.bundle import export_bundle
         from potstill.export.gate import Gate
 
@@ -90,7 +90,7 @@ def command(
         )
         _say(f"written: {out}")
     if check:
-        from potstill.bundle.layout import find_model
+        from potstill.bundle.find import find_model
         from potstill.export.verify import check_bundle
 
         for line in check_bundle(find_model(out or model, revision=revision)):

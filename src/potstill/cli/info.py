@@ -116,7 +116,7 @@ def command(
 
 
 def _described_data(target: str, model: str, seq_len: int, stride: int) -> dict[str, Any]:
-    from potstill.bundle.layout import find_model
+    from potstill.bundle.find import find_model
     from potstill.data.qa import load_qa
     from potstill.evaluation.describe import describe_qa
     from potstill.text.tokenizer import Tokenizer
@@ -141,7 +141,7 @@ def _described_labels(
 
         found = describe.describe_choices(load_choices(target))
     else:
-        from potstill.bundle.layout import find_model
+        from potstill.bundle.find import find_model
         from potstill.data.classification import load_texts
         from potstill.data.glue import layout_of
         from potstill.text.tokenizer import Tokenizer
@@ -154,7 +154,7 @@ def _described_labels(
 
 
 def _described_model(target: str, seq_len: int) -> dict[str, Any]:
-    from potstill.bundle.layout import find_model
+    from potstill.bundle.find import find_model
     from potstill.evaluation.describe import describe_model
 
     folder = find_model(target)

@@ -25,10 +25,10 @@ def command(
     """
     from pathlib import Path
 
-    from potstill.bundle import layout
+    from potstill.bundle.find import DEFAULT, embedded_folder
     from potstill.bundle.push import publishable, push
 
-    folder = layout.embedded_folder() if model == layout.DEFAULT else Path(model).expanduser()
+    folder = embedded_folder() if model == DEFAULT else Path(model).expanduser()
     if dry_run:
         files = publishable(folder)
         for name, size in files.items():

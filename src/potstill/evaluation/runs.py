@@ -11,6 +11,7 @@ from typing import Any
 
 from potstill.bundle import layout
 from potstill.bundle.config import ModelConfig, read_config
+from potstill.bundle.find import find_model
 from potstill.bundle.heads import TASKS
 from potstill.bundle.manifest import Manifest, head_of_folder, read_manifest
 from potstill.bundle.size import flops_per_token, parameters
@@ -102,7 +103,7 @@ def read_run(model: str | Path) -> Run:
         ModelError: there is no such model, or its config or manifest is damaged.
         DataError: its metrics, commands or evaluations are damaged.
     """
-    folder = layout.find_model(model)
+    folder = find_model(model)
     config = read_config(folder)
     manifest = read_manifest(folder) or Manifest()
     head = head_of_folder(folder, config)

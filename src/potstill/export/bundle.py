@@ -19,6 +19,7 @@ import numpy as np
 from potstill.bundle import layout
 from potstill.bundle.atomic import replacing_folder
 from potstill.bundle.config import ModelConfig, read_config
+from potstill.bundle.find import find_model
 from potstill.bundle.heads import TASKS, HeadName
 from potstill.bundle.manifest import (
     FileRecord,
@@ -120,7 +121,7 @@ def export_bundle(
     wanted = _formats(formats, say)
     if (calibrate is None) == ("int8-static" in wanted):
         raise InputError("int8-static and questions to calibrate on (--calibrate) go together")
-    folder, out = layout.find_model(source, revision=revision), Path(out)
+    folder, out = find_model(source, revision=revision), Path(out)
     _check_target(folder, out)
     config = read_config(folder)
     head = head_of_folder(folder, config)

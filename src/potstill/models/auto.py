@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
 from potstill.bundle.config import ModelConfig, read_config
-from potstill.bundle.layout import find_model
+from potstill.bundle.find import find_model
 from potstill.errors import ConfigError
 from potstill.models import bare, choice, classification, lm, qa, tagging
 from potstill.models.pretrained import Pretrained

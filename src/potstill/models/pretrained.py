@@ -14,9 +14,9 @@ from typing_extensions import Self
 from potstill.bundle import layout
 from potstill.bundle.atomic import write_json
 from potstill.bundle.config import ModelConfig, read_config
+from potstill.bundle.find import find_model
 from potstill.bundle.heads import HEADS, HeadName, architecture, hf_config
 from potstill.bundle.hf_configs import PretrainedConfig, as_pretrained, with_options
-from potstill.bundle.layout import find_model
 from potstill.bundle.weights import Weights, check_weights, read_weights, write_weights
 from potstill.errors import ConfigError
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from potstill.bundle.config import read_config
-from potstill.bundle.layout import find_model
+from potstill.bundle.find import find_model
 from potstill.bundle.manifest import head_of_folder
 from potstill.bundle.names import HeadName
 from potstill.runtime.opening import Opened

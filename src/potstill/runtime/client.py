@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast
 
 from potstill.bundle.config import ModelConfig, read_config
+from potstill.bundle.find import find_model
 from potstill.bundle.heads import TASKS, HeadName
-from potstill.bundle.layout import find_model
 from potstill.bundle.manifest import Manifest, named_head, read_manifest
 from potstill.errors import EmptyInputError, InputError, ModelError
 from potstill.runtime.many import CHUNK, each

@@ -17,7 +17,7 @@ from typing import Any, Literal, cast, overload
 
 import tokenizers
 
-from potstill.bundle.layout import find_model
+from potstill.bundle.find import find_model
 from potstill.errors import InputError
 from potstill.records import Answer
 from potstill.runtime.opening import Workers

@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from potstill.bundle.config import read_config
-from potstill.bundle.layout import find_model
+from potstill.bundle.find import find_model
 from potstill.errors import InputError, MissingKeyError
 from potstill.runtime.choice import ChoiceOptions, Chooser
 from potstill.runtime.classification import Classifier, ClassifyOptions, Said

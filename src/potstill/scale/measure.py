@@ -17,7 +17,7 @@ from typing import IO
 
 from potstill.bundle.cache import cache_folder, ensure_onnx
 from potstill.bundle.config import read_config
-from potstill.bundle.layout import find_model
+from potstill.bundle.find import find_model
 from potstill.bundle.machine import describe_machine
 from potstill.bundle.manifest import head_of_folder, sha256_of
 from potstill.errors import MissingExtraError, ModelError

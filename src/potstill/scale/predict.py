@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from potstill.bundle.config import read_config
+from potstill.bundle.find import find_model
 from potstill.bundle.heads import TASKS
-from potstill.bundle.layout import CONFIG, MANIFEST, TEXT_FILES, find_model
+from potstill.bundle.layout import CONFIG, MANIFEST, TEXT_FILES
 from potstill.bundle.manifest import head_of_folder, sha256_of
 from potstill.bundle.names import HeadName
 from potstill.errors import InputError

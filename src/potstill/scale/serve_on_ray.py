@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from potstill.bundle.config import read_config
-from potstill.bundle.layout import find_model
+from potstill.bundle.find import find_model
 from potstill.errors import InputError, JobError, ModelError
 from potstill.runtime.session import usable_cores
 from potstill.scale.ray_cluster import connect, first_line, library

@@ -11,12 +11,9 @@ from typing import Any, ClassVar, Generic, TypeVar
 import numpy as np
 from pydantic import BaseModel
 
-from potstill.bundle.config import ModelConfig, read_config
-from potstill.bundle.layout import find_model
-from potstill.bundle.manifest import Manifest, head_of_folder, read_manifest
-from potstill.errors import ModelError
+from potstill.bundle.config import ModelConfig
+from potstill.bundle.manifest import Manifest
 from potstill.runtime.client import Client
-from potstill.runtime.opening import Opening
 from potstill.runtime.plans import Outputs, Plan, Row
 from potstill.serving.batcher import Lane
 from potstill.serving.cache import ContextCache
@@ -136,41 +133,3 @@ def _padded(output: Any, kept: int, n: int) -> list[Any]:
     found = np.zeros((n, *output.shape[1:]), np.float32)
     found[:kept] = output[:kept]
     return found.tolist()
-
-
-def open_served(
-    name: str, model: str, *, opening: Opening, limits: Limits, cache: ContextCache
-) -> Served[Any, Any]:
-    """Opens a model as what its manifest or its config says it is.
-
-    Args:
-        name: what requests call it.
-        model: ``default``, a folder or a hub id.
-        opening: what runs it.
-        limits: of the service.
-        cache: of the service.
-
-    Raises:
-        ModelError: there is no such model, or it is of a task that is not served.
-    """
-    folder = find_model(model)
-    config = read_config(folder)
-    facts = Facts(name, folder, config, read_manifest(folder))
-    head = head_of_folder(folder, config)
-    # Imported by task: each knows its reader.
-    if head == "qa":
-        from potstill.serving.qa import ServedReader
-
-        return ServedReader(facts, limits, cache, opening)
-    if head == "classification":
-        from potstill.serving.classification import ServedClassifier
-
-        return ServedClassifier(facts, limits, cache, opening)
-    if head == "tagging":
-        from potstill.serving.tagging import ServedTagger
-
-        return ServedTagger(facts, limits, cache, opening)
-    raise ModelError(
-        f"{folder} is a model for {head}: served are question answering, text classification "
-        "and token classification"
-    )

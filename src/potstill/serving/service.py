@@ -23,8 +23,9 @@ from potstill.serving.batcher import Batcher, Ticket
 from potstill.serving.cache import ContextCache
 from potstill.serving.faults import Refusal
 from potstill.serving.metrics import Metrics
+from potstill.serving.opening import open_served
 from potstill.serving.options import ServeOptions
-from potstill.serving.served import Served, open_served
+from potstill.serving.served import Served
 
 log = logging.getLogger("potstill.serving")
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from potstill.bundle import layout
 from potstill.bundle.config import read_config
+from potstill.bundle.find import find_model
 from potstill.text.pretrained import PretrainedTokenizer
 from potstill.text.tokenizer import read_options
 
@@ -83,7 +84,7 @@ class AutoTokenizer:
             ConfigError: the tokenizer names no known class and the model is of no supported type.
             TokenizerError: the files are missing or corrupt.
         """
-        folder = layout.find_model(model, revision=revision, weights=False)
+        folder = find_model(model, revision=revision, weights=False)
         named = str(read_options(folder / layout.TOKENIZER_CONFIG).get("tokenizer_class"))
         by_name = {found.__name__: found for found in _CLASSES}
         found = by_name.get(named.removesuffix("Fast"))

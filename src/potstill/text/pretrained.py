@@ -17,6 +17,7 @@ from tokenizers import models, processors
 from potstill.bundle import layout
 from potstill.bundle.atomic import write_json, write_text
 from potstill.bundle.config import read_config
+from potstill.bundle.find import find_model
 from potstill.errors import InputError
 from potstill.text import arguments
 from potstill.text.arguments import plain
@@ -98,7 +99,7 @@ class PretrainedTokenizer:
             ModelNotFoundError: there is no such model.
             TokenizerError: the files are missing or corrupt.
         """
-        folder = layout.find_model(model, revision=revision, weights=False)
+        folder = find_model(model, revision=revision, weights=False)
         options = read_options(folder / layout.TOKENIZER_CONFIG)
         longest = model_max_length or options.get("model_max_length") or _FOREIGN_LIMIT
         if longest >= _FOREIGN_LIMIT and (folder / layout.CONFIG).is_file():

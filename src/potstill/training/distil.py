@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from potstill.bundle.cache import cache_folder
 from potstill.bundle.config import ModelConfig, read_config
+from potstill.bundle.find import find_model
 from potstill.bundle.heads import HEADS
-from potstill.bundle.layout import find_model
 from potstill.bundle.manifest import read_manifest
 from potstill.bundle.weights import read_weights
 from potstill.compression.student import fresh_config, select_layers, take_layers

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from potstill.bundle.config import ModelConfig, read_config
-from potstill.bundle.layout import find_model
+from potstill.bundle.find import find_model
 from potstill.bundle.manifest import Manifest, sha256_of
 from potstill.data.pairs import NEGATIVES
 from potstill.data.qa import load_qa

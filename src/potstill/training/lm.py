@@ -11,7 +11,7 @@ from lightning_fabric import Fabric
 from torch import Tensor
 
 from potstill.bundle.config import ModelConfig, read_config
-from potstill.bundle.layout import find_model
+from potstill.bundle.find import find_model
 from potstill.bundle.manifest import Manifest
 from potstill.bundle.weights import Weights, read_weights
 from potstill.compression.student import (

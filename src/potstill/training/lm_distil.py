@@ -13,7 +13,7 @@ from lightning_fabric import Fabric
 from torch import Tensor
 
 from potstill.bundle.config import ModelConfig, read_config
-from potstill.bundle.layout import find_model
+from potstill.bundle.find import find_model
 from potstill.bundle.manifest import read_manifest, sha256_of
 from potstill.bundle.weights import Weights, read_weights, weights_file
 from potstill.compression.student import drop_token_types

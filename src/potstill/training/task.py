@@ -18,8 +18,8 @@ from lightning_fabric import Fabric
 from torch import Tensor
 
 from potstill.bundle.config import ModelConfig, read_config
+from potstill.bundle.find import find_model
 from potstill.bundle.heads import HEADS, HeadName, head_of
-from potstill.bundle.layout import find_model
 from potstill.bundle.manifest import Manifest, sha256_of
 from potstill.bundle.weights import Weights, read_weights
 from potstill.data.split import split_examples as split_examples

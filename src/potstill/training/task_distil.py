@@ -15,8 +15,8 @@ from torch import Tensor
 
 from potstill.bundle.cache import cache_folder
 from potstill.bundle.config import read_config
+from potstill.bundle.find import find_model
 from potstill.bundle.heads import HEADS
-from potstill.bundle.layout import find_model
 from potstill.compression.student import fresh_config, select_layers, take_layers
 from potstill.errors import RecipeError
 from potstill.models.pretrained import Pretrained

@@ -9,7 +9,7 @@ import numpy as np
 
 from potstill.bundle.cache import ensure_onnx
 from potstill.bundle.config import read_config
-from potstill.bundle.layout import find_model
+from potstill.bundle.find import find_model
 from potstill.bundle.manifest import Manifest, read_manifest
 from potstill.bundle.weights import read_weights
 from potstill.errors import ModelError, QuestionTooLongError, RecipeError

@@ -1,0 +1,52 @@
+"""Opens a model as what its manifest or its config says it is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from potstill.bundle.config import read_config
+from potstill.bundle.find import find_model
+from potstill.bundle.manifest import head_of_folder, read_manifest
+from potstill.errors import ModelError
+from potstill.runtime.opening import Opening
+from potstill.serving.cache import ContextCache
+from potstill.serving.options import Limits
+from potstill.serving.served import Facts, Served
+
+
+def open_served(
+    name: str, model: str, *, opening: Opening, limits: Limits, cache: ContextCache
+) -> Served[Any, Any]:
+    """Opens a model as what its manifest or its config says it is.
+
+    Args:
+        name: what requests call it.
+        model: ``default``, a folder or a hub id.
+        opening: what runs it.
+        limits: of the service.
+        cache: of the service.
+
+    Raises:
+        ModelError: there is no such model, or it is of a task that is not served.
+    """
+    folder = find_model(model)
+    config = read_config(folder)
+    facts = Facts(name, folder, config, read_manifest(folder))
+    head = head_of_folder(folder, config)
+    # Imported by task: each knows its reader.
+    if head == "qa":
+        from potstill.serving.qa import ServedReader
+
+        return ServedReader(facts, limits, cache, opening)
+    if head == "classification":
+        from potstill.serving.classification import ServedClassifier
+
+        return ServedClassifier(facts, limits, cache, opening)
+    if head == "tagging":
+        from potstill.serving.tagging import ServedTagger
+
+        return ServedTagger(facts, limits, cache, opening)
+    raise ModelError(
+        f"{folder} is a model for {head}: served are question answering, text classification "
+        "and token classification"
+    )
