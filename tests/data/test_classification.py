@@ -125,7 +125,7 @@ def test_what_is_wrong_is_said_with_its_row(tmp_path, case):
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("[1]", "is no JSON object"),
+        ("[1]", "is a list, not a JSON object"),
         ('{"text": "a"}', "has no 'label'"),
         ('{"text": 3, "label": "x"}', "text 3 is not a string"),
         ('{"text": "a", "label": null}', "has no label"),

@@ -119,7 +119,7 @@ def test_jsonl_skips_blank_lines_and_keeps_odd_text(tmp_path):
 @pytest.mark.parametrize(
     ("row", "says"),
     [
-        ([], "line 1 is not a JSON object"),
+        ([], "line 1 is a list, not a JSON object"),
         ({"context": "c"}, "line 1 has no 'question'"),
         ({"question": "q", "context": None}, "'context' is null, not a string"),
         ({"question": "q", "context": "c", "answer": 1998}, "answer is a number, not a string"),
@@ -147,5 +147,5 @@ def test_a_json_list_of_rows(tmp_path):
     (row,) = read_rows(path)
     assert row.id == "1"
     path.write_text("[1]")
-    with pytest.raises(DataError, match=r"a\.json: row 1 is not a JSON object"):
+    with pytest.raises(DataError, match=r"a\.json: row 1 is a number, not a JSON object"):
         list(read_rows(path))

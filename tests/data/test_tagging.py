@@ -6,16 +6,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from potstill.data.tagging import check_labels, load_tags, to_iob2
+from potstill.data.tagging import TagLayout, for_model, load_tags, to_iob2
 from potstill.errors import DataError
 
 CONLL = "Rick\tB-person\nand\tO\nMorty\tB-person\n\nin\tO\nNew\tB-place\nYork\tI-place\n"
 
 
-def load(tmp_path, text, name="a.conll", **options):
+def load(tmp_path, text, name="a.conll", labelled=True, **options):
     path = tmp_path / name
     path.write_text(text, encoding="utf-8", newline="")
-    return load_tags(path, **options)
+    return load_tags(path, TagLayout(**options), labelled=labelled)
 
 
 def test_conll(tmp_path):
@@ -141,7 +141,7 @@ def test_bad_conll(tmp_path, text, says):
         ({"words": []}, "has no 'tags'"),
         ({"words": [], "tags": []}, "is an empty list"),
         ({"words": ["a", "b"], "tags": ["O"]}, "has 2 words and 1 tags"),
-        ({"words": ["a"], "tags": [3]}, "3 in 'tags' is not a string"),
+        ({"words": ["a"], "tags": [3]}, "the tag '3' is a number"),
         ({"words": [" "], "tags": ["O"]}, "has an empty string in 'words'"),
     ],
 )
@@ -159,15 +159,15 @@ def test_a_missing_file(tmp_path):
 def test_a_tag_that_is_seen_only_in_test(tmp_path):
     train = load(tmp_path, CONLL)
     test = load(tmp_path, "x\tO\n\nyes\tO\nLondon\tB-town\n", "dev.conll")
-    check_labels(train, train.labels, "train")
+    for_model(train, train.labels, "train")
     with pytest.raises(DataError) as caught:
-        check_labels(test, train.labels, "train.conll")
+        for_model(test, train.labels, "train.conll")
     said = str(caught.value)
     assert "dev.conll: line 3: the tag 'B-town' of 'London'" in said and "train.conll" in said
 
 
 def test_a_model_of_another_scheme_knows_the_types(tmp_path):
-    check_labels(load(tmp_path, CONLL), ("O", "S-person", "I-place"), "a model")
+    for_model(load(tmp_path, CONLL), ("O", "S-person", "I-place"), "a model")
 
 
 @settings(max_examples=60)

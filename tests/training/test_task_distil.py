@@ -6,7 +6,7 @@ import pytest
 import labelled
 import tiny
 from potstill.bundle.config import read_config
-from potstill.errors import ModelError, RecipeError
+from potstill.errors import DataError, ModelError, RecipeError
 from potstill.records import TextExample
 from potstill.runtime.classification import Classifier
 from potstill.training.classification import Classification
@@ -136,11 +136,14 @@ def test_teachers_that_do_not_fit(teacher, train, tmp_path):
     with pytest.raises(ModelError, match="is no model of text-classification"):
         start(recipe(teacher, train, tmp_path, teacher=str(tiny.write_model(tmp_path / "qa"))))
     single = labelled.write_single(tmp_path / "single.csv", 20)
+    with pytest.raises(DataError, match="row 1: label 'other' is none of red, king"):
+        start(recipe(teacher, single, tmp_path / "b", label="label"))
+    single.write_text("text,label\nthe king,king\nthe tower,red\n")
     with pytest.raises(RecipeError, match="trained for multi-label, the data are single-label"):
         start(recipe(teacher, single, tmp_path / "b", label="label"))
     joined = tmp_path / "joined.csv"
     joined.write_text("text,label\nthe king,a|b\na tower,b\n")
-    with pytest.raises(RecipeError, match=r"knows other labels \(red, king\) than the data \(a, b"):
+    with pytest.raises(DataError, match="row 1: label 'a' is none of red, king"):
         start(recipe(teacher, joined, tmp_path / "c", label="label", separator="|"))
 
 

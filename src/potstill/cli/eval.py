@@ -14,7 +14,7 @@ import click
 
 from potstill.cli.keeping import keep as keep_found
 from potstill.cli.keeping import keeper, timed
-from potstill.cli.options import runtime_option, windows_option
+from potstill.cli.options import columns_option, runtime_option, windows_option
 
 if TYPE_CHECKING:
     from potstill.evaluation.confidence import Confidences
@@ -77,21 +77,7 @@ _Found = TypeVar("_Found")
     metavar="OUT",
     help="Write the risk-coverage curve (risk is 1 - F1) and the reliability table as JSON.",
 )
-@click.option(
-    "--format",
-    "format_",
-    metavar="NAME",
-    help="How labelled texts lie in DATA: table, a task of GLUE, goemotions, jigsaw, imdb.  "
-    "[default: as in the model's recipe]",
-)
-@click.option("--text", metavar="COLUMN", help="Of a table of texts: column of the text.")
-@click.option("--pair", metavar="COLUMN", help="Column of the second text of a pair.")
-@click.option(
-    "--label",
-    multiple=True,
-    metavar="COLUMN",
-    help="Column of the label; repeated, one of 0 and 1 for each label.",
-)
+@columns_option()
 @click.option(
     "--held-out",
     is_flag=True,
@@ -126,10 +112,7 @@ def command(
     precision: Any,
     calibration: bool,
     curve: Path | None,
-    format_: str | None,
-    text: str | None,
-    pair: str | None,
-    label: tuple[str, ...],
+    columns: dict[str, Any],
     held_out: bool,
     train: str | None,
     keep: bool,
@@ -151,10 +134,6 @@ def command(
         keeper(model)
     folder = find_model(model)
     head = head_of_folder(folder, read_config(folder))
-    columns = {"format": format_, "text": text, "pair": pair}
-    given: dict[str, Any] = {name: value for name, value in columns.items() if value is not None}
-    if label:
-        given["label"] = label if label[1:] else label[0]
     if head != "qa":
         of_questions = {
             "--predictions": predictions,
@@ -170,7 +149,7 @@ def command(
         asked = Asked(
             folder=folder,
             data=data,
-            columns=given,
+            columns=columns,
             held_out=held_out,
             train=train,
             limit=limit,
@@ -184,7 +163,12 @@ def command(
         )
         _say(score_model(head, asked), _print_tables, as_json)
         return
-    of_labels = {**given, "--held-out": held_out, "--train": train, "--windows": windows}
+    of_labels = {
+        **{f"--{name}": value for name, value in columns.items()},
+        "--held-out": held_out,
+        "--train": train,
+        "--windows": windows,
+    }
     _refuse(of_labels, "a model of texts and labels")
     from potstill.bundle.atomic import write_json
     from potstill.data.qa import load_qa

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
+from potstill.cli.options import columns_option
 from potstill.export.formats import FORMATS
 
 
@@ -35,6 +38,7 @@ from potstill.export.formats import FORMATS
     help="Most points of the score that a file may lose at the gate: F1 of answers and of tags, "
     "accuracy, macro-F1 of several labels, Spearman.  [default: 0.5, for classifiers 0.3]",
 )
+@columns_option("--data-format")
 @click.option(
     "--calibrate",
     type=click.Path(),
@@ -56,6 +60,7 @@ def command(
     max_drop: float | None,
     calibrate: str | None,
     check: bool,
+    columns: dict[str, Any],
 ) -> None:
     """Write MODEL in other formats into the folder OUT.
 
@@ -70,6 +75,8 @@ def command(
         raise click.UsageError("--check without OUT writes nothing: leave the other options out.")
     if max_drop is not None and data is None:
         raise click.UsageError("--max-drop needs --gate.")
+    if columns and data is None:
+        raise click.UsageError(f"--{next(iter(columns))} needs --gate.")
     if out is not None:
         from potstill.bundle.find import find_model
         from potstill.export.bundle import export_bundle
@@ -78,7 +85,7 @@ def command(
         gate = None
         if data is not None:
             folder = find_model(model, revision=revision)
-            gate = Gate.from_file(data, max_drop, model=folder)
+            gate = Gate.from_file(data, max_drop, model=folder, columns=columns)
         export_bundle(
             model,
             out,

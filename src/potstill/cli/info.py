@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from potstill.cli.options import columns_option, of_texts
+
 if TYPE_CHECKING:
     from rich.table import Table
 
-_DATA_SUFFIXES = {".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".gz", ".xz"}
+_DATA_SUFFIXES = {".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".parquet", ".gz", ".xz"}
 
 
 @click.command("info")
@@ -47,22 +49,7 @@ _DATA_SUFFIXES = {".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".gz", ".xz"}
     show_default=True,
     help="What a data file is for.",
 )
-@click.option(
-    "--format",
-    "format_",
-    metavar="NAME",
-    default="table",
-    show_default=True,
-    help="How labelled texts lie in it: table, a task of GLUE, goemotions, jigsaw, imdb.",
-)
-@click.option("--text", metavar="COLUMN", default="text", help="Of a table: column of the text.")
-@click.option("--pair", metavar="COLUMN", default="", help="Column of the second text of a pair.")
-@click.option(
-    "--label",
-    multiple=True,
-    metavar="COLUMN",
-    help="Column of the label; repeated, one of 0 and 1 for each label.",
-)
+@columns_option()
 @click.option(
     "--tuning",
     is_flag=True,
@@ -75,10 +62,7 @@ def command(
     seq_len: int,
     stride: int,
     task: str,
-    format_: str,
-    text: str,
-    pair: str,
-    label: tuple[str, ...],
+    columns: dict[str, Any],
     tuning: bool,
     as_json: bool,
 ) -> None:
@@ -104,8 +88,6 @@ def command(
     elif _is_data(first) and task == "question-answering":
         found = _described_data(first, model, seq_len, stride)
     elif _is_data(first):
-        labels = label if len(label) > 1 else (label or ("label",))[0]
-        columns = {"format": format_, "text": text, "pair": pair, "label": labels}
         found = _described_labels(first, task, model, seq_len, columns)
     else:
         found = _described_model(first, seq_len)
@@ -133,9 +115,9 @@ def _described_labels(
     from potstill.evaluation import describe_texts as describe
 
     if task == "token-classification":
-        from potstill.data.tagging import load_tags
+        from potstill.data.tagging import load_tags, tag_layout_for
 
-        found = describe.describe_tags(load_tags(target).examples)
+        found = describe.describe_tags(load_tags(target, tag_layout_for({}, columns)).examples)
     elif task == "multiple-choice":
         from potstill.data.choice import load_choices
 
@@ -143,10 +125,10 @@ def _described_labels(
     else:
         from potstill.bundle.find import find_model
         from potstill.data.classification import load_texts
-        from potstill.data.glue import layout_of
+        from potstill.data.glue import layout_for
         from potstill.text.tokenizer import Tokenizer
 
-        data = load_texts(target, layout_of(**columns))
+        data = load_texts(target, layout_for({}, of_texts(columns)))
         tokenizer = Tokenizer.from_folder(find_model(model))
         found = describe.describe_texts(data, tokenizer, seq_len=seq_len)
         found["tokenizer"] = model

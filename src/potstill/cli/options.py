@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Mapping
+from functools import wraps
+from typing import Any, TypeVar
 
 import click
 
@@ -34,6 +35,67 @@ def windows_option(command: Decorated) -> Decorated:
         help="Classify a text that is too long for one row in up to N, from its beginning to its "
         "end, and average; 0 reads all of it.  [default: the model's own, or 1]",
     )(command)
+
+
+def columns_option(format_name: str = "--format") -> Callable[[Decorated], Decorated]:
+    """How rows with labels lie in their file: the command's ``columns``, of what was given.
+
+    Args:
+        format_name: what ``--format`` is called where that means something else.
+    """
+    options = (
+        click.option(
+            format_name,
+            "format_",
+            metavar="NAME",
+            help="How labelled texts lie in the data: table, a task of GLUE, SNLI, goemotions, "
+            "jigsaw, imdb.  [default: as in the model's recipe, or table]",
+        ),
+        click.option("--text", metavar="COLUMN", help="Of a table of texts: column of the text."),
+        click.option("--pair", metavar="COLUMN", help="Column of the second text of a pair."),
+        click.option(
+            "--label",
+            multiple=True,
+            metavar="COLUMN",
+            help="Column of the label; repeated, one of 0 and 1 for each label.",
+        ),
+        click.option(
+            "--labels",
+            metavar="A,B,…",
+            help="What the labels 0, 1, … of the data mean, in order.",
+        ),
+        click.option(
+            "--word", metavar="COLUMN", help="Of tagged words: column of the words, from 1, or key."
+        ),
+        click.option("--tag", metavar="COLUMN", help="Column of the tags, from 1, or key."),
+    )
+
+    def decorate(command: Decorated) -> Decorated:
+        @wraps(command)
+        def collecting(**values: Any) -> object:
+            given = {name.rstrip("_"): values.pop(name) for name in _COLUMNS}
+            labels = given.pop("labels")
+            columns = {name: value for name, value in given.items() if value}
+            if columns.get("label") and not columns["label"][1:]:
+                columns["label"] = columns["label"][0]
+            if labels:
+                columns["labels"] = tuple(label.strip() for label in labels.split(","))
+            return command(columns=columns, **values)
+
+        found: Any = collecting
+        for option in reversed(options):
+            found = option(found)
+        return found
+
+    return decorate
+
+
+_COLUMNS = ("format_", "text", "pair", "label", "labels", "word", "tag")
+
+
+def of_texts(columns: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of `columns_option` that say how labelled texts lie."""
+    return {name: value for name, value in columns.items() if name not in ("word", "tag")}
 
 
 def _checked(context: click.Context, option: click.Parameter, value: str | None) -> str | None:

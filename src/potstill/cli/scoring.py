@@ -9,10 +9,13 @@ from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import click
+
 from potstill.bundle.config import read_config
 from potstill.bundle.heads import TASKS, HeadName
 from potstill.bundle.manifest import Manifest, read_manifest
 from potstill.cli.keeping import keep, timed
+from potstill.cli.options import of_texts
 from potstill.data.split import split_examples
 from potstill.errors import InputError
 from potstill.runtime.opening import Workers
@@ -30,8 +33,8 @@ class Asked:
     folder: Path
     data: str
     columns: Mapping[str, Any]
-    """``format``, ``text``, ``pair``, ``label``, ``separator``: those given; the others are as in
-    the model's recipe."""
+    """How rows lie in ``data``, see `potstill.cli.options.columns_option`: those given; the others
+    are as in the model's recipe."""
     held_out: bool = False
     """Score only what the model's recipe kept out of training of this very file."""
     train: str | None = None
@@ -102,7 +105,7 @@ class Asked:
 def score_texts(asked: Asked) -> dict[str, Any]:
     """Scores a text classifier; ``by_label`` where a text may have several, and ``baselines``."""
     from potstill.data.classification import gold_array, load_texts, with_labels
-    from potstill.data.glue import layout_of
+    from potstill.data.glue import layout_for
     from potstill.evaluation.classification import fit, score
     from potstill.evaluation.multilabel import by_label
     from potstill.evaluation.text_mistakes import layout_values
@@ -111,11 +114,11 @@ def score_texts(asked: Asked) -> dict[str, Any]:
     manifest = asked.manifest
     options = Classifier.own_options(read_config(asked.folder), manifest)
     labels, problem = options.labels, options.problem
-    keys = ("format", "text", "pair", "label", "separator")
-    columns = {key: manifest.recipe[key] for key in keys if manifest.recipe.get(key)}
-    layout = layout_of(**{"format": "table", **columns, **asked.columns})
+    layout = layout_for(manifest.recipe, of_texts(asked.columns))
     layout = with_labels(layout, labels, problem)
-    examples = asked.chosen(load_texts(asked.data, layout).examples)
+    loaded = load_texts(asked.data, layout)
+    _tell(loaded.notes)
+    examples = asked.chosen(loaded.examples)
     train = asked.learned(lambda path: load_texts(path, layout).examples)
     classifier = Classifier.from_options(
         asked.folder, max_windows=asked.max_windows, **asked.opening
@@ -194,15 +197,18 @@ def score_tagged(asked: Asked) -> dict[str, Any]:
     """Scores a tagger; ``by_label`` where the tags mark spans."""
     from dataclasses import asdict
 
-    from potstill.data.tagging import check_labels, load_tags
+    from potstill.data.tagging import for_model, load_tags, tag_layout_for
     from potstill.evaluation.kept import Said
     from potstill.evaluation.tagging import MostFrequentTag, score_tags, score_types
+    from potstill.evaluation.text_mistakes import layout_values
     from potstill.runtime.tagging import Tagger
 
-    data = load_tags(asked.data)
-    check_labels(data, read_config(asked.folder).labels, str(asked.folder))
+    layout = tag_layout_for(asked.manifest.recipe, asked.columns)
+    data = load_tags(asked.data, layout)
+    data = for_model(data, read_config(asked.folder).label_names, str(asked.folder))
+    _tell([data.note] if data.note else [])
     examples = asked.chosen(data.examples)
-    train = asked.learned(lambda path: load_tags(path).examples)
+    train = asked.learned(lambda path: load_tags(path, layout).examples)
     tagger = Tagger.from_options(asked.folder, **asked.opening)
     golds = [example.tags for example in examples]
     began = time.perf_counter()
@@ -229,6 +235,7 @@ def score_tagged(asked: Asked) -> dict[str, Any]:
         lambda w: tagger.tag_words_many([w]),
         words,
         lambda: [Said(e.id, tuple(tags)) for e, tags in zip(examples, found, strict=True)],
+        layout_values(layout),
     )
     return result
 
@@ -268,6 +275,12 @@ def score_chosen(asked: Asked) -> dict[str, Any]:
         ],
     )
     return result
+
+
+def _tell(notes: Sequence[str]) -> None:
+    """What is worth knowing of the data, on stderr."""
+    for note in notes:
+        click.echo(f"potstill: {note}", err=True)
 
 
 def _keep(

@@ -1,8 +1,8 @@
 """Multiple-choice files → examples: one's own tables, and four published layouts.
 
-One's own: CSV or TSV with the columns ``prompt``, ``choice0``, ``choice1``, … and ``label`` (the
-number of the right one, from 0), or JSONL with ``prompt``, the list ``choices`` and ``label``.
-Published ones are known by their columns:
+One's own: rows with the columns ``prompt``, ``choice0``, ``choice1``, … and ``label`` (the number
+of the right one, from 0), or with the list ``choices`` in their place. Published ones are known by
+their columns:
 
 ========  ==========================================================================
 SWAG      ``sent1, sent2, ending0 … ending3, label``: each choice is ``sent2`` and an ending
@@ -21,16 +21,17 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from potstill.data.files import open_text, parse_json, take
+from potstill.data.files import open_text, take
+from potstill.data.labels import as_number
 from potstill.data.squad import as_id
-from potstill.data.table import shown, wide_fields
+from potstill.data.table import check_header, kind_of, rows, shown, wide_fields
 from potstill.errors import DataError
 from potstill.records import ChoiceExample
 
 _CHOICE = re.compile(r"(?:choice|ending|answer)_?(\d+)")
 _CODAH_COLUMNS = 7
 _LETTERS = "ABC"
-_Row: TypeAlias = "tuple[str, dict[str, str]]"
+_Row: TypeAlias = "tuple[str, dict[str, Any]]"
 """Where a row stands, for messages, and its fields by column."""
 
 
@@ -38,7 +39,7 @@ def load_choices(path: str | Path, *, labelled: bool = True) -> list[ChoiceExamp
     """Loads a multiple-choice file; plain, ``.gz`` or ``.xz``.
 
     Args:
-        path: ``.csv``, ``.tsv``, ``.jsonl`` or ``.ndjson``.
+        path: its name says what it holds, see `potstill.data.table.rows`.
         labelled: whether every row must name its right choice.
 
     Returns:
@@ -50,18 +51,10 @@ def load_choices(path: str | Path, *, labelled: bool = True) -> list[ChoiceExamp
             prompt is empty, there are fewer than two choices, or a label is none of them.
     """
     path = Path(path)
-    suffixes = [s.lower() for s in path.suffixes if s.lower() not in (".gz", ".xz")]
-    kind = suffixes[-1] if suffixes else ""
-    if kind in (".jsonl", ".ndjson"):
-        examples = list(_read_jsonl(path, labelled))
-    elif kind in (".csv", ".tsv"):
-        examples = list(_read_table(path, "," if kind == ".csv" else "\t", labelled))
+    if kind_of(path) in (".csv", ".tsv"):
+        examples = list(_read_table(path, "," if kind_of(path) == ".csv" else "\t", labelled))
     else:
-        with open_text(path):  # a missing file is said to be missing
-            raise DataError(
-                f"{path} has no known suffix: name it .csv, .tsv or .jsonl, alone or with .gz "
-                "or .xz"
-            )
+        examples = list(_read_rows(path, labelled))
     if not examples:
         raise DataError(f"{path} holds no rows: give a file with a prompt and its choices a row")
     return examples
@@ -86,36 +79,36 @@ def fold(
     return [*examples[:start], *examples[stop:]], list(examples[start:stop])
 
 
-def _read_jsonl(path: Path, labelled: bool) -> Iterator[ChoiceExample]:
-    with open_text(path) as file:
-        for number, line in enumerate(file, start=1):
-            if not line.strip():
-                continue
-            where = f"{path}: line {number}"
-            row = parse_json(line, where)
-            prompt, choices = take(row, "prompt", str, where), take(row, "choices", list, where)
-            for choice in choices:
-                if not isinstance(choice, str):
-                    raise DataError(f"{where}: the choice {choice!r} is not a string: quote it")
-            label: Any = row.get("label")
-            if label is not None and (not isinstance(label, int) or isinstance(label, bool)):
-                raise DataError(
-                    f"{where}: 'label' is {label!r}, not a whole number: count choices from 0"
-                )
-            name = as_id(row["id"]) if row.get("id") is not None else str(number)
-            yield _example(name, prompt, choices, label, where, labelled)
+def _read_rows(path: Path, labelled: bool) -> Iterator[ChoiceExample]:
+    flat: list[_Row] = []
+    for row in rows(path):
+        values, where = row.values, row.where
+        values.setdefault("id", str(row.number))
+        if "choices" not in values:
+            flat.append((where, values))
+            continue
+        prompt, choices = take(values, "prompt", str, where), take(values, "choices", list, where)
+        for choice in choices:
+            if not isinstance(choice, str):
+                raise DataError(f"{where}: the choice {choice!r} is not a string: quote it")
+        label = _number(values.get("label"), where, "'label'")
+        yield _example(as_id(values["id"]), prompt, choices, label, where, labelled)
+    if flat:
+        header = list(dict.fromkeys(name for _, values in flat for name in values))
+        yield from _columns(flat, header, path, labelled)
 
 
 def _read_table(path: Path, delimiter: str, labelled: bool) -> Iterator[ChoiceExample]:
     with open_text(path) as file, wide_fields():
-        rows = list(_split(file, path, delimiter))
-    header = [name.strip() for name in rows[0][1]] if rows else []
+        lines = list(_split(file, path, delimiter))
+    header = [name.strip() for name in lines[0][1]] if lines else []
     if _is_codah(header, delimiter):
-        yield from _codah(rows, path, labelled)
+        yield from _codah(lines, path, labelled)
         return
+    check_header(header, path)
     named = [
         (where, dict(zip(header, _full(fields, len(header), where), strict=True)))
-        for where, fields in rows[1:]
+        for where, fields in lines[1:]
     ]
     if {"FalseSent", "OptionA"} <= set(header):
         yield from _comve(named, header, path, labelled)
@@ -153,21 +146,21 @@ def _is_codah(header: list[str], delimiter: str) -> bool:
 
 
 def _codah(
-    rows: list[tuple[str, list[str]]], path: Path, labelled: bool
+    lines: list[tuple[str, list[str]]], path: Path, labelled: bool
 ) -> Iterator[ChoiceExample]:
-    for number, (where, fields) in enumerate(rows):
+    for number, (where, fields) in enumerate(lines):
         _, prompt, *endings, answer = _full(fields, _CODAH_COLUMNS, where)
         label = _number(answer, where, "the last column")
         yield _example(str(number), prompt, endings, label, where, labelled)
 
 
 def _comve(
-    rows: list[_Row], header: list[str], path: Path, labelled: bool
+    named: list[_Row], header: list[str], path: Path, labelled: bool
 ) -> Iterator[ChoiceExample]:
     options = [name for name in header if name.startswith("Option")]
     beside = path.with_name(path.name.replace("data", "answers"))
     answers = _comve_answers(beside) if labelled or beside.is_file() else {}
-    for number, (where, row) in enumerate(rows, start=1):
+    for number, (where, row) in enumerate(named, start=1):
         name = row.get("id") or str(number)
         letter = answers.get(name)
         if labelled and letter is None:
@@ -189,7 +182,7 @@ def _comve_answers(path: Path) -> dict[str, str]:
 
 
 def _columns(
-    rows: list[_Row], header: list[str], path: Path, labelled: bool
+    named: list[_Row], header: list[str], path: Path, labelled: bool
 ) -> Iterator[ChoiceExample]:
     found = [(int(m[1]), name) for name in header if (m := _CHOICE.fullmatch(name))]
     choices = [name for _, name in sorted(found)]
@@ -201,23 +194,34 @@ def _columns(
         )
     if labelled and "label" not in header:
         raise DataError(f"{path} has no column 'label': add the number of the right choice, from 0")
-    for number, (where, row) in enumerate(rows, start=1):
-        texts = [row[name] for name in choices]
-        if swag:
-            prompt, texts = row["sent1"], [f"{row['sent2']} {text}".strip() for text in texts]
-        else:
-            prompt = f"{row['context']} {row['question']}" if cosmos else row["prompt"]
-        label = _number(row["label"], where, "label") if row.get("label") else None
-        yield _example(row.get("id") or str(number), prompt, texts, label, where, labelled)
-
-
-def _number(text: str, where: str, column: str) -> int:
-    try:
-        return int(text)
-    except ValueError:
+    labels = [_number(row.get("label"), where, "label") for where, row in named]
+    if labelled and min(found)[0] == 1 and 0 not in labels:
         raise DataError(
-            f"{where}: {column} is {text!r}, not a whole number: count choices from 0"
-        ) from None
+            f"{path} counts its choices from 1 ({min(found)[1]}, …) and no label is 0: count "
+            "labels from 0, or, if they are, call the first column "
+            f"{min(found)[1].replace('1', '0')}"
+        )
+    for number, ((where, row), label) in enumerate(zip(named, labels, strict=True), start=1):
+        texts = [take(row, name, str, where) for name in choices]
+        if swag:
+            second = take(row, "sent2", str, where)
+            texts = [f"{second} {text}".strip() for text in texts]
+        keys = ("sent1",) if swag else ("context", "question") if cosmos else ("prompt",)
+        prompt = " ".join(take(row, key, str, where) for key in keys)
+        name = as_id(row["id"]) if row.get("id") else str(number)
+        yield _example(name, prompt, texts, label, where, labelled)
+
+
+def _number(cell: Any, where: str, column: str) -> int | None:
+    """The number of a choice; ``None`` where nothing is said."""
+    if cell is None or cell == "" or (isinstance(cell, float) and cell != cell):
+        return None
+    number = None if isinstance(cell, bool) else as_number(cell)
+    if number is None:
+        raise DataError(
+            f"{where}: {column} is {cell!r:.60}, not a whole number: count choices from 0"
+        )
+    return number
 
 
 def _example(

@@ -1,52 +1,30 @@
 """Labelled texts → examples: tables of one's own, and published sets by name.
 
-A table is CSV, TSV or JSONL, plain or packed, with a column for the text, perhaps one for the
-second text of a pair, and one for the label (or several of 0 and 1, one a label). Nothing is
-dropped: a row that cannot be used is an error that names it.
+A table is a file of rows with a column for the text, perhaps one for the second text of a pair, and
+one for the label (or several of 0 and 1, one a label). Nothing is dropped without a word: a row
+that cannot be used is an error that names it.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from potstill.data.files import open_text
+from potstill.data.cells import Label as Label
+from potstill.data.cells import Labels, is_left_out, read_labels
+from potstill.data.cells import TextLayout as TextLayout
+from potstill.data.labels import some
 from potstill.data.squad import as_id
-from potstill.data.table import jsonl_rows, shown, table_rows
+from potstill.data.table import Row, kind_of, rows
 from potstill.errors import DataError
 from potstill.records import TextExample
 
-Label = str | float | tuple[str, ...] | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TextLayout:
-    """How labelled texts lie in a file."""
-
-    text: str = "text"
-    """Column of the text."""
-    pair: str = ""
-    """Column of the second text of a pair; empty where there is none."""
-    label: str | tuple[str, ...] = "label"
-    """Column of the label, or several columns of 0 and 1 named as the labels."""
-    separator: str = ""
-    """Between the labels of a text in one column."""
-    names: Mapping[str, str] = field(default_factory=dict)
-    """What stands in the column → name of the label, in the order of the labels."""
-    labels: tuple[str, ...] = ()
-    """The labels, in order; by default those of ``names``, or those of the file, sorted."""
-    problem: str = ""
-    """``single-label``, ``multi-label`` or ``regression``; by default what the labels look like."""
-    columns: tuple[str, ...] = ()
-    """Names of the columns where labelled files have no header line."""
-    quoted: bool = True
-    """Whether fields in quotation marks may hold separators."""
+_INFERENCE = frozenset(("entailment", "neutral", "contradiction"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,9 +33,11 @@ class TextData:
 
     examples: list[TextExample]
     labels: tuple[str, ...]
-    """In order; of a regression the name of the column."""
+    """In order; of a regression the name of the column; empty where no labels are read."""
     problem: str
-    """``single-label``, ``multi-label`` or ``regression``."""
+    """``single-label``, ``multi-label`` or ``regression``; empty where no labels are read."""
+    notes: tuple[str, ...] = ()
+    """What was left out, and which names were read as others, a line each."""
 
 
 def load_texts(
@@ -70,45 +50,46 @@ def load_texts(
     """Loads a file of texts.
 
     Args:
-        path: ``.csv``, ``.tsv``, ``.jsonl`` or ``.ndjson``, alone or with ``.gz`` or ``.xz``.
+        path: its name says what it holds, see `potstill.data.table.rows`.
         layout: its columns; see `potstill.data.glue` for those of published sets.
-        labelled: whether the rows must have labels; otherwise the column may be missing.
+        labelled: whether the rows must have labels; otherwise none are read.
         every_label: refuse a label that no row has, as in training.
 
     Raises:
         DataError: the file cannot be read, a column is missing, a row does not fit the others, a
-            text is empty, a label is none of the labels, or a number is none.
+            text is empty, or a label cannot be read, see `read_labels`.
     """
     path, layout = Path(path), layout or TextLayout()
-    rows = list(_rows(path, layout, labelled))
-    if not rows:
+    ragged: list[int] = []
+    found = list(_rows(path, layout, labelled, ragged))
+    if not found:
         raise DataError(f"{path} holds no rows: give a file with some")
-    raw = [_raw_label(row, layout) for _, row in rows]
-    problem = layout.problem or _guess(layout, raw)
-    found: list[TextExample] = []
-    for (number, row), cell in zip(rows, raw, strict=True):
-        where = f"{path}: row {number}"
-        text, pair = _text(row, layout.text, where), None
-        if layout.pair:
-            pair = _text(row, layout.pair, where)
-        label = None
-        if cell is not None:
-            label = _label(cell, layout, problem, where)
-        elif labelled:
-            raise DataError(f"{where} has no label: fill it in or drop the row")
-        name = row.get("id")
-        found.append(
-            TextExample(
-                id=str(number) if name is None else as_id(name), text=text, pair=pair, label=label
-            )
+    unsure: list[int] = []
+    if labelled:
+        marks = _unsure(found, layout)
+        unsure = [row.number for row in found if is_left_out(_raw_label(row.values, layout), marks)]
+        found = [row for row in found if row.number not in set(unsure)]
+    notes = _left_out(path, ragged, unsure)
+    texts = [_texts(row, layout) for row in found]
+    labels = Labels(each=[None] * len(found), every=layout.model or layout.labels, problem="")
+    if labelled:
+        cells = [_raw_label(row.values, layout) for row in found]
+        labels = read_labels(cells, [row.where for row in found], layout)
+        notes += [f"{path}: {note}" for note in labels.notes]
+    examples = [
+        TextExample(
+            id=str(row.number) if row.values.get("id") is None else as_id(row.values["id"]),
+            text=text,
+            pair=pair,
+            label=label,
         )
-    labels = _labels(layout, problem, found)
-    known = set(labels)
-    for (number, _), example in zip(rows, found, strict=True):
-        _check_known(example, known, labels, problem, f"{path}: row {number}")
-    if every_label and problem != "regression":
-        _check_every_label(found, labels, path)
-    return TextData(examples=found, labels=labels, problem=problem)
+        for row, (text, pair), label in zip(found, texts, labels.each, strict=True)
+    ]
+    if every_label and labels.problem != "regression":
+        _check_every_label(examples, labels.every, path)
+    return TextData(
+        examples=examples, labels=labels.every, problem=labels.problem, notes=tuple(notes)
+    )
 
 
 def gold_array(
@@ -137,7 +118,7 @@ def gold_array(
             for label in as_tuple(example.label):
                 table[i, number[label]] = 1
     except KeyError as error:
-        raise DataError(f"{error} is none of the labels {_some(labels)}") from None
+        raise DataError(f"{error} is none of the labels {some(labels)}") from None
     return table
 
 
@@ -149,50 +130,46 @@ def as_tuple(label: Label) -> tuple[str, ...]:
 
 
 def is_table(path: Path) -> bool:
-    """Whether a file's name says that it is CSV, TSV or JSONL."""
-    return _kind(path) in _KINDS
+    """Whether a file's name says that it is CSV, TSV, JSONL or Parquet."""
+    return kind_of(path) in (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
 
 
-_KINDS = (".csv", ".tsv", ".jsonl", ".ndjson")
-
-
-def _kind(path: Path) -> str:
-    suffixes = [s.lower() for s in path.suffixes if s.lower() not in (".gz", ".xz")]
-    return suffixes[-1] if suffixes else ""
-
-
-def _rows(path: Path, layout: TextLayout, labelled: bool) -> Iterator[tuple[int, dict[str, Any]]]:
-    kind = _kind(path)
+def _rows(path: Path, layout: TextLayout, labelled: bool, ragged: list[int]) -> Iterator[Row]:
     columns = [layout.text, *([layout.pair] if layout.pair else [])]
     if labelled:
         columns += [layout.label] if isinstance(layout.label, str) else layout.label
-    if kind in (".jsonl", ".ndjson"):
-        for number, row in jsonl_rows(path):
-            where = f"{path}: line {number}"
-            if not isinstance(row, dict):
-                raise DataError(f"{where} is no JSON object: write one with {', '.join(columns)}")
-            for name in columns:
-                if name not in row:
-                    raise DataError(
-                        f"{where} has no {name!r} (it has {shown(row)}): "
-                        "add it, or name another column"
-                    )
-            yield number, row
-    elif kind in _KINDS:
-        yield from table_rows(
-            path,
-            delimiter="," if kind == ".csv" else "\t",
-            needed=columns,
-            # Of unlabelled files even those sets have one whose labelled files have no header.
-            columns=layout.columns if labelled else (),
-            quoted=layout.quoted,
-        )
-    else:
-        with open_text(path):  # a missing file is said to be missing
-            known = ", ".join(_KINDS)
-            raise DataError(
-                f"{path} has no known suffix: name it {known}, alone or with .gz or .xz"
-            )
+    yield from rows(
+        path,
+        needed=columns,
+        # Of unlabelled files even those sets have one whose labelled files have no header.
+        columns=layout.columns if labelled else (),
+        quoted=layout.quoted,
+        ragged=ragged if layout.ragged else None,
+    )
+
+
+def _unsure(found: Sequence[Row], layout: TextLayout) -> Sequence[str]:
+    """What stands for no label: of a set by name, or the dash of natural-language inference."""
+    if layout.unsure or not isinstance(layout.label, str):
+        return layout.unsure
+    said = {str(row.values[layout.label]).strip() for row in found}
+    return ("-",) if "-" in said and said - {"-"} and said - {"-"} <= _INFERENCE else ()
+
+
+def _left_out(path: Path, ragged: Sequence[int], unsure: Sequence[int]) -> list[str]:
+    found: list[str] = []
+    for numbers, why in (
+        (ragged, "rows of another number of fields"),
+        (unsure, "rows whose label is that there is none"),
+    ):
+        if numbers:
+            found.append(f"{path}: {why}, left out: {len(numbers)} (first: row {numbers[0]})")
+    return found
+
+
+def _texts(row: Row, layout: TextLayout) -> tuple[str, str | None]:
+    text = _text(row.values, layout.text, row.where)
+    return text, _text(row.values, layout.pair, row.where) if layout.pair else None
 
 
 def _text(row: Mapping[str, Any], column: str, where: str) -> str:
@@ -212,100 +189,6 @@ def _raw_label(row: Mapping[str, Any], layout: TextLayout) -> Any:
     return None if all(cell is None for cell in cells) else cells
 
 
-def _guess(layout: TextLayout, raw: Sequence[Any]) -> str:
-    if not isinstance(layout.label, str) or layout.separator:
-        return "multi-label"
-    if any(isinstance(cell, list) for cell in raw):
-        return "multi-label"
-    numbers = [_number(cell) for cell in raw if cell is not None]
-    if layout.names or layout.labels or not numbers or None in numbers:
-        return "single-label"
-    whole = all(number == int(number) for number in numbers if number is not None)
-    return "single-label" if whole else "regression"
-
-
-def _number(cell: Any) -> float | None:
-    try:
-        number = float(cell)
-    except (TypeError, ValueError):
-        return None
-    return number if math.isfinite(number) else None
-
-
-def _label(cell: Any, layout: TextLayout, problem: str, where: str) -> Label:
-    if problem == "regression":
-        number = None if isinstance(cell, bool) else _number(cell)
-        if number is None:
-            raise DataError(f"{where}: label {cell!r:.60} is no number: correct it or drop the row")
-        return number
-    if not isinstance(layout.label, str):
-        return tuple(
-            name
-            for name, flag in zip(layout.label, cell, strict=True)
-            if _is_set(flag, f"{where}: column {name!r}")
-        )
-    if problem == "multi-label":
-        parts: list[Any] = cell if isinstance(cell, list) else [cell]
-        if isinstance(cell, str):
-            parts = cell.split(layout.separator) if layout.separator else [cell]
-        names = [_named(part, layout, where) for part in parts if str(part).strip()]
-        return tuple(dict.fromkeys(names))
-    if isinstance(cell, list):
-        raise DataError(f"{where} has a list of labels: give problem=multi-label")
-    if not str(cell).strip():
-        raise DataError(f"{where} has an empty label: fill it in or drop the row")
-    return _named(cell, layout, where)
-
-
-def _is_set(flag: Any, where: str) -> bool:
-    if flag in (0, 1, True, False):
-        return bool(flag)
-    if isinstance(flag, str) and flag.strip() in ("0", "1"):
-        return flag.strip() == "1"
-    raise DataError(f"{where} holds {flag!r:.60}: it must be 0 or 1")
-
-
-def _named(cell: Any, layout: TextLayout, where: str) -> str:
-    if isinstance(cell, float) and cell.is_integer():
-        cell = int(cell)
-    if not isinstance(cell, (str, int)):
-        raise DataError(f"{where}: label {cell!r:.60} is no name: give a string or a whole number")
-    said = str(cell).strip()
-    if not layout.names:
-        return said
-    if said not in layout.names:
-        raise DataError(f"{where}: label {said!r:.60} is none of {_some(list(layout.names))}")
-    return layout.names[said]
-
-
-def _labels(layout: TextLayout, problem: str, examples: Sequence[TextExample]) -> tuple[str, ...]:
-    if problem == "regression":
-        return (layout.label if isinstance(layout.label, str) else layout.label[0],)
-    if layout.labels:
-        return layout.labels
-    if layout.names:
-        return tuple(layout.names.values())
-    if not isinstance(layout.label, str):
-        return layout.label
-    seen = {label for example in examples for label in as_tuple(example.label)}
-    # 2 comes before 10 where all of them are numbers.
-    numbers = all(label.lstrip("-").isdecimal() for label in seen)
-    return tuple(sorted(seen, key=lambda label: (int(label) if numbers else 0, label)))
-
-
-def _check_known(
-    example: TextExample, known: set[str], labels: Sequence[str], problem: str, where: str
-) -> None:
-    if problem == "regression":
-        return
-    for label in as_tuple(example.label):
-        if label not in known:
-            raise DataError(
-                f"{where}: label {label!r:.60} is none of {_some(labels)}: "
-                "correct it, or add it to the training data"
-            )
-
-
 def _check_every_label(examples: Sequence[TextExample], labels: Sequence[str], path: Path) -> None:
     seen = {label for example in examples for label in as_tuple(example.label)}
     missing = [label for label in labels if label not in seen]
@@ -318,11 +201,6 @@ def _check_every_label(examples: Sequence[TextExample], labels: Sequence[str], p
         raise DataError(f"{path}: every row has label {labels[0]!r}: give data with at least two")
 
 
-def _some(labels: Sequence[str]) -> str:
-    shown = ", ".join(labels[:8])
-    return shown if len(labels) <= 8 else f"{shown} and {len(labels) - 8} more"
-
-
 def with_labels(layout: TextLayout, labels: Sequence[str], problem: str) -> TextLayout:
-    """The layout by which other files of the same data are read: nothing is left to guess."""
-    return replace(layout, labels=tuple(labels), problem=problem)
+    """The layout by which files are read for a model: nothing is left to guess."""
+    return replace(layout, model=() if problem == "regression" else tuple(labels), problem=problem)

@@ -7,11 +7,14 @@ letters. Names of the labels as on the Hugging Face hub.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
-from potstill.data.classification import TextLayout
+from potstill.data.cells import TextLayout
 from potstill.errors import DataError
 
 _ENTAILED = {"entailment": "entailment", "not_entailment": "not_entailment"}
+_INFERRED = {name: name for name in ("entailment", "neutral", "contradiction")}
 _EMOTIONS = (
     "admiration amusement anger annoyance approval caring confusion curiosity desire "
     "disappointment disapproval disgust embarrassment excitement fear gratitude grief joy love "
@@ -50,16 +53,20 @@ GLUE: Mapping[str, TextLayout] = {
     "STS-B": TextLayout(
         text="sentence1", pair="sentence2", label="score", problem="regression", quoted=False
     ),
-    "QQP": _pair(
-        "question1",
-        "question2",
-        _numbered("not_duplicate", "duplicate"),
-        label="is_duplicate",
+    # A few rows of the published files have lost their ids; GLUE's own reader leaves them out.
+    "QQP": replace(
+        _pair(
+            "question1",
+            "question2",
+            _numbered("not_duplicate", "duplicate"),
+            label="is_duplicate",
+        ),
+        ragged=True,
     ),
     "MNLI": _pair(
         "sentence1",
         "sentence2",
-        {name: name for name in ("entailment", "neutral", "contradiction")},
+        _INFERRED,
         label="gold_label",
     ),
     "QNLI": _pair("question", "sentence", _ENTAILED),
@@ -79,11 +86,29 @@ FORMATS: Mapping[str, TextLayout] = {
         quoted=False,
     ),
     # The Toxic Comment Classification Challenge's train.csv.
-    "jigsaw": TextLayout(text="comment_text", label=_TOXIC, problem="multi-label"),
+    # Of its test rows, those with -1 throughout were never scored.
+    "jigsaw": TextLayout(text="comment_text", label=_TOXIC, problem="multi-label", unsure=("-1",)),
+    # Bowman et al. 2015; "-" stands where the annotators did not agree.
+    "SNLI": replace(_pair("sentence1", "sentence2", _INFERRED, label="gold_label"), unsure=("-",)),
     # Maas et al. 2011, "Learning Word Vectors for Sentiment Analysis"; JSONL, a review a line.
     "imdb": TextLayout(names=_numbered("neg", "pos"), problem="single-label"),
 }
 """Name of a set → how its files are laid out."""
+
+
+def layout_for(recipe: Mapping[str, Any], given: Mapping[str, Any]) -> TextLayout:
+    """The layout of files that a model is scored on: as in its recipe, but for what is given.
+
+    Args:
+        recipe: of the model; empty where nothing is known of it.
+        given: any of `layout_of`'s arguments.
+
+    Raises:
+        DataError: there is no such format.
+    """
+    keys = ("format", "text", "pair", "label", "separator", "labels")
+    known = {key: recipe[key] for key in keys if recipe.get(key)}
+    return layout_of(**{"format": "table", **known, **given})
 
 
 def layout_of(
@@ -93,6 +118,8 @@ def layout_of(
     pair: str = "",
     label: str | Sequence[str] = "label",
     separator: str = "",
+    labels: Sequence[str] = (),
+    problem: str = "",
 ) -> TextLayout:
     """The layout that a recipe or the command line names.
 
@@ -102,14 +129,23 @@ def layout_of(
         pair: column of the second text of a pair, where there is one.
         label: column of the label, or several.
         separator: between the labels of a text in one column.
+        labels: the labels, in order, where somebody lists them.
+        problem: where somebody says it.
 
     Raises:
         DataError: there is no such format.
     """
     if format == "table":
         columns = label if isinstance(label, str) else tuple(label)
-        return TextLayout(text=text, pair=pair, label=columns, separator=separator)
+        return TextLayout(
+            text=text,
+            pair=pair,
+            label=columns,
+            separator=separator,
+            labels=tuple(labels),
+            problem=problem,
+        )
     for name, layout in FORMATS.items():
         if name.lower() == format.lower():
-            return layout
+            return replace(layout, labels=tuple(labels), problem=problem or layout.problem)
     raise DataError(f"there is no format {format!r}: give table, {', '.join(FORMATS)}")

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from potstill.data.files import open_text, parse_json, read_json
+from potstill.data.files import kind_name, open_text, parse_json, read_json
 from potstill.data.parquet import parquet_rows
 from potstill.data.squad import row_example
 from potstill.errors import DataError
@@ -69,7 +69,12 @@ def kind_of(path: Path) -> str:
 
 
 def rows(
-    path: Path, *, needed: Sequence[str] = (), columns: Sequence[str] = (), quoted: bool = True
+    path: Path,
+    *,
+    needed: Sequence[str] = (),
+    columns: Sequence[str] = (),
+    quoted: bool = True,
+    ragged: list[int] | None = None,
 ) -> Iterator[Row]:
     """The rows of a file of any kind, by column.
 
@@ -80,7 +85,8 @@ def rows(
         path: its name says what it holds, one of `KINDS`.
         needed: columns that every row must have.
         columns: their names where a table has no header line.
-        quoted: see `table_rows`.
+        quoted: see `table_rows`, and so is the next.
+        ragged: takes the numbers of the rows of another number of fields, which are left out.
 
     Raises:
         DataError: the file cannot be read, or a column is missing.
@@ -94,6 +100,7 @@ def rows(
             needed=needed,
             columns=columns,
             quoted=quoted,
+            ragged=ragged,
         )
         yield from (Row(number, f"{path}: row {number}", row) for number, row in found)
         return
@@ -112,7 +119,8 @@ def rows(
             )
     for number, where, row in every:
         if not isinstance(row, dict):
-            raise DataError(f"{where} is not a JSON object with {', '.join(needed)}")
+            having = f" with {', '.join(needed)}" if needed else ""
+            raise DataError(f"{where} is {kind_name(row)}, not a JSON object{having}")
         for name in needed:
             if name not in row:
                 raise DataError(
@@ -169,6 +177,7 @@ def table_rows(
     needed: Sequence[str] = (),
     columns: Sequence[str] = (),
     quoted: bool = True,
+    ragged: list[int] | None = None,
 ) -> Iterator[tuple[int, dict[str, str]]]:
     """The rows of a CSV or TSV file by column, each with its number from 1.
 
@@ -179,6 +188,7 @@ def table_rows(
         columns: their names where the file has no header line.
         quoted: whether a field in quotation marks may hold separators and line ends; otherwise
             (as in GLUE's files) a quotation mark is a letter like any other.
+        ragged: takes the numbers of rows of another number of fields, which are left out then.
 
     Raises:
         DataError: a column is missing, a row has more or fewer fields than there are columns, or
@@ -190,11 +200,7 @@ def table_rows(
         reader = csv.reader(file, delimiter=delimiter, strict=True, quoting=quoting)
         try:
             header = list(columns) or [name.strip() for name in next(reader, [])]
-            for name in header:
-                if name and header.count(name) > 1:
-                    raise DataError(
-                        f"{path} names the column {name!r:.60} twice: rename one or drop it"
-                    )
+            check_header(header, path)
             for name in needed:
                 if name not in header:
                     raise DataError(
@@ -204,6 +210,9 @@ def table_rows(
             for number, row in enumerate(reader, start=1):
                 if not row:
                     continue
+                if len(row) != len(header) and ragged is not None:
+                    ragged.append(number)
+                    continue
                 if len(row) != len(header):
                     raise DataError(
                         f"{path}: row {number} has {len(row)} fields, the header {len(header)}: "
@@ -212,6 +221,17 @@ def table_rows(
                 yield number, dict(zip(header, row, strict=True))
         except csv.Error as error:
             raise DataError(f"{path}: line {reader.line_num} is not CSV: {error}") from None
+
+
+def check_header(header: Sequence[str], path: Path) -> None:
+    """Refuses a header that names a column twice.
+
+    Raises:
+        DataError: it does.
+    """
+    for name in header:
+        if name and header.count(name) > 1:
+            raise DataError(f"{path} names the column {name!r:.60} twice: rename one or drop it")
 
 
 def jsonl_rows(path: Path) -> Iterator[tuple[int, Any]]:

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from potstill.data.files import open_text, parse_json, take
+from potstill.data.files import open_text, take
+from potstill.data.labels import UnmatchedError, match_labels, some
 from potstill.data.squad import as_id
+from potstill.data.table import Row, kind_of, rows
 from potstill.errors import DataError
 from potstill.records import TagExample
 
@@ -26,11 +28,15 @@ tag stands for itself, as parts of speech do."""
 OUTSIDE = "O"
 """The tag of a word that is part of no name."""
 
-_JSON_SUFFIXES = (".jsonl", ".ndjson")
+_ROW_SUFFIXES = (".jsonl", ".ndjson", ".json", ".parquet")
+_WORD_KEYS, _TAG_KEYS = ("words", "tokens"), ("tags", "ner_tags", "labels")
 _SPAN_TAG = re.compile(r"([BIESLUM])(?:-(.+))?")
 _BEGINS, _GOES_ON = frozenset("BSU"), frozenset("IELM")
 _DOCUMENT = "-DOCSTART-"
 _BLANK = " \t\r\n\ufeff"
+_COMMENT = re.compile(r"#\s*(?:id|sent_id|text|newdoc|newpar|global|generator)\b|#\s*[\w.]+ = ")
+_PART = re.compile(r"\d+[-.]\d+")
+"""Number of a word of several tokens, or of none, in CoNLL-U: a line beside the tokens' own."""
 _Lines: TypeAlias = "list[tuple[int, list[str]]]"
 """The lines of a sentence: the number of each in its file, and its columns."""
 
@@ -48,6 +54,8 @@ class TagData:
     both, whether or not one of its names has several words. Empty where nothing is tagged."""
     changed: int = 0
     """Tags of another scheme that were rewritten as IOB2."""
+    renamed: str = ""
+    """Which types were read as others of a model; empty where none was."""
 
     @property
     def n_words(self) -> int:
@@ -57,12 +65,41 @@ class TagData:
     @property
     def note(self) -> str | None:
         """One line on what was rewritten; ``None`` where nothing was."""
-        if not self.changed:
-            return None
-        return f"{self.path}: tags of another scheme, read as IOB2: {self.changed:,}"
+        scheme = f"tags of another scheme, read as IOB2: {self.changed:,}" if self.changed else ""
+        found = "; ".join(part for part in (scheme, self.renamed) if part)
+        return f"{self.path}: {found}" if found else None
 
 
-def load_tags(path: str | Path, *, scheme: Scheme | None = None, labelled: bool = True) -> TagData:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TagLayout:
+    """Where words and tags stand in a file."""
+
+    word: str = ""
+    """Column of the words: its number from 1, in JSONL its key. By default the first, in JSONL
+    ``words`` or ``tokens``."""
+    tag: str = ""
+    """Column of the tags. By default the last, in JSONL ``tags``, ``ner_tags`` or ``labels``."""
+    labels: tuple[str, ...] = ()
+    """What the numbers 0, 1, … mean, where tags are numbers."""
+    scheme: Scheme | None = None
+    """How tags are meant; by default ``spans`` where some tag is ``O`` or begins with ``B-`` or
+    ``I-``, otherwise ``plain``."""
+
+
+def tag_layout_for(recipe: Mapping[str, Any], given: Mapping[str, Any]) -> TagLayout:
+    """The layout of files that a model is scored on: as in its recipe, but for what is given."""
+    known = {key: recipe[key] for key in ("word", "tag", "labels") if recipe.get(key)}
+    values = {**known, **given}
+    return TagLayout(
+        word=values.get("word", ""),
+        tag=values.get("tag", ""),
+        labels=tuple(values.get("labels", ())),
+    )
+
+
+def load_tags(
+    path: str | Path, layout: TagLayout | None = None, *, labelled: bool = True
+) -> TagData:
     """Loads tagged words; plain, ``.gz`` or ``.xz``.
 
     IOB1, BIOES and BILOU become IOB2: a name begins with ``B-``, goes on with ``I-``. As in
@@ -70,24 +107,25 @@ def load_tags(path: str | Path, *, scheme: Scheme | None = None, labelled: bool 
     and slips in IOB2 are read alike.
 
     Args:
-        path: ``.jsonl`` or ``.ndjson`` for JSONL, CoNLL's layout under any other name.
-        scheme: how tags are meant; by default ``spans`` where some tag is ``O`` or begins with
-            ``B-`` or ``I-``, otherwise ``plain``.
-        labelled: whether every word must have a tag.
+        path: ``.jsonl``, ``.ndjson``, ``.json`` or ``.parquet`` for rows with lists, CoNLL's layout
+            under any other name.
+        layout: where words and tags stand in it.
+        labelled: whether every word must have a tag; otherwise none is read.
 
     Raises:
         DataError: the file cannot be read or holds no words, a word has no tag, a line has more or
-            fewer columns than the others, or a tag does not fit the scheme.
+            fewer columns than the others, the first column only counts the words, a tag does not
+            fit the scheme, or tags are numbers and nobody says what they mean.
     """
-    path = Path(path)
-    suffixes = [s.lower() for s in path.suffixes if s.lower() not in (".gz", ".xz")]
-    if suffixes and suffixes[-1] in _JSON_SUFFIXES:
-        examples = list(_read_jsonl(path, labelled))
+    path, layout = Path(path), layout or TagLayout()
+    if kind_of(path) in _ROW_SUFFIXES:
+        examples = [_of_row(row, layout, labelled) for row in rows(path)]
     else:
-        examples = list(_read_conll(path, labelled))
+        examples = list(_read_conll(path, layout, labelled))
     if not examples:
         raise DataError(f"{path} holds no words: give a file with a word and its tag a line")
-    return _in_one_scheme(examples, path, scheme)
+    examples = _tags_by_name(examples, path, layout.labels)
+    return _in_one_scheme(examples, path, layout.scheme)
 
 
 def to_iob2(tags: Sequence[str]) -> list[str]:
@@ -108,52 +146,152 @@ def to_iob2(tags: Sequence[str]) -> list[str]:
     return found
 
 
-def check_labels(data: TagData, labels: Sequence[str], trained_on: str) -> None:
-    """Checks that a model knows every tag of a file, or its type where tags mark spans.
+def for_model(data: TagData, labels: Sequence[str], trained_on: str) -> TagData:
+    """A file's tags as those of a model: their types by the names that the model has for them.
 
     Args:
-        data: to be scored.
-        labels: the model's.
+        data: to be scored or trained on.
+        labels: the model's; it may use another scheme of spans than the file.
         trained_on: what to call the data they are from.
 
     Raises:
         DataError: names the first tag that the model cannot give.
     """
-    known = set(labels)
-    if data.scheme == "spans":  # a model may use another scheme of spans than a file
-        kinds = {_kind(label) for label in labels if label != OUTSIDE}
-        known |= {tag for tag in data.labels if tag == OUTSIDE or _kind(tag) in kinds}
+    spans = data.scheme == "spans"
+    known = _kinds(labels) if spans else list(labels)
+    found = _kinds(data.labels) if spans else list(data.labels)
+    try:
+        matched = match_labels(found, known)
+    except UnmatchedError as error:
+        raise DataError(_strange(data, error.name, spans, labels, trained_on)) from None
+    if spans and OUTSIDE in data.labels and OUTSIDE not in labels:
+        raise DataError(_strange(data, OUTSIDE, False, labels, trained_on))
+    if not matched.note:
+        return data
+    renamed = {tag: _renamed(tag, matched.names, spans) for tag in data.labels}
+    examples = [replace(e, tags=tuple(renamed[tag] for tag in e.tags)) for e in data.examples]
+    every = tuple(renamed[tag] for tag in data.labels)
+    return replace(data, examples=examples, labels=every, renamed=matched.note)
+
+
+def in_scheme_of(tags: Sequence[str], labels: Collection[str]) -> list[str]:
+    """Tags in IOB2 as a model with these labels gives them, be they of BIOES, BILOU or IO.
+
+    A tag that the model has no form of stays as it is.
+    """
+    found: list[str] = []
+    for i, tag in enumerate(tags):
+        prefix, _, kind = tag.partition("-")
+        ends = i + 1 == len(tags) or tags[i + 1] != f"I-{kind}"
+        ways = {("B", True): "SUBI", ("B", False): "BI", ("I", True): "ELI", ("I", False): "I"}
+        forms = [f"{way}-{kind}" for way in ways.get((prefix, ends), "")]
+        found.append(next((form for form in forms if form in labels), tag))
+    return found
+
+
+def _kinds(labels: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(_kind(label) for label in labels if label != OUTSIDE))
+
+
+def _renamed(tag: str, names: Mapping[str, str], spans: bool) -> str:
+    if not spans:
+        return names[tag]
+    prefix, dash, kind = tag.partition("-")
+    return prefix + dash + names[kind] if dash else tag
+
+
+def _strange(data: TagData, name: str, spans: bool, labels: Sequence[str], trained_on: str) -> str:
     for example in data.examples:
         for word, tag in zip(example.words, example.tags, strict=bool(example.tags)):
-            if tag not in known:
-                raise DataError(
-                    f"{data.path}: {example.id}: the tag {tag!r} of {word!r} is not among those of "
-                    f"{trained_on} ({_some(labels)}): correct it, or train with data that have it"
+            if (_kind(tag) if spans and tag != OUTSIDE else tag) == name:
+                return (
+                    f"{data.path}: {example.id}: the tag {tag!r:.60} of {word!r:.60} is not among "
+                    f"those of {trained_on} ({some(labels)}): correct it, or train with data that "
+                    "have it"
                 )
+    return f"{data.path}: the tag {name!r} is not among those of {trained_on} ({some(labels)})"
 
 
-def _read_conll(path: Path, labelled: bool) -> Iterator[TagExample]:
+def _read_conll(path: Path, layout: TagLayout, labelled: bool) -> Iterator[TagExample]:
     with open_text(path) as file:
         lines = [line.strip("\r\n") for line in file]
-    tabs = any("\t" in line.strip(_BLANK) for line in lines)
-    rows = [line.split("\t") if tabs else _parted(line) for line in lines]
-    counts = Counter(len(row) for line, row in zip(lines, rows, strict=True) if line.strip(_BLANK))
+    # A comment may hold a tab where columns are parted by blanks.
+    said = [line for line in lines if line.strip(_BLANK) and not line.startswith("#")]
+    tabs = any("\t" in line.strip(_BLANK) for line in said or lines)
+    parted = [line.split("\t") if tabs else _parted(line) for line in lines]
+    counts = Counter(
+        len(row)
+        for line, row in zip(lines, parted, strict=True)
+        if line.strip(_BLANK) and not (said and line.startswith("#"))
+    )
     usual = counts.most_common(1)[0][0] if counts else 0
+    columns = _Columns(layout, usual, labelled, path)
+    sentences: list[_Lines] = []
     sentence: _Lines = []
-    for number, (line, row) in enumerate(zip(lines, rows, strict=True), start=1):
+    for number, (line, row) in enumerate(zip(lines, parted, strict=True), start=1):
         if not line.strip(_BLANK) or line.startswith(_DOCUMENT):
             if sentence:
-                yield _sentence(sentence, path, labelled)
+                sentences.append(sentence)
             sentence = []
-        elif not (line.startswith("# ") and len(row) != usual):  # else a comment, as in CoNLL-U
-            if len(row) != usual:
-                raise DataError(
-                    f"{path}: line {number} has {_columns(len(row))}, the others {usual}: "
-                    "give every word its tag, and part all columns alike"
-                )
+        elif _is_comment(line, len(row) != usual, not sentence):
+            continue
+        elif len(row) != usual:
+            raise DataError(
+                f"{path}: line {number} has {_columns(len(row))}, the others {usual}: "
+                "give every word its tag, and part all columns alike"
+            )
+        elif not (columns.word and _PART.fullmatch(row[0])):
             sentence.append((number, row))
     if sentence:
-        yield _sentence(sentence, path, labelled)
+        sentences.append(sentence)
+    _check_index(sentences, columns, path)
+    for lines_of in sentences:
+        yield _sentence(lines_of, columns, path)
+
+
+class _Columns:
+    """Places of word and tag among the columns of CoNLL's layout; the tag's is -1 for none."""
+
+    def __init__(self, layout: TagLayout, usual: int, labelled: bool, path: Path) -> None:
+        self.given = bool(layout.word)
+        self.word = _place(layout.word, 0, usual, path) if usual else 0
+        self.tag = _place(layout.tag, usual - 1, usual, path) if labelled else -1
+        if self.tag == self.word:
+            self.tag = -1
+        self.labelled = labelled
+
+
+def _place(column: str, otherwise: int, usual: int, path: Path) -> int:
+    if not column:
+        return otherwise
+    if not column.isdecimal() or not 1 <= int(column) <= usual:
+        raise DataError(
+            f"{path} has {_columns(usual)}, and no column {column!r:.40}: give a number from 1"
+        )
+    return int(column) - 1
+
+
+def _is_comment(line: str, ragged: bool, begins: bool) -> bool:
+    """Whether a line is none of words: CoNLL-U's, MultiCoNER's and GermEval's begin with ``#``."""
+    if not line.startswith(("# ", "#\t")):
+        return False
+    return ragged or (begins and _COMMENT.match(line) is not None)
+
+
+def _check_index(sentences: Sequence[_Lines], columns: _Columns, path: Path) -> None:
+    """Refuses a first column that only counts the words of each sentence."""
+    if columns.given or not any(len(sentence) > 1 for sentence in sentences):
+        return
+    for sentence in sentences:
+        firsts = [row[0] for _, row in sentence if not _PART.fullmatch(row[0])]
+        counted = list(map(str, range(len(firsts) + 1)))
+        if firsts not in (counted[:-1], counted[1:]):
+            return
+    number, row = sentences[0][0]
+    raise DataError(
+        f"{path}: line {number}: the first of {_columns(len(row))} counts the words: say which "
+        "hold word and tag, by number from 1 (in a recipe word=2 and tag=…, else --word and --tag)"
+    )
 
 
 def _parted(line: str) -> list[str]:
@@ -161,47 +299,67 @@ def _parted(line: str) -> list[str]:
     return [column for column in line.strip(_BLANK).split(" ") if column]
 
 
-def _sentence(lines: _Lines, path: Path, labelled: bool) -> TagExample:
-    first, row = lines[0]
-    if labelled and len(row) < 2:
+def _sentence(lines: _Lines, columns: _Columns, path: Path) -> TagExample:
+    first, _ = lines[0]
+    if columns.labelled and columns.tag < 0:
         raise DataError(
             f"{path}: line {first} has a word and no tag: put the tag behind it, after a tab"
         )
     for number, row in lines:
-        for what, value in (("word", row[0]), ("tag", row[-1])):
-            if not value.replace("\ufeff", "").strip():
+        for what, place in (("word", columns.word), ("tag", columns.tag)):
+            if place >= 0 and not row[place].replace("\ufeff", "").strip():
                 raise DataError(f"{path}: line {number} has an empty {what}: fill it in")
+    tags = tuple(row[columns.tag].strip() for _, row in lines) if columns.tag >= 0 else ()
     return TagExample(
-        id=f"line {first}",
-        words=tuple(row[0].strip() for _, row in lines),
-        tags=tuple(row[-1].strip() for _, row in lines) if len(row) > 1 else (),
+        id=f"line {first}", words=tuple(row[columns.word].strip() for _, row in lines), tags=tags
     )
 
 
-def _read_jsonl(path: Path, labelled: bool) -> Iterator[TagExample]:
-    with open_text(path) as file:
-        for number, line in enumerate(file, start=1):
-            if line.strip():
-                where = f"{path}: line {number}"
-                yield _json_example(parse_json(line, where), number, where, labelled)
-
-
-def _json_example(row: Any, number: int, where: str, labelled: bool) -> TagExample:
-    key = "tokens" if isinstance(row, dict) and "words" not in row and "tokens" in row else "words"
-    words = take(row, key, list, where)
-    tags = take(row, "tags", list, where) if labelled or row.get("tags") is not None else []
+def _of_row(row: Row, layout: TagLayout, labelled: bool) -> TagExample:
+    values, where = row.values, row.where
+    key = layout.word or next((key for key in _WORD_KEYS if key in values), _WORD_KEYS[0])
+    words = take(values, key, list, where)
+    tags: list[Any] = []
+    tag_keys = [name for name in _TAG_KEYS if values.get(name) is not None]
+    tag_key = layout.tag or (tag_keys[0] if tag_keys else _TAG_KEYS[0])
+    if labelled and len(tag_keys) > 1 and not layout.tag:
+        raise DataError(f"{where} has both {tag_keys[0]!r} and {tag_keys[1]!r}: say which by tag=…")
+    if labelled:
+        tags = take(values, tag_key, list, where)
     if not words:
         raise DataError(f"{where}: {key!r} is an empty list: drop the row")
-    if (labelled or tags) and len(tags) != len(words):
+    if labelled and len(tags) != len(words):
         raise DataError(f"{where} has {len(words)} words and {len(tags)} tags: give each its own")
-    for what, values in ((key, words), ("tags", tags)):
-        for value in values:
+    tags = [str(tag) if isinstance(tag, int) and not isinstance(tag, bool) else tag for tag in tags]
+    for what, found in ((key, words), (tag_key, tags)):
+        for value in found:
             if not isinstance(value, str):
                 raise DataError(f"{where}: {value!r} in {what!r} is not a string: give its name")
             if not value.strip():
                 raise DataError(f"{where} has an empty string in {what!r}: fill it in")
-    name = f"row {as_id(row['id'])}" if row.get("id") is not None else f"line {number}"
+    named = values.get("id") is not None
+    name = f"row {as_id(values['id'])}" if named else where.rpartition(": ")[2]
     return TagExample(id=name, words=tuple(words), tags=tuple(tags))
+
+
+def _tags_by_name(
+    examples: list[TagExample], path: Path, labels: Sequence[str]
+) -> list[TagExample]:
+    """Tags that are numbers as the names that somebody has given them."""
+    tags = {tag for example in examples for tag in example.tags}
+    if not tags or not all(tag.isdecimal() for tag in tags):
+        return examples
+    if not labels:
+        raise DataError(
+            f"{path}: {examples[0].id}: the tag {examples[0].tags[0]!r} is a number: say what 0, "
+            "1, … mean, in order, by labels (in a recipe labels=[…], else --labels O,B-PER,…)"
+        )
+    if max(map(int, tags)) >= len(labels):
+        raise DataError(
+            f"{path}: the tag {max(map(int, tags))} is a number, and labels names only those from "
+            f"0 to {len(labels) - 1}: name them all"
+        )
+    return [replace(e, tags=tuple(labels[int(tag)] for tag in e.tags)) for e in examples]
 
 
 def _in_one_scheme(examples: list[TagExample], path: Path, scheme: Scheme | None) -> TagData:
@@ -240,7 +398,3 @@ def _kind(tag: str) -> str:
 
 def _columns(n: int) -> str:
     return f"{n} column" + "s" * (n != 1)
-
-
-def _some(labels: Sequence[str]) -> str:
-    return ", ".join(labels[:8]) + (", …" if len(labels) > 8 else "")

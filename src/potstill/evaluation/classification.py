@@ -88,8 +88,9 @@ def fit(
             it was not fitted on.
 
     Returns:
-        Of a single label ``temperature``, ``ece_before``, ``ece`` and ``total``; of several what
-        `fit_multilabel` returns; of a regression nothing.
+        Of a single label ``temperature`` (1 where on rows that it was not fitted on it is no
+        better than that), ``ece_before``, ``ece`` and ``total``; of several what `fit_multilabel`
+        returns; of a regression nothing.
 
     Source:
         Guo et al. 2017 (arXiv:1706.04599), section 4.2.
@@ -103,10 +104,11 @@ def fit(
     crossed = np.empty(logits.shape)
     for inside, outside in fold_rows(len(gold), folds):
         crossed[outside] = softmax(logits[outside], _temperature(logits[inside], gold[inside]))
+    before, after = _top_label_error(softmax(logits), gold), _top_label_error(crossed, gold)
     return {
-        "temperature": _temperature(logits, gold),
-        "ece_before": _top_label_error(softmax(logits), gold),
-        "ece": _top_label_error(crossed, gold),
+        "temperature": _temperature(logits, gold) if after < before else 1.0,
+        "ece_before": before,
+        "ece": min(before, after),
         "total": len(gold),
     }
 

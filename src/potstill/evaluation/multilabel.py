@@ -120,8 +120,9 @@ def fit_multilabel(
         folds: parts that the rows are cut into, the rows that have a label spread evenly.
 
     Returns:
-        ``temperatures`` and ``thresholds`` (of the calibrated probability) by label; ``untuned``,
-        labels that no row or every row has, which keep 1 and 0.5; ``ece_before`` and ``ece``,
+        ``temperatures`` and ``thresholds`` (of the calibrated probability) by label, 1 and 0.5
+        where on rows that they were not fitted on those are better; ``untuned``, labels that no
+        row or every row has, which keep 1 and 0.5; ``ece_before`` and ``ece``,
         ``bce_before`` and ``bce``, means over the labels, ``macro_f1_at_half`` and ``macro_f1``,
         all but the plain ones on rows that neither temperature nor threshold was fitted on;
         ``total``.
@@ -145,7 +146,13 @@ def fit_multilabel(
             crossed[outside, i] = sigmoid(own[outside], heat)
             cuts.append(best_cut(own[inside], has[inside]))
             chosen[outside, i] = own[outside] > cuts[-1]
+        before, after = sigmoid(own[:, None]), crossed[:, i : i + 1]
+        if any(figure(after, has[:, None]) > figure(before, has[:, None]) for figure in _FIGURES):
+            temperatures[label], crossed[:, i] = 1.0, before[:, 0]
         thresholds[label] = float(sigmoid(np.array(np.median(cuts)), temperatures[label]))
+        at_half = before > PLAIN
+        if f1_by_label(chosen[:, i : i + 1], has[:, None]) < f1_by_label(at_half, has[:, None]):
+            thresholds[label], chosen[:, i] = PLAIN, at_half[:, 0]
     plain = sigmoid(logits)
     return {
         "temperatures": temperatures,
@@ -232,6 +239,14 @@ def _at(predicted: Array, gold: Array) -> dict[str, float]:
 def _errors(probabilities: FloatArray, gold: Array) -> list[float]:
     pairs = zip(probabilities.T, gold.T.astype(np.float64), strict=True)
     return [expected_calibration_error(sure, has) for sure, has in pairs]
+
+
+def _mean_error(probabilities: FloatArray, gold: Array) -> float:
+    return float(np.mean(_errors(probabilities, gold)))
+
+
+_FIGURES = (binary_cross_entropy, _mean_error)
+"""What a temperature may make no worse."""
 
 
 def _known(value: float) -> float | None:

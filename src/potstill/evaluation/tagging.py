@@ -18,6 +18,8 @@ from potstill.records import TagExample
 Span: TypeAlias = "tuple[str, int, int]"
 """Type, first word, one past the last word."""
 
+_BIO: Mapping[str, str] = {"S": "B", "U": "B", "E": "I", "L": "I", "M": "I"}
+
 
 @dataclass(frozen=True, slots=True)
 class TypeScore:
@@ -63,15 +65,21 @@ def score_tags(
 
     Returns:
         With ``spans``: ``f1``, ``precision``, ``recall`` over spans (micro-average), ``macro_f1``
-        (the mean over the types that the gold tags have), ``accuracy`` over words, and ``total``,
-        the gold spans. With ``plain``: ``accuracy``, ``macro_f1`` over the tags that the gold has,
-        and ``total``, the words. All but ``total`` in percent.
+        (the mean over the types that either side has, as seqeval's), ``accuracy`` over words, in
+        whatever scheme each side writes its spans, and ``total``, the gold spans. With ``plain``:
+        ``accuracy``, ``macro_f1`` over the tags that either side has, and ``total``, the words.
+        All but ``total`` in percent.
 
     Raises:
         DataError: there is nothing to score, or a sentence has another number of tags.
     """
     _check(golds, predictions)
-    words = [pair for g, p in zip(golds, predictions, strict=True) for pair in zip(g, p)]  # noqa: B905
+    alike = _as_bio if scheme == "spans" else list
+    words = [
+        pair
+        for gold, predicted in zip(golds, predictions, strict=True)
+        for pair in zip(alike(gold), alike(predicted), strict=True)
+    ]
     accuracy = 100.0 * sum(g == p for g, p in words) / len(words)
     types = score_types(golds, predictions, scheme)
     macro = sum(one.f1 for one in types.values()) / len(types) if types else 0.0
@@ -91,14 +99,14 @@ def score_tags(
 def score_types(
     golds: Sequence[Sequence[str]], predictions: Sequence[Sequence[str]], scheme: Scheme = "spans"
 ) -> dict[str, TypeScore]:
-    """Scores every type that the gold tags have by itself; arguments as for `score_tags`.
+    """Scores every type that either side has by itself; arguments as for `score_tags`.
 
     Raises:
         DataError: as `score_tags` does.
     """
     _check(golds, predictions)
     gold, predicted = _found(golds, predictions, scheme)
-    kinds = sorted({kind for _, kind, *_ in gold})
+    kinds = sorted({kind for _, kind, *_ in gold | predicted})
     return {
         kind: _counted({s for s in gold if s[1] == kind}, {s for s in predicted if s[1] == kind})
         for kind in kinds
@@ -144,6 +152,11 @@ def _found(
         for sentences in (golds, predictions)
     )
     return gold, predicted
+
+
+def _as_bio(tags: Sequence[str]) -> list[str]:
+    """Tags of BIOES and BILOU by the two prefixes of IOB2; others stay, slips in IOB2 too."""
+    return [_BIO.get(tag[:1], tag[:1]) + tag[1:] if tag[1:2] in ("-", "") else tag for tag in tags]
 
 
 def _words(tags: Sequence[str]) -> list[Span]:

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 from potstill.bundle.heads import TASKS
 from potstill.data.choice import load_choices
 from potstill.data.classification import TextLayout, load_texts
-from potstill.data.tagging import load_tags
+from potstill.data.tagging import TagLayout, load_tags
 from potstill.errors import DataError
 from potstill.evaluation.html import Html, join, tag
 from potstill.evaluation.kept import Said
@@ -26,8 +26,8 @@ _INVENTED = "invented: something was found that is not in the gold"
 _BOTH = "wrong: both of these"
 
 
-def layout_values(layout: TextLayout) -> dict[str, Any]:
-    """How texts lie in their file, as an evaluation keeps it."""
+def layout_values(layout: TextLayout | TagLayout) -> dict[str, Any]:
+    """How texts or words lie in their file, as an evaluation keeps it."""
     return asdict(layout)
 
 
@@ -37,20 +37,18 @@ def load_texts_of(task: str, path: str | Path, layout: Mapping[str, Any]) -> dic
     Args:
         task: of the model, as `TASKS` calls it.
         path: of the data.
-        layout: what `layout_values` gave; empty for words and choices.
+        layout: what `layout_values` gave; empty for choices.
 
     Raises:
         DataError: the file cannot be read that way.
     """
     found: Sequence[TextLike]
+    values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in layout.items()}
     if task == TASKS["tagging"]:
-        found = load_tags(path).examples
+        found = load_tags(path, TagLayout(**values) if values else None).examples
     elif task == TASKS["choice"]:
         found = load_choices(path)
     elif task == TASKS["classification"] and layout:
-        values: dict[str, Any] = {
-            k: tuple(v) if isinstance(v, list) else v for k, v in layout.items()
-        }
         try:
             found = load_texts(path, TextLayout(**values)).examples
         except TypeError as error:

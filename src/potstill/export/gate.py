@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from potstill.bundle.config import read_config
 from potstill.bundle.heads import TASKS
@@ -34,7 +34,14 @@ class Gate:
     measure: Measure
 
     @classmethod
-    def from_file(cls, path: str | Path, max_drop: float | None = None, *, model: Path) -> Gate:
+    def from_file(
+        cls,
+        path: str | Path,
+        max_drop: float | None = None,
+        *,
+        model: Path,
+        columns: Mapping[str, Any] | None = None,
+    ) -> Gate:
         """Reads a data file as the task of a model needs it.
 
         Args:
@@ -42,13 +49,15 @@ class Gate:
                 language model.
             max_drop: in points of the task's main metric; by default 0.5, for classifiers 0.3.
             model: folder of the model that will be exported.
+            columns: how rows with labels lie in the file, where otherwise than in the model's
+                recipe.
 
         Raises:
             DataError: the file cannot be read, or holds nothing to score.
             ModelError: the model's config or manifest cannot be used.
         """
         head = head_of_folder(model, read_config(model))
-        measured = measures.MEASURES[head](path, model)
+        measured = measures.MEASURES[head](path, model, columns or {})
         if not measured.n_examples:
             raise DataError(f"{path} holds nothing to measure {measured.metric} on")
         return cls(

@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -15,10 +15,10 @@ from potstill.bundle.config import read_config
 from potstill.bundle.heads import HeadName
 from potstill.bundle.manifest import Manifest, read_manifest
 from potstill.data.choice import load_choices
-from potstill.data.classification import TextLayout, gold_array, load_texts, with_labels
-from potstill.data.glue import layout_of
+from potstill.data.classification import gold_array, load_texts, with_labels
+from potstill.data.glue import layout_for
 from potstill.data.qa import load_qa
-from potstill.data.tagging import check_labels, load_tags
+from potstill.data.tagging import for_model, load_tags, tag_layout_for
 from potstill.data.text import documents
 from potstill.evaluation.choice import score_choices
 from potstill.evaluation.classification import MAIN_METRIC, score
@@ -47,6 +47,8 @@ _FIRST, _EVERY = 3, 7
 _CHUNK = 8
 
 Scores: TypeAlias = "dict[str, float]"
+Columns: TypeAlias = "Mapping[str, Any]"
+"""How rows with labels lie in their file, where otherwise than in the model's recipe."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,7 @@ class Measured:
     """Points of the metric that a file may lose, where nobody says otherwise."""
 
 
-def _questions(path: str | Path, model: Path) -> Measured:
+def _questions(path: str | Path, model: Path, columns: Columns) -> Measured:
     loaded = load_qa(path)
     loaded.check_golds(path)
 
@@ -85,11 +87,12 @@ def _questions(path: str | Path, model: Path) -> Measured:
     return Measured("f1", len(loaded.examples), measure)
 
 
-def _texts(path: str | Path, model: Path) -> Measured:
+def _texts(path: str | Path, model: Path, columns: Columns) -> Measured:
     manifest = read_manifest(model) or Manifest()
     options = Classifier.own_options(read_config(model), manifest)
     labels, problem = options.labels, options.problem
-    layout = with_labels(_layout(manifest), labels, problem)
+    known = {name: value for name, value in columns.items() if name not in ("word", "tag")}
+    layout = with_labels(layout_for(manifest.recipe, known), labels, problem)
     examples = load_texts(path, layout).examples
     gold = gold_array(examples, labels, problem)
     texts = [e.text if e.pair is None else (e.text, e.pair) for e in examples]
@@ -104,16 +107,10 @@ def _texts(path: str | Path, model: Path) -> Measured:
     return Measured(MAIN_METRIC[problem], len(examples), measure, max_drop=0.3)
 
 
-def _layout(manifest: Manifest) -> TextLayout:
-    """How the data of a model's recipe lie in their files."""
-    keys = ("text", "pair", "label", "separator")
-    known = {key: manifest.recipe[key] for key in keys if key in manifest.recipe}
-    return layout_of(manifest.recipe.get("format", "table"), **known)
-
-
-def _tags(path: str | Path, model: Path) -> Measured:
-    data = load_tags(path)
-    check_labels(data, read_config(model).labels, str(model))
+def _tags(path: str | Path, model: Path, columns: Columns) -> Measured:
+    manifest = read_manifest(model) or Manifest()
+    data = load_tags(path, tag_layout_for(manifest.recipe, columns))
+    data = for_model(data, read_config(model).label_names, str(model))
     golds = [example.tags for example in data.examples]
 
     def measure(folder: Path, file: Path, session: Session | None) -> Scores:
@@ -125,7 +122,7 @@ def _tags(path: str | Path, model: Path) -> Measured:
     return Measured("f1" if data.scheme == "spans" else "accuracy", len(golds), measure)
 
 
-def _choices(path: str | Path, model: Path) -> Measured:
+def _choices(path: str | Path, model: Path, columns: Columns) -> Measured:
     examples = load_choices(path)
 
     def measure(folder: Path, file: Path, session: Session | None) -> Scores:
@@ -139,7 +136,7 @@ def _choices(path: str | Path, model: Path) -> Measured:
     return Measured("accuracy", len(examples), measure)
 
 
-def _text(path: str | Path, model: Path) -> Measured:
+def _text(path: str | Path, model: Path, columns: Columns) -> Measured:
     every = (paragraph for document in documents(path) for paragraph in document.paragraphs)
     paragraphs = list(itertools.islice(every, _PARAGRAPHS))
 
@@ -177,7 +174,7 @@ def _found_again(filler: Filler, paragraphs: list[str]) -> tuple[int, int]:
     return right, sum(map(len, places))
 
 
-MEASURES: Mapping[HeadName, Callable[[str | Path, Path], Measured]] = {
+MEASURES: Mapping[HeadName, Callable[[str | Path, Path, Columns], Measured]] = {
     "qa": _questions,
     "classification": _texts,
     "tagging": _tags,

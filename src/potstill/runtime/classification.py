@@ -200,23 +200,33 @@ class Classifier(Client[ClassifyOptions]):
 
     def judge(self, said: Said) -> Classification:
         """Logits as labels: calibrated, chosen by the thresholds, the most probable first."""
-        options = self.options
+        options, scores = self.options, self.scores(said)
         if options.problem == "regression":
-            value = float(said.logits[0])
+            value = float(scores[0])
             return Classification((LabelScore(options.labels[0], value, True),), said.truncated)
-        scores = said.logits.astype(np.float64) / options.temperatures
         if options.problem == "multi-label":
-            scores = 1 / (1 + np.exp(-np.clip(scores, -700, 700)))
             chosen = scores > options.thresholds
         else:
-            mass = np.exp(scores - scores.max())
-            scores = mass / mass.sum()
             chosen = np.arange(len(scores)) == scores.argmax()
         order = np.argsort(-scores, kind="stable")
         return Classification(
             tuple(LabelScore(options.labels[i], float(scores[i]), bool(chosen[i])) for i in order),
             said.truncated,
         )
+
+    def scores(self, said: Said) -> npt.NDArray[np.float64]:
+        """The calibrated probability of each label in the model's order; a regression's value.
+
+        Names of labels may repeat, so nothing is looked up by them.
+        """
+        scores = said.logits.astype(np.float64)
+        if self.options.problem == "regression":
+            return scores
+        scores = scores / self.options.temperatures
+        if self.options.problem == "multi-label":
+            return 1 / (1 + np.exp(-np.clip(scores, -700, 700)))
+        mass = np.exp(scores - scores.max())
+        return mass / mass.sum()
 
     def plan(self, text: TextOrPair) -> Plan[Said]:
         """What has to be run to know what the model says of a text or a pair, for `judge`.

@@ -229,8 +229,7 @@ class TextClassificationPipeline(TaskPipeline):
         if function is None and self._single_output_is_probability:
             function = "sigmoid"
         if function is None:
-            judged = {one.label: one.score for one in client.judge(said).labels}
-            return np.array([judged[label] for label in client.options.labels])
+            return client.scores(said)
         logits = said.logits.astype(np.float64)
         if function == "none":
             return logits

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -26,7 +26,7 @@ from potstill.runtime.torch_session import TorchSession
 from potstill.text.tokenizer import PairLayout, Tokenizer
 from potstill.text.windows import pad
 from potstill.training.choice_recipe import ChoiceRecipe
-from potstill.training.task import FloatArray, TaskData, split_examples
+from potstill.training.task import FloatArray, TaskData, Taught, split_examples
 
 _CHUNK = 2000
 """Examples tokenized at once."""
@@ -116,14 +116,16 @@ class Choice:
     head: HeadName = "choice"
     model_class: type[Pretrained] = ChoiceModel
 
-    def load(self, recipe: ChoiceRecipe) -> TaskData:
+    def load(self, recipe: ChoiceRecipe, taught: Taught | None = None) -> TaskData:
         """Reads what is trained and scored on.
 
         Raises:
             DataError: a file is wrong.
             RecipeError: there are more folds than rows.
         """
-        examples = load_choices(recipe.train)
+        # Whether a row is right is asked of its label where it is scored, too.
+        golds = taught is None or taught.golds or bool(recipe.split or recipe.folds)
+        examples = load_choices(recipe.train, labelled=golds)
         facts: dict[str, Any] = {}
         if recipe.folds:
             if recipe.folds > len(examples):
@@ -137,7 +139,8 @@ class Choice:
             train, dev = split_examples(examples, recipe.split, recipe.split_seed)
         if recipe.dev and not (recipe.folds or recipe.split):
             dev = load_choices(recipe.dev)
-        return TaskData(train=train[: recipe.examples or None], dev=dev, facts=facts)
+        known = all(example.label is not None for example in examples)
+        return TaskData(train=train[: recipe.examples or None], dev=dev, golds=known, facts=facts)
 
     def rows(
         self,
@@ -147,6 +150,8 @@ class Choice:
         data: TaskData,
     ) -> ChoiceRows:
         """Examples as tokens: each choice behind its prompt."""
+        if not data.golds:  # never read: the loss is that of the teachers alone
+            examples = [replace(example, label=example.label or 0) for example in examples]
         return pack(examples, tokenizer, seq_len=recipe.seq_len)
 
     def prior(self, recipe: ChoiceRecipe, data: TaskData) -> None:
@@ -204,6 +209,8 @@ class Choice:
 
     def baselines(self, recipe: ChoiceRecipe, data: TaskData) -> dict[str, dict[str, float]]:
         """A guess, the commonest position, and a linear model of the endings' words."""
+        if not data.golds:
+            return {}
         return baselines(data.train, data.dev, seed=recipe.seed)
 
     def finish(

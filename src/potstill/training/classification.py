@@ -14,7 +14,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from potstill.bundle.heads import HeadName
-from potstill.data.classification import TextLayout, as_tuple, gold_array, load_texts, with_labels
+from potstill.data.cells import TextLayout
+from potstill.data.classification import TextData, as_tuple, gold_array, load_texts, with_labels
 from potstill.data.glue import layout_of
 from potstill.errors import DataError, InputError, RecipeError
 from potstill.evaluation.baselines import (
@@ -39,7 +40,7 @@ from potstill.runtime.texts import TextOrPair, make_rows, run_rows
 from potstill.runtime.torch_session import TorchSession
 from potstill.text.tokenizer import PairLayout, Tokenizer
 from potstill.text.windows import pad
-from potstill.training.task import FloatArray, TaskData, split_examples
+from potstill.training.task import FloatArray, TaskData, Taught, split_examples
 from potstill.training.task_recipe import ClassificationRecipe
 
 _CHUNK = 2000
@@ -110,34 +111,49 @@ class Classification:
     head: HeadName = "classification"
     model_class: type[Pretrained] = ClassificationModel
 
-    def load(self, recipe: ClassificationRecipe) -> TaskData:
-        """Reads the data of a recipe.
+    def load(self, recipe: ClassificationRecipe, taught: Taught | None = None) -> TaskData:
+        """Reads the data of a recipe; labels that teachers alone say need not be there.
 
         Raises:
             DataError: the data are wrong.
             RecipeError: there is no such format, or the class weights do not fit the labels.
         """
         layout = layout_in(recipe)
-        whole = load_texts(recipe.train, layout, every_label=True)
-        problem, labels = whole.problem, whole.labels
+        if taught and not recipe.labels:
+            # Whether a text has one label or several is what the data say; it is compared later.
+            numbers = taught.problem if taught.problem == "regression" else ""
+            layout = with_labels(layout, taught.labels, layout.problem or numbers)
+        whole, golds = _train_texts(recipe, layout, taught)
+        problem = whole.problem or layout.problem or (taught.problem if taught else "")
+        if not problem:  # nobody says it: as Hugging Face's models have it
+            problem = "regression" if len(whole.labels) == 1 else "single-label"
+        labels = whole.labels or (as_tuple(layout.label)[0],)
         examples, dev = split_examples(whole.examples, recipe.split, recipe.split_seed)
+        notes = list(whole.notes)
         if recipe.dev and not dev:
-            dev = load_texts(recipe.dev, with_labels(layout, labels, problem)).examples
+            scored = load_texts(recipe.dev, with_labels(layout, labels, problem))
+            dev = scored.examples
+            notes += scored.notes
         examples = examples[: recipe.examples or None]
         given = recipe.class_weights
         if given and problem == "regression":
             raise RecipeError("class_weights have no meaning for a regression: leave them out")
         if not isinstance(given, str) and len(given) != len(labels):
             raise RecipeError(f"class_weights has {len(given)} values for {len(labels)} labels")
-        gold = gold_array(examples, labels, problem)
-        rates = base_rates(gold, problem=problem, n_labels=len(labels))
+        facts: dict[str, Any] = {}
+        if golds:
+            gold = gold_array(examples, labels, problem)
+            rates = base_rates(gold, problem=problem, n_labels=len(labels))
+            facts["base_rates"] = dict(zip(labels, rates, strict=True))
+            notes += _notes(examples, labels, problem)
         return TaskData(
             train=examples,
             dev=dev,
+            golds=golds,
             labels=labels,
             problem=problem,
-            notes=tuple(_notes(examples, labels, problem)),
-            facts={"base_rates": dict(zip(labels, rates, strict=True))},
+            notes=tuple(notes),
+            facts=facts,
         )
 
     def rows(
@@ -157,13 +173,17 @@ class Classification:
             ids += [row.ids for row in rows]
             second_at += [row.second_at for row in rows]
             truncated += sum(cut)
-        gold = gold_array(examples, data.labels, data.problem)
+        if data.golds:
+            gold = gold_array(examples, data.labels, data.problem)
+        else:  # never read: the loss is that of the teachers alone
+            shape = (len(examples), len(data.labels))[: 1 + (data.problem == "multi-label")]
+            gold = np.zeros(shape, np.int64 if data.problem == "single-label" else np.float32)
         return TextRows(
             np.concatenate(ids).astype(np.int32) if ids else np.empty(0, np.int32),
             np.cumsum([0, *map(len, ids)], dtype=np.int64),
             np.array(second_at, np.int32),
             gold,
-            _weights(recipe.class_weights, gold, data),
+            _weights(recipe.class_weights if data.golds else "", gold, data),
             truncated,
             tokenizer.pad_id,
             tokenizer.layout,
@@ -262,6 +282,8 @@ class Classification:
     ) -> dict[str, dict[str, float]]:
         """The base rates and, where scikit-learn is installed, TF-IDF with a linear model."""
         how: dict[str, Any] = {"problem": data.problem, "labels": data.labels}
+        if not data.golds:
+            return {}
         gold = gold_array(data.dev, data.labels, data.problem)
         rates = list(data.facts["base_rates"].values())
         found = {BASE_RATE: score_base_rates(rates, gold, **how)}
@@ -289,6 +311,21 @@ class Classification:
         return fitted
 
 
+def _train_texts(
+    recipe: ClassificationRecipe, layout: TextLayout, taught: Taught | None
+) -> tuple[TextData, bool]:
+    """What is trained on, and whether its labels are known."""
+    if taught is None or taught.golds or recipe.split:
+        return load_texts(recipe.train, layout, every_label=taught is None), True
+    try:
+        # A row whose label is none is as good as any other to a teacher.
+        return load_texts(recipe.train, replace(layout, unsure=())), True
+    except DataError as error:
+        found = load_texts(recipe.train, layout, labelled=False)
+        note = f"no label of {recipe.train} is read, as alpha_ce is 0 ({error})"
+        return replace(found, notes=(*found.notes, note)), False
+
+
 def layout_in(recipe: ClassificationRecipe) -> TextLayout:
     """The layout of a recipe's files.
 
@@ -296,17 +333,17 @@ def layout_in(recipe: ClassificationRecipe) -> TextLayout:
         RecipeError: there is no such format.
     """
     try:
-        layout = layout_of(
+        return layout_of(
             recipe.format,
             text=recipe.text,
             pair=recipe.pair,
             label=recipe.label,
             separator=recipe.separator,
+            labels=recipe.labels,
+            problem=recipe.problem,
         )
     except DataError as error:
         raise RecipeError(str(error)) from None
-    labels = recipe.labels or layout.labels
-    return replace(layout, labels=labels, problem=recipe.problem or layout.problem)
 
 
 def as_input(example: TextExample) -> TextOrPair:

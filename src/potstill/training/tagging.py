@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import numpy as np
@@ -12,7 +12,14 @@ import torch
 from torch import Tensor
 
 from potstill.bundle.heads import HeadName
-from potstill.data.tagging import OUTSIDE, Scheme, check_labels, load_tags
+from potstill.data.tagging import (
+    OUTSIDE,
+    Scheme,
+    TagLayout,
+    for_model,
+    in_scheme_of,
+    load_tags,
+)
 from potstill.errors import DataError
 from potstill.evaluation.tagging import MostFrequentTag, score_tags
 from potstill.losses.lm import IGNORE
@@ -28,7 +35,7 @@ from potstill.runtime.torch_session import TorchSession
 from potstill.text.tokenizer import Encoded, IntArray, PairLayout, Tokenizer
 from potstill.text.words import first_tokens, join_words, words_of
 from potstill.training.tagging_recipe import TaggingRecipe
-from potstill.training.task import FloatArray, TaskData, split_examples
+from potstill.training.task import FloatArray, TaskData, Taught, split_examples
 
 _CHUNK = 2000
 """Examples tokenized at once."""
@@ -124,27 +131,39 @@ class Tagging:
     head: HeadName = "tagging"
     model_class: type[Pretrained] = TaggingModel
 
-    def load(self, recipe: TaggingRecipe) -> TaskData:
+    def load(self, recipe: TaggingRecipe, taught: Taught | None = None) -> TaskData:
         """Reads what is trained and scored on; the tags of the one are those of the model.
+
+        A student of teachers has their tags, and their scheme: BIOES teachers teach BIOES.
 
         Raises:
             DataError: a file is wrong, or ``dev`` has a tag that ``train`` has not.
         """
-        scheme = cast("Scheme | None", recipe.scheme or None)
-        data = load_tags(recipe.train, scheme=scheme)
+        layout = layout_in(recipe)
+        golds = taught is None or taught.golds or bool(recipe.split)
+        data = load_tags(recipe.train, layout, labelled=golds)
+        labels, scheme = data.labels, data.scheme
+        if taught:
+            labels = taught.labels
+            data = for_model(data, labels, "the teacher")
+            # What is not labelled is of the scheme that the teacher's tags look like.
+            scheme = data.scheme if golds else _scheme_of(labels)
         train, dev = split_examples(data.examples, recipe.split, recipe.split_seed)
+        if taught and scheme == "spans":
+            train = [replace(e, tags=tuple(in_scheme_of(e.tags, labels))) for e in train]
         notes = [data.note]
         if recipe.dev and not recipe.split:
-            scored = load_tags(recipe.dev, scheme=data.scheme)
-            check_labels(scored, data.labels, recipe.train)
+            scored = load_tags(recipe.dev, replace(layout, scheme=scheme))
+            scored = for_model(scored, labels, recipe.train)
             dev = scored.examples
             notes.append(scored.note)
         return TaskData(
             train=train[: recipe.examples or None],
             dev=dev,
-            labels=data.labels,
+            golds=golds,
+            labels=labels,
             notes=tuple(note for note in notes if note),
-            facts={"scheme": data.scheme, "words": sum(len(example.words) for example in train)},
+            facts={"scheme": scheme, "words": sum(len(example.words) for example in train)},
         )
 
     def rows(
@@ -155,6 +174,8 @@ class Tagging:
         data: TaskData,
     ) -> TaggingRows:
         """Examples as windows of tokens with their labels; see `make_rows`."""
+        if not data.golds:  # never read: the loss is that of the teachers alone
+            examples = [replace(e, tags=(data.labels[0],) * len(e.words)) for e in examples]
         return make_rows(
             examples, tokenizer, data.labels, seq_len=recipe.seq_len, pieces=recipe.pieces
         )
@@ -237,6 +258,8 @@ class Tagging:
 
     def baselines(self, recipe: TaggingRecipe, data: TaskData) -> dict[str, dict[str, float]]:
         """Every word's most frequent tag, scored on ``data.dev``."""
+        if not data.golds:
+            return {}
         usual = MostFrequentTag(data.train)
         found = [usual.tag_words(example.words) for example in data.dev]
         golds = [example.tags for example in data.dev]
@@ -247,6 +270,12 @@ class Tagging:
     ) -> dict[str, Any]:
         """Nothing is fitted after training."""
         return {}
+
+
+def layout_in(recipe: TaggingRecipe) -> TagLayout:
+    """Where words and tags stand in a recipe's files."""
+    scheme = cast("Scheme | None", recipe.scheme or None)
+    return TagLayout(word=recipe.word, tag=recipe.tag, labels=recipe.labels, scheme=scheme)
 
 
 def make_rows(
@@ -356,4 +385,8 @@ def _tokenized(
 
 
 def _scheme(data: TaskData) -> Scheme:
-    return data.facts.get("scheme", "spans" if OUTSIDE in data.labels else "plain")
+    return data.facts.get("scheme", _scheme_of(data.labels))
+
+
+def _scheme_of(labels: Sequence[str]) -> Scheme:
+    return "spans" if OUTSIDE in labels else "plain"

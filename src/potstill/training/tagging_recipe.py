@@ -13,6 +13,13 @@ class TaggingRecipe(TaskRecipe):
     """Fine-tuning on words with a tag each."""
 
     task: str = "token-classification"
+    word: str = ""
+    """Column of the words: its number from 1, in JSONL its key; by default the first, in JSONL
+    ``words`` or ``tokens``."""
+    tag: str = ""
+    """Column of the tags; by default the last, in JSONL ``tags``, ``ner_tags`` or ``labels``."""
+    labels: tuple[str, ...] = ()
+    """What the numbers 0, 1, … mean, where the tags of the data are numbers."""
     scheme: str = ""
     """``spans``: tags mark where names begin and go on; ``plain``: each stands for itself, as
     parts of speech do; by default what the tags look like."""

@@ -22,6 +22,7 @@ from potstill.bundle.find import find_model
 from potstill.bundle.heads import HEADS, HeadName, head_of
 from potstill.bundle.manifest import Manifest, sha256_of
 from potstill.bundle.weights import Weights, read_weights
+from potstill.data.labels import places
 from potstill.data.split import split_examples as split_examples
 from potstill.errors import RecipeError
 from potstill.models.pretrained import Pretrained
@@ -49,6 +50,8 @@ class TaskData:
     train: Sequence[Any]
     dev: Sequence[Any] = ()
     """Scored and calibrated on; empty where the recipe names none."""
+    golds: bool = True
+    """Whether the labels of ``train`` are known; otherwise teachers alone say what is learned."""
     labels: tuple[str, ...] = ()
     """In the order of the logits; empty where the task has none (multiple choice)."""
     problem: str = ""
@@ -57,6 +60,17 @@ class TaskData:
     """What is worth knowing of them, a line each."""
     facts: Mapping[str, Any] = field(default_factory=dict)
     """What the manifest's ``data`` says beside the file's name, hash and number of examples."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taught:
+    """What is known of a run's labels before its data are read, where there are teachers."""
+
+    labels: tuple[str, ...]
+    """The teachers', in order: the student has them all, whether or not the data show them."""
+    problem: str
+    golds: bool
+    """Whether the loss needs gold labels."""
 
 
 class TaskRows(Rows, Protocol):
@@ -85,8 +99,8 @@ class Task(Protocol):
     head: HeadName
     model_class: type[Pretrained]
 
-    def load(self, recipe: Any) -> TaskData:
-        """Reads the data of a recipe.
+    def load(self, recipe: Any, taught: Taught | None = None) -> TaskData:
+        """Reads the data of a recipe, for a student of teachers by their labels.
 
         Raises:
             DataError: the data are wrong.
@@ -290,10 +304,21 @@ def task_config(base: ModelConfig, recipe: TaskRecipe, data: TaskData) -> ModelC
 
 
 def head_weights(folder: Path, base: ModelConfig, config: ModelConfig, task: Task) -> Weights:
-    """The weights of a folder; an output layer that was trained for something else is left out."""
-    weights = read_weights(folder, config, head=task.head, require_head=False)
-    if head_of(base) != task.head or base.labels != config.labels:
-        weights = {k: v for k, v in weights.items() if not k.startswith("classifier.")}
+    """The weights of a folder; an output layer that was trained for something else is left out.
+
+    Its rows are put in the order of the config's labels.
+    """
+    weights = read_weights(folder, base, head=task.head, require_head=False)
+    order: list[int] | None = None
+    if head_of(base) == task.head:
+        order = places(config.labels, base.label_names)
+        if config.problem == "regression" or not config.labels:
+            order = [0] if base.n_labels == 1 or not config.labels else None
+    output = [name for name in weights if name.startswith("classifier.")]
+    for name in output:
+        rows = weights.pop(name)
+        if order is not None:
+            weights[name] = rows[order]
     return weights
 
 

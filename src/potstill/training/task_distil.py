@@ -18,6 +18,7 @@ from potstill.bundle.config import read_config
 from potstill.bundle.find import find_model
 from potstill.bundle.heads import HEADS
 from potstill.compression.student import fresh_config, select_layers, take_layers
+from potstill.data.labels import places, some
 from potstill.errors import RecipeError
 from potstill.models.pretrained import Pretrained
 from potstill.text.tokenizer import Tokenizer
@@ -30,6 +31,7 @@ from potstill.training.task import (
     Task,
     TaskData,
     TaskRows,
+    Taught,
     complete,
     fingerprint,
     head_weights,
@@ -104,8 +106,8 @@ def distil_task(
     folder = find_model(recipe.base)
     tokenizer = Tokenizer.from_folder(folder)
     teachers = _open_teachers(recipe, task, fabric, listeners.note)
-    data = task.load(recipe)
-    orders = [_order(teacher, data) for teacher, _ in teachers]
+    data = task.load(recipe, _taught(recipe, [teacher for teacher, _ in teachers]))
+    orders = [_order(teacher, recipe, data) for teacher, _ in teachers]
     rows = task.rows(data.train, tokenizer, recipe, data)
     say_what_is_trained_on(recipe, data, rows, listeners.note)
     torch.manual_seed(recipe.seed)
@@ -190,13 +192,20 @@ def _open_teachers(
     return found
 
 
-def _order(teacher: TaskTeacher, data: TaskData) -> list[int] | None:
+def _taught(recipe: Any, teachers: Sequence[TaskTeacher]) -> Taught | None:
+    if not teachers:
+        return None
+    config = teachers[0].config
+    return Taught(labels=config.label_names, problem=config.problem, golds=bool(recipe.alpha_ce))
+
+
+def _order(teacher: TaskTeacher, recipe: Any, data: TaskData) -> list[int] | None:
     """Where each label of the data stands among the teacher's; ``None`` where all are in place.
 
     Raises:
         RecipeError: the teacher's labels are others, or mean something else.
     """
-    theirs, ours = teacher.config.labels, data.labels
+    theirs, ours = teacher.config.label_names, data.labels
     problem = teacher.config.problem
     if problem and data.problem and problem != data.problem:
         raise RecipeError(
@@ -204,12 +213,13 @@ def _order(teacher: TaskTeacher, data: TaskData) -> list[int] | None:
         )
     if theirs == ours or not ours or data.problem == "regression":
         return None
-    if sorted(theirs) != sorted(ours):
+    order = places(ours, theirs, order=getattr(recipe, "labels", ()))
+    if order is None:
         raise RecipeError(
-            f"teacher {teacher.name} knows other labels ({', '.join(theirs)}) than the data "
-            f"({', '.join(ours)}): name one that was trained on them"
+            f"teacher {teacher.name} knows other labels ({some(theirs)}) than the data "
+            f"({some(ours)}): name one that was trained on them"
         )
-    return [theirs.index(label) for label in ours]
+    return order
 
 
 def _ask(
