@@ -250,11 +250,6 @@ class ModelConfig:
         """Labels of a classifier; 2 where the file names none, as Hugging Face has it."""
         return len(self.labels) or 2
 
-    @property
-    def label_names(self) -> tuple[str, ...]:
-        """``labels``, or Hugging Face's names, ``LABEL_0`` and so on, where there are none."""
-        return self.labels or tuple(f"LABEL_{i}" for i in range(self.n_labels))
-
     def with_dropout(self, rate: float) -> Self:
         """The same config with every dropout set to ``rate``."""
         return replace(self, **dict.fromkeys((*_RATES, "classifier_dropout"), rate))
