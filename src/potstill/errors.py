@@ -18,6 +18,7 @@
     ├── CheckpointError                a checkpoint cannot be resumed from
     ├── JobError                       a bulk job cannot be started or gone on with
     │   └── WorkerError                one of its workers died
+    ├── IndexDataError                an index of documents cannot be used
     ├── ExportError                    an exported file is wrong
     │   └── GateError                  an exported file lost more of its score than allowed
     ├── OutputError (OSError)          an output could not be written
@@ -94,6 +95,10 @@ class JobError(PotstillError):
 
 class WorkerError(JobError):
     """A worker of a bulk job died; what was done before is kept."""
+
+
+class IndexDataError(PotstillError):
+    """An index of documents is missing, damaged, of another version or in use."""
 
 
 class ExportError(PotstillError):

@@ -1,4 +1,5 @@
 import json
+import re
 import subprocess
 import sys
 
@@ -35,7 +36,8 @@ def test_json(run, file):
     result = run("who built it", str(file), "--json")
     assert result.exit_code == 0
     (row,) = json.loads(result.output)
-    assert list(row) == ["answer", "score", "start", "end", "source"]
+    assert list(row) == ["answer", "score", "start", "end", "source", "line"]
+    assert row["line"] == TEXT[: row["start"]].count("\n") + 1
     assert TEXT[row["start"] : row["end"]] == row["answer"]
     assert row["source"] == str(file)
 
@@ -70,7 +72,9 @@ def test_a_byte_order_mark_is_no_text(run, file):
 def test_several_sources_share_one_ranking(run, file, tmp_path):
     other = tmp_path / "other.txt"
     other.write_text("Denver won.")
-    result = run("who won", str(file), str(other), "--context", "a cat", "--top-k", "40", "--json")
+    result = run(
+        "who won", str(file), str(other), "--context", "the queen", "--top-k", "40", "--json"
+    )
     rows = json.loads(result.output)
     assert {row["source"] for row in rows} == {str(file), str(other), "context"}
     assert sum(row["score"] for row in rows) <= 1
@@ -80,7 +84,7 @@ def test_a_folder_stands_for_its_text_files(run, tmp_path):
     (tmp_path / "b").mkdir()
     (tmp_path / "b" / "deep.txt").write_text("the king won")
     (tmp_path / "a.md").write_text("the queen lost")
-    (tmp_path / "latin.txt").write_bytes(b"caf\xe9")
+    (tmp_path / "latin.txt").write_bytes(b"the king of the caf\xe9")
     (tmp_path / "picture.bin").write_bytes(b"abc\0def")
     (tmp_path / ".git").mkdir()
     (tmp_path / ".git" / "hidden").write_text("the hidden king")
@@ -89,21 +93,66 @@ def test_a_folder_stands_for_its_text_files(run, tmp_path):
     assert {row["source"] for row in rows} == {
         str(tmp_path / "a.md"),
         str(tmp_path / "b" / "deep.txt"),
+        str(tmp_path / "latin.txt"),
     }
-    assert "skipped, no UTF-8 text:" in result.stderr
-    assert "latin.txt" in result.stderr
-    assert "picture.bin" in result.stderr
+    assert result.stderr == f"potstill: skipped: {tmp_path / 'picture.bin'}: it is no text\n"
 
 
-def test_long_texts_are_ranked_and_what_was_left_out_is_said(run, tmp_path):
+def test_of_many_passages_the_best_are_read_and_that_is_said(run, tmp_path):
     path = tmp_path / "long.txt"
     path.write_text("The queen wrote a small red book. " * 100 + "The king built Paris.")
     few = run("who built Paris", str(path), "--windows", "1", "--json")
-    assert "read the best 1 of" in few.stderr
-    assert "--all reads every one" in few.stderr
+    assert re.fullmatch(
+        r"potstill: read the best 1 of \d passages; --all reads every one\n", few.stderr
+    )
     assert json.loads(few.stdout)[0]["start"] > 2500
     everything = run("who built Paris", str(path), "--windows", "2", "--all", "--json")
     assert everything.stderr == ""
+
+
+def test_an_answer_stays_within_its_paragraph_or_cell(run, tmp_path):
+    path = tmp_path / "rows.csv"
+    path.write_text("who,where\nthe king,paris\nthe queen,london\n")
+    text = "who: the king |\twhere: paris\nwho: the queen |\twhere: london"
+    rows = json.loads(run("where", str(path), "--top-k", "40", "--json").output)
+    assert {row["row"] for row in rows} == {2, 3}
+    for row in rows:
+        assert text[row["start"] : row["end"]] == row["answer"]
+        assert "\t" not in row["answer"]
+    path = tmp_path / "two.txt"
+    path.write_text("the king\n\nthe queen")
+    rows = json.loads(run("who", str(path), "--top-k", "40", "--json").output)
+    assert not [row for row in rows if "\n" in row["answer"]]
+    assert sum(row["score"] for row in rows) == pytest.approx(1, abs=0.5)
+
+
+def test_a_missing_file_is_named_and_the_others_are_read(run, file):
+    result = run("who", "/nowhere.txt", str(file), "https://example.org/a.txt", "--json")
+    assert result.exit_code == 0
+    assert json.loads(result.stdout)[0]["source"] == str(file)
+    assert result.stderr.splitlines() == [
+        "potstill: skipped: /nowhere.txt: it does not exist",
+        "potstill: skipped: https://example.org/a.txt: addresses are not fetched: download it",
+    ]
+
+
+def test_question_and_file_the_wrong_way_round(run, file):
+    result = run(str(file), "who built it?")
+    assert result.exit_code == 2
+    assert "The question comes first" in result.stderr
+
+
+def test_index(run, tmp_path):
+    from potstill.retrieval.index import Index
+
+    (tmp_path / "a.md").write_text("# Kings\n\nThe king built Paris.")
+    result = run("who", "--index", str(tmp_path))
+    assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
+    assert "run `potstill index" in result.stderr
+    Index.open(tmp_path, create=True).update()
+    (row,) = json.loads(run("who built Paris", "--index", str(tmp_path), "--json").output)
+    assert (row["source"], row["heading"], row["line"]) == (str(tmp_path / "a.md"), "Kings", 3)
+    assert run("who", str(tmp_path), "--index", str(tmp_path)).exit_code == 2
 
 
 def test_no_answer(run, model, tmp_path):
@@ -126,8 +175,8 @@ def test_no_answer(run, model, tmp_path):
         (("who", "--context", " "), None, "no text to ask: context"),
         (("who", "--context", "\x01"), None, "no text to ask: context"),
         (("who",), "", "no text to ask: stdin"),
-        (("who",), b"\xff\xfe\xff", "not UTF-8"),
-        (("who", "/nowhere/at/all.txt"), None, "/nowhere/at/all.txt does not exist"),
+        (("who",), b"a\0b\x01\x02", "standard input is no text"),
+        (("who", "/nowhere/at/all.txt"), None, "/nowhere/at/all.txt: it does not exist"),
         (("who", "--context", "x", "--model", "/nowhere"), None, "is not a model"),
         (("who " * 300, "--context", "the king"), None, "shorten the question"),
     ],
@@ -142,11 +191,11 @@ def test_bad_input_is_one_line(run, arguments, stdin, message):
 
 
 def test_a_file_that_is_no_text(run, tmp_path):
-    path = tmp_path / "latin.txt"
-    path.write_bytes(b"caf\xe9")
+    path = tmp_path / "data.txt"
+    path.write_bytes(bytes(range(256)))
     result = run("who", str(path))
     assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
-    assert "is not UTF-8" in result.stderr
+    assert "data.txt: it is no text" in result.stderr
 
 
 def test_an_empty_folder(run, tmp_path):

@@ -5,20 +5,22 @@ from __future__ import annotations
 import json
 import re
 import sys
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from potstill.cli.options import runtime_option
 
 if TYPE_CHECKING:
-    from potstill.cli.sources import Source, Sources
-    from potstill.records import Answer
-    from potstill.runtime.asking import PreparedContext
+    from potstill.cli.sources import Sources
+    from potstill.retrieval.asking import Citation, Found
     from potstill.runtime.qa import QAClient
-    from potstill.runtime.reading import Reading
 
-_SENTENCE_END = re.compile(r"(?<=[.!?…])[\"'”’)\]]*\s+|\n\s*\n")
+_SENTENCE_END = re.compile(r"(?<=[.!?…])[\"'”’)\]]*\s+|\n\s*\n| \|\t")
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]+")
 _SHOWN = 240
 """Most code points of a sentence shown on either side of an answer."""
@@ -26,8 +28,14 @@ _SHOWN = 240
 
 @click.command("ask")
 @click.argument("question")
-@click.argument("files", nargs=-1, metavar="[FILE]...")
+@click.argument("files", nargs=-1, metavar="[FILE]...", type=click.Path())
 @click.option("--context", metavar="TEXT", help="Ask this text.")
+@click.option(
+    "--index",
+    metavar="DIR",
+    type=click.Path(),
+    help="Ask the documents that `potstill index DIR` has read.",
+)
 @click.option(
     "--model",
     default="default",
@@ -53,9 +61,9 @@ _SHOWN = 240
     metavar="N",
     default=32,
     show_default=True,
-    help="Of long texts read this many windows, those that BM25 ranks best.",
+    help="Of many passages read this many, those that have the question's words.",
 )
-@click.option("--all", "read_all", is_flag=True, help="Read every window.")
+@click.option("--all", "read_all", is_flag=True, help="Read every passage.")
 @click.option("--threads", type=click.IntRange(min=1), help="Threads.  [default: the cores]")
 @runtime_option("onnxruntime")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON list.")
@@ -63,6 +71,7 @@ def command(
     question: str,
     files: tuple[str, ...],
     context: str | None,
+    index: str | None,
     model: str,
     top_k: int,
     no_answer: bool,
@@ -75,84 +84,132 @@ def command(
 ) -> None:
     """Answer QUESTION from FILEs, a text, or standard input.
 
-    A FILE may be a folder: all text files in it are asked. A single - is standard input, which is
-    also read where there is neither a FILE nor --context. The answer is always a piece of the
-    text; --json prints its place in code points, half-open.
+    A FILE may be a folder: all documents in it are asked, text, HTML, PDF, Word, EPUB, tables and
+    others. A single - is standard input, which is also read where there is neither a FILE nor
+    --context. The answer is always a piece of the text; --json prints its place in code points,
+    half-open, with page, heading, sheet, row or line where the file has them.
     """
-    from potstill.cli.sources import collect
-
-    if not files and context is None:
+    _check(question, files, context, index)
+    if not files and context is None and index is None:
         if sys.stdin.isatty():
             raise click.UsageError("Give a FILE, --context, or text on standard input.")
         files = ("-",)
-    sources = collect(files, context)
+    asked = _asked(files, context, index)
 
     from potstill.runtime.qa import QAClient
 
-    client = QAClient.from_options(
+    reader = QAClient.from_options(
         model,
         runtime=runtime,
         threads=threads,
         max_answer_tokens=max_answer_tokens,
         no_answer=no_answer or None,
     )
-    texts = _prepare(client, sources)
-    reading = client.read(question, texts, top_k=top_k, max_windows=None if read_all else windows)
-    _say_what_was_left_out(sources, reading)
+    found = asked.ask(question, reader, top_k, None if read_all else windows)
+    if found.n_read < found.n_passages:
+        more = "" if index else "; --all reads every one"
+        click.echo(
+            f"potstill: read the best {found.n_read:,} of {found.n_passages:,} passages{more}",
+            err=True,
+        )
     if as_json:
-        rows = [
-            {**answer.to_dict(), "source": sources.found[answer.source].name}
-            for answer in reading.answers
-        ]
-        click.echo(json.dumps(rows))
-    elif reading.answers:
-        _print(reading.answers, sources.found)
+        click.echo(json.dumps([citation.to_dict() for citation in found.citations]))
+    elif found.citations:
+        for citation in found.citations:
+            _print(citation)
     else:
         click.echo("No answer.")
 
 
-def _prepare(client: QAClient, sources: Sources) -> list[PreparedContext]:
-    """Tokenizes the texts; one without a single token moves to those that were skipped."""
-    from potstill.errors import EmptyInputError
-
-    prepared: list[PreparedContext] = []
-    kept: list[Source] = []
-    for source in sources.found:
-        try:
-            prepared.append(client.prepare(source.text))
-        except EmptyInputError:
-            sources.skipped.append(source.name)
-        else:
-            kept.append(source)
-    sources.found[:] = kept
-    if not prepared:
-        names = ", ".join(sources.skipped[:3]) or "the folder"
-        raise EmptyInputError(f"there is no text to ask: {names} holds none")
-    return prepared
+def _check(question: str, files: tuple[str, ...], context: str | None, index: str | None) -> None:
+    if index is not None and (files or context is not None):
+        raise click.UsageError("--index goes without FILEs and --context.")
+    if files and _is_there(question) and not any(map(_is_there, files)):
+        raise click.UsageError("The question comes first: potstill ask QUESTION FILE.")
 
 
-def _say_what_was_left_out(sources: Sources, reading: Reading) -> None:
-    if sources.skipped:
-        more = len(sources.skipped) - 3
-        names = ", ".join(sources.skipped[:3]) + (f" and {more:,} more" if more > 0 else "")
-        click.echo(f"potstill: skipped, no UTF-8 text: {names}", err=True)
-    if reading.n_read < reading.n_windows:
-        n = len(sources.found)
-        click.echo(
-            f"potstill: read the best {reading.n_read:,} of {reading.n_windows:,} windows from "
-            f"{n:,} {'text' if n == 1 else 'texts'}; --all reads every one",
-            err=True,
-        )
+def _is_there(path: str) -> bool:
+    try:
+        return path == "-" or Path(path).exists()
+    except (OSError, ValueError):  # a name that no file can have
+        return False
 
 
-def _print(answers: list[Answer], sources: list[Source]) -> None:
-    for answer in answers:
-        source = sources[answer.source]
-        line = source.text.count("\n", 0, answer.start) + 1
-        place = source.name if source.name == "context" else f"{source.name}:{line}"
-        before, after = _surroundings(source.text, answer.start, answer.end)
-        parts = [_shown(part) for part in (answer.text, before, answer.text, after)]
-        _print_one(*parts, note=f"{answer.score:.2f}  {_shown(place)}")
+def _asked(files: tuple[str, ...], context: str | None, index: str | None) -> _Index | _Files:
+    if index is not None:
+        return _Index(index)
+    from potstill.cli.sources import collect, say_skipped
+
+    sources = collect(files, context)
+    say_skipped(sources.skipped, sources.notes)
+    return _Files(sources)
+
+
+_LONG = 256
+"""Passages from which progress is shown."""
+
+
+@contextmanager
+def _progress(n: int) -> Generator[Callable[[int, int], None] | None, None, None]:
+    """Shows how many passages were read and how long the rest will take, on a terminal."""
+    if n < _LONG or not sys.stderr.isatty():
+        yield None
+        return
+    from potstill.cli.bars import bar
+
+    with bar("passages") as show:
+        yield show
+
+
+class _Index:
+    """Documents that were read before."""
+
+    def __init__(self, folder: str) -> None:
+        from potstill.retrieval.index import Index
+
+        self._index = Index.open(folder)
+
+    def ask(self, question: str, reader: QAClient, top_k: int, windows: int | None) -> Found:
+        if windows is None:
+            raise click.UsageError("--all goes without --index: give a larger --windows.")
+        return self._index.ask(question, reader, top_k=top_k, windows=windows)
+
+
+class _Files:
+    """Documents that are read now."""
+
+    def __init__(self, sources: Sources) -> None:
+        self._documents = sources.found
+
+    def ask(self, question: str, reader: QAClient, top_k: int, windows: int | None) -> Found:
+        from potstill.retrieval.asking import Found, passages_of, read_passages
+
+        options: dict[str, Any] = {"top_k": top_k}
+        passages = passages_of(self._documents)
+        if windows is not None and len(passages) > windows:
+            from potstill.retrieval.index import Index
+
+            return Index.of(self._documents).ask(question, reader, windows=windows, **options)
+        with _progress(len(passages)) as progress:
+            citations = read_passages(reader, question, passages, progress=progress, **options)
+        return Found(citations, len(passages), len(passages))
+
+
+def _print(citation: Citation) -> None:
+    start = citation.start - citation.passage_start
+    end = citation.end - citation.passage_start
+    before, after = _surroundings(citation.passage, start, end)
+    parts = [_shown(part) for part in (citation.text, before, citation.text, after)]
+    _print_one(*parts, note=f"{citation.score:.2f}  {_shown(_where(citation))}")
+
+
+def _where(citation: Citation) -> str:
+    place = citation.place
+    name = citation.source
+    if place.line is not None and name != "context":
+        name = f"{name}:{place.line}"
+    more = str(replace(place, line=None))
+    return f"{name}, {more}" if more else name
 
 
 def _print_one(answer: str, before: str, inside: str, after: str, *, note: str) -> None:

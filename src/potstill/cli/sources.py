@@ -1,60 +1,71 @@
-"""The texts that a question is asked of: files, folders of files, an argument, standard input."""
+"""The documents that a question is asked of: files, folders, an argument, standard input."""
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from pathlib import Path
 
-from potstill.data.files import open_text
-from potstill.errors import DataError
+import click
 
-_SNIFFED = 8192
+from potstill.documents.document import Document, Skipped
+from potstill.errors import DataError, EmptyInputError
 
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """One text and what to call it."""
-
-    name: str
-    text: str
+_NAMED = 10
+"""Files that are named of those that were skipped."""
 
 
 @dataclass(slots=True)
 class Sources:
-    """The texts found, and the files of folders that hold none."""
+    """The documents that were read, and the files that were not."""
 
-    found: list[Source] = field(default_factory=list)
-    skipped: list[str] = field(default_factory=list)
-    """Files that are empty, or binary, or not UTF-8."""
+    found: list[Document] = field(default_factory=list[Document])
+    skipped: list[Skipped] = field(default_factory=list[Skipped])
+    notes: list[Skipped] = field(default_factory=list[Skipped])
+    """Files that were read, with what could not be read of them."""
 
     def add(self, name: str, text: str) -> None:
+        """A text that is no file."""
         if text.strip():
-            self.found.append(Source(name, text))
+            self.found.append(Document(name=name, text=text, lines=name != "context"))
         else:
-            self.skipped.append(name)
+            self.skipped.append(Skipped(name, "it is empty"))
 
 
 def collect(paths: Iterable[str], context: str | None) -> Sources:
-    """Reads all texts; ``-`` is standard input, a folder stands for the text files in it.
+    """Reads all documents; ``-`` is standard input, a folder stands for the files in it.
 
     Raises:
-        DataError: a named file is missing, damaged or not UTF-8.
+        EmptyInputError: none of them holds text.
     """
+    from potstill.documents.files import read_documents
+
     sources = Sources()
     if context is not None:
         sources.add("context", context)
     for path in paths:
         if path == "-":
-            sources.add("stdin", standard_input())
-        elif _is_folder(path):
-            _add_folder(sources, path)
-        else:
-            with open_text(path) as file:
-                sources.add(path, file.read())
+            sources.add("stdin", _decoded(sys.stdin.buffer.read()))
+            continue
+        for one in read_documents(path):
+            if isinstance(one, Skipped):
+                sources.skipped.append(one)
+                continue
+            sources.found.append(one)
+            if one.note:
+                sources.notes.append(Skipped(one.name, one.note))
+    if not sources.found:
+        raise EmptyInputError(f"there is no text to ask: {_first(sources.skipped)}")
     return sources
+
+
+def say_skipped(skipped: list[Skipped], notes: list[Skipped]) -> None:
+    """Names the files that were not read, or not whole, on stderr."""
+    for word, files in (("skipped", skipped), ("note", notes)):
+        for one in files[:_NAMED]:
+            click.echo(f"potstill: {word}: {one.name}: {one.reason}", err=True)
+        if len(files) > _NAMED:
+            click.echo(f"potstill: {word}: {len(files) - _NAMED:,} files more", err=True)
 
 
 def standard_input() -> str:
@@ -72,26 +83,17 @@ def standard_input() -> str:
         ) from None
 
 
-def _is_folder(path: str) -> bool:
-    try:
-        return Path(path).is_dir()
-    except (OSError, ValueError):  # a name that no file can have; opening it says what is wrong
-        return False
+def _decoded(data: bytes) -> str:
+    from potstill.documents.decoding import decode
+
+    text = decode(data)
+    if text is None:
+        raise DataError("standard input is no text: give a file, so that its name tells what it is")
+    return text
 
 
-def _add_folder(sources: Sources, folder: str) -> None:
-    for parent, folders, names in os.walk(folder):
-        # Hidden folders hold what programs keep for themselves.
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(names):
-            path = Path(parent, name)
-            if name.startswith(".") or not path.is_file():
-                continue
-            try:
-                with open_text(path) as file:
-                    text = file.read(_SNIFFED)
-                    # No text has NUL bytes; many binary files are UTF-8 by chance.
-                    text = "" if "\0" in text else text + file.read()
-            except DataError:
-                text = ""
-            sources.add(str(path), text)
+def _first(skipped: list[Skipped]) -> str:
+    if not skipped:
+        return "the folder holds no files"
+    more = f" (and {len(skipped) - 1:,} files more)" if len(skipped) > 1 else ""
+    return f"{skipped[0].name}: {skipped[0].reason}{more}"

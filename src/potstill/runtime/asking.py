@@ -8,7 +8,8 @@ from typing import TypeAlias, cast
 
 from potstill.errors import EmptyInputError, InputError
 from potstill.text.blanks import BoolArray, blank_tokens
-from potstill.text.tokenizer import Encoded, Tokenizer
+from potstill.text.spans import FloatArray
+from potstill.text.tokenizer import Encoded, IntArray, Tokenizer
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -17,6 +18,11 @@ class PreparedContext:
 
     text: str
     encoded: Encoded
+    prior: FloatArray | float = 0.0
+    """What the logits of spans are raised by, of each token as their start ``[n]`` or of all: how
+    much likelier the answer is there than elsewhere, by what else is known."""
+    paragraphs: IntArray | None = None
+    """Number of each token's paragraph, rising, ``[n]``, where no answer may go beyond one."""
     blank: BoolArray = field(init=False)
     """True for tokens that are white space alone, as byte-level tokenizers make some, ``[n]``."""
 

@@ -271,6 +271,10 @@ class QAClient(Client[ReadOptions]):
         chosen = self.options.updated(options)
         return self._many("logits_many", pairs, chosen, workers)
 
+    def search(self, said: QuestionLogits, **options: Any) -> Reading:
+        """Finds the answers in what `logits_many` gave; options as there."""
+        return said.search(self.options.updated(options))
+
     def _many(
         self,
         call: str,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import unicodedata
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -124,6 +124,30 @@ def search_all(said: Sequence[QuestionLogits], options: ReadOptions) -> list[Rea
     return [one.reading(result, options) for one, result in zip(said, results, strict=True)]
 
 
+def merged(said: Sequence[QuestionLogits], most: int | None = None) -> QuestionLogits:
+    """What a model said of one question and several groups of contexts, as one.
+
+    Args:
+        said: of each group, in order.
+        most: contexts whose windows are kept, those with the best spans; all by default.
+    """
+    contexts = [context for one in said for context in one.request.contexts]
+    windows: list[WindowLogits] = []
+    first = 0
+    for one in said:
+        windows += [replace(w, context=w.context + first) for w in one.windows]
+        first += len(one.request.contexts)
+    if most is not None and len(contexts) > most:
+        best = np.full(len(contexts), -np.inf)
+        for w in windows:
+            top = float(w.start.max(initial=-np.inf)) + float(w.end.max(initial=-np.inf))
+            best[w.context] = max(best[w.context], top)
+        kept = set(np.argsort(-best, kind="stable")[:most].tolist())
+        windows = [w for w in windows if w.context in kept]
+    request = replace(said[0].request, contexts=contexts)
+    return QuestionLogits(request, windows, sum(one.n_windows for one in said))
+
+
 def plan(tokenizer: Tokenizer, request: Request, options: ReadOptions) -> Plan[QuestionLogits]:
     """The windows of a request that are to be read, and what is made of what a model says of them.
 
@@ -179,11 +203,18 @@ def _said(request: Request, window: Window, outputs: Outputs) -> WindowLogits:
     start, end = (output[:kept] for output in outputs)
     check_finite(start, end)
     starts, ends = start[part], end[part]
-    blank = request.contexts[window.context].blank[window.start : window.stop]
+    context = request.contexts[window.context]
+    blank = context.blank[window.start : window.stop]
     if blank.any():  # no answer begins or ends with one
         starts, ends = (np.where(blank, _NEVER, logits) for logits in (starts, ends))
+    if isinstance(context.prior, np.ndarray):
+        starts = starts + context.prior[window.start : window.stop]
+    elif context.prior:
+        starts = starts + np.float32(context.prior)
     null = float(start[0]) + float(end[0])
-    return WindowLogits(window.context, window.start, starts, ends, null)
+    apart = context.paragraphs
+    paragraphs = None if apart is None else apart[window.start : window.stop]
+    return WindowLogits(window.context, window.start, starts, ends, null, paragraphs)
 
 
 def _answer(request: Request, span: Span, align_to_words: bool) -> Answer:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -35,6 +36,8 @@ class WindowLogits:
         start: start logits of the slice's tokens, float32 ``[n]``.
         end: end logits of the same tokens, float32 ``[n]``.
         null: start + end logit of the ``[CLS]`` token.
+        paragraphs: number of each token's paragraph, rising, int32 ``[n]``, where no span may go
+            beyond one; ``None`` where spans may.
     """
 
     context: int
@@ -42,6 +45,7 @@ class WindowLogits:
     start: FloatArray
     end: FloatArray
     null: float = 0.0
+    paragraphs: npt.NDArray[np.int32] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +151,9 @@ def search_many(
 
 def _is_whole(windows: Sequence[WindowLogits], width: int) -> bool:
     """Whether one window holds all there is to search, and the longest span fits into it."""
-    return len(windows) == 1 and windows[0].at == 0 and len(windows[0].start) >= width
+    if len(windows) != 1 or windows[0].paragraphs is not None:
+        return False
+    return windows[0].at == 0 and len(windows[0].start) >= width
 
 
 def _search_whole(
@@ -188,7 +194,7 @@ def _search_whole(
     return found
 
 
-def _following(ends: FloatArray, width: int) -> FloatArray:
+def _following(ends: npt.NDArray[Any], width: int) -> npt.NDArray[Any]:
     """Each value of the last axis with the ``width - 1`` behind it: a view, to be read only.
 
     `numpy.lib.stride_tricks.sliding_window_view` by hand, which takes as long as all the rest for
@@ -214,6 +220,10 @@ def _band(windows: Sequence[WindowLogits], width: int) -> FloatArray:
         ends = np.full(n + width - 1, -np.inf, np.float32)
         ends[:n] = w.end
         logits = w.start[:, None] + _following(ends, width)
+        if w.paragraphs is not None:
+            last = np.full(n + width - 1, -1, np.int32)
+            last[:n] = w.paragraphs
+            logits[_following(last, width) != w.paragraphs[:, None]] = -np.inf
         rows = band[w.at : w.at + n]
         np.maximum(rows, logits, out=rows)
     return band

@@ -1,0 +1,205 @@
+"""A question and the passages that are likely to answer it → answers with their places."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from potstill.documents.document import APART, Document, Place
+from potstill.errors import EmptyInputError
+from potstill.records import Answer
+from potstill.retrieval.passages import PARAGRAPH_END, chunks
+from potstill.retrieval.store import Hit
+from potstill.runtime.asking import PreparedContext
+from potstill.runtime.qa import QAClient
+from potstill.runtime.reading import QuestionLogits, merged
+from potstill.text.spans import FloatArray
+from potstill.text.tokenizer import Encoded, IntArray
+
+WINDOWS = 32
+"""Passages that are read of many."""
+_PRIOR = 6.0
+"""Logits that a passage's rank (see `retrieval.ranking.rank`) is worth: chosen on SQuAD's training
+articles (docs/log.md)."""
+_ROW = 6.0
+"""Logits that a table's row is worth which has all of the question's words, beside one with none:
+what a cell means is said by the rest of its row, and readers look further."""
+_BORDER = re.compile(rf"{PARAGRAPH_END.pattern}|\n(?=[-*•] )")
+_CELL = re.compile(rf"{re.escape(APART)}|\n")
+"""What no answer goes across, in text and in tables."""
+_JUNK = re.compile(r"[\W_]*\w?[\W_]*")
+_GROUP = 64
+"""Passages whose tokens are held at the same time."""
+_KEPT = 128
+"""Passages whose answers are compared, those with the best: of all, to a last digit."""
+_SPARE = 3
+"""Answers that are searched for each that is asked for: some are junk."""
+
+
+@dataclass(frozen=True, slots=True)
+class Citation:
+    """An answer out of a document, and where it stands.
+
+    ``document.text[start:end] == text`` always holds for the text that was read of the document.
+    """
+
+    text: str
+    score: float
+    """Probability of this span among all spans of all passages that were read."""
+    start: int
+    end: int
+    source: str
+    """Name of the document."""
+    place: Place
+    passage: str = field(repr=False)
+    """The text around it, as it was read."""
+    passage_start: int = field(repr=False)
+    """Where ``passage`` begins in the document."""
+    title: str = ""
+    """What the document calls itself."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON has it."""
+        return {
+            "answer": self.text,
+            "score": self.score,
+            "start": self.start,
+            "end": self.end,
+            "source": self.source,
+            **self.place.to_dict(),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What was found for a question in documents."""
+
+    citations: Sequence[Citation]
+    """Best first; none where there is no answer."""
+    n_read: int
+    """Passages that were read."""
+    n_passages: int
+    """Passages there are."""
+
+
+def passages_of(documents: Iterable[Document]) -> list[Hit]:
+    """All passages of documents, without a search."""
+    return [
+        Hit(document.name, document.title, chunk, number, 0.0)
+        for document in documents
+        for chunk in chunks(document)
+        for number in range(len(chunk.passages))
+    ]
+
+
+def read_passages(
+    reader: QAClient,
+    question: str,
+    hits: Sequence[Hit],
+    *,
+    ranks: Sequence[float] | None = None,
+    pieces: Sequence[Encoded] | None = None,
+    top_k: int = 1,
+    progress: Callable[[int, int], None] | None = None,
+    **options: Any,
+) -> list[Citation]:
+    """Reads passages and gives the answers, best first; none where "no answer" wins.
+
+    Args:
+        reader: that reads them.
+        question: to answer.
+        hits: the passages.
+        ranks: how likely each holds the answer, where that is known.
+        pieces: their tokens, where they are known.
+        top_k: most answers.
+        progress: called with the passages that were read, and with all of them.
+        **options: any other of `potstill.runtime.reading.ReadOptions`.
+    """
+    best = max(ranks, default=0.0) if ranks is not None else 0.0
+    contexts: list[PreparedContext] = []
+    kept: list[Hit] = []
+    said: list[QuestionLogits] = []
+    for first in range(0, len(hits), _GROUP):
+        own = hits[first : first + _GROUP]
+        texts = [hit.text for hit in own]
+        encoded = pieces[first : first + _GROUP] if pieces else reader.tokenizer.encode_batch(texts)
+        group = [
+            PreparedContext(
+                text,
+                tokens,
+                _prior(question, text, tokens, 0.0 if ranks is None else ranks[first + i] - best),
+                _paragraphs(text, tokens),
+            )
+            for i, (text, tokens) in enumerate(zip(texts, encoded, strict=True))
+            if len(tokens)
+        ]
+        kept += [hit for hit, tokens in zip(own, encoded, strict=True) if len(tokens)]
+        contexts += group
+        if group:
+            said += reader.logits_many(((question, context) for context in group), **options)
+        if progress is not None:
+            progress(min(first + _GROUP, len(hits)), len(hits))
+    if not said:
+        raise EmptyInputError(f"there is no text to ask: {hits[0].name} holds nothing readable")
+    reading = reader.search(
+        merged(said, _KEPT), top_k=1 if top_k == 1 else top_k * _SPARE, **options
+    )
+    found = [_citation(kept[answer.source], answer) for answer in reading.answers]
+    # A stop is no answer, and a single letter no second one.
+    shown = [one for one in found if any(map(str.isalnum, one.text))]
+    shown = [one for i, one in enumerate(shown) if i == 0 or not _JUNK.fullmatch(one.text)]
+    return _different(shown)[:top_k]
+
+
+def _prior(question: str, text: str, encoded: Encoded, rank: float) -> FloatArray | float:
+    """What the rank of a passage is worth, and in a table which row is asked for."""
+    prior = _PRIOR * rank
+    if APART not in text:
+        return prior
+    from potstill.retrieval.words import words
+
+    asked = set(words(question))
+    ends = [match.end() for match in re.finditer("\n|$", text)]
+    rows = zip([0, *ends], ends, strict=False)
+    shares = [len(asked & set(words(text[a:b]))) / max(1, len(asked)) for a, b in rows]
+    worth = np.array([_ROW * (share - max(shares)) + prior for share in shares], np.float32)
+    return worth[np.searchsorted(ends[:-1], encoded.offsets[:, 0], "right")]
+
+
+def _paragraphs(text: str, encoded: Encoded) -> IntArray:
+    borders = [match.end() for match in (_CELL if APART in text else _BORDER).finditer(text)]
+    return np.searchsorted(np.array(borders, np.int32), encoded.offsets[:, 0], "right").astype(
+        np.int32
+    )
+
+
+def _citation(hit: Hit, answer: Answer) -> Citation:
+    start, _ = hit.span
+    at = hit.chunk.start + start
+    return Citation(
+        answer.text,
+        answer.score,
+        at + answer.start,
+        at + answer.end,
+        hit.name,
+        hit.chunk.place(start + answer.start),
+        hit.text,
+        at,
+        hit.title,
+    )
+
+
+def _different(found: Sequence[Citation]) -> list[Citation]:
+    """Without what two passages that share a sentence both gave."""
+    kept: list[Citation] = []
+    for one in found:
+        if not any(
+            one.source == other.source and one.start < other.end and other.start < one.end
+            for other in kept
+        ):
+            kept.append(one)
+    return kept

@@ -1,0 +1,294 @@
+"""`Index`: documents, kept so that questions of them are answered at once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from potstill.documents.document import Document, Skipped
+from potstill.documents.files import Found as File
+from potstill.documents.files import Read, find, read_files
+from potstill.errors import IndexDataError, InputError
+from potstill.retrieval.asking import WINDOWS, Citation, Found, read_passages
+from potstill.retrieval.ranking import rank
+from potstill.retrieval.store import FileRecord, Hit, Store, Writer
+from potstill.runtime.qa import QAClient
+
+FOLDER = ".potstill"
+"""Where the index of a folder lies in it."""
+CANDIDATES = 200
+"""Passages with the best BM25, of which those that are read are chosen."""
+_CAN_CHANGE = "pip install"
+"""What stands in a reason that is none any more where a library has been installed."""
+_FAR = 1.0
+"""A passage is not read whose rank is so much less than the best one's: what it holds would not be
+the answer (docs/log.md)."""
+_COMMIT = 64_000_000
+"""Code points of text after which what was done is made safe."""
+
+
+@dataclass(slots=True)
+class Changes:
+    """What an update did."""
+
+    added: int = 0
+    changed: int = 0
+    removed: int = 0
+    unchanged: int = 0
+    skipped: list[Skipped] = field(default_factory=list[Skipped])
+    """Files that are not read, those of earlier updates too."""
+    notes: list[Skipped] = field(default_factory=list[Skipped])
+    """Files that were read, and what could not be read of them."""
+
+
+class Index:
+    """Passages of documents, to be searched and asked. Safe to share between threads.
+
+    Examples:
+        >>> index = Index.open("reports")  # doctest: +SKIP
+        >>> index.update(["reports"])  # doctest: +SKIP
+        >>> index.ask("What was the revenue?", reader).citations[0].place  # doctest: +SKIP
+    """
+
+    def __init__(self, store: Store, root: Path | None = None) -> None:
+        """Puts an index together; most callers want `open` or `of`."""
+        self._store = store
+        self._root = root
+
+    @classmethod
+    def of(cls, documents: Iterable[Document]) -> Index:
+        """An index in memory."""
+        index = cls(Store(None))
+        with index._store.writing() as writer:
+            for document in documents:
+                writer.add(document, FileRecord(name=document.name))
+            writer.commit()
+        return index
+
+    @classmethod
+    def open(cls, folder: str | Path, *, create: bool = False) -> Index:
+        """The index of a folder, or in a folder.
+
+        Args:
+            folder: one with an index in it (``folder/.potstill``), or an index itself.
+            create: make an empty one in ``folder/.potstill`` where there is none.
+
+        Raises:
+            IndexDataError: there is none, or it is damaged or of another version.
+            OutputError: it cannot be made.
+        """
+        folder = Path(folder)
+        own = folder / FOLDER
+        if (folder / "meta.json").is_file() and not own.is_dir():
+            own = folder
+        if not create and not (own / "meta.json").is_file():
+            raise IndexDataError(f"there is no index in {folder}: run `potstill index {folder}`")
+        root = own.parent if own.name == FOLDER else None
+        return cls(Store(own), root)
+
+    @property
+    def n_passages(self) -> int:
+        """Passages that can be found."""
+        return self._store.n_passages
+
+    def files(self) -> list[FileRecord]:
+        """What is known of each file."""
+        return list(self._store.files().values())
+
+    def refresh(self) -> None:
+        """Goes on with what was written since."""
+        self._store.refresh()
+
+    def update(
+        self,
+        paths: str | Path | Sequence[str | Path] | None = None,
+        *,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Changes:
+        """Brings the index up to date with files and folders; others are taken out.
+
+        A file is read again where its size or time has changed and its bytes have, too. What was
+        done is made safe now and then: an interrupted update leaves whole files, old or new.
+
+        Args:
+            paths: files and folders; by default the folder that the index lies in.
+            progress: called with the bytes that are done, and with those of all files.
+
+        Raises:
+            IndexDataError: another process is changing the index.
+            OutputError: it cannot be written.
+        """
+        if paths is None:
+            if self._root is None:
+                raise InputError("this index lies in no folder of documents: give paths")
+            paths = self._root
+        several = [paths] if isinstance(paths, (str, Path)) else list(paths)
+        with self._store.writing() as writer:
+            return _Update(self, writer, progress).run(list(find(several)))
+
+    def name_of(self, path: str) -> str:
+        """How the index names a file: below its folder, so that the folder may move."""
+        if self._root is None:
+            return os.path.abspath(path)
+        try:
+            return Path(os.path.relpath(path, self._root)).as_posix()
+        except ValueError:  # on another drive of Windows
+            return os.path.abspath(path)
+
+    def path_of(self, name: str) -> str:
+        """Where the file of a name is."""
+        return name if self._root is None else os.path.normpath(self._root / name)
+
+    def search(
+        self, question: str, n: int = WINDOWS, *, reader: QAClient | None = None
+    ) -> list[Hit]:
+        """The passages that are likely to answer a question, best first.
+
+        Args:
+            question: or words.
+            n: most passages.
+            reader: whose word pieces are searched, too.
+        """
+        terms = self._store.weights(question)
+        hits = self._store.search(list(terms), max(n, CANDIDATES if reader else n))
+        if reader is None:
+            return hits[:n]
+        return self._ranked(question, terms, hits, reader)[0][:n]
+
+    def ask(
+        self,
+        question: str,
+        reader: QAClient,
+        *,
+        top_k: int = 1,
+        windows: int = WINDOWS,
+        **options: Any,
+    ) -> Found:
+        """Answers a question from the documents.
+
+        Args:
+            question: to answer.
+            reader: that reads the passages.
+            top_k: most answers.
+            windows: most passages that are read; fewer where the others lie far behind the first.
+            **options: any other of `potstill.runtime.reading.ReadOptions`.
+
+        Raises:
+            EmptyInputError: the question holds no text.
+            QuestionTooLongError: it leaves no room for a passage.
+        """
+        terms = self._store.weights(question)
+        hits = self._store.search(list(terms), max(windows, CANDIDATES))
+        if not hits:
+            return Found((), 0, self.n_passages)
+        hits, ranks, pieces = self._ranked(question, terms, hits, reader)
+        n = sum(rank >= ranks[0] - _FAR for rank in ranks[:windows])
+        citations = read_passages(
+            reader,
+            question,
+            hits[:n],
+            ranks=ranks[:n],
+            pieces=pieces[:n],
+            top_k=top_k,
+            **options,
+        )
+        if self._root is not None:
+            citations = [_moved(one, self.path_of(one.source)) for one in citations]
+        return Found(citations, n, self.n_passages)
+
+    def _ranked(
+        self, question: str, terms: dict[str, float], hits: list[Hit], reader: QAClient
+    ) -> tuple[list[Hit], list[float], list[Any]]:
+        texts = [hit.text for hit in hits]
+        asked, *pieces = reader.tokenizer.encode_batch([question, *texts])
+        scores = rank(asked, terms, [hit.score for hit in hits], texts, pieces)
+        order = sorted(range(len(hits)), key=lambda i: (-scores[i], i))
+        return (
+            [hits[i] for i in order],
+            [float(scores[i]) for i in order],
+            [pieces[i] for i in order],
+        )
+
+
+class _Update:
+    """One update of an index."""
+
+    def __init__(
+        self, index: Index, writer: Writer, progress: Callable[[int, int], None] | None
+    ) -> None:
+        self._index, self._writer = index, writer
+        self._progress = progress or (lambda done, of: None)
+        self._known = index._store.files()
+        self._changes = Changes()
+
+    def run(self, files: Sequence[File | Skipped]) -> Changes:
+        changes = self._changes
+        changes.skipped += [file for file in files if isinstance(file, Skipped)]
+        found = {self._index.name_of(file.name): file for file in files if isinstance(file, File)}
+        for name in self._known.keys() - found.keys():
+            self._writer.remove(name)
+            changes.removed += not self._known[name].reason
+        stale = {
+            file.name: name for name, file in found.items() if not self._is_as_before(file, name)
+        }
+        shas = {
+            path: self._known[name].sha256 for path, name in stale.items() if name in self._known
+        }
+        total = sum(file.size for file in found.values() if file.name in stale)
+        done = uncommitted = 0
+        for read in read_files((f for f in found.values() if f.name in stale), shas):
+            assert isinstance(read, Read)
+            uncommitted += self._take(read, stale[read.file.name])
+            done += read.file.size
+            self._progress(done, total)
+            if uncommitted > _COMMIT:
+                self._writer.commit()
+                uncommitted = 0
+        if stale or changes.removed or self._known.keys() - found.keys():
+            self._writer.finish()
+        return changes
+
+    def _is_as_before(self, file: File, name: str) -> bool:
+        """Whether a file need not even be opened; counts it then."""
+        known = self._known.get(name)
+        if known is None or (known.size, known.changed) != (file.size, file.changed):
+            return False
+        if _CAN_CHANGE in known.reason:
+            return False
+        if known.reason:
+            self._changes.skipped.append(Skipped(file.name, known.reason))
+        else:
+            self._changes.unchanged += 1
+            if known.note:
+                self._changes.notes.append(Skipped(file.name, known.note))
+        return True
+
+    def _take(self, read: Read, name: str) -> int:
+        """Writes what was read of a file; gives the code points of its text."""
+        known = self._known.get(name)
+        file, result, changes = read.file, read.result, self._changes
+        record = FileRecord(name=name, size=file.size, changed=file.changed, sha256=read.sha256)
+        if result is None:
+            assert known is not None
+            self._writer.touch(replace(known, size=file.size, changed=file.changed))
+            changes.unchanged += not known.reason
+        elif isinstance(result, Skipped):
+            self._writer.skip(replace(record, reason=result.reason))
+            changes.skipped.append(result)
+        else:
+            self._writer.add(replace(result, name=name), replace(record, note=result.note))
+            if known is None or known.reason:
+                changes.added += 1
+            else:
+                changes.changed += 1
+            if result.note:
+                changes.notes.append(Skipped(file.name, result.note))
+            return len(result.text)
+        return 0
+
+
+def _moved(citation: Citation, path: str) -> Citation:
+    return replace(citation, source=path)

@@ -1,0 +1,334 @@
+"""Where passages are kept and searched: tantivy, on disk or in memory (docs/decisions/0020).
+
+One store of three kinds of records, so that one commit changes all of them or none: of a passage
+its words and its number; of a chunk the text, packed; of a file what is known of it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path, PurePath
+from typing import Any
+
+from potstill.documents.document import Document, Place
+from potstill.errors import IndexDataError, OutputError
+from potstill.retrieval.passages import Chunk, chunks
+from potstill.retrieval.ranking import idf
+from potstill.retrieval.words import NAME, analyzer, words
+from potstill.text.surrogates import without_surrogates
+
+_HEAP = 96_000_000
+"""Bytes that a writer collects before it writes a segment."""
+_HEADS = 0.3
+"""Weight of a word in title, heading or file name, beside that of one in the text."""
+_BITS = 12
+"""Bits of a passage's number within its chunk."""
+_LEVEL = 9
+_CHUNKS_KEPT = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A passage that has words of a question."""
+
+    name: str
+    """Of its document."""
+    title: str
+    chunk: Chunk
+    number: int
+    """Among the chunk's passages."""
+    score: float
+    """BM25 of its words."""
+
+    @property
+    def span(self) -> tuple[int, int]:
+        """Where it stands in the chunk."""
+        return self.chunk.passages[self.number]
+
+    @property
+    def text(self) -> str:
+        """Its words."""
+        start, end = self.span
+        return self.chunk.text[start:end]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileRecord:
+    """What a store knows of a file."""
+
+    name: str
+    size: int = 0
+    changed: int = 0
+    """When it was changed last, in nanoseconds."""
+    sha256: str = ""
+    reason: str = ""
+    """Why it was skipped; empty where it was read."""
+    note: str = ""
+    """What could not be read of it."""
+    n_passages: int = 0
+    n_characters: int = 0
+
+
+def _schema() -> Any:
+    from tantivy import SchemaBuilder
+
+    builder = SchemaBuilder()
+    # Of a passage; `path` is there to take it out again, as it is of a chunk.
+    builder.add_text_field("path", tokenizer_name="raw", index_option="basic")
+    builder.add_text_field("body", tokenizer_name=NAME, index_option="freq")
+    builder.add_text_field("head", tokenizer_name=NAME, index_option="freq")
+    builder.add_unsigned_field("passage", stored=True)
+    # Of a chunk.
+    builder.add_unsigned_field("chunk", indexed=True)
+    builder.add_bytes_field("packed", stored=True)
+    # Of a file, and of the store itself; `kind` is "passage", "file" or "store".
+    builder.add_text_field("kind", tokenizer_name="raw", index_option="basic")
+    builder.add_text_field("file", tokenizer_name="raw", index_option="basic")
+    builder.add_bytes_field("about", stored=True)
+    return builder.build()
+
+
+class Store:
+    """Reads, and with `writing` changes, a store. Any number of threads may search."""
+
+    def __init__(self, folder: Path | None) -> None:
+        """Opens the store in ``folder``, or makes one; without a folder it is in memory.
+
+        Raises:
+            IndexDataError: there is a store, but a damaged one or of another version.
+            OutputError: none can be made there.
+        """
+        from tantivy import Index
+
+        self._schema = _schema()
+        try:
+            if folder is not None:
+                folder.mkdir(parents=True, exist_ok=True)
+            self._index = Index(self._schema, path=None if folder is None else str(folder))
+        except ValueError as error:
+            raise IndexDataError(
+                f"the index in {folder} is damaged or of another version ({_first(error)}): delete "
+                "the folder and run `potstill index` again"
+            ) from None
+        except OSError as error:
+            raise OutputError(f"there can be no index in {folder} ({error.strerror})") from None
+        self._index.register_tokenizer(NAME, analyzer())
+        self._index.reload()
+        self._unpacked = lru_cache(_CHUNKS_KEPT)(_unpacked)
+
+    def refresh(self) -> None:
+        """Goes on with what was written since."""
+        self._index.reload()
+
+    @property
+    def n_passages(self) -> int:
+        """Passages that can be found."""
+        from tantivy import Query
+
+        query = Query.term_query(self._schema, "kind", "passage")
+        found: Any = self._index.searcher().search(query, 1, count=True)
+        return found.count
+
+    def weights(self, question: str) -> dict[str, float]:
+        """The words of a question, without endings, with the weight of each."""
+        searcher = self._index.searcher()
+        return {
+            word: idf(searcher.num_docs, searcher.doc_freq("body", word))
+            for word in dict.fromkeys(words(without_surrogates(question)))
+        }
+
+    def search(self, terms: Sequence[str], n: int) -> list[Hit]:
+        """The passages with the best BM25, best first.
+
+        Args:
+            terms: words without endings.
+            n: most passages.
+        """
+        from tantivy import Occur, Query
+
+        searcher = self._index.searcher()
+        parts = [(Occur.Should, Query.term_query(self._schema, "body", t, "freq")) for t in terms]
+        heads = [Query.term_query(self._schema, "head", term, "freq") for term in terms]
+        parts += [(Occur.Should, Query.boost_query(head, _HEADS)) for head in heads]
+        if not parts:
+            return []
+        found: list[Hit] = []
+        for score, address in searcher.search(Query.boolean_query(parts), n, count=False).hits:
+            reference = searcher.doc(address)["passage"][0]
+            query = Query.term_query(self._schema, "chunk", reference >> _BITS)
+            packed = searcher.doc(searcher.search(query, 1, count=False).hits[0][1])["packed"][0]
+            number = reference & ((1 << _BITS) - 1)
+            found.append(Hit(*self._unpacked(packed), number, float(score)))
+        return found
+
+    def files(self) -> dict[str, FileRecord]:
+        """What is known of each file, by its name."""
+        records = [FileRecord(**about) for about in self._about("file")]
+        return {record.name: record for record in sorted(records, key=lambda one: one.name)}
+
+    def _about(self, kind: str) -> list[dict[str, Any]]:
+        from tantivy import Query
+
+        searcher = self._index.searcher()
+        if not searcher.num_docs:
+            return []
+        query = Query.term_query(self._schema, "kind", kind)
+        hits = searcher.search(query, searcher.num_docs, count=False).hits
+        return [json.loads(searcher.doc(address)["about"][0]) for _, address in hits]
+
+    @contextmanager
+    def writing(self) -> Generator[Writer, None, None]:
+        """What changes the store; there is one at a time.
+
+        What was not committed when it ends is left out, as after a crash.
+
+        Raises:
+            IndexDataError: another process is changing it.
+            OutputError: it cannot be written to.
+        """
+        try:
+            writer = self._index.writer(_HEAP, 1)
+        except ValueError as error:
+            if "LockBusy" in str(error):
+                raise IndexDataError(
+                    "the index is being changed by another process: wait until that has ended"
+                ) from None
+            raise OutputError(f"the index cannot be written to ({_first(error)})") from None
+        try:
+            following = max((about["next"] for about in self._about("store")), default=1)
+            yield Writer(writer, following)
+        except (ValueError, OSError) as error:
+            if isinstance(error, OutputError) or not _is_tantivys(error):
+                raise
+            raise OutputError(
+                f"the index could not be written ({_first(error)}): what it held before is still "
+                "there; is there space left?"
+            ) from None
+        finally:
+            del writer
+        self.refresh()
+
+
+class Writer:
+    """Changes a store; nothing is seen of it before `commit`."""
+
+    def __init__(self, writer: Any, following: int) -> None:
+        self._writer = writer
+        self._next = following
+
+    def add(self, document: Document, record: FileRecord) -> None:
+        """Adds a document in place of the file of that name.
+
+        Args:
+            document: to add.
+            record: of its file; the numbers of passages and characters are filled in.
+        """
+        self._remove(record.name)
+        title = f"{document.title} {PurePath(record.name).stem.replace('_', ' ')}"
+        n_passages = 0
+        for chunk in chunks(document):
+            number = self._next
+            self._next += 1
+            packed = _packed(document, chunk)
+            self._write(path=record.name, chunk=number, packed=packed)
+            for i, (start, end) in enumerate(chunk.passages):
+                self._write(
+                    kind="passage",
+                    path=record.name,
+                    passage=number << _BITS | i,
+                    body=without_surrogates(chunk.text[start:end]),
+                    head=without_surrogates(f"{title} {chunk.heading(start)}"),
+                )
+            n_passages += len(chunk.passages)
+        self._record(record, n_passages=n_passages, n_characters=len(document.text))
+
+    def skip(self, record: FileRecord) -> None:
+        """Keeps what is known of a file that cannot be read."""
+        self._remove(record.name)
+        self._record(record)
+
+    def touch(self, record: FileRecord) -> None:
+        """Keeps what is known of a file whose text is as it was."""
+        self._writer.delete_documents_by_term("file", record.name)
+        self._record(record)
+
+    def remove(self, name: str) -> None:
+        """Takes a file out."""
+        self._remove(name)
+
+    def commit(self) -> None:
+        """Makes all of it be seen, at once."""
+        self._writer.delete_documents_by_term("kind", "store")
+        self._write(kind="store", about=json.dumps({"next": self._next}).encode())
+        self._writer.commit()
+
+    def finish(self) -> None:
+        """Commits, and waits until segments are merged."""
+        self.commit()
+        self._writer.wait_merging_threads()
+
+    def _remove(self, name: str) -> None:
+        self._writer.delete_documents_by_term("path", name)
+        self._writer.delete_documents_by_term("file", name)
+
+    def _record(self, record: FileRecord, **counted: int) -> None:
+        about = json.dumps({**asdict(record), **counted}).encode()
+        self._write(kind="file", file=record.name, about=about)
+
+    def _write(self, **values: Any) -> None:
+        from tantivy import Document as Record
+
+        record = Record()
+        for field, value in values.items():
+            if isinstance(value, bytes):
+                record.add_bytes(field, value)
+            elif isinstance(value, int):
+                record.add_unsigned(field, value)
+            else:
+                record.add_text(field, value)
+        self._writer.add_document(record)
+
+
+def _packed(document: Document, chunk: Chunk) -> bytes:
+    import zstandard
+
+    values = {
+        "name": document.name,
+        "title": document.title,
+        "start": chunk.start,
+        "text": chunk.text,
+        "marks": [[at, place.to_dict()] for at, place in chunk.marks],
+        "passages": chunk.passages,
+        "lines": chunk.lines,
+    }
+    text = json.dumps(values, ensure_ascii=False, separators=(",", ":"))
+    return zstandard.ZstdCompressor(_LEVEL).compress(text.encode("utf-8", "surrogatepass"))
+
+
+def _unpacked(packed: bytes) -> tuple[str, str, Chunk]:
+    import zstandard
+
+    text = zstandard.ZstdDecompressor().decompress(packed)
+    values = json.loads(text.decode("utf-8", "surrogatepass"))
+    chunk = Chunk(
+        values["start"],
+        values["text"],
+        [(at, Place(**place)) for at, place in values["marks"]],
+        [(start, end) for start, end in values["passages"]],
+        values["lines"],
+    )
+    return values["name"], values["title"], chunk
+
+
+def _first(error: Exception) -> str:
+    """The first words of what tantivy says."""
+    return " ".join(str(error).split())[:120]
+
+
+def _is_tantivys(error: Exception) -> bool:
+    """Whether an error is tantivy's own, which are plain ``ValueError`` and ``OSError``."""
+    return type(error) in (ValueError, OSError)

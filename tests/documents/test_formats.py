@@ -1,0 +1,305 @@
+"""Every format → the text that its reader sees, and where in the file it stands."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from email.message import EmailMessage
+
+import pytest
+
+from pdfs import made
+from potstill.documents.formats import FORMATS, read_bytes
+from potstill.errors import DataError
+
+
+def places(document, *parts):
+    """The places of some parts of a document's text."""
+    return [str(document.place(document.text.index(part))) for part in parts]
+
+
+def test_text_is_read_as_it_is():
+    document = read_bytes("One.\r\n\r\nTwo é.".encode(), "a.txt")
+    assert document.text == "One.\r\n\r\nTwo é."
+    assert places(document, "Two") == ["line 3"]
+
+
+def test_markdown_keeps_its_text_and_knows_its_headings():
+    text = (
+        "---\ntitle: Handbook\n---\nIntro.\n\nLeave\n=====\n\nA.\n\n## Sick *pay* ##\n\nB.\n\n"
+        "```\n# no heading\n```\n\nC.\n\n# Rest\n\n- x\n---\nD."
+    )
+    document = read_bytes(text.encode(), "a.md")
+    assert (document.text, document.title) == (text, "Handbook")
+    assert places(document, "Intro", "A.", "B.", "C.", "D.") == [
+        "line 4",
+        "line 9, Leave",
+        "line 13, Leave > Sick pay",
+        "line 19, Leave > Sick pay",
+        "line 25, Rest",
+    ]
+
+
+def test_of_html_the_words_that_are_seen():
+    page = """<!doctype html><html><head><title>Fares &amp; more</title><style>p {}</style>
+      <script>var price = "64";</script></head><body><nav><a href="/">Home</a></nav>
+      <h1>Fares</h1><p>One
+      way, 64&nbsp;pounds.<br>No refunds<p hidden>secret<p style="display: none">x
+      <ul><li>first<li>second</ul><pre>a
+  b</pre><h2>Ta<b>ble</b></h2>
+      <table><tr><th>Ship<th>Price<tr><td>Gannet<td>&pound;6<tr><td>Fulmar<td>&pound;7</table>
+      <table><tr><td>left<td><script>no</script>right</table><img alt="A ferry"></body></html>"""
+    document = read_bytes(page.encode(), "a.html")
+    assert document.title == "Fares & more"
+    assert document.text == (
+        "Fares\n\nOne way, 64 pounds.\nNo refunds\n\n- first\n\n- second\n\na\n  b\n\nTable\n\n"
+        "Ship: Gannet |\tPrice: £6\nShip: Fulmar |\tPrice: £7\n\nleft |\tright\n\nA ferry"
+    )
+    assert places(document, "One", "Gannet") == ["Fares", "Fares > Table"]
+
+
+def test_html_in_the_encoding_that_it_names():
+    page = '<meta charset="koi8-r"><p>Москва</p>'.encode("koi8-r")
+    assert read_bytes(page, "a.html").text == "Москва"
+
+
+def test_a_pdf_has_pages():
+    document = read_bytes(made("Denver won.\nPanthers lost.", "", "London."), "a.pdf")
+    assert document.text == "Denver won.\nPanthers lost.\n\nLondon."
+    assert places(document, "Panthers", "London") == ["page 1", "page 3"]
+    assert document.note == "1 of 3 pages hold no text"
+
+
+def test_what_no_text_may_hold_is_left_out_of_a_pdf():
+    assert read_bytes(made("a\\000b\\001c \\(d\\)   "), "a.pdf").text == "abc (d)"
+
+
+def test_lines_that_every_page_has_are_left_out_of_a_pdf():
+    pages = [f"Annual report\nSentence number {word}.\npage {i}" for i, word in enumerate("abcd")]
+    document = read_bytes(made(*pages), "a.pdf")
+    assert document.text == "\n\n".join(f"Sentence number {word}." for word in "abcd")
+
+
+def word(**properties):
+    import docx
+
+    book = docx.Document()
+    for name, value in properties.items():
+        setattr(book.core_properties, name, value)
+    return book
+
+
+def saved(book):
+    out = io.BytesIO()
+    book.save(out)
+    return out.getvalue()
+
+
+def test_word():
+    book = word(title="Staff handbook")
+    book.add_heading("Leave", 1)
+    book.add_paragraph("There are 28 days.")
+    book.add_heading("Sick leave", 2)
+    book.add_paragraph("Call first.", style="List Bullet")
+    table = book.add_table(3, 3)
+    for i, row in enumerate(
+        [("Grade", "Pay", "Notice"), ("Bosun", "9", "a week"), ("Mate", "", "")]
+    ):
+        for cell, text in zip(table.rows[i].cells, row, strict=True):
+            cell.text = text
+    book.add_paragraph("After the table.")
+    document = read_bytes(saved(book), "a.docx")
+    assert document.title == "Staff handbook"
+    assert document.text == (
+        "Leave\n\nThere are 28 days.\n\nSick leave\n\n- Call first.\n\n"
+        "Grade: Bosun |\tPay: 9 |\tNotice: a week\nGrade: Mate\n\nAfter the table."
+    )
+    assert places(document, "28", "Bosun") == ["Leave", "Leave > Sick leave"]
+
+
+def test_slides():
+    pptx = pytest.importorskip("pptx", reason="the extra documents brings python-pptx")
+    show = pptx.Presentation()
+    for title, body in (("Plan", "Budget: 10\nAudience"), ("Slogan", "Closer")):
+        slide = show.slides.add_slide(show.slide_layouts[1])
+        slide.shapes.title.text = title
+        slide.placeholders[1].text = body
+    slide.notes_slide.notes_text_frame.text = "Say it twice."
+    document = read_bytes(saved(show), "a.pptx")
+    assert document.text == "Plan\n\nBudget: 10\n\nAudience\n\nSlogan\n\nCloser\n\nSay it twice."
+    assert places(document, "Budget", "twice") == ["page 1, Plan", "page 2, Slogan"]
+
+
+def test_a_spreadsheet():
+    pytest.importorskip("python_calamine", reason="the extra documents brings python-calamine")
+    xlsxwriter = pytest.importorskip("xlsxwriter", reason="python-pptx brings XlsxWriter")
+    out = io.BytesIO()
+    with xlsxwriter.Workbook(out) as book:
+        sheet = book.add_worksheet("Ships")
+        for i, row in enumerate([("Ship", "Length"), ("Gannet", 112), ("Fulmar", 7.5)]):
+            sheet.write_row(i + 1, 0, row)
+        book.add_worksheet("Empty")
+    document = read_bytes(out.getvalue(), "a.xlsx")
+    assert document.text == "Ship: Gannet |\tLength: 112\nShip: Fulmar |\tLength: 7.5"
+    assert places(document, "Fulmar") == ["sheet Ships, row 4"]
+
+
+def archive(**files):
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as packed:
+        for name, text in files.items():
+            packed.writestr(name.replace("__", "/").replace("_xml", ".xml"), text)
+    return out.getvalue()
+
+
+OPEN = (
+    '<o:c xmlns:o="urn:o" xmlns:t="urn:t" xmlns:b="urn:b"><o:body><o:text>'
+    '<t:h t:outline-level="1">Lease</t:h>'
+    "<t:p>Rent:<t:tab/>9<t:s/>pounds<t:line-break/>a month</t:p>"
+    "<b:table><b:table-row><b:table-cell><t:p>a</t:p></b:table-cell><b:table-cell><t:p>b</t:p>"
+    "</b:table-cell></b:table-row></b:table></o:text></o:body></o:c>"
+)
+
+
+def test_open_document():
+    document = read_bytes(archive(content_xml=OPEN), "a.odt")
+    assert document.text == "Lease\n\nRent: 9 pounds\na month\n\na |\tb"
+    assert places(document, "Rent") == ["Lease"]
+
+
+def book(**more):
+    container = '<c xmlns="urn:c"><rootfile full-path="in/p.opf"/></c>'
+    package = (
+        '<p xmlns="urn:p"><title>A Tale</title><item id="1" href="one.xhtml"/>'
+        '<item id="2" href="two%20.xhtml"/><item id="n" href="nav" properties="nav"/>'
+        '<itemref idref="2"/><itemref idref="n"/><itemref idref="1"/></p>'
+    )
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as packed:
+        packed.writestr("META-INF/container.xml", container)
+        packed.writestr("in/p.opf", package)
+        packed.writestr("in/one.xhtml", "<html><body><h1>One</h1><p>Begin.</p></body></html>")
+        packed.writestr("in/two .xhtml", "<?xml version='1.0'?><html><p>Preface.</p></html>")
+        for name, text in more.items():
+            packed.writestr(f"META-INF/{name}.xml", text)
+    return out.getvalue()
+
+
+def test_a_book():
+    document = read_bytes(book(), "a.epub")
+    assert (document.title, document.text) == ("A Tale", "Preface.\n\nOne\n\nBegin.")
+    assert places(document, "Preface", "Begin") == ["", "One"]
+
+
+def test_a_mail():
+    mail = EmailMessage()
+    mail["From"], mail["Subject"] = "Ruth <ruth@example.org>", "Bread"
+    mail.set_content("Dear all,\n\nit comes on 1 July.\n")
+    mail.add_alternative("<p>not this</p>", subtype="html")
+    mail.add_attachment("price,9", subtype="csv", filename="a.csv")
+    mail.add_attachment(b"\x89PNG", maintype="image", subtype="png", filename="b.png")
+    document = read_bytes(mail.as_bytes(), "a.eml")
+    assert document.title == "Bread"
+    assert document.text == (
+        "From: Ruth <ruth@example.org>\nSubject: Bread\n\nDear all,\n\nit comes on 1 July.\n\n"
+        "a.csv\n\nprice,9"
+    )
+    assert document.note == "attachments are not read: b.png"
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+def test_comma_separated_values(delimiter):
+    rows = [["code", "name"], ["7", 'Hamnavoe "Pier"\nnorth'], ["", ""], ["8", "Wick"]]
+    quoted = "\r\n".join(
+        delimiter.join('"{}"'.format(cell.replace('"', '""')) for cell in row) for row in rows
+    )
+    document = read_bytes(quoted.encode(), "a.csv")
+    assert document.text == 'code: 7 |\tname: Hamnavoe "Pier" north\ncode: 8 |\tname: Wick'
+    assert places(document, "Hamnavoe", "Wick") == ["row 2", "row 4"]
+
+
+def test_values_without_names():
+    assert read_bytes(b"1,2\n3,4\n", "a.csv").text == "1 |\t2\n3 |\t4"
+
+
+def test_json():
+    value = {"owner": "Tait", "db": {"port": 5433, "on": True}, "tags": ["a", "b"], "none": None}
+    said = "owner: Tait |\tdb port: 5433 |\tdb on: yes |\ttags: a, b"
+    assert read_bytes(json.dumps(value).encode(), "a.json").text == said
+    lines = read_bytes(b'{"a": 1}\n\n{"a": "two"}\n', "a.jsonl")
+    assert lines.text == "a: 1\na: two"
+    assert places(lines, "two") == ["row 2"]
+    long = read_bytes(json.dumps({"a": "x", "body": "word " * 100}).encode(), "a.json")
+    assert long.text == "a: x\n\nbody: " + ("word " * 100).strip()
+
+
+def test_a_notebook():
+    cells = [
+        {"cell_type": "markdown", "source": ["# Waves\n", "The highest."]},
+        {"cell_type": "code", "source": "print(13)", "outputs": [{"text": ["13\n"]}]},
+    ]
+    document = read_bytes(json.dumps({"cells": cells}).encode(), "a.ipynb")
+    assert document.text == "Waves\n\nThe highest.\n\nprint(13)\n\n13"
+    assert places(document, "highest", "print") == [
+        "row 1, Waves",
+        "row 2, Waves",
+    ]
+
+
+def test_a_packed_text():
+    import gzip
+
+    assert read_bytes(gzip.compress(b"Denver won."), "a.txt.gz").text == "Denver won."
+
+
+def bomb():
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as packed:
+        packed.writestr("word/document.xml", b" " * 30_000_000)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("data", "name", "reason"),
+    [
+        (made("x")[:200], "a.pdf", "the PDF is damaged"),
+        (made(""), "a.pdf", "holds no text"),
+        (b"PK\x03\x04" + b"x" * 99, "a.docx", "it is damaged"),
+        (archive(other="x"), "a.docx", "damaged"),
+        (archive(other="x"), "a.odt", "no content.xml"),
+        (archive(content_xml="<a>"), "a.odt", "damaged"),
+        (archive(other="x"), "a.epub", "no META-INF/container.xml"),
+        (book(encryption="x", rights="x"), "a.epub", "copy-protected"),
+        (
+            archive(content_xml=OPEN, **{"META-INF__manifest_xml": "encryption-data"}),
+            "a.odt",
+            "encr",
+        ),
+        (b"\xd0\xcf\x11\xe0" + b"x" * 99, "a.docx", "encrypted, or of an old format"),
+        (bomb(), "a.docx", "unpacks to 30 MB"),
+        (b"x", "a.doc", "save it as DOCX"),
+        (b"x", "a.png", "it is a picture"),
+        (b"x", "a.zip", "it is an archive"),
+        (b"\0\1\2", "a.bin", "it is no text"),
+        (b"{", "a.json", "it is no JSON"),
+        (b"[" * 100_000, "a.json", "nested too deeply"),
+        (b"{}", "a.ipynb", "no notebook"),
+        (b"\x1f\x8b" + b"x" * 99, "a.txt.gz", "damaged archive"),
+    ],
+)
+def test_what_cannot_be_read_says_why(data, name, reason):
+    with pytest.raises(DataError, match=reason) as raised:
+        read_bytes(data, name)
+    assert "\n" not in str(raised.value)
+
+
+def test_the_content_decides_where_the_name_misleads():
+    assert read_bytes(made("Denver"), "a.docx").text == "Denver"
+    assert read_bytes(made("Denver"), "a").text == "Denver"
+    assert read_bytes(b"<!DOCTYPE html><p>Denver</p>", "a").text == "Denver"
+    assert read_bytes(b"x = 1  # Denver", "a.py").text == "x = 1  # Denver"
+
+
+def test_every_format_has_a_reader():
+    assert all(callable(one.reader()) for one in FORMATS.values())

@@ -1,0 +1,176 @@
+"""Folders → an index on disk → passages and answers, whatever happens in between."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+import tiny
+from pdfs import made
+from potstill.documents.document import Document
+from potstill.errors import IndexDataError, InputError
+from potstill.retrieval.index import Index
+from potstill.runtime.qa import QAClient
+
+
+@pytest.fixture(scope="module")
+def reader(tmp_path_factory):
+    return QAClient.from_options(tiny.write_model(tmp_path_factory.mktemp("model")))
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "b").mkdir()
+    (tmp_path / "a.md").write_text("# Towers\n\nThe king built a tower in Paris.\n")
+    (tmp_path / "b" / "c.txt").write_text("The queen wrote a red book.\nIt was new.\n")
+    (tmp_path / "d.pdf").write_bytes(made("Nothing here.", "Denver won the game."))
+    (tmp_path / "broken.pdf").write_bytes(b"%PDF-1.4")
+    return tmp_path
+
+
+def found(index, words):
+    return [hit.text for hit in index.search(words)]
+
+
+def test_a_folder_is_indexed_searched_and_asked(folder, reader):
+    index = Index.open(folder, create=True)
+    changes = index.update()
+    assert (changes.added, changes.changed, changes.removed, changes.unchanged) == (3, 0, 0, 0)
+    assert [one.name for one in changes.skipped] == [str(folder / "broken.pdf")]
+    assert index.n_passages == 4
+    assert found(index, "Which towers were built?") == [
+        "# Towers\n\nThe king built a tower in Paris."
+    ]
+    assert found(index, "winning games in denver") == ["Denver won the game."]
+    assert found(index, "elephants") == found(index, "who was it") == []
+    (citation,) = index.ask("Who won the game in Denver?", reader).citations
+    assert citation.source == str(folder / "d.pdf")
+    assert citation.place.page == 2
+    text = "Nothing here.\n\nDenver won the game."
+    assert text[citation.start : citation.end] == citation.text
+    assert index.ask("elephants", reader).citations == ()
+
+
+def test_what_is_opened_again_is_what_was_written(folder, reader):
+    Index.open(folder, create=True).update()
+    index = Index.open(folder)
+    answers = index.ask("Who wrote the red book?", reader, top_k=3)
+    assert answers.citations[0].source == os.path.join(folder, "b", "c.txt")
+    assert [r.name for r in index.files()] == ["a.md", "b/c.txt", "broken.pdf", "d.pdf"]
+    assert Index.open(folder / ".potstill").path_of("a.md") == str(folder / "a.md")
+
+
+def test_an_index_moves_with_its_folder(folder, reader, tmp_path_factory):
+    Index.open(folder, create=True).update()
+    other = tmp_path_factory.mktemp("other") / "moved"
+    folder.rename(other)
+    index = Index.open(other)
+    assert index.ask("Who wrote it?", reader).citations[0].source.startswith(str(other))
+    assert index.update().unchanged == 3
+
+
+def test_only_what_has_changed_is_read_again(folder):
+    index = Index.open(folder, create=True)
+    index.update()
+    same = (folder / "a.md").read_text()
+    (folder / "a.md").write_text(same)
+    os.utime(folder / "a.md", ns=(1, 1))
+    (folder / "b" / "c.txt").write_text("The queen lost a green bridge.")
+    (folder / "d.pdf").unlink()
+    (folder / "new.txt").write_text("London is old.")
+    changes = index.update()
+    assert (changes.added, changes.changed, changes.removed, changes.unchanged) == (1, 1, 1, 1)
+    assert found(index, "red book") == found(index, "denver") == []
+    assert found(index, "green bridges") == ["The queen lost a green bridge."]
+    assert found(index, "old London") == ["London is old."]
+    assert found(index, "towers")
+    again = index.update()
+    assert (again.added, again.changed, again.removed, again.unchanged) == (0, 0, 0, 3)
+    assert [one.name for one in again.skipped] == [str(folder / "broken.pdf")]
+
+
+def test_a_file_that_was_mended_is_read(folder):
+    index = Index.open(folder, create=True)
+    index.update()
+    (folder / "broken.pdf").write_bytes(made("Carolina lost."))
+    assert index.update().added == 1
+    assert found(index, "Carolina") == ["Carolina lost."]
+
+
+def test_a_reader_sees_an_update_when_it_refreshes(folder):
+    Index.open(folder, create=True).update()
+    one, other = Index.open(folder), Index.open(folder)
+    (folder / "a.md").write_text("A purple elephant.")
+    one.update()
+    other.refresh()
+    assert found(other, "elephants") == ["A purple elephant."]
+
+
+def test_two_writers_are_refused(folder):
+    index = Index.open(folder, create=True)
+    with index._store.writing(), pytest.raises(IndexDataError, match="another process"):
+        Index.open(folder).update()
+    assert index.update().added == 3
+
+
+def test_what_cannot_be_opened_says_so(folder):
+    with pytest.raises(IndexDataError, match="run `potstill index"):
+        Index.open(folder)
+    Index.open(folder, create=True).update()
+    (folder / ".potstill" / "meta.json").write_text('{"schema": []}')
+    with pytest.raises(IndexDataError, match="damaged or of another version"):
+        Index.open(folder)
+
+
+def test_an_index_elsewhere_names_files_in_full(folder, tmp_path_factory):
+    elsewhere = tmp_path_factory.mktemp("index") / ".potstill"
+    Index.open(elsewhere.parent, create=True).update([folder / "a.md"])
+    (hit,) = Index.open(elsewhere.parent).search("towers")
+    index = Index.open(elsewhere.rename(elsewhere.parent / "mine"))
+    assert os.path.normpath(elsewhere.parent / hit.name) == str(folder / "a.md")
+    with pytest.raises(InputError, match="give paths"):
+        index.update()
+
+
+def test_in_memory(reader):
+    documents = [
+        Document(name="one", text="The king built Paris."),
+        Document(name="two", text="The queen won.", title="Games"),
+    ]
+    index = Index.of(documents)
+    assert [hit.name for hit in index.search("games")] == ["two"]
+    assert index.ask("Who built Paris?", reader).citations[0].source == "one"
+
+
+def test_killed_at_any_time_it_is_whole(folder):
+    """Kill −9 while indexing: every file is there once, as it was before or as it is now."""
+    names = [f"{i:02}.txt" for i in range(30)]
+    for name in names:
+        (folder / name).write_text("the king built Paris. " * 2000)
+    Index.open(folder, create=True).update()
+    code = (
+        "import sys; from potstill.retrieval import index as room\n"
+        "room._COMMIT = 20_000\n"
+        "room.Index.open(sys.argv[1]).update(progress=lambda *_: print(flush=True))"
+    )
+    for n_read in (1, 7, 20):
+        for name in names:
+            (folder / name).write_text(f"round{n_read} " * 4000)
+        child = subprocess.Popen([sys.executable, "-c", code, folder], stdout=subprocess.PIPE)
+        for _ in range(n_read):
+            child.stdout.readline()
+        child.kill()
+        child.wait()
+        child.stdout.close()
+        index = Index.open(folder)
+        kept = [record for record in index.files() if record.name in names]
+        assert [record.name for record in kept] == names
+        rounds = [hit for old in ("king", "round1", "round7") for hit in index.search(old, 2000)]
+        new = index.search(f"round{n_read}", 2000) if n_read == 20 else []
+        passages = {(hit.name, hit.chunk.start + hit.span[0]) for hit in (*rounds, *new)}
+        assert len(passages) == sum(record.n_passages for record in kept) + 1  # a.md has a king
+    assert index.update().changed > 0
+    assert len({hit.name for hit in index.search("round20", 2000)}) == 30
