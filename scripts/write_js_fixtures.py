@@ -198,7 +198,8 @@ def searches() -> list[dict[str, Any]]:
             for at in range(0, 30, 10):
                 start, end = random.normal(0, 3, (2, 18)).astype(np.float32)
                 start[random.integers(18)] = -np.inf
-                windows.append(WindowLogits(context, at, start, end, float(random.normal(2, 3))))
+                null, bare = float(random.normal(2, 3)), random.random(18) < 0.3
+                windows.append(WindowLogits(context, at, start, end, null, bare))
         options = {
             "top_k": 1 + case % 4,
             "max_answer_tokens": (1, 5, 30)[case % 3],
@@ -215,6 +216,7 @@ def searches() -> list[dict[str, Any]]:
                         "start": _finite(w.start),
                         "end": _finite(w.end),
                         "null": w.null,
+                        "bare": [] if w.bare is None else w.bare.tolist(),
                     }
                     for w in windows
                 ],

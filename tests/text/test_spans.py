@@ -25,20 +25,29 @@ def questions(draw):
         )
         for start, stop in slices:
             rows = draw(arrays(np.float32, (2, stop - start), elements=logit))
-            found.append(WindowLogits(context, start, rows[0], rows[1], draw(logit)))
+            bare = draw(arrays(np.bool_, stop - start) | st.none())
+            found.append(WindowLogits(context, start, rows[0], rows[1], draw(logit), bare))
     return found
 
 
 def brute_force(windows, max_answer_tokens):
-    """Every allowed span with the best logit that any window gives it."""
+    """Every allowed span with the logit of the window that shows most of what is around it."""
     spans = {}
+    length = {c: max(w.at + len(w.start) for w in windows if w.context == c)
+              for c in {w.context for w in windows}}  # fmt: skip
     for w in windows:
-        for i in range(len(w.start)):
-            for j in range(i, min(len(w.start), i + max_answer_tokens)):
-                key = w.context, w.at + i, w.at + j + 1
+        n = len(w.start)
+        for i in range(n):
+            for j in range(i, min(n, i + max_answer_tokens)):
+                before = i if w.at else math.inf
+                after = n - 1 - j if w.at + n < length[w.context] else math.inf
                 value = float(np.float32(w.start[i]) + np.float32(w.end[j]))
-                spans[key] = max(value, spans.get(key, -math.inf))
-    return spans
+                if w.bare is not None and w.bare[i : j + 1].all():
+                    value = -math.inf
+                key = w.context, w.at + i, w.at + j + 1
+                spans[key] = max((min(before, after), value), spans.get(key, (-1, 0)))
+    found = {key: value for key, (_, value) in spans.items()}
+    return {key: value for key, value in found.items() if value > -math.inf}
 
 
 widths = st.integers(1, 16)
@@ -49,6 +58,9 @@ def test_the_best_span_and_its_probability_are_those_of_brute_force(windows, wid
     result = search(windows, max_answer_tokens=width, allow_null=allow_null)
     spans = brute_force(windows, width)
     null = min(w.null for w in windows)
+    if not spans:
+        assert result.spans == []
+        return
     top = max(*spans.values(), null)
     total = sum(math.exp(v - top) for v in spans.values())
     total += math.exp(null - top) if allow_null else 0
@@ -99,6 +111,9 @@ def test_a_temperature_changes_the_scores_alone(windows, top_k, allow_null, temp
     assert places(found) == places(plain)
     assert found.null_logit == plain.null_logit
     logits = [*brute_force(windows, 30).values(), *([found.null_logit] if allow_null else [])]
+    if not logits:
+        assert found.spans == []
+        return
     total = sum(math.exp((v - max(logits)) / temperature) for v in logits)
     for span in found.spans:
         mass = math.exp((span.logit - max(logits)) / temperature)
@@ -140,6 +155,53 @@ def test_a_span_that_two_windows_see_counts_once():
     assert (result.spans[0].start, result.spans[0].stop, result.spans[0].logit) == (2, 3, 10.0)
 
 
+def test_the_window_that_shows_more_around_a_span_speaks_for_it():
+    """The first window ends within the answer and is sure of the piece; the next sees it whole."""
+    sure = np.array([-9, -9, 9], np.float32)
+    first = WindowLogits(0, 0, sure, sure)
+    whole = np.array([0, 3, 0, 0, 0], np.float32), np.array([0, 0, 3, 0, 0], np.float32)
+    result = search([first, WindowLogits(0, 1, *whole)])
+    assert (result.spans[0].start, result.spans[0].stop, result.spans[0].logit) == (2, 4, 6.0)
+
+
+def test_nothing_is_missing_where_the_text_itself_begins_or_ends():
+    sure, flat = np.array([9, 0, 0], np.float32), np.zeros(3, np.float32)
+    assert (
+        search([WindowLogits(0, 0, sure, sure), WindowLogits(0, 1, flat, flat)]).spans[0]
+        == (search([WindowLogits(0, 0, sure, sure), WindowLogits(0, 1, flat, flat)][::-1]).spans[0])
+    )
+    start, end = (0, 0, 0), (0, 0, 9)
+    last = WindowLogits(0, 1, np.array(start, np.float32), np.array(end, np.float32))
+    best = search([WindowLogits(0, 0, flat, flat), last]).spans[0]
+    assert (best.stop, best.logit) == (4, 9.0)
+
+
+def test_punctuation_alone_is_no_answer():
+    start = end = np.array([0, 9, 8, 1], np.float32)
+    bare = np.array([False, True, True, False])
+    result = search([WindowLogits(0, 0, start, end, bare=bare)], top_k=9)
+    assert (result.spans[0].start, result.spans[0].stop) == (1, 4)
+    assert search([WindowLogits(0, 0, start, end, bare=np.ones(4, np.bool_))]).spans == []
+
+
+def test_no_span_goes_beyond_a_paragraph():
+    start = np.array([0, 9, 0, 0, 0], np.float32)
+    end = np.array([0, 0, 1, 9, 0], np.float32)
+    apart = np.array([0, 0, 0, 1, 1], np.int32)
+    for windows in (
+        [WindowLogits(0, 0, start, end, paragraphs=apart)],
+        [WindowLogits(0, 0, start, end, paragraphs=apart), WindowLogits(1, 0, end, end)],
+    ):
+        for options in ({"max_answer_tokens": 4}, {"max_answer_tokens": 9, "top_k": 2}):
+            span = search_many([windows], **options)[0].spans[0]
+            if span.context == 0:
+                assert (span.start, span.stop, span.logit) == (1, 3, 10.0)
+    (alone,) = search_many(
+        [[WindowLogits(0, 0, start, end, paragraphs=apart)]], max_answer_tokens=4
+    )
+    assert (alone.spans[0].start, alone.spans[0].stop) == (1, 3)
+
+
 def test_a_span_across_the_edge_of_both_windows_is_not_made_up():
     start, end = np.array([9, 0], np.float32), np.array([0, 0], np.float32)
     first = WindowLogits(0, 0, start, end)
@@ -178,7 +240,8 @@ def several_questions(draw):
         values = st.one_of(st.floats(-9, 9, width=32), st.just(-np.inf))
         start, end = (np.array(draw(st.lists(values, min_size=n, max_size=n)), np.float32)
                       for _ in range(2))  # fmt: skip
-        return WindowLogits(0, draw(st.integers(0, 2)), start, end, draw(st.floats(-9, 9)))
+        bare = draw(arrays(np.bool_, n) | st.none())
+        return WindowLogits(0, draw(st.integers(0, 2)), start, end, draw(st.floats(-9, 9)), bare)
 
     sizes = draw(st.lists(st.integers(1, 2), min_size=1, max_size=7))
     return [[window() for _ in range(size)] for size in sizes]

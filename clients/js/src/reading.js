@@ -2,7 +2,7 @@
 
 import { ModelError, QuestionTooLongError, checkSignal } from "./errors.js";
 import { search } from "./text/spans.js";
-import { isBlank } from "./text/unicode.js";
+import { isBare, isBlank } from "./text/unicode.js";
 import { assemble, byTokenBudget, pad, windows } from "./text/windows.js";
 
 /** @import { Session } from "./runtime/host.js" */
@@ -102,30 +102,39 @@ async function run(session, tokenizer, requests, group, signal) {
     const row = i * batch.length;
     const first = row + w.contextAt;
     const last = first + w.stop - w.start;
-    const context = requests[w.question].contexts[w.context];
+    const pieces = tokensOf(requests[w.question].contexts[w.context], w);
     return {
       context: w.context,
       at: w.start,
-      start: masked(start.slice(first, last), context, w),
-      end: masked(end.slice(first, last), context, w),
+      start: masked(start.slice(first, last), pieces),
+      end: masked(end.slice(first, last), pieces),
       null: start[row] + end[row],
+      bare: pieces.map(isBare),
     };
   });
+}
+
+/**
+ * What each token of a window's slice of its context stands for.
+ *
+ * @param {Text} context
+ * @param {Window} window
+ * @returns {string[]}
+ */
+function tokensOf({ text, encoded: { offsets } }, { start, stop }) {
+  return Array.from({ length: stop - start }, (_, i) =>
+    text.slice(offsets[2 * (start + i)], offsets[2 * (start + i) + 1]),
+  );
 }
 
 /**
  * Rules out tokens that are white space alone, which byte-level tokenizers make.
  *
  * @param {Float32Array} logits
- * @param {Text} context
- * @param {Window} window
+ * @param {string[]} tokens
  */
-function masked(logits, { text, encoded }, window) {
-  for (let i = 0; i < logits.length; i++) {
-    const token = 2 * (window.start + i);
-    if (isBlank(text.slice(encoded.offsets[token], encoded.offsets[token + 1]))) logits[i] = -Infinity;
-  }
-  return logits;
+function masked(logits, tokens) {
+  return logits.map((logit, i) => (isBlank(tokens[i]) ? -Infinity : logit));
 }
 
 /** @param {Request} request @param {WindowLogits[]} said @param {ReadOptions} options @returns {Answer[]} */

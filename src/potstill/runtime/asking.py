@@ -25,10 +25,14 @@ class PreparedContext:
     """Number of each token's paragraph, rising, ``[n]``, where no answer may go beyond one."""
     blank: BoolArray = field(init=False)
     """True for tokens that are white space alone, as byte-level tokenizers make some, ``[n]``."""
+    bare: BoolArray = field(init=False)
+    """True for tokens of white space and punctuation alone, ``[n]``."""
 
     def __post_init__(self) -> None:
-        """Finds the blank tokens, once for all windows of all questions."""
-        object.__setattr__(self, "blank", blank_tokens(self.text, self.encoded))
+        """Finds what cannot be an answer, once for all windows of all questions."""
+        blank, bare = blank_tokens(self.text, self.encoded)
+        object.__setattr__(self, "blank", blank)
+        object.__setattr__(self, "bare", bare)
 
     def __len__(self) -> int:
         """Tokens of the context."""

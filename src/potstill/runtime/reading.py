@@ -204,7 +204,7 @@ def _said(request: Request, window: Window, outputs: Outputs) -> WindowLogits:
     check_finite(start, end)
     starts, ends = start[part], end[part]
     context = request.contexts[window.context]
-    blank = context.blank[window.start : window.stop]
+    blank, bare = (kind[window.start : window.stop] for kind in (context.blank, context.bare))
     if blank.any():  # no answer begins or ends with one
         starts, ends = (np.where(blank, _NEVER, logits) for logits in (starts, ends))
     if isinstance(context.prior, np.ndarray):
@@ -214,7 +214,7 @@ def _said(request: Request, window: Window, outputs: Outputs) -> WindowLogits:
     null = float(start[0]) + float(end[0])
     apart = context.paragraphs
     paragraphs = None if apart is None else apart[window.start : window.stop]
-    return WindowLogits(window.context, window.start, starts, ends, null, paragraphs)
+    return WindowLogits(window.context, window.start, starts, ends, null, bare, paragraphs)
 
 
 def _answer(request: Request, span: Span, align_to_words: bool) -> Answer:

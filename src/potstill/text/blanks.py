@@ -1,7 +1,9 @@
-"""Tokens that are white space alone: byte-level tokenizers make some, and no answer is one."""
+"""Tokens in which no answer can begin or end, and tokens that cannot be one by themselves."""
 
 from __future__ import annotations
 
+import unicodedata
+from functools import cache
 from typing import TypeAlias
 
 import numpy as np
@@ -11,22 +13,38 @@ from potstill.text.tokenizer import Encoded
 
 BoolArray: TypeAlias = npt.NDArray[np.bool_]
 
+_LAST = 0xFF66
+"""Behind it stands no punctuation that a text is likely to hold."""
 
-def blank_tokens(text: str, encoded: Encoded) -> BoolArray:
-    """True for tokens of a text that are white space alone, or nothing at all, bool ``[n]``."""
+
+def blank_tokens(text: str, encoded: Encoded) -> tuple[BoolArray, BoolArray]:
+    """Which tokens of a text hold nothing that could be an answer.
+
+    Returns:
+        Two arrays, bool ``[n]``: tokens that are white space alone, or nothing at all, as
+        byte-level tokenizers make some; and tokens of white space and punctuation alone (Unicode's
+        classes P and Z, and control characters).
+    """
     codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
-    is_space = _SPACES[np.minimum(codes, len(_SPACES) - 1)]
-    before = np.concatenate([[0], np.cumsum(is_space)])
+    spaces, marks = _tables()
+    codes = np.minimum(codes, _LAST)
     starts, ends = encoded.offsets[:, 0], encoded.offsets[:, 1]
-    return before[ends] - before[starts] == ends - starts
+    blank, bare = (
+        before[ends] - before[starts] == ends - starts
+        for before in (np.concatenate([[0], np.cumsum(table[codes])]) for table in (spaces, marks))
+    )
+    return blank, bare
 
 
-def _spaces() -> BoolArray:
-    """Whether each code point is white space, as `str.isspace` has it; none is beyond the last."""
-    table = np.zeros(0x3002, np.bool_)
-    table[[*range(9, 14), *range(28, 33), 0x85, 0xA0, 0x1680, *range(0x2000, 0x200B)]] = True
-    table[[0x2028, 0x2029, 0x202F, 0x205F, 0x3000]] = True
-    return table
-
-
-_SPACES = _spaces()
+@cache
+def _tables() -> tuple[BoolArray, BoolArray]:
+    """Whether each code point is white space, and whether it is that or punctuation."""
+    spaces = np.zeros(_LAST + 1, np.bool_)
+    marks = np.zeros(_LAST + 1, np.bool_)
+    # Between the two ranges stand scripts of the Far East, whose punctuation is in them.
+    for code in (*range(0x3100), *range(0xFE10, _LAST)):
+        letter = chr(code)
+        spaces[code] = letter.isspace()
+        kind = unicodedata.category(letter)
+        marks[code] = spaces[code] or kind[0] in "PZ" or kind in ("Cc", "Cf")
+    return spaces, marks

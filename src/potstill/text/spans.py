@@ -2,8 +2,13 @@
 
 All windows of all contexts asked share **one** distribution: the probability of a span is
 ``exp(start + end)`` over the sum of the same for every allowed span (and for "no answer", where
-the model was trained to give it), so scores compare across windows and documents. A span that
-several windows see counts once, with the best logit any of them gives it.
+the model was trained to give it), so scores compare across windows and documents.
+
+A span that several windows see counts once, with the logit of the window that shows most of what
+stands around it (the higher one of two that show as much): an answer cut off by a window's edge
+cannot beat the whole one that the next window sees. That is the rule of the original BERT decoder
+(google-research/bert, run_squad.py, ``_check_is_max_context``), applied to spans instead of tokens.
+A span of punctuation and blanks alone is not an answer.
 
 A temperature divides the logits before they become probabilities. It moves the scores of a model
 that is too sure of itself to where they are right as often as they say, and changes no answer.
@@ -36,6 +41,7 @@ class WindowLogits:
         start: start logits of the slice's tokens, float32 ``[n]``.
         end: end logits of the same tokens, float32 ``[n]``.
         null: start + end logit of the ``[CLS]`` token.
+        bare: True for tokens of punctuation and blanks alone, bool ``[n]``; ``None`` for none.
         paragraphs: number of each token's paragraph, rising, int32 ``[n]``, where no span may go
             beyond one; ``None`` where spans may.
     """
@@ -45,6 +51,7 @@ class WindowLogits:
     start: FloatArray
     end: FloatArray
     null: float = 0.0
+    bare: npt.NDArray[np.bool_] | None = None
     paragraphs: npt.NDArray[np.int32] | None = None
 
 
@@ -151,9 +158,7 @@ def search_many(
 
 def _is_whole(windows: Sequence[WindowLogits], width: int) -> bool:
     """Whether one window holds all there is to search, and the longest span fits into it."""
-    if len(windows) != 1 or windows[0].paragraphs is not None:
-        return False
-    return windows[0].at == 0 and len(windows[0].start) >= width
+    return len(windows) == 1 and windows[0].at == 0 and len(windows[0].start) >= width
 
 
 def _search_whole(
@@ -168,6 +173,8 @@ def _search_whole(
         starts[i, : lengths[i]] = w.start
         ends[i, : lengths[i]] = w.end
     bands = starts[:, :, None] + _following(ends, width)  # (n, n_tokens, width)
+    for band, w in zip(bands, windows, strict=True):
+        _rule_out(band, w)
     rows = bands.max(axis=2)
     first = rows.argmax(axis=1)
     best = rows[np.arange(shape[0]), first].astype(np.float64)
@@ -213,6 +220,7 @@ def _band(windows: Sequence[WindowLogits], width: int) -> FloatArray:
     n_tokens = max(w.at + len(w.start) for w in windows)
     width = max(1, min(width, max(len(w.start) for w in windows)))
     band = np.full((n_tokens, width), -np.inf, np.float32)
+    most = np.full((n_tokens, width), -1, np.int64) if len(windows) > 1 else None
     for w in windows:
         n = len(w.start)
         if not n:
@@ -220,13 +228,46 @@ def _band(windows: Sequence[WindowLogits], width: int) -> FloatArray:
         ends = np.full(n + width - 1, -np.inf, np.float32)
         ends[:n] = w.end
         logits = w.start[:, None] + _following(ends, width)
-        if w.paragraphs is not None:
-            last = np.full(n + width - 1, -1, np.int32)
-            last[:n] = w.paragraphs
-            logits[_following(last, width) != w.paragraphs[:, None]] = -np.inf
-        rows = band[w.at : w.at + n]
-        np.maximum(rows, logits, out=rows)
+        _rule_out(logits, w)
+        if most is None:
+            band[w.at : w.at + n] = logits
+            continue
+        around = _around(w, n_tokens, width)
+        rows, shown = band[w.at : w.at + n], most[w.at : w.at + n]
+        speaks = (around > shown) | ((around == shown) & (logits > rows))
+        np.copyto(rows, logits, where=speaks)
+        np.copyto(shown, around, where=speaks)
     return band
+
+
+def _around(w: WindowLogits, n_tokens: int, width: int) -> npt.NDArray[np.int64]:
+    """Tokens that a window shows of each span's nearer side, int64 ``[n, width]``.
+
+    Where the text itself begins or ends nothing is missing. Negative for spans that run over the
+    window's edge.
+    """
+    n = len(w.start)
+    before = np.arange(n) if w.at else np.full(n, n_tokens)
+    after = n - 1 - (np.arange(n)[:, None] + np.arange(width))
+    inside = after >= 0
+    if w.at + n == n_tokens:
+        after = np.where(inside, n_tokens, after)
+    return np.where(inside, np.minimum(before[:, None], after), after)
+
+
+def _rule_out(band: FloatArray, w: WindowLogits) -> None:
+    """Sets spans that are no answers to ``-inf``, ``[n or more, width]``.
+
+    Those of punctuation and blanks alone, and those that go beyond a paragraph.
+    """
+    n, width = len(w.start), band.shape[1]
+    at, beyond = np.arange(n), np.arange(width)
+    if w.bare is not None and w.bare.any():
+        text = np.minimum.accumulate(np.where(w.bare, n, at)[::-1])[::-1]  # the next that is none
+        band[:n][beyond < (text - at)[:, None]] = -np.inf
+    if w.paragraphs is not None:
+        ends = np.searchsorted(w.paragraphs, w.paragraphs, side="right")  # of each one's paragraph
+        band[:n][beyond >= (ends - at)[:, None]] = -np.inf
 
 
 def _best(bands: dict[int, FloatArray], top_k: int) -> list[tuple[int, int, int, float]]:

@@ -3,7 +3,9 @@
  *
  * All windows of all contexts asked share one distribution: the probability of a span is
  * `exp(start + end)` over the sum of the same for every allowed span (and for "no answer", where the
- * model was trained to give it). A span that several windows see counts once, with the best logit.
+ * model was trained to give it). A span that several windows see counts once, with the logit of the
+ * window that shows most of what stands around it. A span of punctuation and blanks alone is not an
+ * answer.
  */
 
 /**
@@ -15,6 +17,7 @@
  * @property {Float32Array} start start logits of the slice's tokens
  * @property {Float32Array} end end logits of the same tokens
  * @property {number} null start + end logit of the `[CLS]` token
+ * @property {boolean[]} [bare] true for tokens of punctuation and blanks alone
  */
 
 /**
@@ -82,14 +85,24 @@ function bandOf(context, windows, most) {
   const longest = Math.max(...windows.map((w) => w.start.length));
   const width = Math.max(1, Math.min(most, longest));
   const values = new Float32Array(nTokens * width).fill(-Infinity);
+  const known = new Int32Array(nTokens * width).fill(-1);
   for (const w of windows) {
     const n = w.start.length;
     for (let i = 0; i < n; i++) {
       const row = (w.at + i) * width;
       const stop = Math.min(width, n - i);
+      // Where the text itself begins or ends nothing is missing.
+      const before = w.at ? i : nTokens;
+      let text = false;
       for (let k = 0; k < stop; k++) {
-        const logit = Math.fround(w.start[i] + w.end[i + k]);
-        if (logit > values[row + k]) values[row + k] = logit;
+        text ||= !w.bare?.[i + k];
+        const logit = text ? Math.fround(w.start[i] + w.end[i + k]) : -Infinity;
+        const around = Math.min(before, w.at + n === nTokens ? nTokens : n - 1 - i - k);
+        const shown = known[row + k];
+        if (around > shown || (around === shown && logit > values[row + k])) {
+          values[row + k] = logit;
+          known[row + k] = around;
+        }
       }
     }
   }

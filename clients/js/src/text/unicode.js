@@ -69,3 +69,17 @@ const BLANK = /^[\t-\r\x1c-\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u20
 export function isBlank(text) {
   return BLANK.test(text);
 }
+
+// Up to the scripts of the Far East, and their punctuation behind them: as blanks.py has it.
+const BARE = /^[\p{P}\p{Z}\p{Cc}\p{Cf}]*$/u;
+const KNOWN = /^[\0-\u30ff\ufe10-\uff65]*$/;
+
+/**
+ * Whether a text is nothing but white space and punctuation.
+ *
+ * @param {string} text
+ * @returns {boolean}
+ */
+export function isBare(text) {
+  return KNOWN.test(text) && BARE.test(text);
+}
