@@ -13,6 +13,7 @@ from potstill.data.pairs import (
     cut_sentences,
     load_pairs,
     mine_negatives,
+    other_articles,
     other_paragraphs,
     swap_names,
 )
@@ -296,3 +297,30 @@ def test_wrong_pairs_files(tmp_path, text, message):
     path.write_text(text)
     with pytest.raises(DataError, match=message):
         load_pairs(path)
+
+
+def article(title, *contexts):
+    return [
+        QAExample(
+            id=f"{title}{i}",
+            question=f"Where is the {title} tower number {i}?",
+            context=context,
+            answers=("London",),
+            starts=(context.index("London"),),
+            title=title,
+        )
+        for i, context in enumerate(contexts)
+    ]
+
+
+def test_other_articles_give_the_paragraphs_most_like_the_question():
+    red = article("red", "The red tower is in London.")
+    blue = article("blue", "The blue tower is in London.", "London has a red tower number 0.")
+    more = QAExample(id="x", question="x", context="A tower of Paris, number 0.", title="green")
+    far = QAExample(id="y", question="y", context="Bread and butter.", title="green")
+    (found,) = other_articles(red, 1, seed=0, among=[*blue, more, far])
+    # The blue ones hold the answer, the red one is its own article's, bread shares no word.
+    assert (found.context, found.is_impossible, found.answers) == (more.context, True, ())
+    assert (found.id, found.question) == ("red0~far1", red[0].question)
+    with pytest.raises(InputError, match="paragraphs of other articles, only 0"):
+        other_articles(red, 1, seed=0, among=[far])

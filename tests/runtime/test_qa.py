@@ -120,7 +120,7 @@ def test_any_text_gives_an_exact_answer_or_a_typed_error(client, question, conte
         empty = [t for t in (question, context) if not len(client.tokenizer.encode(t))]
         assert empty
         return
-    assert answers
+    assert answers or client.prepare(context).bare.all()
     for answer in answers:
         assert context[answer.start : answer.end] == answer.text != ""
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 import tiny
 from potstill.errors import CheckpointError, DataError, OutputError, RecipeError
@@ -272,3 +273,45 @@ def test_a_disk_that_fills_up_between_checkpoints_is_one_line(base, train, tmp_p
     with pytest.raises(OutputError, match="make room and go on with --resume"):
         finetune(recipe(base, train, tmp_path, save_steps=1), listeners=Listeners(step=fill))
     assert (tmp_path / "checkpoints" / "step-000000002").is_dir()
+
+
+def test_the_finished_model_is_the_average_of_its_steps(whole, train, tmp_path):
+    """An exponential moving average in which the first steps keep less of what was before."""
+    base, out = whole[0], tmp_path / "run"
+    averages = [QuestionAnsweringModel.from_pretrained(base).state_dict()]
+
+    def follow(report) -> None:
+        now = load_file(out / "checkpoints" / f"step-{report.step:09d}" / "model.safetensors")
+        keep = min(0.6, (1 + report.step) / (10 + report.step))
+        before = averages[-1]
+        averages.append({name: keep * before[name] + (1 - keep) * now[name] for name in now})
+
+    more = {"averaging": 0.6, "save_steps": 1}
+    finetune(recipe(base, train, out, **more), listeners=Listeners(step=follow))
+    found = QuestionAnsweringModel.from_pretrained(out).state_dict()
+    assert len(averages) > 10
+    for name, value in averages[-1].items():
+        torch.testing.assert_close(found[name], value)
+
+
+@pytest.mark.parametrize("step", [1, 4])
+def test_a_stopped_run_goes_on_with_its_average(base, train, tmp_path, step):
+    finetune(recipe(base, train, tmp_path / "whole", averaging=0.9))
+    out = tmp_path / "stopped"
+    with pytest.raises(Stopped):
+        finetune(recipe(base, train, out, averaging=0.9, save_steps=2), listeners=stop_at(step))
+    finetune(recipe(base, train, out, averaging=0.9, save_steps=2), resume=True)
+    assert equal(weights(out), weights(tmp_path / "whole"))
+
+
+def test_what_is_scored_on_the_way_is_the_average(base, train, tmp_path):
+    """The steps themselves are the same, for nothing is taken back into them."""
+    more = {"averaging": 0.0, "dev": str(train), "evaluate_steps": 2, "learning_rate": 0.02}
+    finetune(recipe(base, train, tmp_path / "plain", **more))
+    finetune(recipe(base, train, tmp_path / "averaged", **{**more, "averaging": 0.99}))
+    plain, averaged = (
+        [json.loads(line) for line in (tmp_path / name / "metrics.jsonl").read_text().splitlines()]
+        for name in ("plain", "averaged")
+    )
+    assert [r["loss"] for r in plain if "loss" in r] == [r["loss"] for r in averaged if "loss" in r]
+    assert [r["f1"] for r in plain if "f1" in r] != [r["f1"] for r in averaged if "f1" in r]

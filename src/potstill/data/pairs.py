@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from potstill.data.cloze import cloze_questions, names, sentences
+from potstill.data.nearest import Nearest
 from potstill.data.normal import normalize_answer
 from potstill.data.qa import check_ids, open_questions
 from potstill.errors import DataError, InputError
@@ -179,8 +180,45 @@ def swap_names(
     return _in_turns([ask(example) for example in asked], n, "other names")
 
 
-NEGATIVES = {"paragraphs": mine_negatives, "sentences": cut_sentences, "names": swap_names}
-"""Ways to make a question unanswerable: by another paragraph, less of its own, or another name."""
+def other_articles(
+    examples: Sequence[QAExample],
+    n: int | None,
+    *,
+    seed: int,
+    among: Iterable[QAExample] = (),
+) -> list[QAExample]:
+    """Asks questions of the paragraphs of other articles that BM25 ranks best for them.
+
+    What a search over many documents gives a reader where none of them holds the answer. The check
+    is that of `mine_negatives`, and so are arguments and errors; ids are ``{id}~far1``, …
+    """
+    titles: dict[str, str] = {}
+    for example in [*examples, *among]:
+        titles.setdefault(example.context, example.title)
+    contexts = list(titles)
+    nearest, normal = Nearest(contexts), list(map(normalize_answer, contexts))
+    golds = _golds(examples)
+
+    def ask(example: QAExample) -> Iterator[QAExample]:
+        own, k = golds[_key(example)], 0
+        for i in nearest.best(example.question, _HARDEST):
+            if titles[contexts[i]] == example.title or _holds(normal[i], own):
+                continue
+            k += 1
+            yield _unanswerable(example, contexts[i], f"far{k}")
+
+    asked = _checkable(examples, golds, seed)
+    return _in_turns([ask(example) for example in asked], n, "paragraphs of other articles")
+
+
+NEGATIVES = {
+    "paragraphs": mine_negatives,
+    "articles": other_articles,
+    "sentences": cut_sentences,
+    "names": swap_names,
+}
+"""Ways to make a question unanswerable: by a paragraph of the same or another article, by less of
+its own, or by another name in the question."""
 
 
 def cloze(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,8 +22,10 @@ from torch.optim import Optimizer
 
 from potstill.bundle.atomic import replacing_folder, write_json
 from potstill.errors import CheckpointError
+from potstill.training.averaging import Average
 
 _NAME = re.compile(r"step-(\d{9})")
+_AVERAGE = "average.safetensors"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,7 @@ def save(
     progress: Progress,
     random: Sequence[dict[str, Tensor]],
     *,
+    average: Mapping[str, Tensor] | None = None,
     keep: int,
 ) -> Path:
     """Writes ``folder/step-…`` and removes all but the ``keep`` newest checkpoints.
@@ -55,6 +58,7 @@ def save(
         optimizer: whose moments are kept.
         progress: where the run stands.
         random: `random_state` of every process of the run.
+        average: the averaged weights, where the run has them.
         keep: how many checkpoints may stay.
 
     Raises:
@@ -65,6 +69,8 @@ def save(
         _write(temporary / "model.safetensors", dict(model.state_dict()))
         _write(temporary / "optimizer.safetensors", _moments(model, optimizer))
         _write(temporary / "random.safetensors", _by_rank(random))
+        if average is not None:
+            _write(temporary / _AVERAGE, dict(average))
         state = {"step": progress.step, "seconds": progress.seconds, "facts": progress.facts}
         write_json(temporary / "state.json", state)
     for old in _all(folder)[:-keep]:
@@ -92,7 +98,13 @@ def read_progress(path: Path) -> Progress:
 
 
 def restore(
-    path: Path, model: nn.Module, optimizer: Optimizer, *, rank: int = 0, world: int = 1
+    path: Path,
+    model: nn.Module,
+    optimizer: Optimizer,
+    *,
+    average: Average | None = None,
+    rank: int = 0,
+    world: int = 1,
 ) -> None:
     """Puts weights, moments and random generators back as they were when ``path`` was written.
 
@@ -100,6 +112,7 @@ def restore(
         path: the checkpoint.
         model: to be filled.
         optimizer: to be filled.
+        average: to be filled; it starts from the weights where the run had none so far.
         rank: number of this process.
         world: how many there are. Where there were more or fewer, the generators are left as they
             are: nothing could be equal there.
@@ -110,6 +123,9 @@ def restore(
     try:
         model.load_state_dict(load_file(path / "model.safetensors"))
         _set_moments(model, optimizer, load_file(path / "optimizer.safetensors"))
+        if average is not None:
+            kept = path / _AVERAGE if (path / _AVERAGE).is_file() else path / "model.safetensors"
+            average.load(load_file(kept))
         states = _of_ranks(load_file(path / "random.safetensors"))
         if len(states) == world:
             _set_random_state(states[rank])

@@ -12,6 +12,7 @@ from torch import nn
 from potstill.bundle.config import ModelConfig, read_config
 from potstill.bundle.find import find_model
 from potstill.bundle.manifest import Manifest, sha256_of
+from potstill.data.noise import add_noise
 from potstill.data.pairs import NEGATIVES
 from potstill.data.qa import load_qa
 from potstill.errors import InputError, RecipeError
@@ -137,6 +138,7 @@ def load_split(recipe: Recipe) -> qa.QASplit:
         # Held-out questions are asked of any paragraph: only so are they as hard as in training.
         held_out = held_out + _negatives(held_out, recipe, among=examples)
         train_on = train_on + _negatives(train_on, recipe)
+    train_on = add_noise(train_on, recipe.noise, seed=recipe.seed)
     return qa.QASplit(
         warning=data.warning,
         train=train_on,
@@ -166,14 +168,17 @@ def split_held_out(
 ) -> tuple[list[QAExample], list[QAExample]]:
     """Keeps whole articles out of training: what is trained on, and what is held out.
 
-    Which are held out depends on their titles alone, not on the seed, so that runs compare. An
-    example without a title is held out by its context.
+    Which are held out depends on their titles alone, not on the seed, so that runs compare. Where
+    there are so few articles that the share of them is less than one, and where an example has no
+    title, contexts are held out instead.
 
     Args:
         examples: all of them.
         share: of the articles, 0 to 1.
     """
-    held = [is_held_out(example.title or example.context, share) for example in examples]
+    few = share * len({example.title for example in examples}) < 1
+    names = [e.context if few else e.title or e.context for e in examples]
+    held = [is_held_out(name, share) for name in names]
     kept = [e for e, out in zip(examples, held, strict=True) if not out]
     return kept, [e for e, out in zip(examples, held, strict=True) if out]
 

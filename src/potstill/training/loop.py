@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeAlias
@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from potstill.bundle.atomic import write_text
 from potstill.errors import CheckpointError, OutputError, RecipeError
 from potstill.training import checkpoint, processes
+from potstill.training.averaging import Average
 from potstill.training.recipe import RunRecipe
 from potstill.training.sampling import Schedule, rate_factor, row_count, share
 
@@ -184,6 +185,7 @@ class Run:
         self.model = model
         self._optimizer = make_optimizer(model, recipe)
         self._module, self._wrapped = fabric.setup(model, self._optimizer)
+        self._average = Average(model, recipe.averaging) if recipe.averaging else None
         self.step, self.seconds = 0, 0.0
         newest = checkpoint.latest(self._checkpoints)
         if newest is not None:
@@ -234,8 +236,18 @@ class Run:
                 self._optimizer,
                 progress,
                 random,
+                average=self._average.weights if self._average else None,
                 keep=self._recipe.keep,
             )
+
+    def finished(self) -> AbstractContextManager[None]:
+        """The model as it would be finished now: with averaged weights, where it has them."""
+        return self._average.swapped() if self._average else nullcontext()
+
+    def finish(self) -> None:
+        """Leaves in the model what the run was for; no step can follow."""
+        if self._average:
+            self._average.give()
 
     def _train_step(self, number: int) -> tuple[int, float, float, float, int]:
         recipe = self._recipe
@@ -249,6 +261,8 @@ class Run:
         norm = self._clip()
         self._wrapped.step()
         self._wrapped.zero_grad(set_to_none=True)
+        if self._average:
+            self._average.add(number + 1)
         return self._schedule.epoch(number), total, rate, norm, tokens
 
     def add_gradients(self, number: int) -> float:
@@ -298,7 +312,9 @@ class Run:
             )
         rank, world = self._fabric.global_rank, self._fabric.world_size
         torch.manual_seed(processes.seed_of(self._recipe.seed, rank, progress.step))
-        checkpoint.restore(path, self.model, self._optimizer, rank=rank, world=world)
+        checkpoint.restore(
+            path, self.model, self._optimizer, average=self._average, rank=rank, world=world
+        )
         self.step, self.seconds = progress.step, progress.seconds
 
 

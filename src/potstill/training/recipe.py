@@ -43,6 +43,9 @@ class RunRecipe:
     """AdamW's; not applied to biases and norms."""
     clip_norm: float = 1.0
     """Largest norm of the whole gradient; 0 switches clipping off."""
+    averaging: float = 0.0
+    """Share of the averaged weights that each step keeps, such as 0.999: the finished model, and
+    what is scored on the way, is an exponential moving average over the steps; 0 for none."""
     dropout: float | None = None
     """Rate of every dropout while training; left out, the base model's own rates."""
     precision: str = "auto"
@@ -87,6 +90,7 @@ class RunRecipe:
         "decay": (0, 1),
         "weight_decay": (0, 10),
         "clip_norm": (0, 1e9),
+        "averaging": (0, 1 - 1e-9),
         "dropout": (0, 0.99),
         "threads": (0, 4096),
         "devices": (1, 4096),
@@ -99,8 +103,8 @@ class RunRecipe:
     }
     """Key → least and greatest value."""
     MAY_CHANGE: ClassVar[frozenset[str]] = frozenset(
-        "out epochs max_steps decay evaluate_steps save_minutes save_steps keep log_steps "
-        "tensorboard wandb trackio threads devices nodes".split()
+        "out epochs max_steps decay averaging evaluate_steps save_minutes save_steps keep "
+        "log_steps tensorboard wandb trackio threads devices nodes".split()
     )
     """Keys that a resumed run may give anew: where files lie, what is written, how long it
     lasts. The data themselves are held to their fingerprint."""
@@ -144,7 +148,7 @@ class Recipe(RunRecipe):
     examples: int = 0
     """Train on the first so many questions of ``train``, 0 for all."""
     holdout: float = 0.0
-    """Share of the training articles (of the contexts, where they have no titles) kept out of
+    """Share of the training articles (of the contexts, where articles are few) kept out of
     training and scored on instead of ``dev``; confidence and the null threshold are fitted on
     them."""
     base_share: float = 0.0
@@ -154,8 +158,12 @@ class Recipe(RunRecipe):
     """Unanswerable questions to make, as a share of the training questions; the model learns to
     say that they have no answer."""
     negatives_from: str | tuple[str, ...] = "paragraphs"
-    """How they are made, in equal parts: another of the article's ``paragraphs``, the own one
-    without the ``sentences`` that answer, or with other ``names`` and figures in the question."""
+    """How they are made, in equal parts: another of the article's ``paragraphs``, the best one of
+    other ``articles``, the own one without the ``sentences`` that answer, or with other ``names``
+    and figures in the question."""
+    noise: float = 0.0
+    """Share of the training questions that are asked as people type them: without their mark, in
+    lower case, in capitals, with a typo, or of a paragraph with a sentence of chatter beside it."""
     seq_len: int = 384
     """Longest window, in tokens."""
     stride: int = 128
@@ -172,6 +180,7 @@ class Recipe(RunRecipe):
         "holdout": (0, 0.9),
         "base_share": (0, 1),
         "negatives": (0, 10),
+        "noise": (0, 1),
         "seq_len": (8, 1e6),
         "stride": (1, 1e6),
         "max_answer_tokens": (1, 1e6),

@@ -75,6 +75,7 @@ def train(
     if not fabric.is_global_zero:
         for _ in run:
             pass
+        run.finish()
         return {}
     with logging(fabric, recipe, without_paths(recipe), resumed=run.step > 0) as log:
         return _logged(run, recipe, score, listeners, log, finish)
@@ -91,7 +92,8 @@ def _logged(
     metrics = Metrics(Path(recipe.out) / layout.METRICS, step=run.step)
 
     def evaluate() -> dict[str, float]:
-        scores = dict(score())
+        with run.finished():
+            scores = dict(score())
         if scores:
             metrics.write(step=run.step, **scores)
             log({k: v for k, v in scores.items() if k != "total"}, run.step)
@@ -117,6 +119,7 @@ def _logged(
         listeners.step(report)
         if is_due(report.step):
             evaluate()
+    run.finish()
     finish()
     return evaluate()
 
