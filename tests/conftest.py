@@ -20,11 +20,13 @@ settings.register_profile(
 settings.register_profile("ci", settings.get_profile("potstill"), derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "potstill")
 
+ROOT = Path(__file__).parent.parent
 PROCESSES = Path(__file__).parent / "processes"
 """On the path of every process that a test starts; see its ``sitecustomize``."""
 TAKEN_WHERE = {
     "network": lambda: bool(os.environ.get("POTSTILL_NETWORK")),
     "gpu": lambda: shutil.which("nvidia-smi") is not None,
+    "engine": lambda: any((ROOT / "src/potstill/runtime").glob("*potstill.[ds]*")),
     "shared": lambda: bool(os.environ.get("POTSTILL_DATA")),
 }
 """Marker → whether this machine has what its tests need."""

@@ -27,14 +27,14 @@ def folder(tmp_path_factory):
 
 def test_names():
     assert RUNTIMES == (
-        "onnxruntime", "onnxruntime:cuda", "openvino", "openvino:bf16",
+        "native", "onnxruntime", "onnxruntime:cuda", "openvino", "openvino:bf16",
         "torch", "torch:bf16", "torch:cuda", "torch:cuda-bf16",
     )  # fmt: skip
 
 
 @pytest.mark.parametrize("name", ["x", "onnxruntime:bf16", "openvino:", "auto:bf16", "torch:"])
 def test_no_such_runtime(folder, name):
-    with pytest.raises(InputError, match="is none of auto, onnxruntime"):
+    with pytest.raises(InputError, match="is none of auto, native, onnxruntime"):
         QAClient.from_options(folder, runtime=name)
 
 

@@ -13,12 +13,14 @@ from potstill.runtime import machine
 from potstill.runtime.plans import TOKEN_BUDGET
 from potstill.runtime.runtimes import (
     AUTO,
+    USUAL,
     Layout,
     Runnable,
     candidates,
     is_from_floats,
     layouts,
     open_runtime,
+    open_usual,
     runtime_name,
 )
 from potstill.runtime.session import Session
@@ -100,7 +102,8 @@ def open_model(
             has none a float32 file is written into the cache on first use.
         onnx_file: run this file instead.
         runtime: one of `runtimes.RUNTIMES`; ``"auto"`` for the quickest here, which is measured
-            once and remembered; by default what ``POTSTILL_RUNTIME`` says, or onnxruntime.
+            once and remembered; by default what ``POTSTILL_RUNTIME`` says, or native where that
+            runs the model, or onnxruntime.
         threads: threads of one run; by default the cores, shared out among the workers.
         workers: runs at the same time; ``"auto"`` for as many as read most rows a second, which
             only ``runtime="auto"`` measures: otherwise one of one thread for each core.
@@ -144,7 +147,10 @@ def _ways(threads: int | None, workers: Workers) -> list[Layout]:
 
 
 def _opened(model: Runnable, runtime: str, share: Layout) -> Opened:
-    session = open_runtime(model, runtime, share)
+    if runtime == USUAL:
+        runtime, session = open_usual(model, share)
+    else:
+        session = open_runtime(model, runtime, share)
     return Opened(session=session, runtime=runtime, layout=share)
 
 

@@ -15,14 +15,18 @@ from pathlib import Path
 
 from potstill.bundle import layout
 from potstill.bundle.heads import HeadName
-from potstill.errors import InputError
+from potstill.errors import InputError, ModelError
 from potstill.runtime import machine
 from potstill.runtime.session import LOGITS, PROVIDERS, QA_OUTPUTS, OnnxSession, Session
 
 AUTO = "auto"
 """The runtime that is quickest here, by measurement; see `potstill.runtime.tuning`."""
-DEFAULT = "onnxruntime"
+REFERENCE = "onnxruntime"
 """The runtime that every installation has, and by which the others are judged."""
+NATIVE = "native"
+"""Our own engine, which runs int8 files that Potstill wrote."""
+USUAL = ""
+"""Where nobody names one: `NATIVE` where it is there and runs the model, else `REFERENCE`."""
 VARIABLE = "POTSTILL_RUNTIME"
 """Environment variable that names the runtime where a caller does not."""
 
@@ -64,6 +68,15 @@ def _onnxruntime(model: Runnable, share: Layout, variant: str) -> Session:
     return OnnxSession(model.file, threads=share.threads, outputs=model.outputs, provider=provider)
 
 
+def _native(model: Runnable, share: Layout, variant: str) -> Session:
+    # Imported late: other runtimes need neither the library nor the config.
+    from potstill.bundle.config import read_config
+    from potstill.runtime.native_session import NativeSession
+
+    config = read_config(model.folder)
+    return NativeSession(model.file, config, head=model.head, threads=share.threads)
+
+
 def _openvino(model: Runnable, share: Layout, variant: str) -> Session:
     from potstill.runtime import openvino_session
 
@@ -95,6 +108,7 @@ def _torch(model: Runnable, share: Layout, variant: str) -> Session:
 
 
 _OPENERS: Mapping[str, tuple[Callable[[Runnable, Layout, str], Session], tuple[str, ...]]] = {
+    NATIVE: (_native, ("",)),
     "onnxruntime": (_onnxruntime, ("", "cuda")),
     "openvino": (_openvino, ("", "bf16")),
     "torch": (_torch, ("", "bf16", "cuda", "cuda-bf16")),
@@ -108,7 +122,7 @@ RUNTIMES = tuple(
 """Every name but ``auto``."""
 
 
-def runtime_name(given: str | None, *, otherwise: str = DEFAULT) -> str:
+def runtime_name(given: str | None, *, otherwise: str = USUAL) -> str:
     """The runtime to use: the caller's, else the environment's, else ``otherwise``.
 
     Raises:
@@ -116,7 +130,7 @@ def runtime_name(given: str | None, *, otherwise: str = DEFAULT) -> str:
     """
     named = os.environ.get(VARIABLE, "").strip()
     name = given or named or otherwise
-    if name in (AUTO, *RUNTIMES):
+    if name in (AUTO, *RUNTIMES) or name == otherwise:
         return name
     where = "" if given else f"{VARIABLE}: "
     raise InputError(f"{where}runtime {name!r} is none of {', '.join((AUTO, *RUNTIMES))}")
@@ -137,13 +151,29 @@ def open_runtime(model: Runnable, name: str, share: Layout) -> Session:
     return opener(model, share, variant)
 
 
+def open_usual(model: Runnable, share: Layout) -> tuple[str, Session]:
+    """The name and a session of the runtime that runs a model where nobody names one.
+
+    Raises:
+        ModelError: the model's files are damaged, or of another task.
+    """
+    from potstill.runtime.native_session import is_installed
+
+    if is_installed():
+        try:
+            return NATIVE, open_runtime(model, NATIVE, share)
+        except ModelError:
+            pass  # floats, say; and of a damaged file the reference tells more
+    return REFERENCE, open_runtime(model, REFERENCE, share)
+
+
 def candidates(model: Runnable) -> list[str]:
     """Runtimes that are installed here and may be worth measuring, the reference first.
 
     torch is one where it computes the same weights and can win: with bf16 or a CUDA driver. It is
     not imported to find out.
     """
-    found = [DEFAULT]
+    found = [REFERENCE]
     has_cuda = _has_cuda_driver()
     if has_cuda:
         import onnxruntime

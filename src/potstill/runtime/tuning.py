@@ -29,7 +29,7 @@ from potstill.runtime.evidence import (
     tuning_key,
 )
 from potstill.runtime.plans import TOKEN_BUDGET, Outputs, Row, run_batch, run_in_batches
-from potstill.runtime.runtimes import DEFAULT, Layout, Runnable, open_runtime
+from potstill.runtime.runtimes import REFERENCE, Layout, Runnable, open_runtime
 from potstill.runtime.session import Session
 from potstill.text.tokenizer import Tokenizer
 
@@ -108,7 +108,7 @@ def measure(
         ModelError: the reference cannot run the model.
     """
     began = time.perf_counter()
-    reference = open_runtime(model, DEFAULT, shares[0])
+    reference = open_runtime(model, REFERENCE, shares[0])
     said = _said(reference, rows, tokenizer)
     tried = [
         Candidate(runtime=name, workers=share.workers, threads=share.threads)
@@ -166,7 +166,7 @@ def _open(
         session = open_runtime(model, candidate.runtime, candidate.layout)
         own = _said(session, rows, tokenizer)
     except PotstillError as error:
-        if candidate.runtime == DEFAULT:
+        if candidate.runtime == REFERENCE:
             raise
         return _Open(replace(candidate, reason=str(error)), None)
     difference, same = compare(said, own)
@@ -306,7 +306,7 @@ def _quicker(runners: Sequence[_Open]) -> _Open:
     def worth(one: _Open) -> float:
         """Rows a second, those of the reference and of all cores counted a little higher."""
         rate = one.candidate.rows_per_second
-        rate *= MARGIN if one.candidate.runtime == DEFAULT else 1
+        rate *= MARGIN if one.candidate.runtime == REFERENCE else 1
         return rate * MARGIN if _cores(one) == cores else rate
 
     # The reference agrees with itself, so there always is one.

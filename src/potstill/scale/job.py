@@ -19,7 +19,7 @@ from typing import Any, Protocol
 from potstill.bundle.atomic import replacing, write_json
 from potstill.bundle.manifest import sha256_of
 from potstill.errors import DataError, InputError, JobError, OutputError
-from potstill.runtime.runtimes import AUTO, DEFAULT, RUNTIMES
+from potstill.runtime.runtimes import AUTO, REFERENCE, RUNTIMES
 from potstill.scale.local import run_inline, run_workers
 from potstill.scale.parts import BATCH_ROWS, Left, Part, Parts, cut
 from potstill.scale.predict import (
@@ -270,7 +270,7 @@ def _settled(options: JobOptions, folder: Path) -> PredictOptions:
     runtime = None if options.overwrite else _runtime_so_far(folder)
     if runtime is None and not (options.engine == "ray" and options.address):
         runtime = quickest_runtime(options.predict, options.workers)
-    return replace(options.predict, runtime=runtime or DEFAULT)
+    return replace(options.predict, runtime=runtime or REFERENCE)
 
 
 def _runtime_so_far(folder: Path) -> str | None:

@@ -18,7 +18,7 @@ from potstill.bundle.layout import CONFIG, MANIFEST, TEXT_FILES
 from potstill.bundle.manifest import head_of_folder, sha256_of
 from potstill.bundle.names import HeadName
 from potstill.errors import InputError
-from potstill.runtime.runtimes import AUTO, DEFAULT
+from potstill.runtime.runtimes import AUTO, REFERENCE
 
 if TYPE_CHECKING:
     from potstill.runtime.classification import Classifier
@@ -62,7 +62,7 @@ class PredictOptions:
     """That a classifier reads a long text in, 0 for all of it, instead of the model's own."""
     threads: int = 1
     """Threads of one worker."""
-    runtime: str = DEFAULT
+    runtime: str = REFERENCE
     """What runs the model; not ``auto``, so that all rows of a job are read by one runtime."""
     prefix: str = ""
     """Stands before the name of every new column."""
@@ -146,7 +146,7 @@ def quickest_runtime(options: PredictOptions, workers: int) -> str:
         ModelError: the model cannot be used.
     """
     client = _OPENERS[head_of_model(options)](replace(options, runtime=AUTO), workers)
-    return client.opened.runtime if client.opened else DEFAULT
+    return client.opened.runtime if client.opened else REFERENCE
 
 
 def model_fingerprint(options: PredictOptions) -> str:

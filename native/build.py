@@ -1,0 +1,148 @@
+"""Builds the engine: a shared library of native/src, for this machine or another.
+
+No build system: a dozen files, of which some take flags of their own. Whoever builds it reads this
+file: the package's build hook, `make`, the tests and the wheels.
+
+    python native/build.py OUT [--target TRIPLE] [--sanitize address,undefined] [--main FILE]
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import os
+import platform
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+HERE = Path(__file__).parent
+FLAGS = (
+    "-std=c++17 -O3 -fvisibility=hidden -fno-exceptions -fno-rtti -ffp-contract=off "
+    "-fno-math-errno -Wall -Wextra -Wno-unknown-pragmas"
+).split()
+"""No contraction: the same bits everywhere (docs/decisions/0022)."""
+KERNELS = {
+    "x86_64": {
+        "kernel_avx2.cpp": "-mavx2",
+        "kernel_avx512.cpp": "-mavx2 -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni",
+    },
+    "aarch64": {},
+    "wasm32": {},
+}
+"""Architecture → the kernels for it beside the reference, and the flags of each."""
+
+
+class BuildError(Exception):
+    """The engine cannot be built here; one line says why."""
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description="Builds the engine.")
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--target", help="build for another machine, with zig: aarch64-linux-musl")
+    parser.add_argument("--sanitize", help="what -fsanitize takes")
+    parser.add_argument("--main", type=Path, help="a program around the engine, not a library")
+    parser.add_argument("--strict", action="store_true", help="warnings are errors")
+    given = parser.parse_args()
+    try:
+        build(
+            given.out,
+            target=given.target,
+            sanitize=given.sanitize,
+            main=given.main,
+            strict=given.strict,
+        )
+    except BuildError as error:
+        sys.exit(f"native/build.py: {error}")
+
+
+def build(
+    out: Path,
+    *,
+    target: str | None = None,
+    sanitize: str | None = None,
+    main: Path | None = None,
+    strict: bool = False,
+) -> None:
+    """Compiles and links.
+
+    Args:
+        out: the library, or the program.
+        target: what zig calls another machine; this one where not given.
+        sanitize: sanitizers, with commas between.
+        main: a source file with a ``main``, to be linked with the engine into a program.
+        strict: warnings are errors.
+
+    Raises:
+        BuildError: there is no compiler, or it fails.
+    """
+    compiler = _compiler(target)
+    machine = (target or platform.machine()).split("-")[0].lower()
+    machine = {"amd64": "x86_64", "arm64": "aarch64"}.get(machine, machine)
+    known = KERNELS.get(machine, {})
+    every = {name for kernels in KERNELS.values() for name in kernels}
+    sources = [f for f in sorted((HERE / "src").glob("*.cpp")) if f.name not in every - set(known)]
+    flags = [*FLAGS, f"-I{HERE / 'include'}", f"-I{HERE / 'src'}"]
+    windows = "windows" in (target or sys.platform) or sys.platform == "win32" and not target
+    if not windows:
+        flags.append("-fPIC")
+    if "clang" not in " ".join(compiler) and "zig" not in " ".join(compiler):
+        flags.append("-Wno-maybe-uninitialized")  # GCC 12's own avx512fintrin.h
+    if strict:
+        flags.append("-Werror")
+    if sanitize:
+        flags += ["-g", "-O1", f"-fsanitize={sanitize}", "-fno-sanitize-recover=all"]
+    with tempfile.TemporaryDirectory() as folder:
+
+        def compiled(source: Path) -> str:
+            result = Path(folder) / f"{source.stem}.o"
+            own = known.get(source.name, "").split()
+            _run([*compiler, *flags, *own, "-c", str(source), "-o", str(result)])
+            return str(result)
+
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            objects = list(pool.map(compiled, [*sources, *([main] if main else [])]))
+        link = [*compiler, *([] if main else ["-shared"]), *objects]
+        if sanitize:
+            link.append(f"-fsanitize={sanitize}")
+        elif not main and sys.platform.startswith("linux") and not target:
+            link += ["-static-libstdc++", "-static-libgcc"]
+        if not windows:
+            link.append("-pthread")
+        _run([*link, "-o", str(out)])
+
+
+def _compiler(target: str | None) -> list[str]:
+    if target:
+        if importlib.util.find_spec("ziglang") is None:
+            raise BuildError("another machine is built for with zig: pip install ziglang")
+        return [sys.executable, "-m", "ziglang", "c++", "-target", target]
+    named = os.environ.get("CXX")
+    if named:
+        return shlex.split(named)
+    for name in ("c++", "g++", "clang++"):
+        found = shutil.which(name)
+        if found:
+            return [found]
+    raise BuildError("there is no C++ compiler (c++, g++ or clang++; or name one in CXX)")
+
+
+def _run(command: list[str]) -> None:
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    except OSError as error:
+        raise BuildError(f"{command[0]} cannot be run: {error}") from None
+    if done.returncode:
+        said = done.stderr.strip().splitlines() or ["no reason given"]
+        line = next((one for one in said if "error" in one), said[-1])
+        raise BuildError(f"{Path(command[0]).name} failed: {line}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,84 @@
+// Which kernels this processor can run, and which of them is meant.
+#include <stdlib.h>
+#include <string.h>
+
+#include "model.h"
+
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+
+extern const Kernel kernel_reference;
+#if defined(__x86_64__)
+extern const Kernel kernel_avx2;
+extern const Kernel kernel_avx512vnni;
+#endif
+
+namespace {
+
+bool always() { return true; }
+
+#if defined(__x86_64__)
+struct Leaf {
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  Leaf(unsigned leaf, unsigned sub) {
+    if (__get_cpuid_max(0, nullptr) >= leaf) __cpuid_count(leaf, sub, a, b, c, d);
+  }
+};
+
+// Registers that the system saves when it changes threads: XCR0's bits.
+bool saves(uint64_t bits) {
+  if (!(Leaf(1, 0).c & (1u << 27))) return false;
+  unsigned low, high;
+  __asm__ __volatile__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+  return ((((uint64_t)high << 32) | low) & bits) == bits;
+}
+
+bool has_avx2() { return saves(0x6) && (Leaf(7, 0).b & (1u << 5)); }
+bool has_avx512vnni() {
+  const Leaf seven(7, 0);
+  constexpr unsigned F = 1u << 16, DQ = 1u << 17, BW = 1u << 30, VL = 1u << 31, VNNI = 1u << 11;
+  return has_avx2() && saves(0xe6) && (seven.b & (F | DQ | BW | VL)) == (F | DQ | BW | VL) &&
+         (seven.c & VNNI);
+}
+#endif
+
+struct Known {
+  const Kernel *kernel;
+  bool (*runs_here)();
+};
+
+// The quickest first.
+const Known KNOWN[] = {
+#if defined(__x86_64__)
+    {&kernel_avx512vnni, has_avx512vnni},
+    {&kernel_avx2, has_avx2},
+#endif
+    {&kernel_reference, always},
+};
+
+struct Names {
+  char text[128] = "";
+  Names() {
+    for (const Known &known : KNOWN)
+      if (known.runs_here()) {
+        if (*text) strcat(text, ",");
+        strcat(text, known.kernel->name);
+      }
+  }
+};
+
+}  // namespace
+
+const char *kernel_names() {
+  static const Names names;
+  return names.text;
+}
+
+const Kernel *find_kernel(const char *name, Report &report) {
+  if (!name) name = getenv("POTSTILL_KERNEL");
+  for (const Known &known : KNOWN)
+    if ((!name || !*name || !strcmp(name, known.kernel->name)) && known.runs_here()) return known.kernel;
+  report.say(POTSTILL_BAD_CALL, "kernel '%.40s' is none of those that run here: %s", name, kernel_names());
+  return nullptr;
+}

@@ -1,0 +1,415 @@
+// What happens to rows between the products, and attention; the same source for every kernel.
+#pragma once
+
+#include "kernel.h"
+#include "lanes.h"
+
+namespace {
+
+// -- Functions ------------------------------------------------------------------------------------
+
+// x · Φ(x). erf(x / √2) is x · p(x²), fitted to the least error of the result for |x| ≤ 4.2, where it
+// reaches 1: 8.5e-5 at most, a hundredth of a step of the rounding that follows.
+INLINE Floats gelu(Floats x) {
+  const Floats top = floats(4.2f);
+  const Floats t = min(max(x, floats(-4.2f)), top);
+  const Floats u = t * t;
+  Floats p = floats(-1.8035065663113414e-9f);
+  p = p * u + floats(1.5882680770573643e-7f);
+  p = p * u + floats(-6.075864803278819e-6f);
+  p = p * u + floats(1.3378143194131553e-4f);
+  p = p * u + floats(-1.9013157580047846e-3f);
+  p = p * u + floats(1.85964647680521e-2f);
+  p = p * u + floats(-1.3105642795562744e-1f);
+  p = p * u + floats(7.96931803226471e-1f);
+  const Floats h = x * floats(0.5f);
+  return h + h * (t * p);
+}
+
+// e^x for x ≤ 0: 2^n · 2^f with |f| ≤ ½, the latter's series up to its sixth term.
+INLINE Floats exponential(Floats x) {
+  const Floats t = max(x * floats(1.4426950408889634f), floats(-126.0f));
+  const Ints n = to_ints(t);
+  const Floats f = t - to_floats(n);
+  Floats p = floats(1.5403530393381608e-4f);
+  p = p * f + floats(1.3333558146428443e-3f);
+  p = p * f + floats(9.618129107628477e-3f);
+  p = p * f + floats(5.550410866482158e-2f);
+  p = p * f + floats(2.402265069591007e-1f);
+  p = p * f + floats(6.931471805599453e-1f);
+  p = p * f + floats(1.0f);
+  return p * as_floats(shift_left(n + ints(127), 23));
+}
+
+INLINE Floats hyperbolic_tangent(Floats x) {
+  const Floats e = exponential(abs(x) * floats(-2.0f));
+  const Floats t = (floats(1.0f) - e) / (floats(1.0f) + e);
+  return as_floats(as_ints(t) | (as_ints(x) & ints((int32_t)0x80000000u)));
+}
+
+INLINE Floats gelu_new(Floats x) {
+  const Floats cube = (x * x) * x;
+  const Floats inner = (x + cube * floats(0.044715f)) * floats(0.7978845608028654f);
+  return (x * (hyperbolic_tangent(inner) + floats(1.0f))) * floats(0.5f);
+}
+
+void activate(float *x, int n, int activation) {
+  for (int i = 0; i < n; i += LANES) {
+    Floats v = load_first(x + i, n - i);
+    if (activation == 0) v = gelu(v);
+    if (activation == 1) v = gelu_new(v);
+    if (activation == 2) v = max(v, floats(0.0f));
+    if (activation == 3) v = hyperbolic_tangent(v);
+    store(x + i, v);
+  }
+}
+
+// -- Rounding and norms ---------------------------------------------------------------------------
+
+INLINE void round_row(const float *x, int width, uint8_t *q, float *scale) {
+  Floats most = floats(TINY);
+  for (int i = 0; i < width; i += LANES) most = max(most, abs(load_first(x + i, width - i)));
+  const float top = largest(most);
+  const Floats steps = floats(127.0f / top);
+  for (int i = 0; i < width; i += LANES)
+    store_bytes(q + i, to_ints(load_first(x + i, width - i) * steps) + ints(128));
+  *scale = top / 127.0f;
+}
+
+void round(const float *x, size_t stride, int rows, int width, const Rounded &out) {
+  for (int r = 0; r < rows; r++)
+    round_row(x + r * stride, width, out.q + r * out.stride, out.scale + r);
+}
+
+void round_from(const float *x, size_t stride, int rows, int width, float floor, const Rounded &out) {
+  const Floats least = floats(floor);
+  for (int r = 0; r < rows; r++) {
+    const float *row = x + r * stride;
+    uint8_t *q = out.q + r * out.stride;
+    Floats most = floats(TINY);
+    for (int i = 0; i < width; i += LANES) {
+      const Floats v = load(row + i) - least;
+      most = max(most, width - i >= LANES ? v : keep(v, below(width - i)));
+    }
+    const float top = largest(most);
+    const Floats steps = floats(255.0f / top);
+    for (int i = 0; i < width; i += LANES)
+      store_bytes(q + i, to_ints(max((load(row + i) - least) * steps, floats(0.0f))));
+    out.scale[r] = top / 255.0f;
+  }
+}
+
+INLINE void norm_row(float *x, int width, const Norm &norm, float eps) {
+  Floats total = floats(0.0f);
+  for (int i = 0; i < width; i += LANES) total = total + load_first(x + i, width - i);
+  const Floats mean = floats(sum(total) / (float)width);
+  Floats squares = floats(0.0f);
+  for (int i = 0; i < width; i += LANES) {
+    Floats d = load(x + i) - mean;
+    if (width - i < LANES) d = keep(d, below(width - i));
+    squares = squares + d * d;
+  }
+  const Floats factor = floats(1.0f / __builtin_sqrtf(sum(squares) / (float)width + eps));
+  for (int i = 0; i < width; i += LANES) {
+    const Floats d = (load(x + i) - mean) * factor;
+    store(x + i, d * load(norm.weight + i) + load(norm.bias + i));
+  }
+}
+
+void norm(float *x, size_t stride, int rows, int width, const Norm &norm, float eps,
+          const Rounded *out) {
+  for (int r = 0; r < rows; r++) {
+    norm_row(x + r * stride, width, norm, eps);
+    if (out) round_row(x + r * stride, width, out->q + r * out->stride, out->scale + r);
+  }
+}
+
+void embed(const int8_t *word, float scale, const float *type, const float *position, int width,
+           float *x) {
+  // The file's own bytes: only whole groups of 16 may be read, the rest one by one.
+  int i = 0;
+  for (; i + LANES <= width; i += LANES) {
+    Floats v = to_floats(load_bytes(word + i)) * floats(scale);
+    if (type) v = v + load(type + i);
+    store(x + i, v + load(position + i));
+  }
+  for (; i < width; i++) {
+    float v = (float)word[i] * scale;
+    if (type) v = v + type[i];
+    x[i] = v + position[i];
+  }
+}
+
+// -- Attention ------------------------------------------------------------------------------------
+
+void round_queries(const float *x, const Heads &heads, int16_t *q, float *scale) {
+  for (int h = 0; h < heads.n; h++, x += heads.width, q += heads.padded) {
+    Floats most = floats(TINY);
+    for (int i = 0; i < heads.width; i += LANES)
+      most = max(most, abs(load_first(x + i, heads.width - i)));
+    const float top = largest(most);
+    const Floats steps = floats((float)KEY_LEVELS / top);
+    for (int i = 0; i < heads.width; i += LANES)
+      store_shorts(q + i, to_ints(load_first(x + i, heads.width - i) * steps));
+    scale[h] = top / (float)KEY_LEVELS;
+  }
+}
+
+void maxima(const float *x, size_t stride, int rows, int width, float *largest) {
+  for (int r = 0; r < rows; r++, x += stride)
+    for (int i = 0; i < width; i += LANES)
+      store(largest + i, max(load(largest + i), abs(load(x + i))));
+}
+
+// Keys lie as [head][block of 16][pair of columns][key][2].
+void pack_keys(const float *x, size_t stride, int from, int to, const Heads &heads,
+               const float *inverse, const Sequence &out) {
+  const int pairs = heads.padded / 2;
+  int16_t row[MAX_HEAD_WIDTH];
+  for (int t = from; t < to; t++)
+    for (int h = 0; h < heads.n; h++) {
+      const float *key = x + (size_t)(t - from) * stride + h * heads.width;
+      const Floats steps = floats(inverse[h]);
+      for (int i = 0; i < heads.width; i += LANES)
+        store_shorts(row + i, to_ints(load_first(key + i, heads.width - i) * steps));
+      int16_t *to_block = out.keys + ((size_t)h * out.blocks + t / 16) * pairs * 32 + t % 16 * 2;
+      for (int i = 0; i < pairs; i++) memcpy(to_block + (size_t)i * 32, row + i * 2, 4);
+    }
+}
+
+// Values lie as [head][16 columns][pair of keys][column][2].
+void pack_values(const float *x, size_t stride, int from, int to, const Heads &heads,
+                 const float *inverse, const Sequence &out) {
+  const size_t pairs = (size_t)out.blocks * 8;
+  for (int t = from; t < to; t += 2)
+    for (int h = 0; h < heads.n; h++)
+      for (int i = 0; i < heads.width; i += LANES) {
+        const int at = h * heads.width + i, n = heads.width - i;
+        const float *value = x + (size_t)(t - from) * stride + at;
+        const Floats steps = load_first(inverse + at, n);
+        const Ints even = to_ints(load_first(value, n) * steps);
+        Ints odd = ints(0);
+        if (t + 1 < to) odd = to_ints(load_first(value + stride, n) * steps);
+        const Ints both = (even & ints(0xffff)) | shift_left(odd, 16);
+        int16_t *column = out.values + ((size_t)(h * heads.padded + i) / 16 * pairs + t / 2) * 32;
+        memcpy(column, &both, sizeof both);
+      }
+}
+
+// (a · b + ½) in fixed point of 15 bits.
+INLINE Ints times(Ints a, Ints b) { return shift_right(a * b + ints(16384), 15); }
+
+#ifndef POTSTILL_SHARES
+// Scores → shares of attention, 2^((score - most) · factor) in [0, SHARE]; returns their sum.
+//
+// The exponent is rounded to 11 binary places. 2^-f is a polynomial of third degree, off by 6.3e-5
+// at most, computed in fixed point of 15 bits, which every processor has a multiplication for.
+INLINE int32_t shares(const int32_t *scores, int n, float factor, int16_t *out) {
+  Ints most = ints(INT32_MIN);
+  for (int i = 0; i < n; i += LANES) {
+    const Ints v = load(scores + i);
+    const Ints mask = below(n - i);
+    most = max(most, n - i >= LANES ? v : (v & mask) | (ints(INT32_MIN) & (ints(-1) - mask)));
+  }
+  const Ints top = ints(largest(most));
+  Ints total = ints(0);
+  for (int i = 0; i < n; i += LANES) {
+    const Floats x = to_floats(top - load(scores + i)) * floats(factor);
+    const Ints t = to_ints(min(x, floats(32767.0f)));
+    const Ints r = shift_right(t, 11);
+    const Ints f = shift_left(t & ints(2047), 4);
+    Ints p = times(f, ints(-1316)) + ints(7600);
+    p = times(p, f) + ints(-22670);
+    p = times(p, f) + ints(32767);
+    int32_t a[LANES], by[LANES];
+    store(a, p);
+    store(by, r);
+    for (int j = 0; j < LANES; j++) a[j] = (a[j] + (1 << by[j])) >> (by[j] + 1);
+    p = load(a) & below(n - i);
+    total = total + p;
+    store_shorts(out + i, p);
+  }
+  int32_t lanes[LANES], all = 0;
+  store(lanes, total);
+  for (int j = 0; j < LANES; j++) all += lanes[j];
+  return all;
+}
+#endif
+
+// Blocks [from, from + COLUMNS) of 16 sums each, of ROWS rows of int16 pairs.
+template <int ROWS, int COLUMNS>
+INLINE void dot_shorts(const int16_t *a, size_t a_stride, const int16_t *b, size_t b_stride, int pairs,
+                       Ints (&sums)[ROWS][COLUMNS]);
+
+template <int ROWS, int COLUMNS>
+INLINE void score(const int16_t *q, size_t stride, const Heads &heads, const int16_t *keys, int from,
+                  int32_t *scores, size_t scores_stride) {
+  const size_t block = (size_t)heads.padded * 16;
+  Ints sums[ROWS][COLUMNS];
+  dot_shorts<ROWS, COLUMNS>(q, stride, keys + from * block, block, heads.padded / 2, sums);
+  for (int r = 0; r < ROWS; r++)
+    for (int c = 0; c < COLUMNS; c++) store(scores + r * scores_stride + (from + c) * 16, sums[r][c]);
+}
+
+template <int ROWS, int COLUMNS>
+INLINE void mix(const int16_t *p, size_t p_stride, int pairs, const int16_t *values,
+                const float *value_scale, const float *inverse, int width, float *out, size_t stride) {
+  const size_t block = (size_t)pairs * 32;
+  Ints sums[ROWS][COLUMNS];
+  dot_shorts<ROWS, COLUMNS>(p, p_stride, values, block, pairs, sums);
+  for (int c = 0; c < COLUMNS; c++) {
+    const int n = width - c * 16;
+    const Floats scale = load_first(value_scale + c * 16, n);
+    for (int r = 0; r < ROWS; r++) {
+      const Floats v = (to_floats(sums[r][c]) * scale) * floats(inverse[r]);
+      float *to = out + r * stride + c * 16;
+      if (n >= LANES) {
+        store(to, v);
+      } else {
+        memcpy(to, &v, n * sizeof(float));
+      }
+    }
+  }
+}
+
+template <int ROWS>
+INLINE void attend_rows(const int16_t *q, const float *query_scale, const Heads &heads, int h,
+                        const Sequence &s, void *scratch, float *out, size_t stride) {
+  const size_t n_keys = (size_t)(s.blocks + 1) * 16, q_stride = (size_t)heads.n * heads.padded;
+  int32_t *scores = (int32_t *)scratch;
+  int16_t *p = (int16_t *)(scores + ATTEND_ROWS * n_keys);
+  const int16_t *keys = s.keys + (size_t)h * s.blocks * heads.padded * 16;
+  const int16_t *values = s.values + (size_t)h * heads.padded * s.blocks * 16;
+  int b = 0;
+  for (; b + 2 <= s.blocks; b += 2) score<ROWS, 2>(q, q_stride, heads, keys, b, scores, n_keys);
+  if (b < s.blocks) score<ROWS, 1>(q, q_stride, heads, keys, b, scores, n_keys);
+  // 2048 steps for each halving: 2048 · log2(e) / √width
+  const float unit = 2954.639443740597f / __builtin_sqrtf((float)heads.width);
+  float inverse[ROWS];
+  for (int r = 0; r < ROWS; r++) {
+    const float factor = (query_scale[r * heads.n] * s.key_scale[h]) * unit;
+    inverse[r] = 1.0f / (float)shares(scores + r * n_keys, s.tokens, factor, p + r * n_keys);
+  }
+  const int pairs = s.blocks * 8;
+  int c = 0;
+  for (; c + 32 <= heads.padded; c += 32)
+    mix<ROWS, 2>(p, n_keys, pairs, values + (size_t)c * pairs * 2, s.value_scale + h * heads.width + c,
+                 inverse, heads.width - c, out + c, stride);
+  if (c < heads.padded)
+    mix<ROWS, 1>(p, n_keys, pairs, values + (size_t)c * pairs * 2, s.value_scale + h * heads.width + c,
+                 inverse, heads.width - c, out + c, stride);
+}
+
+void attend(const int16_t *queries, const float *query_scale, int rows, const Heads &heads,
+            const Sequence &s, void *scratch, float *out, size_t stride) {
+  const size_t q_stride = (size_t)heads.n * heads.padded;
+  for (int h = 0; h < heads.n; h++) {
+    int r = 0;
+#define SOME(some)                                                                                  \
+  attend_rows<some>(queries + r * q_stride + h * heads.padded, query_scale + r * heads.n + h, heads, \
+                 h, s, scratch, out + r * stride + h * heads.width, stride);                      \
+  r += some
+    while (rows - r >= 8) { SOME(8); }
+    if (rows - r >= 4) { SOME(4); }
+    if (rows - r >= 2) { SOME(2); }
+    if (rows - r >= 1) { SOME(1); }
+#undef SOME
+  }
+}
+
+// -- Heads ----------------------------------------------------------------------------------------
+
+void float_linear(const FloatLinear &w, const float *x, float *out) {
+  const int stride = padded(w.n_in);
+  for (int o = 0; o < w.n_out; o++) {
+    const float *row = w.weight + (size_t)o * stride;
+    Floats total = floats(0.0f);
+    for (int i = 0; i < w.n_in; i += LANES) total = total + load_first(x + i, w.n_in - i) * load(row + i);
+    out[o] = sum(total) + w.bias[o];
+  }
+}
+
+void decode(const float *x, int width, const int8_t *words, const float *scale, const float *bias,
+            int n_words, float *out) {
+  for (int v = 0; v < n_words; v++) {
+    const int8_t *word = words + (size_t)v * width;
+    Floats total = floats(0.0f);
+    int i = 0;
+    for (; i + LANES <= width; i += LANES) total = total + load(x + i) * to_floats(load_bytes(word + i));
+    if (i < width) {
+      int8_t rest[LANES] = {0};
+      memcpy(rest, word + i, width - i);
+      total = total + load_first(x + i, width - i) * to_floats(load_bytes(rest));
+    }
+    out[v] = sum(total) * scale[v] + bias[v];
+  }
+}
+
+// -- Products -------------------------------------------------------------------------------------
+
+// A kernel gives: TILE_ROWS and TILE_BLOCKS (of 16 columns), how many sums it keeps at once;
+// SIGNED, whether its sums are of q - 128; and
+//   dot_bytes<ROWS>(a, stride, b, n_in padded, sums[ROWS][TILE_BLOCKS])
+
+template <int ROWS, After AFTER>
+INLINE void tile(const Linear &w, const Rounded &in, int row, int column, float *out, size_t stride) {
+  Ints sums[ROWS][TILE_BLOCKS];
+  const int depth = padded(w.n_in);
+  dot_bytes<ROWS>(in.q + row * in.stride, in.stride, w.packed + (size_t)column * depth, depth, sums);
+  const int offset = in.zero - (SIGNED ? 128 : 0);
+  _Pragma("GCC unroll 4") for (int c = 0; c < TILE_BLOCKS; c++) {
+    const int at = column + c * 16;
+    const Ints off = load(w.sums + at) * ints(offset);
+    const Floats scale = load(w.scale + at), bias = load(w.bias + at);
+    _Pragma("GCC unroll 16") for (int r = 0; r < ROWS; r++) {
+      Floats v = (to_floats(sums[r][c] - off) * scale) * floats(in.scale[row + r]) + bias;
+      float *to = out + (row + r) * stride + at;
+      if (AFTER == After::GELU) v = gelu(v);
+      if (AFTER == After::RELU) v = max(v, floats(0.0f));
+      if (AFTER == After::ADD) v = v + load(to);
+      store(to, v);
+    }
+  }
+}
+
+template <int ROWS, After AFTER>
+struct Tiles {
+  static void run(int n, const Linear &w, const Rounded &in, int row, int column, float *out,
+                  size_t stride) {
+    if (n == ROWS)
+      tile<ROWS, AFTER>(w, in, row, column, out, stride);
+    else
+      Tiles<ROWS - 1, AFTER>::run(n, w, in, row, column, out, stride);
+  }
+};
+template <After AFTER>
+struct Tiles<0, AFTER> {
+  static void run(int, const Linear &, const Rounded &, int, int, float *, size_t) {}
+};
+
+template <After AFTER>
+void multiply(const Linear &w, const Rounded &in, int rows, float *out, size_t stride) {
+  // Tiles of nearly equal height: one row left over would cost as much as half a tile.
+  const int n_tiles = (rows + TILE_ROWS - 1) / TILE_ROWS;
+  for (int column = 0; column < padded(w.n_out); column += TILE_BLOCKS * 16)
+    for (int i = 0, row = 0; i < n_tiles; i++) {
+      const int end = (int)((int64_t)rows * (i + 1) / n_tiles);
+      Tiles<TILE_ROWS, AFTER>::run(end - row, w, in, row, column, out, stride);
+      row = end;
+    }
+}
+
+void linear(const Linear &w, const Rounded &in, int rows, float *out, size_t stride, After after) {
+  if (after == After::NOTHING) multiply<After::NOTHING>(w, in, rows, out, stride);
+  if (after == After::GELU) multiply<After::GELU>(w, in, rows, out, stride);
+  if (after == After::RELU) multiply<After::RELU>(w, in, rows, out, stride);
+  if (after == After::ADD) multiply<After::ADD>(w, in, rows, out, stride);
+}
+
+}  // namespace
+
+#define POTSTILL_KERNEL(symbol, name)                                                              \
+  extern const Kernel symbol;                                                                      \
+  const Kernel symbol = {name,          packed_size, pack,      linear,      round, round_from, norm, \
+                         embed,         round_queries, maxima,  pack_keys,   pack_values, attend,  \
+                         activate,      float_linear, decode};
