@@ -10,7 +10,7 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-ROOM = "src/potstill/runtime"
+ROOM = "src/potstill/runtime/engine"
 NAMES = {"win32": "potstill.dll", "darwin": "libpotstill.dylib"}
 
 

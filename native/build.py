@@ -31,8 +31,12 @@ KERNELS = {
         "kernel_avx2.cpp": "-mavx2",
         "kernel_avx512.cpp": "-mavx2 -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni",
     },
-    "aarch64": {},
-    "wasm32": {},
+    "aarch64": {
+        "kernel_neon.cpp": "",
+        "kernel_dotprod.cpp": "-march=armv8.2-a+dotprod",
+        "kernel_i8mm.cpp": "-march=armv8.2-a+dotprod+i8mm",
+    },
+    "wasm32": {"kernel_wasm.cpp": "-msimd128"},
 }
 """Architecture → the kernels for it beside the reference, and the flags of each."""
 
@@ -98,6 +102,7 @@ def build(
         flags.append("-Werror")
     if sanitize:
         flags += ["-g", "-O1", f"-fsanitize={sanitize}", "-fno-sanitize-recover=all"]
+    out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
 
         def compiled(source: Path) -> str:

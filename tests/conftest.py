@@ -26,7 +26,7 @@ PROCESSES = Path(__file__).parent / "processes"
 TAKEN_WHERE = {
     "network": lambda: bool(os.environ.get("POTSTILL_NETWORK")),
     "gpu": lambda: shutil.which("nvidia-smi") is not None,
-    "engine": lambda: any((ROOT / "src/potstill/runtime").glob("*potstill.[ds]*")),
+    "engine": lambda: any((ROOT / "src/potstill/runtime/engine").glob("*potstill.[ds]*")),
     "shared": lambda: bool(os.environ.get("POTSTILL_DATA")),
 }
 """Marker → whether this machine has what its tests need."""

@@ -6,12 +6,22 @@
 
 #if defined(__x86_64__)
 #include <cpuid.h>
+#elif defined(__aarch64__) && defined(__linux__)
+#include <sys/auxv.h>
+#elif defined(__aarch64__) && defined(__APPLE__)
+#include <sys/sysctl.h>
 #endif
 
 extern const Kernel kernel_reference;
 #if defined(__x86_64__)
 extern const Kernel kernel_avx2;
 extern const Kernel kernel_avx512vnni;
+#elif defined(__aarch64__)
+extern const Kernel kernel_neon;
+extern const Kernel kernel_dotprod;
+extern const Kernel kernel_i8mm;
+#elif defined(__wasm_simd128__)
+extern const Kernel kernel_wasm;
 #endif
 
 namespace {
@@ -41,6 +51,23 @@ bool has_avx512vnni() {
   return has_avx2() && saves(0xe6) && (seven.b & (F | DQ | BW | VL)) == (F | DQ | BW | VL) &&
          (seven.c & VNNI);
 }
+#elif defined(__aarch64__)
+#if defined(__linux__)
+// Bits of AT_HWCAP and AT_HWCAP2, asm/hwcap.h.
+bool has_dotprod() { return getauxval(AT_HWCAP) & (1ul << 20); }
+bool has_i8mm() { return getauxval(AT_HWCAP2) & (1ul << 13); }
+#elif defined(__APPLE__)
+bool told(const char *name) {
+  int value = 0;
+  size_t size = sizeof value;
+  return !sysctlbyname(name, &value, &size, nullptr, 0) && value;
+}
+bool has_dotprod() { return told("hw.optional.arm.FEAT_DotProd"); }
+bool has_i8mm() { return told("hw.optional.arm.FEAT_I8MM"); }
+#else
+bool has_dotprod() { return false; }
+bool has_i8mm() { return false; }
+#endif
 #endif
 
 struct Known {
@@ -53,6 +80,12 @@ const Known KNOWN[] = {
 #if defined(__x86_64__)
     {&kernel_avx512vnni, has_avx512vnni},
     {&kernel_avx2, has_avx2},
+#elif defined(__aarch64__)
+    {&kernel_i8mm, has_i8mm},
+    {&kernel_dotprod, has_dotprod},
+    {&kernel_neon, always},
+#elif defined(__wasm_simd128__)
+    {&kernel_wasm, always},
 #endif
     {&kernel_reference, always},
 };
@@ -76,7 +109,9 @@ const char *kernel_names() {
 }
 
 const Kernel *find_kernel(const char *name, Report &report) {
+#if !defined(__wasm__)
   if (!name) name = getenv("POTSTILL_KERNEL");
+#endif
   for (const Known &known : KNOWN)
     if ((!name || !*name || !strcmp(name, known.kernel->name)) && known.runs_here()) return known.kernel;
   report.say(POTSTILL_BAD_CALL, "kernel '%.40s' is none of those that run here: %s", name, kernel_names());

@@ -1,33 +1,33 @@
-// Weights in blocks of columns, four inputs of a column side by side: what dot products of bytes take.
+// Weights in blocks of columns, a few inputs of a column side by side: what dot products of bytes take.
 #pragma once
 
 #include "kernel.h"
 #include "lanes.h"
 
+#if !defined(POTSTILL_GROUP)
+#define POTSTILL_GROUP 4
+#endif
+
 namespace {
 
 size_t packed_size(int n_in, int n_out) { return (size_t)padded(n_in) * padded(n_out); }
 
-// [in][out] → [block of columns][group of 4 inputs][column][4]; what is beyond the edges stays 0.
+// [in][out] → [block of columns][group of inputs][column][GROUP]; what is beyond the edges stays 0.
 void pack(const int8_t *weight, int n_in, int n_out, int8_t *packed) {
-  constexpr int WIDE = TILE_BLOCKS * 16;
+  constexpr int WIDE = TILE_BLOCKS * 16, GROUP = POTSTILL_GROUP;
   const int depth = padded(n_in);
   for (int column = 0; column < n_out; column += WIDE) {
     int8_t *block = packed + (size_t)column * depth;
     const int n = n_out - column < WIDE ? n_out - column : WIDE;
-    for (int k = 0; k < n_in; k += 4, block += WIDE * 4) {
+    for (int k = 0; k < n_in; k += GROUP, block += WIDE * GROUP) {
       const int8_t *from = weight + (size_t)k * n_out + column;
-      if (n == WIDE && k + 4 <= n_in) {
-        for (int c = 0; c < WIDE; c++) {
-          block[c * 4] = from[c];
-          block[c * 4 + 1] = from[c + n_out];
-          block[c * 4 + 2] = from[c + 2 * (size_t)n_out];
-          block[c * 4 + 3] = from[c + 3 * (size_t)n_out];
-        }
+      if (n == WIDE && k + GROUP <= n_in) {
+        for (int c = 0; c < WIDE; c++)
+          for (int i = 0; i < GROUP; i++) block[c * GROUP + i] = from[c + i * (size_t)n_out];
         continue;
       }
-      for (int i = 0; i < 4 && k + i < n_in; i++)
-        for (int c = 0; c < n; c++) block[c * 4 + i] = from[c + i * (size_t)n_out];
+      for (int i = 0; i < GROUP && k + i < n_in; i++)
+        for (int c = 0; c < n; c++) block[c * GROUP + i] = from[c + i * (size_t)n_out];
     }
   }
 }

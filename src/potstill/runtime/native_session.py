@@ -26,7 +26,7 @@ from potstill.runtime.session import Logits
 from potstill.text.windows import Batch
 
 _NAMES = {"win32": "potstill.dll", "darwin": "libpotstill.dylib"}
-LIBRARY = Path(__file__).parent / _NAMES.get(sys.platform, "libpotstill.so")
+LIBRARY = Path(__file__).parent / "engine" / _NAMES.get(sys.platform, "libpotstill.so")
 """Where the engine is, in an installation that has one."""
 KERNEL = "POTSTILL_KERNEL"
 """Environment variable that names a kernel to use instead of the quickest."""
