@@ -303,6 +303,8 @@ int potstill_model::open(const void *file, size_t size, const potstill_config &g
   Reader r(onnx, *this, report);
   if (!onnx.is_ours() || !r.has("embeddings.word", "weight.int8"))
     return report.say(POTSTILL_UNFIT, "the engine runs int8 files that Potstill wrote, not this one");
+  if (r.has("embeddings.distance", "weight"))
+    return report.say(POTSTILL_UNFIT, "the engine knows no attention by distance (MPNet)");
   read_embeddings(r, *this);
   char first[48];
   do {

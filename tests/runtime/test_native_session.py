@@ -12,7 +12,7 @@ import pytest
 import tiny
 from potstill import QAClient
 from potstill.bundle.config import read_config
-from potstill.bundle.layout import embedded_folder
+from potstill.bundle.find import embedded_folder
 from potstill.bundle.onnx_graph import build_graph
 from potstill.bundle.onnx_weights import read_onnx_weights
 from potstill.errors import InputError, ModelError
@@ -255,3 +255,11 @@ def test_an_installation_without_the_engine(tmp_path, monkeypatch):
     with pytest.raises(InputError, match="this installation has no engine"):
         NativeSession(file, config, head=head)
     native_session._library.cache_clear()
+
+
+def test_an_encoder_that_it_does_not_know(tmp_path):
+    config = tiny.config("mpnet")
+    graph = build_graph(config, tiny.weights(config), int8_storage(config))
+    (tmp_path / "m.onnx").write_bytes(graph.SerializeToString())
+    with pytest.raises(ModelError, match="knows no attention by distance"):
+        NativeSession(tmp_path / "m.onnx", config, head="qa")

@@ -250,7 +250,7 @@ def test_the_environment_and_the_argument_switch_tuning_off(folder, rivals, cach
     monkeypatch.setenv("POTSTILL_RUNTIME", "onnxruntime")
     assert runtime_name(None, otherwise="auto") == "onnxruntime"
     monkeypatch.setenv("POTSTILL_RUNTIME", "steam")
-    with pytest.raises(InputError, match="POTSTILL_RUNTIME: runtime 'steam' is none of auto, native"):
+    with pytest.raises(InputError, match="POTSTILL_RUNTIME: .* none of auto, native"):
         QAClient.from_options(folder)
 
 

@@ -51,7 +51,7 @@ class Opening(TypedDict, total=False):
     runtime: str | None
     """What runs the model, one of `potstill.runtime.runtimes.RUNTIMES`; ``"auto"`` for the
     quickest here, which is measured once and remembered; by default what ``POTSTILL_RUNTIME``
-    says, or onnxruntime."""
+    says, or native where that runs the model, or onnxruntime."""
     workers: Workers
     """Runs at the same time, of calls that read many texts; ``"auto"`` for as many as read most,
     and then ``threads`` too are chosen where they are not given."""
