@@ -168,6 +168,19 @@ def test_no_answer(run, model, tmp_path):
     assert (result.exit_code, result.output) == (0, "No answer.\n")
 
 
+def test_a_model_that_may_refuse_gives_its_best_span_with_any(run, model, tmp_path):
+    import shutil
+
+    from potstill.bundle.manifest import Manifest, write_manifest
+
+    folder = shutil.copytree(model, tmp_path / "model")
+    write_manifest(folder, Manifest(no_answer=True, null_threshold=-1e6))
+    arguments = ("who", "--context", "the king", "--model", str(folder))
+    assert run(*arguments).output == "No answer.\n"
+    (answer,) = json.loads(run(*arguments, "--any", "--json").output)
+    assert answer["answer"] in ("the", "king", "the king")
+
+
 @pytest.mark.parametrize(
     ("arguments", "stdin", "message"),
     [

@@ -261,6 +261,13 @@ def test_no_answer_is_none_or_an_empty_list(folder):
     assert client.predict(QUESTION, CONTEXT, no_answer=False) is not None
 
 
+def test_a_null_threshold_of_a_model_that_cannot_refuse(tmp_path):
+    folder = tiny.write_model(tmp_path)
+    with pytest.raises(InputError, match="was not trained to say that there is no answer: omit it"):
+        QAClient.from_options(folder, null_threshold=1.0)
+    assert QAClient.from_options(folder, null_threshold=1.0, no_answer=True).options.no_answer
+
+
 def test_the_null_logit_is_the_first_tokens(client):
     reading = client.read(QUESTION, CONTEXT, no_answer=True)
     best = reading.spans[0]

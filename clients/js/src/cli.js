@@ -15,6 +15,7 @@ const HELP = `Usage: potstill COMMAND
     --top-k N              most answers
     --max-answer-length N  longest answer in tokens
     --no-answer            let "no answer" win, whatever the model was trained for
+    --any                  give the best span, though the model may say that there is no answer
     --runtime NAME         onnx, tfjs, saved_model
     --threads N            threads; by default one for each core
     --json                 print one JSON list; places are in UTF-16 units, half-open
@@ -34,6 +35,7 @@ const FLAGS = {
     "top-k": true,
     "max-answer-length": true,
     "no-answer": false,
+    any: false,
     runtime: true,
     threads: true,
     json: false,
@@ -124,7 +126,7 @@ async function ask([question, ...files], values) {
     const said = await client.predict(
       question,
       sources.map(({ text }) => text),
-      { topK, maxAnswerLength, noAnswer: values["no-answer"] ? true : undefined },
+      { topK, maxAnswerLength, noAnswer: values.any ? false : values["no-answer"] ? true : undefined },
     );
     /** @type {Answer[]} */
     const answers = Array.isArray(said) ? said : said ? [said] : [];

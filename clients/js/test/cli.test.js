@@ -63,7 +63,7 @@ test("ask prints answers for people and for programs", async (t) => {
   }
   const input = await run(["ask", "What was built?", ...flags, "--json"], { input: text });
   assert.equal(JSON.parse(input.out)[0].source, "standard input");
-  const given = await run(["ask", "q", "--context=The king.", "--model", BERT, "--no-answer", "--json"]);
+  const given = await run(["ask", "q", "--context=The king.", "--model", BERT, "--any", "--json"]);
   assert.equal(given.status, 0);
 });
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from potstill.cli.options import runtime_option
+from potstill.cli.options import no_answer_option, runtime_option
 
 if TYPE_CHECKING:
     from potstill.cli.sources import Sources
@@ -46,9 +46,7 @@ _SHOWN = 240
 @click.option(
     "--top-k", type=click.IntRange(min=1), default=1, show_default=True, help="Most answers."
 )
-@click.option(
-    "--no-answer", is_flag=True, help='Let "no answer" win, whatever the model was trained for.'
-)
+@no_answer_option
 @click.option(
     "--max-answer-tokens",
     type=click.IntRange(min=1),
@@ -74,7 +72,7 @@ def command(
     index: str | None,
     model: str,
     top_k: int,
-    no_answer: bool,
+    no_answer: bool | None,
     max_answer_tokens: int | None,
     windows: int,
     read_all: bool,
@@ -103,7 +101,7 @@ def command(
         runtime=runtime,
         threads=threads,
         max_answer_tokens=max_answer_tokens,
-        no_answer=no_answer or None,
+        no_answer=no_answer,
     )
     found = asked.ask(question, reader, top_k, None if read_all else windows)
     if found.n_read < found.n_passages:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from potstill.cli.options import runtime_option, windows_option
+from potstill.cli.options import no_answer_option, runtime_option, windows_option
 
 if TYPE_CHECKING:
     from potstill.scale.job import JobResult
@@ -39,9 +39,7 @@ _LINE_SECONDS = 30.0
     "second text of a pair. May be given several times.",
 )
 @click.option("--prefix", default="", metavar="TEXT", help="Put before the new columns' names.")
-@click.option(
-    "--no-answer", is_flag=True, help='Let "no answer" win, whatever the model was trained for.'
-)
+@no_answer_option
 @click.option(
     "--threshold",
     type=click.FloatRange(0, 1),
@@ -90,7 +88,7 @@ def command(
     revision: str | None,
     columns: tuple[str, ...],
     prefix: str,
-    no_answer: bool,
+    no_answer: bool | None,
     threshold: float | None,
     windows: int | None,
     runtime: str | None,
@@ -124,7 +122,7 @@ def command(
         predict=PredictOptions(
             model=model,
             revision=revision,
-            no_answer=no_answer or None,
+            no_answer=no_answer,
             threshold=threshold,
             max_windows=windows,
             threads=threads,

@@ -14,7 +14,12 @@ import click
 
 from potstill.cli.keeping import keep as keep_found
 from potstill.cli.keeping import keeper, timed
-from potstill.cli.options import columns_option, runtime_option, windows_option
+from potstill.cli.options import (
+    columns_option,
+    no_answer_option,
+    runtime_option,
+    windows_option,
+)
 
 if TYPE_CHECKING:
     from potstill.evaluation.confidence import Confidences
@@ -42,7 +47,7 @@ _Found = TypeVar("_Found")
     help="Write how strongly the model leans to no answer: JSON, question id → number. "
     "Predictions then hold the best span even where no answer wins.",
 )
-@click.option("--no-answer", is_flag=True, help='Let "no answer" win, whatever the model.')
+@no_answer_option
 @click.option(
     "--limit", type=click.IntRange(min=1), metavar="N", help="Only the first N questions."
 )
@@ -101,7 +106,7 @@ def command(
     data: str,
     predictions: Path | None,
     null_odds: Path | None,
-    no_answer: bool,
+    no_answer: bool | None,
     limit: int | None,
     max_answer_tokens: int | None,
     batch_tokens: int | None,
@@ -138,7 +143,7 @@ def command(
         of_questions = {
             "--predictions": predictions,
             "--null-odds": null_odds,
-            "--no-answer": no_answer,
+            "--any" if no_answer is False else "--no-answer": no_answer is not None,
             "--max-answer-tokens": max_answer_tokens,
             "--calibration": calibration,
             "--curve": curve,
@@ -189,7 +194,7 @@ def command(
         precision=precision,
         max_answer_tokens=max_answer_tokens,
         token_budget=batch_tokens,
-        no_answer=no_answer or None,
+        no_answer=no_answer,
     )
     began = time.perf_counter()
     readings, said = _read(client, examples, keep_logits=calibration)

@@ -26,6 +26,16 @@ def runtime_option(default: str) -> Callable[[Decorated], Decorated]:
     )
 
 
+def no_answer_option(command: Decorated) -> Decorated:
+    """``--no-answer``, ``--any``: whether "no answer" may win; ``None`` where neither is given."""
+    return click.option(
+        "--no-answer/--any",
+        default=None,
+        help='Let "no answer" win, or give the best span in any case.  [default: "no answer" may '
+        "win where the model was trained to give it]",
+    )(command)
+
+
 def windows_option(command: Decorated) -> Decorated:
     """``--windows N`` of a text classifier."""
     return click.option(

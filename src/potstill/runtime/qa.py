@@ -65,7 +65,8 @@ class QAClient(Client[ReadOptions]):
         Raises:
             ModelNotFoundError: there is no such model.
             ModelError: the model's files are damaged, or it is no question-answering model.
-            InputError: an option is out of range, or there is no such runtime.
+            InputError: an option is out of range, or there is no such runtime; or a null threshold
+                is given where "no answer" does not compete.
             MissingExtraError: the runtime is not installed.
         """
         given = {
@@ -76,7 +77,13 @@ class QAClient(Client[ReadOptions]):
             "null_threshold": null_threshold,
             "temperature": temperature,
         }
-        return cls._open(model, given, opening)
+        client = cls._open(model, given, opening)
+        if null_threshold is not None and not client.options.no_answer:
+            raise InputError(
+                f"null_threshold is given, but {model} was not trained to say that there is no "
+                'answer: omit it, or let "no answer" compete all the same with no_answer=True'
+            )
+        return client
 
     @classmethod
     def own_options(cls, config: ModelConfig, manifest: Manifest | None) -> ReadOptions:
