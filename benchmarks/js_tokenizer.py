@@ -21,7 +21,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from potstill.text.tokenizer import Tokenizer, read_vocabulary, wordpiece
+from potstill.text.opening import read_vocabulary, wordpiece
+from potstill.text.tokenizer import Tokenizer
 
 SCRIPT = Path(__file__).with_name("js_tokenizer.mjs")
 SPECIAL = {"cls": "[CLS]", "sep": "[SEP]", "pad": "[PAD]", "mask": "[MASK]"}

@@ -23,8 +23,9 @@ from potstill.bundle.find import embedded_folder
 from potstill.bundle.onnx_graph import build_graph
 from potstill.bundle.weights import read_weights
 from potstill.records import Answer
+from potstill.text.opening import read_options, wordpiece
 from potstill.text.spans import WindowLogits, search
-from potstill.text.tokenizer import BERT_PAIR, ROBERTA_PAIR, Tokenizer, read_options, wordpiece
+from potstill.text.tokenizer import BERT_PAIR, ROBERTA_PAIR, Tokenizer
 from potstill.text.windows import by_token_budget, split
 
 ROOT = Path(__file__).parents[1]

@@ -13,7 +13,7 @@ from potstill.bundle.atomic import write_json
 from potstill.bundle.config import ModelConfig
 from potstill.bundle.heads import hf_config
 from potstill.bundle.weights import expected_shapes, write_weights
-from potstill.text.tokenizer import wordpiece
+from potstill.text.opening import wordpiece
 
 WORDS = (
     "the of in and is was to who what where when which won game city river king built by "

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 import tiny
 from potstill.compression.vocabulary import kept_pieces, trim_tokenizer, trim_weights
 from potstill.errors import RecipeError
-from potstill.text.tokenizer import read_vocabulary, wordpiece
+from potstill.text.opening import read_vocabulary, wordpiece
 
 
 @pytest.fixture(scope="module")

@@ -162,7 +162,7 @@ def test_bad_sources_leave_nothing(model, out) -> None:
     (model / "vocab.txt").rename(model / "vocab")
     refused(TokenizerError, "neither tokenizer.json nor vocab.txt")
     (model / "tokenizer.json").write_text("{")
-    refused(TokenizerError, "JSON")
+    refused(TokenizerError, "is not a usable tokenizer")
     (model / "tokenizer.json").unlink()
     (model / "vocab").rename(model / "vocab.txt")
     data = (model / "model.safetensors").read_bytes()

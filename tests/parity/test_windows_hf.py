@@ -86,6 +86,9 @@ def test_the_layout_is_that_of_the_post_processor(tmp_path):
         layout = Tokenizer.from_folder(tmp_path / name).layout
         assert layout == (BERT_PAIR if name == "bert" else ROBERTA_PAIR)
     # A RoBERTa that reads word pieces, as there are some: the files say so, not the model type.
+    named = {"cls_token": "<s>", "sep_token": "</s>", "pad_token": "<pad>"}
+    options = {"tokenizer_class": "PreTrainedTokenizerFast", **named}
+    write_json(tmp_path / "roberta" / "tokenizer_config.json", options)
     file = tmp_path / "roberta" / "tokenizer.json"
     values = json.loads(file.read_text(encoding="utf-8"))
     values["post_processor"] = {"type": "BertProcessing", "sep": ["</s>", 2], "cls": ["<s>", 0]}

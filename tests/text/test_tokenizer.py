@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 import tiny
 from potstill.errors import TokenizerError
+from potstill.text import opening
 from potstill.text import tokenizer as module
 from potstill.text.tokenizer import Tokenizer
 
@@ -101,7 +102,7 @@ def test_a_cased_vocabulary_stays_cased(tmp_path):
 
 def test_tokenizer_json_is_preferred_and_its_own_truncation_switched_off(tmp_path, tokenizer):
     tiny.write_tokenizer(tmp_path)
-    backend = module.wordpiece({t: i for i, t in enumerate(tiny.VOCABULARY)}, {})
+    backend = opening.wordpiece({t: i for i, t in enumerate(tiny.VOCABULARY)}, {})
     backend.enable_truncation(4)
     backend.enable_padding(length=4)
     backend.save(str(tmp_path / "tokenizer.json"))
@@ -158,7 +159,7 @@ def test_threads_share_one_tokenizer(tokenizer):
 
 
 def test_it_is_the_tokenizers_library_underneath():
-    backend = module.wordpiece({t: i for i, t in enumerate(tiny.VOCABULARY)}, {})
+    backend = opening.wordpiece({t: i for i, t in enumerate(tiny.VOCABULARY)}, {})
     assert isinstance(backend, tokenizers.Tokenizer)
 
 

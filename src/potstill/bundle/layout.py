@@ -17,6 +17,7 @@ SPECIAL_TOKENS = "special_tokens_map.json"
 VOCAB = "vocab.txt"
 VOCAB_JSON = "vocab.json"
 MERGES = "merges.txt"
+ADDED_TOKENS = "added_tokens.json"
 CARD = "README.md"
 MANIFEST = "potstill.json"
 METRICS = "metrics.jsonl"
@@ -30,7 +31,15 @@ ONNX_INT8 = "onnx/model_quantized.onnx"
 ONNX_FILES = {"fp32": ONNX, "fp16": ONNX_FP16, "int8": ONNX_INT8}
 """Precision → file, as transformers.js names them."""
 
-TEXT_FILES = (TOKENIZER, TOKENIZER_CONFIG, SPECIAL_TOKENS, VOCAB, VOCAB_JSON, MERGES)
+TEXT_FILES = (
+    TOKENIZER,
+    TOKENIZER_CONFIG,
+    SPECIAL_TOKENS,
+    ADDED_TOKENS,
+    VOCAB,
+    VOCAB_JSON,
+    MERGES,
+)
 """Files of a tokenizer: ``tokenizer.json``, or what it can be made from, or both.
 
 That is ``vocab.txt`` of WordPiece (BERT, ELECTRA), ``vocab.json`` with ``merges.txt`` of byte-level

@@ -4,23 +4,17 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tokenizers import decoders, processors
+from tokenizers import decoders, models, processors
 
 from potstill.bundle import layout
 from potstill.bundle.atomic import write_json, write_text
 from potstill.bundle.config import ModelConfig
 from potstill.bundle.heads import HeadName, hf_config
-from potstill.errors import TokenizerError
-from potstill.text.tokenizer import (
-    byte_level,
-    read_options,
-    read_vocabulary,
-    token_text,
-    wordpiece,
-)
+from potstill.text.opening import open_folder, token_text
 
 _CLASSES = {"bert": "BertTokenizer", "distilbert": "DistilBertTokenizer"}
 """``model_type`` → class of its WordPiece tokenizer, where it has one of its own."""
@@ -43,23 +37,12 @@ def write_tokenizer(source: Path, out: Path, config: ModelConfig) -> None:
     128 tokens, and whoever loads the folder sets both anyway.
 
     Raises:
-        TokenizerError: the source has no ``tokenizer.json``, and nothing to make it from, or a
-            broken one.
+        TokenizerError: the source has no tokenizer, or a broken or unknown one.
     """
-    options = read_options(source / layout.TOKENIZER_CONFIG)
-    fast = source / layout.TOKENIZER
-    if fast.is_file():
-        values = read_options(fast)
-    elif (source / layout.VOCAB).is_file():
-        values = _from_vocabulary(source / layout.VOCAB, options)
-    elif (source / layout.VOCAB_JSON).is_file() and (source / layout.MERGES).is_file():
-        backend = byte_level(source / layout.VOCAB_JSON, source / layout.MERGES, options)
-        values = json.loads(backend.to_str())
-    else:
-        raise TokenizerError(
-            f"{source} has neither {layout.TOKENIZER} nor {layout.VOCAB}, nor {layout.VOCAB_JSON} "
-            f"with {layout.MERGES}: copy the tokenizer of the model it was made from into it"
-        )
+    opened = open_folder(source)
+    options, backend = opened.options, opened.backend
+    _complete(backend, options)
+    values: dict[str, Any] = json.loads(backend.to_str())
     values["truncation"] = values["padding"] = None
     write_text(out / layout.TOKENIZER, json.dumps(values, ensure_ascii=False))
     model: dict[str, Any] = values.get("model", {})
@@ -106,18 +89,20 @@ def _write_pieces(out: Path, model: dict[str, Any]) -> None:
     write_text(out / layout.MERGES, "".join(f"{line}\n" for line in ["#version: 0.2", *lines]))
 
 
-def _from_vocabulary(path: Path, options: dict[str, Any]) -> dict[str, Any]:
-    backend = wordpiece(read_vocabulary(path), options)
-    cls = token_text(options, "cls", "[CLS]")
-    sep = token_text(options, "sep", "[SEP]")
-    # Whoever loads the folder elsewhere lets the tokenizer add the special tokens.
-    backend.post_processor = processors.TemplateProcessing(
-        single=f"{cls} $A {sep}",
-        pair=f"{cls} $A {sep} $B:1 {sep}:1",
-        special_tokens=[(token, backend.token_to_id(token)) for token in (cls, sep)],
-    )
-    backend.decoder = decoders.WordPiece(prefix="##")
-    return json.loads(backend.to_str())
+def _complete(backend: Any, options: Mapping[str, Any]) -> None:
+    """Adds what files made by hand lack: special tokens around a text, and the way back to one."""
+    if backend.post_processor is None:
+        cls = token_text(options, "cls", "[CLS]")
+        sep = token_text(options, "sep", "[SEP]")
+        # Whoever loads the folder elsewhere lets the tokenizer add the special tokens.
+        if None not in (backend.token_to_id(cls), backend.token_to_id(sep)):
+            backend.post_processor = processors.TemplateProcessing(
+                single=f"{cls} $A {sep}",
+                pair=f"{cls} $A {sep} $B:1 {sep}:1",
+                special_tokens=[(token, backend.token_to_id(token)) for token in (cls, sep)],
+            )
+    if backend.decoder is None and isinstance(backend.model, models.WordPiece):
+        backend.decoder = decoders.WordPiece(prefix="##")
 
 
 def _text(token: Any) -> str:

@@ -9,8 +9,8 @@ from typing import Any
 from potstill.bundle import layout
 from potstill.bundle.config import read_config
 from potstill.bundle.find import find_model
+from potstill.text.opening import read_options
 from potstill.text.pretrained import PretrainedTokenizer
-from potstill.text.tokenizer import read_options
 
 
 class BertTokenizer(PretrainedTokenizer):

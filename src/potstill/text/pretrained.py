@@ -23,8 +23,9 @@ from potstill.text import arguments
 from potstill.text.arguments import plain
 from potstill.text.cutting import cut
 from potstill.text.encoding import BatchEncoding, to_tensors
+from potstill.text.opening import read_tokenizer_config, token_text
 from potstill.text.surrogates import without_surrogates
-from potstill.text.tokenizer import BERT_PAIR, Tokenizer, read_options, token_text
+from potstill.text.tokenizer import BERT_PAIR, Tokenizer
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -40,7 +41,7 @@ class PretrainedTokenizer:
 
     model_type: ClassVar[str]
     """The encoder that a class is for."""
-    model_input_names: ClassVar[tuple[str, ...]] = ("input_ids", "token_type_ids", "attention_mask")
+    model_input_names: tuple[str, ...] = ("input_ids", "token_type_ids", "attention_mask")
     """What a call returns where it is not told otherwise."""
     padding_side: ClassVar[str] = "right"
     is_fast: ClassVar[bool] = True
@@ -58,6 +59,9 @@ class PretrainedTokenizer:
         self._tokenizer = tokenizer
         self._backend = tokenizer._backend
         self._options = dict(options)
+        names = options.get("model_input_names")
+        if isinstance(names, list):
+            self.model_input_names = tuple(map(str, names))
         self.model_max_length = model_max_length
         self.cls_token_id, self.sep_token_id = tokenizer.cls_id, tokenizer.sep_id
         self.pad_token_id, self.mask_token_id = tokenizer.pad_id, tokenizer.mask_id
@@ -72,7 +76,7 @@ class PretrainedTokenizer:
         self.unk_token_id = tokenizer.token_id(self.unk_token)
         # Kept apart from the backend, which then gives bare texts: they are cut before special
         # tokens are put around them, and offsets must not be trimmed twice.
-        self._processor: Any = self._backend.post_processor
+        self._processor: Any = tokenizer.processor
         if self._processor is None or not self._processor.num_special_tokens_to_add(False):
             self._processor = self._template()  # files made by hand name none
         self._backend.post_processor = processors.TemplateProcessing("$A:0", "$A:0 $B:1")
@@ -100,7 +104,7 @@ class PretrainedTokenizer:
             TokenizerError: the files are missing or corrupt.
         """
         folder = find_model(model, revision=revision, weights=False)
-        options = read_options(folder / layout.TOKENIZER_CONFIG)
+        options = read_tokenizer_config(folder)
         longest = model_max_length or options.get("model_max_length") or _FOREIGN_LIMIT
         if longest >= _FOREIGN_LIMIT and (folder / layout.CONFIG).is_file():
             longest = read_config(folder).max_positions
@@ -344,7 +348,7 @@ class PretrainedTokenizer:
 
     def _template(self) -> Any:
         cls, sep = (self.cls_token, self.cls_token_id), (self.sep_token, self.sep_token_id)
-        if self._tokenizer.layout is BERT_PAIR:
+        if self._tokenizer.layout.n_between == BERT_PAIR.n_between:
             return processors.BertProcessing(sep, cls)
         return processors.RobertaProcessing(sep, cls)
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -19,9 +19,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import tokenizers
-from tokenizers import AddedToken, decoders, models, normalizers, pre_tokenizers, processors
+from tokenizers import decoders, models, processors
 
 from potstill.errors import TokenizerError
+from potstill.text.opening import open_folder, token_text
 from potstill.text.surrogates import without_surrogates
 
 IntArray = npt.NDArray[np.int32]
@@ -81,13 +82,20 @@ class Encoded:
 class Tokenizer:
     """A model's tokenizer, opened from its folder. Safe to share between threads."""
 
-    def __init__(self, backend: tokenizers.Tokenizer, special: dict[str, str]) -> None:
+    def __init__(
+        self,
+        backend: tokenizers.Tokenizer,
+        special: dict[str, str],
+        *,
+        token_types: bool = True,
+    ) -> None:
         """Takes ``backend`` over: truncation and padding are switched off here, once.
 
         Args:
             backend: a tokenizer of the ``tokenizers`` library.
             special: the texts of the ``cls``, ``sep`` and ``pad`` tokens, and of ``mask`` where
                 there is one.
+            token_types: ``False`` where rows are of type 0 throughout, though the layout has two.
 
         Raises:
             TokenizerError: a special token other than ``mask`` is not in the vocabulary.
@@ -106,6 +114,13 @@ class Tokenizer:
         """What stands for a word the vocabulary cannot spell; ``None`` where it spells any."""
         self.layout: PairLayout = self._find_layout()
         """How the model was trained to see a pair of texts."""
+        if self.layout.token_types and not token_types:
+            self.layout = replace(self.layout, token_types=False)
+        self.processor: Any = self._backend.post_processor
+        """What puts special tokens around texts, as the files have it."""
+        self._trims = _leaves_blanks(self._backend)
+        if self._trims:
+            self._backend.post_processor = processors.TemplateProcessing("$A:0", "$A:0 $B:1")
 
     def _find_layout(self) -> PairLayout:
         # What transformers would do is settled by the post-processor. Files made by hand, and
@@ -121,22 +136,21 @@ class Tokenizer:
         """Opens the tokenizer of a model folder.
 
         ``tokenizer.json`` is used where there is one, otherwise ``vocab.txt`` (WordPiece) or
-        ``vocab.json`` and ``merges.txt`` (byte-level BPE) with the options of
-        ``tokenizer_config.json``.
+        ``vocab.json`` and ``merges.txt`` (byte-level BPE), with the options of
+        ``tokenizer_config.json`` as transformers reads them, see `potstill.text.opening`.
 
         Raises:
-            TokenizerError: the files are missing or corrupt.
+            TokenizerError: the files are missing or corrupt, or of a class that is not known.
         """
-        folder = Path(folder)
-        config = read_options(folder / "tokenizer_config.json")
-        backend = _open_backend(folder, config)
+        opened = open_folder(Path(folder))
+        backend: Any = opened.backend
         special: dict[str, str] = {}
         # MPNet's vocabulary holds both spellings: what is put around a text tells which is meant.
         order = -1 if backend.encode("").tokens[:1] == ["<s>"] else 1
         for role, usual in _SPECIAL.items():
             known = [token for token in usual[::order] if backend.token_to_id(token) is not None]
-            special[role] = token_text(config, role, known[0] if known else usual[0])
-        return cls(backend, special)
+            special[role] = token_text(opened.options, role, known[0] if known else usual[0])
+        return cls(backend, special, token_types=opened.token_types)
 
     def encode(self, text: str) -> Encoded:
         """Tokenizes one text.
@@ -145,17 +159,16 @@ class Tokenizer:
         """
         if len(text) > _CHUNK:
             return self._encode_long(text)
-        return _encoded(self._backend.encode(without_surrogates(text), add_special_tokens=False))
+        cleaned = without_surrogates(text)
+        return self._encoded(self._backend.encode(cleaned, add_special_tokens=False), cleaned)
 
     def encode_batch(self, texts: Sequence[str]) -> list[Encoded]:
         """Tokenizes many texts, in parallel where the machine allows and there are several."""
         if len(texts) == 1 or any(len(text) > _CHUNK for text in texts):
             return [self.encode(text) for text in texts]
         cleaned = [without_surrogates(text) for text in texts]
-        return [
-            _encoded(encoding)
-            for encoding in self._backend.encode_batch(cleaned, add_special_tokens=False)
-        ]
+        found = self._backend.encode_batch(cleaned, add_special_tokens=False)
+        return [self._encoded(one, text) for one, text in zip(found, cleaned, strict=True)]
 
     def ids_batch(self, texts: Sequence[str]) -> list[IntArray]:
         """Token ids alone, for whole corpora: without offsets it is several times as fast."""
@@ -215,11 +228,20 @@ class Tokenizer:
             decoder = decoders.ByteLevel()
         return (decoder or decoders.WordPiece(prefix=_CONTINUES)).decode(list(tokens))
 
+    def _encoded(self, encoding: tokenizers.Encoding, text: str) -> Encoded:
+        n = len(encoding)
+        words = [-1 if word is None else word for word in encoding.word_ids]
+        offsets = np.fromiter(chain.from_iterable(encoding.offsets), np.int32, 2 * n).reshape(n, 2)
+        if self._trims:
+            offsets = _trimmed(offsets, text)
+        return Encoded(np.array(encoding.ids, np.int32), offsets, np.array(words, np.int32))
+
     def _encode_long(self, text: str) -> Encoded:
         starts = _chunk_starts(text)
         ends = [*starts[1:], len(text)]
         pieces = [without_surrogates(text[a:b]) for a, b in zip(starts, ends, strict=True)]
-        parts = [_encoded(e) for e in self._backend.encode_batch(pieces, add_special_tokens=False)]
+        found = self._backend.encode_batch(pieces, add_special_tokens=False)
+        parts = [self._encoded(one, piece) for one, piece in zip(found, pieces, strict=True)]
         n_words = 0
         words: list[IntArray] = []
         for part in parts:
@@ -232,6 +254,36 @@ class Tokenizer:
             ),
             np.concatenate(words),
         )
+
+
+def _leaves_blanks(backend: Any) -> bool:
+    """Whether byte-level offsets hold the blank before a word, or lose its first letter.
+
+    They hold it where the files switch trimming off. Where something else cuts words before
+    ``ByteLevel`` adds a blank to each (RobBERT), trimming takes a letter for that blank.
+    """
+    cut = backend.pre_tokenizer
+    state = {} if cut is None else json.loads(cut.__getstate__())
+    parts = state.get("pretokenizers", [state])
+    if not any(part.get("type") == "ByteLevel" for part in parts):
+        return False
+    ends = backend.post_processor
+    trims = {} if ends is None else json.loads(ends.__getstate__())
+    steps = trims.get("processors", [trims])
+    trimming = any(step.get("trim_offsets") for step in steps)
+    return not trimming or any(part.get("add_prefix_space") for part in parts[1:])
+
+
+def _trimmed(offsets: IntArray, text: str) -> IntArray:
+    """Offsets without white space at the ends of tokens; of a token of it alone, its end."""
+    blank = np.fromiter((char.isspace() for char in text), np.bool_, len(text))
+    blank = np.append(blank, False)
+    start, end = offsets[:, 0].copy(), offsets[:, 1].copy()
+    while (leading := (start < end) & blank[start]).any():
+        start[leading] += 1
+    while (trailing := (start < end) & blank[end - 1]).any():
+        end[trailing] -= 1
+    return np.stack([start, end], axis=1)
 
 
 def _special_id(backend: tokenizers.Tokenizer, role: str, token: str) -> int:
@@ -251,143 +303,3 @@ def _chunk_starts(text: str) -> list[int]:
             break
         starts.append(match.start())
     return starts
-
-
-def _encoded(encoding: tokenizers.Encoding) -> Encoded:
-    n = len(encoding)
-    words = [-1 if word is None else word for word in encoding.word_ids]
-    return Encoded(
-        np.array(encoding.ids, np.int32),
-        np.fromiter(chain.from_iterable(encoding.offsets), np.int32, 2 * n).reshape(n, 2),
-        np.array(words, np.int32),
-    )
-
-
-def read_options(path: Path) -> dict[str, Any]:
-    """``tokenizer_config.json`` or a file like it, empty where there is none.
-
-    Raises:
-        TokenizerError: the file is no JSON object.
-    """
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
-    except (ValueError, OSError) as error:
-        raise TokenizerError(f"{path} cannot be read as JSON: {error}") from None
-    if not isinstance(values, dict):
-        raise TokenizerError(f"{path} holds a {type(values).__name__}, not a JSON object")
-    return values
-
-
-def _open_backend(folder: Path, config: dict[str, Any]) -> tokenizers.Tokenizer:
-    path = folder / "tokenizer.json"
-    if path.is_file():
-        try:
-            return tokenizers.Tokenizer.from_file(str(path))
-        except Exception as error:  # the library raises bare Exception for any damage
-            raise TokenizerError(f"{path} is not a usable tokenizer: {error}") from None
-    vocabulary = folder / "vocab.txt"
-    if vocabulary.is_file():
-        return wordpiece(read_vocabulary(vocabulary), config)
-    pieces = folder / "vocab.json", folder / "merges.txt"
-    if all(file.is_file() for file in pieces):
-        return byte_level(*pieces, config)
-    raise TokenizerError(
-        f"{folder} has neither tokenizer.json nor vocab.txt, nor vocab.json with merges.txt"
-    )
-
-
-def token_text(config: Mapping[str, Any], role: str, otherwise: str) -> str:
-    """A special token as ``tokenizer_config.json`` names it; older ones keep it with its options.
-
-    Args:
-        config: the file's values.
-        role: ``cls``, ``sep``, ``pad``, ``mask`` or ``unk``.
-        otherwise: what it is where the file does not say.
-    """
-    named = config.get(f"{role}_token")
-    if isinstance(named, dict):
-        named = named.get("content")
-    return str(named or otherwise)
-
-
-def read_vocabulary(path: Path) -> dict[str, int]:
-    """Token → id of a ``vocab.txt``, one token a line.
-
-    Raises:
-        TokenizerError: the file cannot be read.
-    """
-    try:
-        lines = path.read_text(encoding="utf-8").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise TokenizerError(f"{path} cannot be read as UTF-8 text: {error}") from None
-    tokens = [line.rstrip("\r") for line in lines]
-    while tokens and not tokens[-1]:
-        tokens.pop()
-    return {token: number for number, token in enumerate(tokens)}
-
-
-def wordpiece(vocabulary: dict[str, int], config: dict[str, Any]) -> tokenizers.Tokenizer:
-    """BERT's own tokenizer from its vocabulary.
-
-    Args:
-        vocabulary: token → id.
-        config: ``do_lower_case`` (default true), ``strip_accents`` (default: as lower-casing),
-            ``tokenize_chinese_chars``, ``unk_token`` and the special tokens, as in
-            ``tokenizer_config.json``.
-
-    Raises:
-        TokenizerError: the vocabulary lacks the unknown token.
-    """
-    unknown = token_text(config, "unk", "[UNK]")
-    if unknown not in vocabulary:
-        raise TokenizerError(f"the unknown token {unknown!r} is not in the vocabulary")
-    backend = tokenizers.Tokenizer(
-        models.WordPiece(vocabulary, unk_token=unknown, max_input_chars_per_word=100)
-    )
-    backend.normalizer = normalizers.BertNormalizer(
-        clean_text=True,
-        handle_chinese_chars=config.get("tokenize_chinese_chars", True),
-        strip_accents=config.get("strip_accents"),
-        lowercase=config.get("do_lower_case", True),
-    )
-    backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    special = [t for t in ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]") if t in vocabulary]
-    backend.add_special_tokens(special)
-    return backend
-
-
-def byte_level(vocabulary: Path, merges: Path, config: Mapping[str, Any]) -> tokenizers.Tokenizer:
-    """RoBERTa's own tokenizer from its vocabulary: byte-level BPE, a space part of the next token.
-
-    Args:
-        vocabulary: ``vocab.json``, token → id.
-        merges: ``merges.txt``, a pair of tokens a line.
-        config: ``add_prefix_space`` (default false), ``trim_offsets`` (default true) and the
-            special tokens, as in ``tokenizer_config.json``.
-
-    Raises:
-        TokenizerError: the files are damaged, or do not belong together.
-    """
-    try:
-        backend = tokenizers.Tokenizer(
-            models.BPE(*models.BPE.read_file(str(vocabulary), str(merges)))
-        )
-    except Exception as error:  # the library raises bare Exception for any damage
-        raise TokenizerError(
-            f"{vocabulary} and {merges.name} are no usable tokenizer: {error}"
-        ) from None
-    prefix = bool(config.get("add_prefix_space", False))
-    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=prefix)
-    backend.decoder = decoders.ByteLevel()
-    usual = {"cls": "<s>", "pad": "<pad>", "sep": "</s>", "unk": "<unk>", "mask": "<mask>"}
-    named = {role: token_text(config, role, token) for role, token in usual.items()}
-    # The mask takes the space before it, as a word would.
-    special = [AddedToken(t, lstrip=r == "mask", normalized=False) for r, t in named.items()]
-    backend.add_special_tokens([t for t in special if backend.token_to_id(t.content) is not None])
-    sep, cls = ((named[role], _special_id(backend, role, named[role])) for role in ("sep", "cls"))
-    backend.post_processor = processors.RobertaProcessing(
-        sep, cls, trim_offsets=bool(config.get("trim_offsets", True)), add_prefix_space=prefix
-    )
-    return backend

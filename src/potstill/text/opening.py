@@ -1,0 +1,372 @@
+"""How the tokenizer of a model folder is opened: the reading that transformers 5 gives its files.
+
+``tokenizer_config.json`` wins over ``tokenizer.json`` for what a class of transformers takes as
+options: case, accents and Chinese characters of BERT's, the prefix space and trimmed offsets of
+RoBERTa's. Special tokens may be named in ``special_tokens_map.json``, and tokens beside the
+vocabulary stand in ``added_tokens_decoder`` or ``added_tokens.json``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+import tokenizers
+from tokenizers import AddedToken, decoders, models, normalizers, pre_tokenizers, processors
+
+from potstill.bundle import layout
+from potstill.errors import TokenizerError
+
+Family: TypeAlias = Literal["wordpiece", "byte-level", "as it is"]
+"""What a class of transformers makes anew of its options; the rest comes from the file."""
+
+_CLASSES: Mapping[str, Family] = {
+    **dict.fromkeys(
+        "Bert DistilBert Electra MPNet MobileBert SqueezeBert RetriBert ConvBert LayoutLM".split(),
+        "wordpiece",
+    ),
+    **dict.fromkeys("Roberta Longformer Bart".split(), "byte-level"),
+    **dict.fromkeys(("PreTrained", "TokenizersBackend"), "as it is"),
+}
+"""Class of transformers, without ``Tokenizer`` and ``Fast`` → family."""
+_OF_TYPE = {
+    "bert": "Bert",
+    "distilbert": "Bert",
+    "electra": "Bert",
+    "mpnet": "MPNet",
+    "roberta": "Roberta",
+}
+"""``model_type`` → class, where no file names one."""
+_WITHOUT_TYPES = frozenset(("DistilBert", "MPNet", "Roberta", "Longformer", "Bart"))
+"""Classes whose rows have no token types, whatever the model has."""
+_ROLES = ("unk", "sep", "pad", "cls", "mask")
+_OTHER_ROLES = ("bos", "eos")
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """The tokenizer of a folder and what its files say beside."""
+
+    backend: tokenizers.Tokenizer
+    options: Mapping[str, Any]
+    """See `read_tokenizer_config`."""
+    token_types: bool
+    """Whether the second text of a pair is of token type 1 where the layout has types at all."""
+
+
+def open_folder(folder: Path) -> Opened:
+    """Opens the tokenizer of a model folder.
+
+    Raises:
+        TokenizerError: the files are missing, corrupt or contradict each other, or the tokenizer
+            is of a class that is not known.
+    """
+    options = read_tokenizer_config(folder)
+    name = _class_of(folder, options)
+    backend, family = _open_backend(folder, options, _CLASSES[name])
+    if family == "wordpiece":
+        _as_bert(backend, options, folder, name)
+    elif family == "byte-level":
+        _as_roberta(backend, options, folder)
+    _add_tokens(backend, folder, options)
+    given = options.get("model_input_names")
+    named = "token_type_ids" in given if isinstance(given, list) else name not in _WITHOUT_TYPES
+    return Opened(backend, options, named)
+
+
+def read_tokenizer_config(folder: Path) -> dict[str, Any]:
+    """``tokenizer_config.json``, with the special tokens that older folders name beside it.
+
+    Raises:
+        TokenizerError: a file is not a JSON object, or an option is of the wrong kind.
+    """
+    options = read_options(folder / layout.TOKENIZER_CONFIG)
+    if "added_tokens_decoder" not in options:  # as transformers reads them: the map wins
+        options |= read_options(folder / layout.SPECIAL_TOKENS)
+    for name in ("do_lower_case", "tokenize_chinese_chars", "add_prefix_space", "trim_offsets"):
+        if not isinstance(options.get(name, True), (bool, type(None))):
+            raise TokenizerError(
+                f"{folder / layout.TOKENIZER_CONFIG}: {name} is {options[name]!r:.60}, not true or "
+                "false"
+            )
+    if not isinstance(options.get("strip_accents"), (bool, type(None))):
+        raise TokenizerError(
+            f"{folder / layout.TOKENIZER_CONFIG}: strip_accents is "
+            f"{options['strip_accents']!r:.60}, not true, false or null"
+        )
+    return options
+
+
+def _class_of(folder: Path, options: Mapping[str, Any]) -> str:
+    """The class that transformers would open, without ``Tokenizer`` and ``Fast``."""
+    config: dict[str, Any] = {}
+    if (folder / layout.CONFIG).is_file():
+        try:
+            values = json.loads((folder / layout.CONFIG).read_text(encoding="utf-8"))
+        except (ValueError, OSError, RecursionError):
+            values = None  # whoever needs the config says what is wrong with it
+        config = values if isinstance(values, dict) else {}
+    named = options.get("tokenizer_class") or config.get("tokenizer_class")
+    if named is None:
+        kind = config.get("model_type")
+        return _OF_TYPE.get(kind if isinstance(kind, str) else "", "PreTrained")
+    name = str(named).removesuffix("Fast").removesuffix("Tokenizer")
+    if name not in _CLASSES:
+        known = ", ".join(f"{one}Tokenizer" for one in ("Bert", "Roberta", "MPNet"))
+        raise TokenizerError(
+            f"{folder}: tokenizer_class {str(named)!r:.60} is not supported; supported: {known} "
+            "and their kin, and PreTrainedTokenizerFast with a tokenizer.json"
+        )
+    return name
+
+
+def _open_backend(
+    folder: Path, options: Mapping[str, Any], family: Family
+) -> tuple[tokenizers.Tokenizer, Family]:
+    """The backend as its files have it, and what is to be made anew by the options."""
+    path = folder / layout.TOKENIZER
+    if path.is_file():
+        backend = _from_file(path)
+        fits = {"wordpiece": models.WordPiece, "byte-level": models.BPE}.get(family)
+        return backend, family if fits and isinstance(backend.model, fits) else "as it is"
+    vocabulary = folder / layout.VOCAB
+    if vocabulary.is_file():
+        return wordpiece(read_vocabulary(vocabulary), options), family
+    pieces = folder / layout.VOCAB_JSON, folder / layout.MERGES
+    if all(file.is_file() for file in pieces):
+        return byte_level(*pieces, options), "as it is"
+    raise TokenizerError(
+        f"{folder} has neither tokenizer.json nor vocab.txt, nor vocab.json with merges.txt"
+    )
+
+
+def _from_file(path: Path) -> tokenizers.Tokenizer:
+    try:
+        return tokenizers.Tokenizer.from_file(str(path))
+    except BaseException as error:  # bare Exception for damage, PanicException for a bad pattern
+        if isinstance(error, (KeyboardInterrupt, SystemExit)):
+            raise
+        raise TokenizerError(f"{path} is not a usable tokenizer: {error!s:.200}") from None
+
+
+def _state(part: Any) -> dict[str, Any]:
+    """What ``tokenizer.json`` holds of a part."""
+    return {} if part is None else json.loads(part.__getstate__())
+
+
+def _as_bert(backend: Any, options: Mapping[str, Any], folder: Path, name: str) -> None:
+    wanted = _bert_normalizer(options)
+    if _state(backend.normalizer) != _state(wanted):
+        backend.normalizer = wanted
+    if _state(backend.pre_tokenizer).get("type") != "BertPreTokenizer":
+        backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    usual = _BYTE_LEVEL if name == "MPNet" else _BERT
+    cls, sep = _ends(backend, options, usual, folder)
+    if name == "MPNet":
+        backend.post_processor = processors.RobertaProcessing(sep, cls)
+        return
+    backend.post_processor = processors.BertProcessing(sep, cls)
+
+
+def _ends(
+    backend: Any, options: Mapping[str, Any], usual: Mapping[str, str], folder: Path
+) -> tuple[tuple[str, int], tuple[str, int]]:
+    """What stands before and behind a text, each with its id."""
+    found: list[tuple[str, int]] = []
+    for role in ("cls", "sep"):
+        token = token_text(options, role, usual[role])
+        number = backend.token_to_id(token)
+        if number is None:
+            raise TokenizerError(
+                f"{folder}: the {role} token {token!r:.60} is not in the tokenizer's vocabulary"
+            )
+        found.append((token, number))
+    return found[0], found[1]
+
+
+def _bert_normalizer(options: Mapping[str, Any]) -> Any:
+    lower, chinese = options.get("do_lower_case"), options.get("tokenize_chinese_chars")
+    return normalizers.BertNormalizer(
+        clean_text=True,
+        handle_chinese_chars=True if chinese is None else chinese,
+        strip_accents=options.get("strip_accents"),
+        lowercase=True if lower is None else lower,
+    )
+
+
+def _as_roberta(backend: Any, options: Mapping[str, Any], folder: Path) -> None:
+    prefix = bool(options.get("add_prefix_space", False))
+    state = _state(backend.pre_tokenizer)
+    if state.get("type") != "ByteLevel" or state.get("add_prefix_space") != prefix:
+        backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=prefix)
+    cls, sep = _ends(backend, options, _BYTE_LEVEL, folder)
+    trims = options.get("trim_offsets")
+    backend.post_processor = processors.RobertaProcessing(
+        sep, cls, trim_offsets=True if trims is None else trims, add_prefix_space=prefix
+    )
+
+
+def _add_tokens(backend: Any, folder: Path, options: Mapping[str, Any]) -> None:
+    """Adds what the files name beside the vocabulary, as transformers' base class does."""
+    found = _numbered(folder, options)
+    known = {repr(token) for token in backend.get_added_tokens_decoder().values()}
+    # In the order of their numbers, which themselves do not count: new tokens follow the others.
+    backend.add_tokens([token for _, token in sorted(found.items()) if repr(token) not in known])
+    added = {token.content for token in backend.get_added_tokens_decoder().values()}
+    for role in (*_ROLES, *_OTHER_ROLES):
+        named = options.get(f"{role}_token")
+        text = token_text(options, role, "")
+        # One that is not in the vocabulary would be a row that the model has not got.
+        if text and text not in added and backend.token_to_id(text) is not None:
+            strips = isinstance(named, dict) and bool(named.get("lstrip"))
+            backend.add_special_tokens([AddedToken(text, lstrip=strips, normalized=False)])
+    for name in ("additional_special_tokens", "extra_special_tokens"):
+        others = options.get(name)
+        for one in others if isinstance(others, list) else ():
+            text = one.get("content") if isinstance(one, dict) else one
+            if isinstance(text, str) and backend.token_to_id(text) is not None:
+                backend.add_special_tokens([text])
+
+
+def _numbered(folder: Path, options: Mapping[str, Any]) -> dict[int, AddedToken]:
+    """Tokens beside the vocabulary by their number."""
+    source = folder / layout.TOKENIZER_CONFIG
+    found: dict[int, AddedToken] = {}
+    try:
+        decoder = options.get("added_tokens_decoder")
+        if decoder is not None:
+            for number, values in decoder.items():
+                kept = {k: v for k, v in values.items() if k in _ADDED}
+                found[int(number)] = AddedToken(**kept)
+            return found
+        source = folder / layout.ADDED_TOKENS
+        others = [options.get("additional_special_tokens"), options.get("extra_special_tokens")]
+        special = {token_text(options, role, "") for role in (*_ROLES, *_OTHER_ROLES)}
+        special |= {str(one) for other in others if isinstance(other, list) for one in other}
+        for text, number in read_options(source).items():
+            is_special = text in special
+            found[int(number)] = AddedToken(text, normalized=not is_special, special=is_special)
+    except (AttributeError, TypeError, ValueError) as error:
+        raise TokenizerError(f"{source}: an added token cannot be read: {error!s:.120}") from None
+    return found
+
+
+_ADDED = frozenset(("content", "single_word", "lstrip", "rstrip", "normalized", "special"))
+_BERT = {"cls": "[CLS]", "sep": "[SEP]"}
+_BYTE_LEVEL = {"cls": "<s>", "pad": "<pad>", "sep": "</s>", "unk": "<unk>", "mask": "<mask>"}
+
+
+def read_options(path: Path) -> dict[str, Any]:
+    """``tokenizer_config.json`` or a file like it, empty where there is none.
+
+    Raises:
+        TokenizerError: the file is no JSON object.
+    """
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (ValueError, OSError, RecursionError) as error:
+        raise TokenizerError(f"{path} cannot be read as JSON: {error!s:.120}") from None
+    if not isinstance(values, dict):
+        raise TokenizerError(f"{path} holds a {type(values).__name__}, not a JSON object")
+    return values
+
+
+def token_text(config: Mapping[str, Any], role: str, otherwise: str) -> str:
+    """A special token as ``tokenizer_config.json`` names it; older ones keep it with its options.
+
+    Args:
+        config: the file's values.
+        role: ``cls``, ``sep``, ``pad``, ``mask`` or ``unk``.
+        otherwise: what it is where the file does not say.
+    """
+    named = config.get(f"{role}_token")
+    if isinstance(named, dict):
+        named = named.get("content")
+    return str(named or otherwise)
+
+
+def read_vocabulary(path: Path) -> dict[str, int]:
+    """Token → id of a ``vocab.txt``, one token a line.
+
+    Raises:
+        TokenizerError: the file cannot be read.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise TokenizerError(f"{path} cannot be read as UTF-8 text: {error}") from None
+    tokens = [line.rstrip("\r") for line in lines]
+    while tokens and not tokens[-1]:
+        tokens.pop()
+    return {token: number for number, token in enumerate(tokens)}
+
+
+def wordpiece(vocabulary: dict[str, int], config: Mapping[str, Any]) -> tokenizers.Tokenizer:
+    """BERT's own tokenizer from its vocabulary.
+
+    Args:
+        vocabulary: token → id.
+        config: ``do_lower_case`` (default true), ``strip_accents`` (default: as lower-casing),
+            ``tokenize_chinese_chars``, ``unk_token`` and the special tokens, as in
+            ``tokenizer_config.json``.
+
+    Raises:
+        TokenizerError: the vocabulary lacks the unknown token.
+    """
+    unknown = token_text(config, "unk", "[UNK]")
+    if unknown not in vocabulary:
+        raise TokenizerError(f"the unknown token {unknown!r} is not in the vocabulary")
+    backend = tokenizers.Tokenizer(
+        models.WordPiece(vocabulary, unk_token=unknown, max_input_chars_per_word=100)
+    )
+    backend.normalizer = _bert_normalizer(config)
+    backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    special = [t for t in ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]") if t in vocabulary]
+    backend.add_special_tokens(special)
+    return backend
+
+
+def byte_level(vocabulary: Path, merges: Path, config: Mapping[str, Any]) -> tokenizers.Tokenizer:
+    """RoBERTa's own tokenizer from its vocabulary: byte-level BPE, a space part of the next token.
+
+    Args:
+        vocabulary: ``vocab.json``, token → id.
+        merges: ``merges.txt``, a pair of tokens a line.
+        config: ``add_prefix_space`` (default false), ``trim_offsets`` (default true) and the
+            special tokens, as in ``tokenizer_config.json``.
+
+    Raises:
+        TokenizerError: the files are damaged, or do not belong together.
+    """
+    try:
+        backend = tokenizers.Tokenizer(
+            models.BPE(*models.BPE.read_file(str(vocabulary), str(merges)))
+        )
+    except Exception as error:  # the library raises bare Exception for any damage
+        raise TokenizerError(
+            f"{vocabulary} and {merges.name} are no usable tokenizer: {error}"
+        ) from None
+    prefix = bool(config.get("add_prefix_space", False))
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=prefix)
+    backend.decoder = decoders.ByteLevel()
+    named = {role: token_text(config, role, token) for role, token in _BYTE_LEVEL.items()}
+    # The mask takes the space before it, as a word would.
+    special = [AddedToken(t, lstrip=r == "mask", normalized=False) for r, t in named.items()]
+    backend.add_special_tokens([t for t in special if backend.token_to_id(t.content) is not None])
+    sep, cls = ((named[role], _number(backend, role, named[role])) for role in ("sep", "cls"))
+    backend.post_processor = processors.RobertaProcessing(
+        sep, cls, trim_offsets=bool(config.get("trim_offsets", True)), add_prefix_space=prefix
+    )
+    return backend
+
+
+def _number(backend: Any, role: str, token: str) -> int:
+    number = backend.token_to_id(token)
+    if number is None:
+        raise TokenizerError(f"the {role} token {token!r:.60} is not in the vocabulary")
+    return number
