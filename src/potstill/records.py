@@ -45,6 +45,30 @@ class Answer:
         return {"answer": self.text, "score": self.score, "start": self.start, "end": self.end}
 
 
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """A sentence of a passage; ``passage[start:end] == text``, as for an `Answer`."""
+
+    text: str
+    score: float
+    start: int
+    end: int
+    source: int = 0
+    """Which passage it stands in: its index in the list that was given."""
+    n_tokens: int = 0
+    """Tokens of it, by the reader's tokenizer."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON has it."""
+        return {
+            "text": self.text,
+            "score": self.score,
+            "start": self.start,
+            "end": self.end,
+            "source": self.source,
+        }
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TextExample:
     """A text, or a pair of texts, with what is known of it."""

@@ -12,6 +12,9 @@ from potstill.errors import PotstillError
 
 VERBS = {
     "ask": "Answer a question from files, a text or standard input.",
+    "highlight": "Show the sentences that answer a question, or support a claim.",
+    "index": "Read documents into an index, to be asked at once.",
+    "mcp": "Offer documents to a language model, as tools.",
     "bulk": "Answer, classify or tag the rows of files.",
     "classify": "Give a text its labels.",
     "tag": "Mark the words of a text.",

@@ -5,22 +5,20 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
+from potstill.cli.asked import asked_of
 from potstill.cli.options import no_answer_option, runtime_option
+from potstill.documents.document import APART
 
 if TYPE_CHECKING:
-    from potstill.cli.sources import Sources
-    from potstill.retrieval.asking import Citation, Found
-    from potstill.runtime.qa import QAClient
+    from potstill.retrieval.asking import Citation
 
-_SENTENCE_END = re.compile(r"(?<=[.!?…])[\"'”’)\]]*\s+|\n\s*\n| \|\t")
+_SENTENCE_END = re.compile(r"(?<=[.!?…])[\"'”’)\]]*\s+|\n\s*\n")
+_ROW_END = re.compile(r"\n")
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]+")
 _SHOWN = 240
 """Most code points of a sentence shown on either side of an answer."""
@@ -87,12 +85,7 @@ def command(
     --context. The answer is always a piece of the text; --json prints its place in code points,
     half-open, with page, heading, sheet, row or line where the file has them.
     """
-    _check(question, files, context, index)
-    if not files and context is None and index is None:
-        if sys.stdin.isatty():
-            raise click.UsageError("Give a FILE, --context, or text on standard input.")
-        files = ("-",)
-    asked = _asked(files, context, index)
+    asked = asked_of(question, files, context, index)
 
     from potstill.runtime.qa import QAClient
 
@@ -114,86 +107,13 @@ def command(
         click.echo(json.dumps([citation.to_dict() for citation in found.citations]))
     elif found.citations:
         for citation in found.citations:
-            _print(citation)
+            print_citation(citation)
     else:
         click.echo("No answer.")
 
 
-def _check(question: str, files: tuple[str, ...], context: str | None, index: str | None) -> None:
-    if index is not None and (files or context is not None):
-        raise click.UsageError("--index goes without FILEs and --context.")
-    if files and _is_there(question) and not any(map(_is_there, files)):
-        raise click.UsageError("The question comes first: potstill ask QUESTION FILE.")
-
-
-def _is_there(path: str) -> bool:
-    try:
-        return path == "-" or Path(path).exists()
-    except (OSError, ValueError):  # a name that no file can have
-        return False
-
-
-def _asked(files: tuple[str, ...], context: str | None, index: str | None) -> _Index | _Files:
-    if index is not None:
-        return _Index(index)
-    from potstill.cli.sources import collect, say_skipped
-
-    sources = collect(files, context)
-    say_skipped(sources.skipped, sources.notes)
-    return _Files(sources)
-
-
-_LONG = 256
-"""Passages from which progress is shown."""
-
-
-@contextmanager
-def _progress(n: int) -> Generator[Callable[[int, int], None] | None, None, None]:
-    """Shows how many passages were read and how long the rest will take, on a terminal."""
-    if n < _LONG or not sys.stderr.isatty():
-        yield None
-        return
-    from potstill.cli.bars import bar
-
-    with bar("passages") as show:
-        yield show
-
-
-class _Index:
-    """Documents that were read before."""
-
-    def __init__(self, folder: str) -> None:
-        from potstill.retrieval.index import Index
-
-        self._index = Index.open(folder)
-
-    def ask(self, question: str, reader: QAClient, top_k: int, windows: int | None) -> Found:
-        if windows is None:
-            raise click.UsageError("--all goes without --index: give a larger --windows.")
-        return self._index.ask(question, reader, top_k=top_k, windows=windows)
-
-
-class _Files:
-    """Documents that are read now."""
-
-    def __init__(self, sources: Sources) -> None:
-        self._documents = sources.found
-
-    def ask(self, question: str, reader: QAClient, top_k: int, windows: int | None) -> Found:
-        from potstill.retrieval.asking import Found, passages_of, read_passages
-
-        options: dict[str, Any] = {"top_k": top_k}
-        passages = passages_of(self._documents)
-        if windows is not None and len(passages) > windows:
-            from potstill.retrieval.index import Index
-
-            return Index.of(self._documents).ask(question, reader, windows=windows, **options)
-        with _progress(len(passages)) as progress:
-            citations = read_passages(reader, question, passages, progress=progress, **options)
-        return Found(citations, len(passages), len(passages))
-
-
-def _print(citation: Citation) -> None:
+def print_citation(citation: Citation) -> None:
+    """Prints an answer in its sentence, with its score and place."""
     start = citation.start - citation.passage_start
     end = citation.end - citation.passage_start
     before, after = _surroundings(citation.passage, start, end)
@@ -228,11 +148,12 @@ def _print_one(answer: str, before: str, inside: str, after: str, *, note: str) 
 
 def _surroundings(text: str, start: int, end: int) -> tuple[str, str]:
     """What stands before and after an answer in its sentence."""
+    border = _ROW_END if APART in text else _SENTENCE_END
     first = max(0, start - _SHOWN)
     last = min(len(text), end + _SHOWN)
-    ends = [match.end() for match in _SENTENCE_END.finditer(text, first, start)]
+    ends = [match.end() for match in border.finditer(text, first, start)]
     before = text[ends[-1] : start] if ends else "…" * (first > 0) + text[first:start]
-    stop = _SENTENCE_END.search(text, max(first, end - 1), last)
+    stop = border.search(text, max(first, end - 1), last)
     after = (
         text[end : max(end, stop.start())] if stop else text[end:last] + "…" * (last < len(text))
     )

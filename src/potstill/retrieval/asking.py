@@ -11,7 +11,7 @@ import numpy as np
 
 from potstill.documents.document import APART, Document, Place
 from potstill.errors import EmptyInputError
-from potstill.records import Answer
+from potstill.records import Answer, Sentence
 from potstill.retrieval.passages import PARAGRAPH_END, chunks
 from potstill.retrieval.store import Hit
 from potstill.runtime.asking import PreparedContext
@@ -62,10 +62,10 @@ class Citation:
     title: str = ""
     """What the document calls itself."""
 
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON has it."""
+    def to_dict(self, text: str = "answer") -> dict[str, Any]:
+        """As JSON has it, its words under the key ``text``."""
         return {
-            "answer": self.text,
+            text: self.text,
             "score": self.score,
             "start": self.start,
             "end": self.end,
@@ -101,7 +101,6 @@ def read_passages(
     question: str,
     hits: Sequence[Hit],
     *,
-    ranks: Sequence[float] | None = None,
     pieces: Sequence[Encoded] | None = None,
     top_k: int = 1,
     progress: Callable[[int, int], None] | None = None,
@@ -113,34 +112,21 @@ def read_passages(
         reader: that reads them.
         question: to answer.
         hits: the passages.
-        ranks: how likely each holds the answer, where that is known.
         pieces: their tokens, where they are known.
         top_k: most answers.
         progress: called with the passages that were read, and with all of them.
         **options: any other of `potstill.runtime.reading.ReadOptions`.
     """
-    best = max(ranks, default=0.0) if ranks is not None else 0.0
-    contexts: list[PreparedContext] = []
+    best = max((hit.rank for hit in hits), default=0.0)
     kept: list[Hit] = []
     said: list[QuestionLogits] = []
     for first in range(0, len(hits), _GROUP):
         own = hits[first : first + _GROUP]
-        texts = [hit.text for hit in own]
-        encoded = pieces[first : first + _GROUP] if pieces else reader.tokenizer.encode_batch(texts)
-        group = [
-            PreparedContext(
-                text,
-                tokens,
-                _prior(question, text, tokens, 0.0 if ranks is None else ranks[first + i] - best),
-                _paragraphs(text, tokens),
-            )
-            for i, (text, tokens) in enumerate(zip(texts, encoded, strict=True))
-            if len(tokens)
-        ]
-        kept += [hit for hit, tokens in zip(own, encoded, strict=True) if len(tokens)]
-        contexts += group
-        if group:
-            said += reader.logits_many(((question, context) for context in group), **options)
+        encoded = pieces[first : first + _GROUP] if pieces else None
+        group = contexts_of(reader, question, own, pieces=encoded, best=best)
+        kept += [hit for hit, context in zip(own, group, strict=True) if len(context)]
+        asked = [(question, context) for context in group if len(context)]
+        said += reader.logits_many(asked, **options)
         if progress is not None:
             progress(min(first + _GROUP, len(hits)), len(hits))
     if not said:
@@ -148,11 +134,39 @@ def read_passages(
     reading = reader.search(
         merged(said, _KEPT), top_k=1 if top_k == 1 else top_k * _SPARE, **options
     )
-    found = [_citation(kept[answer.source], answer) for answer in reading.answers]
+    found = [citation(kept[answer.source], answer) for answer in reading.answers]
     # A stop is no answer, and a single letter no second one.
     shown = [one for one in found if any(map(str.isalnum, one.text))]
     shown = [one for i, one in enumerate(shown) if i == 0 or not _JUNK.fullmatch(one.text)]
     return _different(shown)[:top_k]
+
+
+def contexts_of(
+    reader: QAClient,
+    question: str,
+    hits: Sequence[Hit],
+    *,
+    pieces: Sequence[Encoded] | None = None,
+    best: float | None = None,
+) -> list[PreparedContext]:
+    """Passages as contexts, each with what its rank is worth, and where its paragraphs end.
+
+    Args:
+        reader: that is to read them.
+        question: that is asked.
+        hits: the passages.
+        pieces: their tokens, where they are known.
+        best: the largest rank of all passages; by default of these.
+    """
+    texts = [hit.text for hit in hits]
+    encoded = pieces or reader.tokenizer.encode_batch(texts)
+    top = max((hit.rank for hit in hits), default=0.0) if best is None else best
+    return [
+        PreparedContext(
+            text, tokens, _prior(question, text, tokens, hit.rank - top), _paragraphs(text, tokens)
+        )
+        for hit, text, tokens in zip(hits, texts, encoded, strict=True)
+    ]
 
 
 def _prior(question: str, text: str, encoded: Encoded, rank: float) -> FloatArray | float:
@@ -177,7 +191,8 @@ def _paragraphs(text: str, encoded: Encoded) -> IntArray:
     )
 
 
-def _citation(hit: Hit, answer: Answer) -> Citation:
+def citation(hit: Hit, answer: Answer | Sentence) -> Citation:
+    """A part of a passage, with its place in the document."""
     start, _ = hit.span
     at = hit.chunk.start + start
     return Citation(

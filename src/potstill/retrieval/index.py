@@ -16,6 +16,7 @@ from potstill.retrieval.asking import WINDOWS, Citation, Found, read_passages
 from potstill.retrieval.ranking import rank
 from potstill.retrieval.store import FileRecord, Hit, Store, Writer
 from potstill.runtime.qa import QAClient
+from potstill.text.tokenizer import Encoded
 
 FOLDER = ".potstill"
 """Where the index of a folder lies in it."""
@@ -81,13 +82,11 @@ class Index:
             OutputError: it cannot be made.
         """
         folder = Path(folder)
-        own = folder / FOLDER
-        if (folder / "meta.json").is_file() and not own.is_dir():
-            own = folder
+        inside = folder.name == FOLDER or (folder / "meta.json").is_file()
+        own = folder if inside else folder / FOLDER
         if not create and not (own / "meta.json").is_file():
             raise IndexDataError(f"there is no index in {folder}: run `potstill index {folder}`")
-        root = own.parent if own.name == FOLDER else None
-        return cls(Store(own), root)
+        return cls(Store(own), own.parent if own.name == FOLDER else None)
 
     @property
     def n_passages(self) -> int:
@@ -154,9 +153,11 @@ class Index:
         """
         terms = self._store.weights(question)
         hits = self._store.search(list(terms), max(n, CANDIDATES if reader else n))
-        if reader is None:
+        if reader is not None and hits:
+            hits = self._ranked(question, terms, hits, reader)[0]
+        if self._root is None:
             return hits[:n]
-        return self._ranked(question, terms, hits, reader)[0][:n]
+        return [replace(hit, name=self.path_of(hit.name)) for hit in hits[:n]]
 
     def ask(
         self,
@@ -184,16 +185,10 @@ class Index:
         hits = self._store.search(list(terms), max(windows, CANDIDATES))
         if not hits:
             return Found((), 0, self.n_passages)
-        hits, ranks, pieces = self._ranked(question, terms, hits, reader)
-        n = sum(rank >= ranks[0] - _FAR for rank in ranks[:windows])
+        hits, pieces = self._ranked(question, terms, hits, reader)
+        n = sum(hit.rank >= hits[0].rank - _FAR for hit in hits[:windows])
         citations = read_passages(
-            reader,
-            question,
-            hits[:n],
-            ranks=ranks[:n],
-            pieces=pieces[:n],
-            top_k=top_k,
-            **options,
+            reader, question, hits[:n], pieces=pieces[:n], top_k=top_k, **options
         )
         if self._root is not None:
             citations = [_moved(one, self.path_of(one.source)) for one in citations]
@@ -201,16 +196,12 @@ class Index:
 
     def _ranked(
         self, question: str, terms: dict[str, float], hits: list[Hit], reader: QAClient
-    ) -> tuple[list[Hit], list[float], list[Any]]:
+    ) -> tuple[list[Hit], list[Encoded]]:
         texts = [hit.text for hit in hits]
         asked, *pieces = reader.tokenizer.encode_batch([question, *texts])
-        scores = rank(asked, terms, [hit.score for hit in hits], texts, pieces)
-        order = sorted(range(len(hits)), key=lambda i: (-scores[i], i))
-        return (
-            [hits[i] for i in order],
-            [float(scores[i]) for i in order],
-            [pieces[i] for i in order],
-        )
+        ranks = rank(asked, terms, [hit.score for hit in hits], texts, pieces).tolist()
+        order = sorted(range(len(hits)), key=lambda i: (-ranks[i], i))
+        return [replace(hits[i], rank=ranks[i]) for i in order], [pieces[i] for i in order]
 
 
 class _Update:

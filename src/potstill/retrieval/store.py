@@ -43,6 +43,8 @@ class Hit:
     """Among the chunk's passages."""
     score: float
     """BM25 of its words."""
+    rank: float = 0.0
+    """How likely it answers the question, where that was looked at (`retrieval.ranking.rank`)."""
 
     @property
     def span(self) -> tuple[int, int]:
@@ -54,6 +56,18 @@ class Hit:
         """Its words."""
         start, end = self.span
         return self.chunk.text[start:end]
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON has it, with offsets into the document."""
+        start, end = self.span
+        at = self.chunk.start
+        return {
+            "text": self.text,
+            "start": at + start,
+            "end": at + end,
+            "source": self.name,
+            **self.chunk.place(start).to_dict(),
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

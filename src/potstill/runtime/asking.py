@@ -68,6 +68,16 @@ def prepare(tokenizer: Tokenizer, text: object) -> PreparedContext:
     return prepared
 
 
+def prepare_all(tokenizer: Tokenizer, contexts: Contexts) -> list[PreparedContext]:
+    """Tokenizes a context, or several; what is prepared stays as it is.
+
+    Raises:
+        InputError: one is not a string.
+        EmptyInputError: one holds no text, or there is none.
+    """
+    return list(requests(tokenizer, 0, [("?", contexts)])[0].contexts)
+
+
 def requests(tokenizer: Tokenizer, first: int, pairs: Sequence[Pair]) -> list[Request]:
     """Tokenizes pairs, equal texts once.
 

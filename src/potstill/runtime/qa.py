@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 from potstill.bundle.config import ModelConfig
 from potstill.bundle.manifest import Manifest
 from potstill.errors import InputError
-from potstill.records import Answer
+from potstill.records import Answer, Sentence
 from potstill.runtime.asking import Context, Contexts, Pair, PreparedContext, prepare, requests
 from potstill.runtime.client import Client
 from potstill.runtime.opening import Opening
@@ -19,6 +19,8 @@ from potstill.runtime.reading import QuestionLogits, Reading, ReadOptions, plan,
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
+
+    from potstill.runtime.highlighting import Support
 
 
 class QAClient(Client[ReadOptions]):
@@ -277,6 +279,69 @@ class QAClient(Client[ReadOptions]):
         """
         chosen = self.options.updated(options)
         return self._many("logits_many", pairs, chosen, workers)
+
+    def highlight(
+        self, question: str, passages: Contexts, *, top_k: int | None = None
+    ) -> list[Sentence]:
+        """The sentences of passages, those that answer a question first.
+
+        A sentence's score is the probability that the answer begins in it.
+
+        Args:
+            question: to answer.
+            passages: a text, a prepared context, or a list of either.
+            top_k: most sentences; all by default.
+
+        Raises:
+            EmptyInputError: the question or a passage holds no text.
+            QuestionTooLongError: the question leaves no room for a passage.
+        """
+        from potstill.runtime.highlighting import highlight
+
+        return highlight(self, question, passages, top_k=top_k)
+
+    def prune(
+        self,
+        question: str,
+        passages: Contexts,
+        *,
+        tokens: int | None = None,
+        enough: float | None = None,
+    ) -> list[Sentence]:
+        """The sentences of passages that are worth keeping for a question, in their order.
+
+        Args:
+            question: to answer.
+            passages: a text, a prepared context, or a list of either.
+            tokens: most tokens to keep; without it as few sentences as have scores that add up to
+                ``enough``.
+            enough: share of the probability that is kept, by default
+                `potstill.runtime.highlighting.ENOUGH`.
+
+        Raises:
+            InputError: an option is out of range.
+            EmptyInputError: the question or a passage holds no text.
+            QuestionTooLongError: the question leaves no room for a passage.
+        """
+        from potstill.runtime.highlighting import ENOUGH, prune
+
+        share = ENOUGH if enough is None else enough
+        return prune(self, question, passages, tokens=tokens, enough=share)
+
+    def cite(self, answer: str, passages: Contexts, *, top_k: int = 1) -> list[Support]:
+        """For each sentence of an answer, made by whomever, the sentences of passages that say so.
+
+        Args:
+            answer: what was said.
+            passages: a text, a prepared context, or a list of either.
+            top_k: most sentences for each of the answer's.
+
+        Raises:
+            EmptyInputError: the answer or a passage holds no text.
+        """
+        from potstill.runtime.highlighting import cite
+
+        return cite(self, answer, passages, top_k=top_k)
 
     def search(self, said: QuestionLogits, **options: Any) -> Reading:
         """Finds the answers in what `logits_many` gave; options as there."""

@@ -120,6 +120,36 @@ def search(
     return SpanResult(spans, null_mass / total, null_logit)
 
 
+def start_scores(
+    windows: Sequence[WindowLogits],
+    *,
+    max_answer_tokens: int = 30,
+    allow_null: bool = False,
+    temperature: float = 1.0,
+) -> dict[int, npt.NDArray[np.float64]]:
+    """Probability that the answer begins at each token of each context, by context ``[n_tokens]``.
+
+    The sum over all spans that begin there, in the distribution of `search`; arguments as there.
+    """
+    bands = {
+        context: _band([w for w in windows if w.context == context], max_answer_tokens)
+        for context in sorted({w.context for w in windows})
+    }
+    null = min((float(w.null) for w in windows), default=-math.inf) if allow_null else -math.inf
+    top = max((float(band.max(initial=-math.inf)) for band in bands.values()), default=-math.inf)
+    top = max(top, null)
+    if top == -math.inf:
+        return {context: np.zeros(len(band)) for context, band in bands.items()}
+    masses = {
+        context: np.exp((band - top) / temperature, dtype=np.float64).sum(axis=1)
+        for context, band in bands.items()
+    }
+    total = sum(float(mass.sum()) for mass in masses.values()) + math.exp(
+        (null - top) / temperature
+    )
+    return {context: mass / total for context, mass in masses.items()}
+
+
 def search_many(
     questions: Sequence[Sequence[WindowLogits]],
     *,

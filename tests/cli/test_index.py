@@ -1,0 +1,40 @@
+import json
+
+from click.testing import CliRunner
+
+from potstill.cli import main
+
+
+def run(*arguments):
+    return CliRunner().invoke(main, ["index", *map(str, arguments)])
+
+
+def test_a_folder_is_indexed_and_brought_up_to_date(tmp_path):
+    (tmp_path / "a.txt").write_text("The king built Paris.")
+    (tmp_path / "b.png").write_bytes(b"\x89PNG")
+    first = run(tmp_path)
+    assert first.exit_code == 0
+    assert first.stdout.startswith("1 added, 1 skipped, 1 passages; ")
+    assert first.stderr == f"potstill: skipped: {tmp_path / 'b.png'}: it is a picture\n"
+    (tmp_path / "a.txt").write_text("The queen built Paris.")
+    said = json.loads(run(tmp_path, "--json").stdout)
+    assert said["changed"] == said["passages"] == 1
+    assert said["skipped"] == [{"name": str(tmp_path / "b.png"), "reason": "it is a picture"}]
+    assert json.loads(run(tmp_path, "--json").stdout)["unchanged"] == 1
+
+
+def test_several_paths_go_into_a_folder_of_their_own(tmp_path):
+    for name in ("a.txt", "b.txt"):
+        (tmp_path / name).write_text("The king built Paris.")
+    paths = tmp_path / "a.txt", tmp_path / "b.txt"
+    assert run(*paths).exit_code == 2
+    assert run(paths[0]).exit_code == 2
+    assert run(*paths, "--into", tmp_path / "x").stdout.startswith("2 added, 2 passages")
+
+
+def test_what_is_no_index_is_said_in_one_line(tmp_path):
+    (tmp_path / "a.txt").write_text("The king.")
+    (tmp_path / ".potstill").write_text("a file")
+    result = run(tmp_path)
+    assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
+    assert result.stderr.startswith("potstill: error: there can be no index in")
