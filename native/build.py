@@ -3,7 +3,7 @@
 No build system: a dozen files, of which some take flags of their own. Whoever builds it reads this
 file: the package's build hook, `make`, the tests and the wheels.
 
-    python native/build.py OUT [--target TRIPLE] [--sanitize address,undefined] [--main FILE]
+    python native/build.py OUT [--target TRIPLE, or wasm32-wasi for the WASM file] [--sanitize address,undefined] [--main FILE]
 """
 
 from __future__ import annotations
@@ -36,9 +36,13 @@ KERNELS = {
         "kernel_dotprod.cpp": "-march=armv8.2-a+dotprod",
         "kernel_i8mm.cpp": "-march=armv8.2-a+dotprod+i8mm",
     },
-    "wasm32": {"kernel_wasm.cpp": "-msimd128"},
+    "wasm32": {"kernel_wasm.cpp": ""},
 }
 """Architecture → the kernels for it beside the reference, and the flags of each."""
+WASM = ("-msimd128", "-DPOTSTILL_NO_THREADS")
+WASM_LINK = ("-mexec-model=reactor", "-O3", "-Wl,--strip-all")
+EXPORTS = ("malloc", "free", "abi", "kernels", "open", "kernel", "outputs", "run", "close")
+"""What the WASM file gives: the header's functions, and memory to put their arguments into."""
 
 
 class BuildError(Exception):
@@ -93,8 +97,11 @@ def build(
     every = {name for kernels in KERNELS.values() for name in kernels}
     sources = [f for f in sorted((HERE / "src").glob("*.cpp")) if f.name not in every - set(known)]
     flags = [*FLAGS, f"-I{HERE / 'include'}", f"-I{HERE / 'src'}"]
-    windows = "windows" in (target or sys.platform) or sys.platform == "win32" and not target
-    if not windows:
+    windows = "windows" in target if target else sys.platform == "win32"
+    wasm = machine == "wasm32"
+    if wasm:
+        flags += WASM
+    elif not windows:
         flags.append("-fPIC")
     if "clang" not in " ".join(compiler) and "zig" not in " ".join(compiler):
         flags.append("-Wno-maybe-uninitialized")  # GCC 12's own avx512fintrin.h
@@ -102,6 +109,8 @@ def build(
         flags.append("-Werror")
     if sanitize:
         flags += ["-g", "-O1", f"-fsanitize={sanitize}", "-fno-sanitize-recover=all"]
+        # What a kernel adds to the reference is intrinsics: where they read is what can go wrong.
+        known = {name: f"{own} -fno-sanitize=undefined" for name, own in known.items()}
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
 
@@ -113,12 +122,17 @@ def build(
 
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             objects = list(pool.map(compiled, [*sources, *([main] if main else [])]))
-        link = [*compiler, *([] if main else ["-shared"]), *objects]
+        link = [*compiler, *objects]
+        if wasm:
+            names = [n if n in ("malloc", "free") else f"potstill_{n}" for n in EXPORTS]
+            link += [*WASM_LINK, *(f"-Wl,--export={name}" for name in names)]
+        elif not main:
+            link.append("-shared")
         if sanitize:
             link.append(f"-fsanitize={sanitize}")
         elif not main and sys.platform.startswith("linux") and not target:
             link += ["-static-libstdc++", "-static-libgcc"]
-        if not windows:
+        if not windows and not wasm:
             link.append("-pthread")
         _run([*link, "-o", str(out)])
 

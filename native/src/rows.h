@@ -216,7 +216,7 @@ INLINE int32_t shares(const int32_t *scores, int n, float factor, int16_t *out) 
   for (int i = 0; i < n; i += LANES) {
     const Floats x = to_floats(top - load(scores + i)) * floats(factor);
     const Ints t = to_ints(min(x, floats(32767.0f)));
-    const Ints r = shift_right(t, 11);
+    const Ints r = shift_right(t, 11) & ints(15);  // of a stranger's file t may be anything
     const Ints f = shift_left(t & ints(2047), 4);
     Ints p = times(f, ints(-1316)) + ints(7600);
     p = times(p, f) + ints(-22670);
