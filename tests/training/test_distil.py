@@ -10,6 +10,7 @@ import torch
 from tokenizers import models, pre_tokenizers, trainers
 
 import tiny
+from potstill.data.qa import load_qa
 from potstill.errors import CheckpointError, OutputError, RecipeError, WeightsError
 from potstill.models.qa import QuestionAnsweringModel
 from potstill.text.tokenizer import Tokenizer
@@ -19,6 +20,7 @@ from potstill.training.distil_recipe import DistilRecipe
 from potstill.training.recipe_file import make_recipe
 from potstill.training.runs import Listeners
 from potstill.training.teacher_cache import TeacherCache
+from potstill.training.teachers import Teacher
 from potstill.training.transfer import Transfer
 from runs import Stopped, equal, stop_at, weights
 
@@ -367,3 +369,31 @@ def test_the_teacher_runs_once_a_step_where_its_inner_states_are_matched(
         return sum(float((own[k] - v).square().sum()) for k, v in weights(tmp_path / other).items())
 
     assert gap("cached") < 0.01 * gap("gold")
+
+
+def test_questions_are_asked_of_what_a_search_finds(recipe, tmp_path, train):
+    text = tiny.write_corpus(tmp_path / "text.txt")
+    long = " ".join(tiny.WORDS)
+    text.write_text(text.read_text() + f"\n\n= Long =\n{long}, 1900.\n{long} in 1901.\n")
+    source = f"search:{text}"
+    distil(recipe(tmp_path / "run", unlabelled=[source], unlabelled_share=0.25, max_steps=2))
+    manifest = json.loads((tmp_path / "run" / "potstill.json").read_text())
+    assert manifest["data"]["unlabelled"] == manifest["data"]["examples"] // 4
+    assert manifest["recipe"]["unlabelled"] == ["search:text.txt"]
+    with pytest.raises(RecipeError, match="unlabelled=search:.*paragraphs found, only"):
+        distil(recipe(tmp_path / "other", unlabelled=[source], unlabelled_share=20.0, max_steps=2))
+
+
+def test_a_teacher_reads_as_its_run_computes(teacher, train):
+    """In bfloat16 its logits are those of float32 nearly, and a cache of their own."""
+    examples = load_qa(train).examples[:8]
+    exact, short = (
+        Teacher(str(teacher), seq_len=64, stride=16, bf16=bf16, threads=1) for bf16 in (False, True)
+    )
+    assert exact.facts() == {k: v for k, v in short.facts().items() if k != "precision"}
+    for one, other in zip(exact.read(examples), short.read(examples), strict=True):
+        for a, b in zip(one, other, strict=True):
+            assert (a.start, a.stop, a.context_at) == (b.start, b.stop, b.context_at)
+            spread = float(np.ptp(a.start_logits))
+            assert np.abs(a.start_logits - b.start_logits).max() < 0.1 * spread
+            assert np.abs(a.end_logits - b.end_logits).max() < 0.1 * float(np.ptp(a.end_logits))

@@ -315,3 +315,18 @@ def test_what_is_scored_on_the_way_is_the_average(base, train, tmp_path):
     )
     assert [r["loss"] for r in plain if "loss" in r] == [r["loss"] for r in averaged if "loss" in r]
     assert [r["f1"] for r in plain if "f1" in r] != [r["f1"] for r in averaged if "f1" in r]
+
+
+@pytest.mark.parametrize("decay", [1.0, 0.5, 0.0])
+def test_lower_layers_learn_at_a_share_of_the_rate(whole, train, tmp_path, decay):
+    """Adam's first step moves every number by its rate, whatever the gradient."""
+    more = {"layer_decay": decay, "max_steps": 1, "warmup": 0.0, "weight_decay": 0.0}
+    finetune(recipe(whole[0], train, tmp_path, clip_norm=0.0, **more))
+    before, after = (
+        QuestionAnsweringModel.from_pretrained(folder).state_dict()
+        for folder in (whole[0], tmp_path)
+    )
+    wanted = {"qa_head": 1.0, "layers.1": decay, "layers.0": decay**2, "embeddings": decay**3}
+    for part, share in wanted.items():
+        moved = [float((after[n] - before[n]).abs().max()) for n in before if part in n]
+        assert max(moved) == pytest.approx(1e-3 * share, rel=0.02)

@@ -24,6 +24,8 @@ from potstill.data.qa import check_ids, open_questions
 from potstill.errors import DataError, InputError
 from potstill.records import QAExample
 
+_FEWEST_WORDS = 20
+"""Of a paragraph that is worth asking."""
 _HARDEST = 100
 """Most paragraphs that one question is tried on, those most like it first."""
 
@@ -60,6 +62,38 @@ def other_paragraphs(examples: Sequence[QAExample], n: int | None, *, seed: int)
             yield _asked_of(example, context, f"{example.id}@{k + 1}")
 
     return _in_turns([ask(example) for example in _shuffled(examples, seed)], n, "other paragraphs")
+
+
+def found_paragraphs(
+    examples: Sequence[QAExample], paragraphs: Sequence[str], n: int | None, *, seed: int
+) -> list[QAExample]:
+    """Asks questions of the paragraphs of a larger text that BM25 ranks best for them.
+
+    Some of these answer the question and most do not: what a reader meets behind a search.
+
+    Args:
+        examples: the questions.
+        paragraphs: of the text; those of fewer than twenty words are left out.
+        n: number of pairs; ``None`` for one of each question that shares a word with a paragraph.
+        seed: which questions come first.
+
+    Returns:
+        Unlabelled examples with the ids ``{id}@found1``, ``{id}@found2``, …
+
+    Raises:
+        InputError: there are no ``n`` such pairs.
+    """
+    kept = [text for text in dict.fromkeys(paragraphs) if len(text.split()) >= _FEWEST_WORDS]
+    nearest = Nearest(kept)
+
+    def ask(example: QAExample) -> Iterator[QAExample]:
+        k = 0
+        for i in nearest.best(example.question, _HARDEST):
+            if kept[i] != example.context:
+                k += 1
+                yield _asked_of(example, kept[i], f"{example.id}@found{k}")
+
+    return _in_turns([ask(example) for example in _shuffled(examples, seed)], n, "paragraphs found")
 
 
 def mine_negatives(

@@ -19,7 +19,7 @@ from potstill.bundle.heads import HEADS
 from potstill.bundle.manifest import read_manifest
 from potstill.bundle.weights import read_weights
 from potstill.compression.student import fresh_config, select_layers, take_layers
-from potstill.data.pairs import cloze, load_pairs, other_paragraphs
+from potstill.data.pairs import cloze, found_paragraphs, load_pairs, other_paragraphs
 from potstill.data.text import documents
 from potstill.errors import InputError, RecipeError
 from potstill.losses.span import span_cross_entropy, span_kl
@@ -39,7 +39,7 @@ from potstill.training.finetune import (
     with_recipe,
 )
 from potstill.training.loggers import make_loggers
-from potstill.training.loop import Run, make_fabric, make_schedule
+from potstill.training.loop import Run, computes_bf16, make_fabric, make_schedule
 from potstill.training.pruning import pruned_base
 from potstill.training.runs import Listeners, hardware, heard, train, write_model
 from potstill.training.shards import fill, tokenizer_hash, weights_hash
@@ -229,8 +229,10 @@ def _from_source(source: str, n: int, train_on: list[QAExample], seed: int) -> l
     if source == "paragraphs":
         return other_paragraphs([e for e in train_on if not e.is_impossible], n, seed=seed)
     kind, colon, path = source.partition(":")
-    if colon and kind == "cloze":
+    if colon and kind in ("cloze", "search"):
         paragraphs = (text for document in documents([path]) for text in document.paragraphs)
+        if kind == "search":
+            return found_paragraphs(train_on, list(paragraphs), n, seed=seed)
         return list(cloze(paragraphs, n, seed=seed))
     pairs = load_pairs(source)
     order = np.random.default_rng(seed).permutation(len(pairs))[:n]
@@ -250,6 +252,7 @@ def _open_teachers(
             seq_len=recipe.teacher_seq_len or recipe.seq_len,
             stride=recipe.teacher_stride or recipe.stride,
             device=fabric.device.type,
+            bf16=computes_bf16(fabric),
             threads=recipe.threads,
         )
         found.append((teacher, TeacherCache(root, teacher.facts(), note)))

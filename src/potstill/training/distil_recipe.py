@@ -40,7 +40,8 @@ class DistilRecipe(PruneKeys, Recipe):
     question included, as published notebooks do; teacher and student must then cut text alike."""
     unlabelled: str | tuple[str, ...] = ()
     """Questions without answers for the teacher to label: ``paragraphs`` (training questions asked
-    of other paragraphs of their article), ``cloze:FILE`` (made from plain text), or a file."""
+    of other paragraphs of their article), ``cloze:FILE`` (made from plain text), ``search:FILE``
+    (training questions asked of the best paragraphs of plain text), or a file."""
     unlabelled_share: float = 1.0
     """How many of them, as a share of the training questions."""
     fresh: bool = False

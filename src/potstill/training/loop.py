@@ -6,6 +6,7 @@ It knows nothing of the task: it is given rows that make batches, and a loss sum
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
@@ -102,6 +103,12 @@ def make_fabric(recipe: RunRecipe, loggers: Any = ()) -> Fabric:
     return fabric
 
 
+def computes_bf16(fabric: Fabric) -> bool:
+    """Whether a run's matrices are multiplied in bfloat16."""
+    with fabric.autocast():
+        return torch.is_autocast_enabled(fabric.device.type)
+
+
 def _has_bf16(device: str) -> bool:
     if device == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
@@ -110,16 +117,35 @@ def _has_bf16(device: str) -> bool:
     return bool(probe and probe())
 
 
+_LAYER = re.compile(r"(?:^|\.)encoder\.(?:layers\.(\d+)\.)?")
+
+
 def make_optimizer(model: nn.Module, recipe: RunRecipe) -> torch.optim.AdamW:
-    """AdamW on what may be trained, with weight decay on matrices only."""
-    trained = [p for p in model.parameters() if p.requires_grad]
-    matrices = [p for p in trained if p.ndim > 1]
-    others = [p for p in trained if p.ndim <= 1]
-    groups = [
-        {"params": matrices, "weight_decay": recipe.weight_decay},
-        {"params": others, "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, lr=recipe.learning_rate, fused=True)
+    """AdamW on what may be trained, with weight decay on matrices only.
+
+    Each group of parameters has its ``share`` of the recipe's rate: `RunRecipe.layer_decay` to the
+    power of the layers above it (as in Clark et al. 2020, ELECTRA, appendix B).
+    """
+    trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    depths = {name: _depth(name) for name in trained}
+    n_layers = 1 + max((depth for depth in depths.values() if depth is not None), default=-1)
+    groups: dict[tuple[float, bool], dict[str, Any]] = {}
+    for name, parameter in trained.items():
+        depth = depths[name]
+        # What stands on the encoder is above its last layer, the embeddings are below its first.
+        share = 1.0 if depth is None else recipe.layer_decay ** (n_layers - depth)
+        is_matrix = parameter.ndim > 1
+        decay = recipe.weight_decay if is_matrix else 0.0
+        empty = {"params": [], "weight_decay": decay, "share": share}
+        groups.setdefault((-share, not is_matrix), empty)["params"].append(parameter)
+    ordered = [groups[key] for key in sorted(groups)]
+    return torch.optim.AdamW(ordered, lr=recipe.learning_rate, fused=True)
+
+
+def _depth(name: str) -> int | None:
+    """Number of a parameter's layer, -1 below the first; ``None`` outside the encoder."""
+    found = _LAYER.search(name)
+    return None if found is None else int(found[1] or -1)
 
 
 def make_schedule(rows: Rows, recipe: RunRecipe, *, rows_per_step: int = 0) -> Schedule:
@@ -255,7 +281,7 @@ class Run:
             number, self.n_steps, warmup=recipe.warmup, decay=recipe.decay
         )
         for group in self._optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group["share"]
         total = self.add_gradients(number)
         tokens = sum(int(self._rows.lengths[rows].sum()) for rows in self._schedule.step(number))
         norm = self._clip()

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import torch
 
 from potstill.bundle.cache import ensure_onnx
 from potstill.bundle.config import read_config
@@ -24,13 +25,22 @@ from potstill.training.teacher_cache import Outputs, WindowOutput
 
 _BUDGET = {"cpu": 512, "cuda": 32_768}
 """Device → most tokens of a batch."""
+_BF16_BUDGET = 4096
+"""The same on a CPU in bfloat16, where torch reads and small batches leave it idle."""
 
 
 class Teacher:
     """A question-answering model that others learn from."""
 
     def __init__(
-        self, name: str, *, seq_len: int, stride: int, device: str = "cpu", threads: int = 0
+        self,
+        name: str,
+        *,
+        seq_len: int,
+        stride: int,
+        device: str = "cpu",
+        bf16: bool = False,
+        threads: int = 0,
     ) -> None:
         """Opens a teacher; its weights are loaded when it is first asked.
 
@@ -39,6 +49,8 @@ class Teacher:
             seq_len: longest window, in tokens; less where the teacher has fewer positions.
             stride: tokens that neighbouring windows share.
             device: ``cpu`` or ``cuda``.
+            bf16: multiply matrices in bfloat16, as a run of that precision does; on a processor
+                that has it three times as quick as in float32.
             threads: threads on the CPU, 0 for one for each core.
 
         Raises:
@@ -55,9 +67,10 @@ class Teacher:
         self.tokenizer = Tokenizer.from_folder(self.folder)
         self.seq_len = min(seq_len, config.max_positions)
         self.stride = stride
-        self._device, self._threads = device, threads
+        self._device, self._bf16, self._threads = device, bf16, threads
         self._session: Session | None = None
-        if device == "cpu":
+        self._onnx = device == "cpu" and not bf16
+        if self._onnx:
             self._file = ensure_onnx(self.folder)  # refuses a folder without the head
 
     def facts(self) -> dict[str, Any]:
@@ -67,6 +80,7 @@ class Teacher:
             "tokenizer": tokenizer_hash(self.folder),
             "seq_len": self.seq_len,
             "stride": self.stride,
+            **({"precision": "bf16"} if self._bf16 else {}),
         }
 
     def read(self, examples: Sequence[QAExample]) -> list[Outputs]:
@@ -108,14 +122,17 @@ class Teacher:
     def _run(self, rows: list[Any], context_at: list[int]) -> list[tuple[Any, Any]]:
         session = self._open()
         said: list[tuple[Any, Any]] = [((), ())] * len(rows)
-        for group in by_token_budget([len(row) for row in rows], _BUDGET[self._device]):
+        small = self._onnx or self._device != "cpu"
+        budget = _BUDGET[self._device] if small else _BF16_BUDGET
+        for group in by_token_budget([len(row) for row in rows], budget):
             batch = pad(
                 [rows[i] for i in group],
                 [context_at[i] for i in group],
                 self.tokenizer.pad_id,
                 self.tokenizer.layout,
             )
-            start, end = session.run(batch)
+            with torch.autocast(self._device, torch.bfloat16, enabled=self._bf16):
+                start, end = session.run(batch)
             for i, s, e in zip(group, start, end, strict=True):
                 n = len(rows[i])
                 said[i] = s[:n].astype(np.float16), e[:n].astype(np.float16)
@@ -123,11 +140,15 @@ class Teacher:
 
     def _open(self) -> Session:
         if self._session is None:
-            if self._device == "cpu":
+            if self._onnx:
                 self._session = OnnxSession(self._file, threads=self._threads or None)
             else:
                 config = read_config(self.folder)
                 read_weights(self.folder, config)  # refuses a folder without the head
-                model, _ = QuestionAnsweringModel.from_folder(self.folder, config)
-                self._session = TorchSession(model.to(self._device))
+                # A model is made of random numbers before its weights are read: the run that asks
+                # must not miss those.
+                with torch.random.fork_rng(devices=[]):
+                    model, _ = QuestionAnsweringModel.from_folder(self.folder, config)
+                threads = self._threads or None
+                self._session = TorchSession(model.to(self._device), threads=threads)
         return self._session
