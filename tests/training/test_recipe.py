@@ -49,7 +49,7 @@ def test_what_is_missing_can_come_from_the_command_line(tmp_path):
         ({"dropout": 1.0}, "dropout must be between"),
         ({"precision": "fp8"}, "precision must be one of auto, fp32, bf16, not 'fp8'"),
         ({"device": "tpu"}, "device must be one of"),
-        ({"negatives_from": "air"}, "negatives_from must be one or more of paragraphs, sentences"),
+        ({"negatives_from": "air"}, "negatives_from must be one or more of paragraphs, articles"),
         ({"negatives_from": ()}, "negatives_from must be one or more of"),
         ({"task": "chess"}, "task must be one of"),
         ({"train": ""}, "train is empty"),
