@@ -89,7 +89,6 @@ if TYPE_CHECKING:
     from potstill.runtime.classification import Classifier as Classifier
     from potstill.runtime.lm import Filler as Filler
     from potstill.runtime.pipelines import QuestionAnsweringPipeline as QuestionAnsweringPipeline
-    from potstill.runtime.pipelines import pipeline as pipeline
     from potstill.runtime.qa import QAClient as QAClient
     from potstill.runtime.tagging import Tagger as Tagger
     from potstill.runtime.task_pipelines import MultipleChoicePipeline as MultipleChoicePipeline
@@ -100,6 +99,7 @@ if TYPE_CHECKING:
     from potstill.runtime.token_pipelines import (
         TokenClassificationPipeline as TokenClassificationPipeline,
     )
+    from potstill.tasks.pipelines import pipeline as pipeline
     from potstill.text.auto import AutoTokenizer as AutoTokenizer
     from potstill.text.auto import BertTokenizer as BertTokenizer
     from potstill.text.auto import BertTokenizerFast as BertTokenizerFast
@@ -182,7 +182,7 @@ _HOMES = {
     "TokenClassificationPipeline": "potstill.runtime.token_pipelines",
     "Tokenizer": "potstill.text.tokenizer",
     "load_qa": "potstill.data.qa",
-    "pipeline": "potstill.runtime.pipelines",
+    "pipeline": "potstill.tasks.pipelines",
     "score": "potstill.evaluation.qa",
 }
 """Public name → the module it lives in."""

@@ -158,18 +158,27 @@ def test_eval_reads_long_texts_as_it_is_told(single, tmp_path):
 
 
 def test_options_of_another_task_are_refused(single, data, tmp_path):
-    result = run("eval", single, data["single"], "--calibration")
-    assert (result.exit_code, "needs a question-answering model" in result.stderr) == (2, True)
     reader = tiny.write_model(tmp_path / "reader")
     squad = tiny.write_squad(tmp_path / "squad.json")
-    result = run("eval", reader, squad, "--held-out")
-    assert (result.exit_code, "--held-out needs" in result.stderr) == (2, True)
-    result = run("eval", reader, squad, "--windows", 0)
-    assert (result.exit_code, "--windows needs" in result.stderr) == (2, True)
+    for model, file, option, known in (
+        (single, data["single"], ["--calibration"], "question-answering"),
+        (single, data["single"], ["--max-answer-tokens", 3], "question-answering"),
+        (reader, squad, ["--windows", 0], "text-classification"),
+        (reader, squad, ["--held-out"], "text-classification, token-classification, multiple"),
+    ):
+        result = run("eval", model, file, *option)
+        assert result.exit_code == 2
+        assert f"{option[0]} applies only to {known}" in result.stderr
+    result = run("eval", reader, squad, "--text", "a")
+    assert "data for question-answering have no column text: omit it" in result.stderr
+
+
+def test_a_language_model_is_scored_too(tmp_path):
     language = tiny.write_model(tmp_path / "lm", head="mlm")
     write_manifest(language, Manifest(task="masked-lm"))
-    assert "is a model of masked-lm" in run("eval", language, squad).stderr
-    assert "leave --windows away" in run("eval", language, squad, "--windows", 2).stderr
+    corpus = tiny.write_corpus(tmp_path / "corpus.txt")
+    found = json.loads(run("eval", language, corpus, "--json").stdout)
+    assert found["total"] > 100 and 0 <= found["accuracy"] <= 100
 
 
 def test_info_describes_labelled_texts(single, data, tmp_path):

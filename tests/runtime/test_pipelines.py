@@ -9,8 +9,9 @@ import transformers
 import tiny
 from potstill.errors import EmptyInputError, InputError, MissingKeyError, QuestionTooLongError
 from potstill.models.qa import BertForQuestionAnswering
-from potstill.runtime.pipelines import QuestionAnsweringPipeline, pipeline
+from potstill.runtime.pipelines import QuestionAnsweringPipeline
 from potstill.runtime.qa import QAClient
+from potstill.tasks.pipelines import pipeline
 from potstill.text.tokenizer import Tokenizer
 
 CONTEXT, QUESTION, _ = tiny.SENTENCES[1]

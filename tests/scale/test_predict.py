@@ -64,7 +64,7 @@ def test_a_classifier_reads_long_texts_as_it_is_told(tmp_path):
     assert (cut["truncated"], whole["truncated"]) == (True, False)
     assert cut["score"] != whole["score"]
     reader = tiny.write_model(tmp_path / "b")
-    with pytest.raises(InputError, match="leave the number of windows away"):
+    with pytest.raises(InputError, match="which has no max_windows: omit it"):
         Predictor(PredictOptions(model=str(reader), max_windows=2))
 
 
@@ -87,7 +87,7 @@ def test_a_tagger_says_its_entities(tmp_path):
 
 def test_other_models_are_refused_by_name(tmp_path):
     folder = tiny.write_model(tmp_path, head="choice")
-    with pytest.raises(InputError, match="is a model of multiple-choice"):
+    with pytest.raises(InputError, match="is a model for multiple-choice, which bulk"):
         Predictor(PredictOptions(model=str(folder)))
 
 

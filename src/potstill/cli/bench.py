@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from potstill.evaluation.plot import Curves
-    from potstill.runtime.benchmark import Benchmark
     from potstill.runtime.opening import Opened
+    from potstill.tasks.benchmark import Benchmark
 
 
 @click.command("bench")
@@ -61,8 +61,8 @@ def command(
     layout (workers × threads) that a measurement chose; its candidates are shown too. Memory is
     that of the whole process, right after the model was opened.
     """
-    from potstill.runtime.benchmark import benchmark
     from potstill.runtime.runtimes import AUTO, runtime_name
+    from potstill.tasks.benchmark import benchmark
 
     found = benchmark(
         model,

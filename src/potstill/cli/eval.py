@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import json
-import sys
-import time
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from potstill.cli.keeping import keep as keep_found
-from potstill.cli.keeping import keeper, timed
+from potstill.cli.keeping import keeper
 from potstill.cli.options import (
     columns_option,
     no_answer_option,
@@ -22,13 +18,7 @@ from potstill.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from potstill.evaluation.confidence import Confidences
-    from potstill.evaluation.readings import Predictions
-    from potstill.records import QAExample
-    from potstill.runtime.qa import QAClient
-    from potstill.runtime.reading import QuestionLogits, Reading
-
-_Found = TypeVar("_Found")
+    from potstill.tasks.task import Task
 
 
 @click.command("eval")
@@ -130,196 +120,70 @@ def command(
     JSONL or CoNLL files; the plainest baseline stands beside the scores. All may be packed.
     Seconds are those of prediction, loading left out.
     """
-    from potstill.bundle.config import read_config
     from potstill.bundle.find import find_model
-    from potstill.bundle.manifest import head_of_folder
+    from potstill.cli.scoring import Asked, evaluate
     from potstill.runtime.runtimes import AUTO, runtime_name
+    from potstill.tasks.table import task_of
 
     if keep:
         keeper(model)
     folder = find_model(model)
-    head = head_of_folder(folder, read_config(folder))
-    if head != "qa":
-        of_questions = {
-            "--predictions": predictions,
-            "--null-odds": null_odds,
-            "--any" if no_answer is False else "--no-answer": no_answer is not None,
-            "--max-answer-tokens": max_answer_tokens,
-            "--calibration": calibration,
-            "--curve": curve,
-        }
-        _refuse(of_questions, "a question-answering model")
-        from potstill.cli.scoring import Asked, score_model
-
-        asked = Asked(
-            folder=folder,
-            data=data,
-            columns=columns,
-            held_out=held_out,
-            train=train,
-            limit=limit,
-            precision=precision,
-            runtime=runtime_name(runtime, otherwise=AUTO),
-            threads=threads,
-            workers=workers or "auto",
-            batch_tokens=batch_tokens,
-            max_windows=windows,
-            keep_as=model if keep else None,
-        )
-        _say(score_model(head, asked), _print_tables, as_json)
-        return
-    of_labels = {
-        **{f"--{name}": value for name, value in columns.items()},
-        "--held-out": held_out,
-        "--train": train,
-        "--windows": windows,
+    task = task_of(folder)
+    own = {
+        "no_answer": no_answer,
+        "max_answer_tokens": max_answer_tokens,
+        "max_windows": windows,
     }
-    _refuse(of_labels, "a model of texts and labels")
-    from potstill.bundle.atomic import write_json
-    from potstill.data.qa import load_qa
-    from potstill.evaluation.confidence import confidences
-    from potstill.evaluation.readings import collect, score_predictions
-    from potstill.runtime.qa import QAClient
-
-    loaded = load_qa(data)
-    if loaded.warning:
-        click.echo(f"potstill: warning: {data}: {loaded.warning}", err=True)
-    loaded.check_golds(data)
-    examples = loaded.examples[:limit]
-    client = QAClient.from_options(
-        model,
+    given = {
+        "predictions": predictions,
+        "null_odds": null_odds,
+        "calibration": calibration or None,
+        "curve": curve,
+    }
+    own, given = _given(own), _given(given)
+    several = {**given, **_given({"held_out": held_out or None, "train": train})}
+    for name in several:
+        _refuse(name, task, lambda one, name=name: name in one.eval_options)
+    for name in own:
+        _refuse(name, task, lambda one, name=name: one.takes(name))
+    asked = Asked(
+        model=model,
+        folder=folder,
+        task=task,
+        data=data,
+        columns=columns,
+        held_out=held_out,
+        train=train,
+        limit=limit,
+        precision=precision,
         runtime=runtime_name(runtime, otherwise=AUTO),
         threads=threads,
         workers=workers or "auto",
-        precision=precision,
-        max_answer_tokens=max_answer_tokens,
-        token_budget=batch_tokens,
-        no_answer=no_answer,
+        batch_tokens=batch_tokens,
+        own=own,
+        given=given,
+        keep=keep,
     )
-    began = time.perf_counter()
-    readings, said = _read(client, examples, keep_logits=calibration)
-    seconds = time.perf_counter() - began
-    found = collect(examples, readings)
-    if predictions is not None:
-        write_json(predictions, found.spans if null_odds is not None else found.answers)
-    if null_odds is not None:
-        write_json(null_odds, found.null_odds)
-    scores = score_predictions(
-        examples, found, rules_v2=loaded.no_answer, null_threshold=client.options.threshold
-    )
-    result: dict[str, Any] = {**scores, "seconds": round(seconds, 3)}
-    if client.opened and client.opened.tuning:
-        result["runtime"] = client.opened.runtime
-    if calibration or keep or curve is not None:
-        sure = confidences(examples, readings, rules_v2=loaded.no_answer)
-        if curve is not None:
-            write_json(curve, sure.curve())
-        if keep:
-            _keep(
-                client,
-                examples,
-                readings,
-                sure,
-                found,
-                loaded.no_answer,
-                scores,
-                model=model,
-                data=data,
-                limit=limit,
-            )
-        if calibration:
-            result.update(_calibration(client, examples, said, sure, rules_v2=loaded.no_answer))
-    _say(result, _print, as_json)
-
-
-def _calibration(
-    client: QAClient,
-    examples: list[QAExample],
-    said: list[QuestionLogits],
-    sure: Confidences,
-    *,
-    rules_v2: bool,
-) -> dict[str, float]:
-    """The figures of ``--calibration``."""
-    from potstill.evaluation.confidence import confidences
-
-    plain = replace(client.options, temperature=1.0)
-    before = [one.search(plain) for one in said]
-    return {
-        **sure.figures(),
-        "ece_before": confidences(examples, before, rules_v2=rules_v2).ece,
-        "temperature": client.options.temperature,
-    }
-
-
-def _keep(
-    client: QAClient,
-    examples: list[QAExample],
-    readings: list[Reading],
-    sure: Confidences,
-    found: Predictions,
-    rules_v2: bool,
-    scores: dict[str, float],
-    *,
-    model: str,
-    data: str,
-    limit: int | None,
-) -> None:
-    """Asks the first questions one at a time, and keeps all that was found."""
-    from potstill.evaluation.confidence import no_answer_curve
-    from potstill.evaluation.kept import asked
-
-    assert client.opened is not None
-    threads = client.opened.layout.threads
-    curve = sure.curve()
-    if rules_v2 and client.options.threshold is not None:
-        curve["no_answer"] = no_answer_curve(examples, found)
-    keep_found(
-        model,
-        task="question-answering",
-        data=data,
-        limit=limit,
-        opened=client.opened,
-        scores={**scores, **sure.figures()},
-        milliseconds=timed(lambda e: client.read(e.question, e.context), examples, threads),
-        curve=curve,
-        questions=asked(examples, readings, sure),
-    )
-
-
-def _read(
-    client: QAClient, examples: list[QAExample], *, keep_logits: bool
-) -> tuple[list[Reading], list[QuestionLogits]]:
-    """Reads the examples; where the logits are to be kept, to be searched again, gives them too."""
-    pairs = [(example.question, example.context) for example in examples]
-    if not keep_logits:
-        return list(_shown(client.read_many(pairs), len(pairs))), []
-    said = list(_shown(client.logits_many(pairs), len(pairs)))
-    return [one.search(client.options) for one in said], said
-
-
-def _shown(readings: Iterable[_Found], total: int) -> Iterator[_Found]:
-    """Passes readings on with a progress bar on a terminal's stderr."""
-    if not sys.stderr.isatty():
-        yield from readings
-        return
-    from rich.console import Console
-    from rich.progress import track
-
-    yield from track(readings, "reading", total=total, console=Console(stderr=True))
-
-
-def _say(result: dict[str, Any], show: Callable[[dict[str, Any]], None], as_json: bool) -> None:
+    result = evaluate(asked)
     if as_json:
         click.echo(json.dumps(result))
     else:
-        show(result)
+        _print_tables(result)
 
 
-def _refuse(options: dict[str, Any], kind: str) -> None:
-    for name, value in options.items():
-        if value is not None and value is not False:
-            raise click.UsageError(f"--{name.removeprefix('--')} needs {kind}.")
+def _given(values: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _refuse(name: str, task: Task[Any], takes: Callable[[Task], bool]) -> None:
+    """Refuses an option that the model's task does not have."""
+    if takes(task):
+        return
+    from potstill.tasks.table import TASKS
+
+    flag = {"max_windows": "windows"}.get(name, name).replace("_", "-")
+    known = ", ".join(one.name for one in TASKS.values() if takes(one))
+    raise click.UsageError(f"--{flag} applies only to {known}; the model is for {task.name}.")
 
 
 def _print_tables(result: dict[str, Any]) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from potstill.cli.options import columns_option, of_texts
+from potstill.cli.options import columns_option
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -85,10 +85,8 @@ def command(
     first, *others = targets
     if others:
         found = _compared(targets, seq_len)
-    elif _is_data(first) and task == "question-answering":
-        found = _described_data(first, model, seq_len, stride)
     elif _is_data(first):
-        found = _described_labels(first, task, model, seq_len, columns)
+        found = _described_data(first, task, model, columns, seq_len=seq_len, stride=stride)
     else:
         found = _described_model(first, seq_len)
     if as_json:
@@ -97,42 +95,18 @@ def command(
         _print(found)
 
 
-def _described_data(target: str, model: str, seq_len: int, stride: int) -> dict[str, Any]:
+def _described_data(
+    target: str, task: str, model: str, columns: dict[str, Any], **how: int
+) -> dict[str, Any]:
     from potstill.bundle.find import find_model
-    from potstill.data.qa import load_qa
-    from potstill.evaluation.describe import describe_qa
+    from potstill.tasks.table import named
     from potstill.text.tokenizer import Tokenizer
 
-    data = load_qa(target)
+    found = named(task)
     tokenizer = Tokenizer.from_folder(find_model(model))
-    described = describe_qa(data, tokenizer, seq_len=seq_len, stride=stride)
-    return {"kind": "data", "path": target, "tokenizer": model, **described}
-
-
-def _described_labels(
-    target: str, task: str, model: str, seq_len: int, columns: dict[str, Any]
-) -> dict[str, Any]:
-    from potstill.evaluation import describe_texts as describe
-
-    if task == "token-classification":
-        from potstill.data.tagging import load_tags, tag_layout_for
-
-        found = describe.describe_tags(load_tags(target, tag_layout_for({}, columns)).examples)
-    elif task == "multiple-choice":
-        from potstill.data.choice import load_choices
-
-        found = describe.describe_choices(load_choices(target))
-    else:
-        from potstill.bundle.find import find_model
-        from potstill.data.classification import load_texts
-        from potstill.data.glue import layout_for
-        from potstill.text.tokenizer import Tokenizer
-
-        data = load_texts(target, layout_for({}, of_texts(columns)))
-        tokenizer = Tokenizer.from_folder(find_model(model))
-        found = describe.describe_texts(data, tokenizer, seq_len=seq_len)
-        found["tokenizer"] = model
-    return {"kind": "data", "task": task, "path": target, **found}
+    described = found.describe(found.load(target, **columns), tokenizer, **how)
+    counted = {"tokenizer": model} if any(key.endswith("_tokens") for key in described) else {}
+    return {"kind": "data", "task": task, "path": target, **counted, **described}
 
 
 def _described_model(target: str, seq_len: int) -> dict[str, Any]:
@@ -175,7 +149,7 @@ def _print(found: dict[str, Any] | list[dict[str, Any]]) -> None:
         table = _models_table(found)
     else:
         tables = {"model": _model_table, "data": _data_table}
-        table = _labels_table(found) if "task" in found else tables[found["kind"]](found)
+        table = _labels_table(found) if "labels" in found else tables[found["kind"]](found)
     Console(soft_wrap=True, highlight=False, emoji=False).print(table)
 
 

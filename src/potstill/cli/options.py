@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import wraps
 from typing import Any, TypeVar
 
@@ -101,11 +101,6 @@ def columns_option(format_name: str = "--format") -> Callable[[Decorated], Decor
 
 
 _COLUMNS = ("format_", "text", "pair", "label", "labels", "word", "tag")
-
-
-def of_texts(columns: Mapping[str, Any]) -> dict[str, Any]:
-    """Those of `columns_option` that say how labelled texts lie."""
-    return {name: value for name, value in columns.items() if name not in ("word", "tag")}
 
 
 def _checked(context: click.Context, option: click.Parameter, value: str | None) -> str | None:

@@ -20,11 +20,10 @@ from potstill.bundle import layout
 from potstill.bundle.atomic import replacing_folder
 from potstill.bundle.config import ModelConfig, read_config
 from potstill.bundle.find import find_model
-from potstill.bundle.heads import TASKS, HeadName
+from potstill.bundle.heads import HeadName
 from potstill.bundle.manifest import (
     FileRecord,
     Manifest,
-    head_of_folder,
     read_manifest,
     record_file,
     write_manifest,
@@ -42,6 +41,8 @@ from potstill.export.static_int8 import Calibration, calibration_windows, static
 from potstill.export.static_int8 import calibrate as calibrate_on
 from potstill.export.targets import TARGETS, Evaluate, Target, left_out, require
 from potstill.export.verify import Reference, compare, inputs, reference_of, verify
+from potstill.tasks.table import task_of
+from potstill.tasks.task import Task
 
 _INT8_SCHEME = "weights int8 per column, activations uint8 per token, 32-bit sums"
 _STATIC_SCHEME = "weights int8 per column, activations uint8 with fixed scales"
@@ -124,12 +125,13 @@ def export_bundle(
     folder, out = find_model(source, revision=revision), Path(out)
     _check_target(folder, out)
     config = read_config(folder)
-    head = head_of_folder(folder, config)
-    if gate is not None and gate.task != TASKS[head]:
-        raise InputError(f"the gate is one of {gate.task}, but {folder} is for {TASKS[head]}")
+    task = task_of(folder)
+    head = task.head
+    if gate is not None and gate.task != task.name:
+        raise InputError(f"the gate is one of {gate.task}, but {folder} is for {task.name}")
     read = read_weights(folder, config, head=head)
     weights = {name: array.astype(np.float32) for name, array in read.items()}
-    before = read_manifest(folder) or _new_manifest(head, config)
+    before = read_manifest(folder) or _new_manifest(task, config)
     name = before.name or _name(source, folder)
     computing = [f for f in wanted if f != "hf"]
     model = Source(config, head, weights, min(before.seq_len, config.max_positions))
@@ -158,12 +160,9 @@ def export_bundle(
     return manifest
 
 
-def _new_manifest(head: HeadName, config: ModelConfig) -> Manifest:
+def _new_manifest(task: Task[Any], config: ModelConfig) -> Manifest:
     """Of a folder that has none: the model is read from the bundle as from that folder."""
-    manifest = Manifest(task=TASKS[head])
-    if head == "classification":
-        manifest = replace(manifest, seq_len=config.max_positions)
-    return manifest
+    return Manifest(task=task.name, seq_len=task.client.own_options(config, None).seq_len)
 
 
 def _formats(formats: Iterable[str], say: Say) -> list[str]:

@@ -13,6 +13,7 @@ from typing import Any
 
 from potstill.bundle import layout
 from potstill.bundle.manifest import Manifest, read_manifest
+from potstill.tasks.task import Task
 
 _METRICS: Mapping[str, tuple[str, str]] = {
     "exact": ("exact_match", "exact match"),
@@ -139,23 +140,19 @@ def card_values(folder: Path) -> dict[str, Any]:
         return {}
 
 
-def front_matter(
-    name: str, manifest: Manifest, *, pipeline: str, tags: list[str], metrics: tuple[str, ...]
-) -> str:
+def front_matter(name: str, manifest: Manifest, task: Task[Any]) -> str:
     """The YAML between the two lines of dashes.
 
     Args:
         name: of the model.
         manifest: its records.
-        pipeline: the task as the hub calls it.
-        tags: words people find it by.
-        metrics: our names of the scores to give, in order.
+        task: of the model.
     """
     from huggingface_hub import EvalResult, ModelCardData
 
     results = [
         EvalResult(
-            task_type=pipeline,
+            task_type=task.pipeline[0],
             dataset_type=data.hub or Path(data.name.split(",")[0]).stem or "own",
             dataset_name=data.name,
             dataset_config=data.config or None,
@@ -165,20 +162,20 @@ def front_matter(
             metric_value=round(float(scores[key]), 4),
             metric_args=how,
         )
-        for data, file, scores, how in _measured(manifest)
-        for key in metrics
+        for data, file, scores, how in _measured(manifest, task)
+        for key in task.card.metrics
         if key in scores
     ]
     origin = manifest.origin
     licence = manifest.licence or origin.get("licence")
     values = ModelCardData(
         library_name="transformers",
-        pipeline_tag=pipeline,
+        pipeline_tag=task.pipeline[0],
         license=licence.lower() if isinstance(licence, str) else None,
         language=origin.get("language"),
         base_model=origin.get("base_model"),
         datasets=origin.get("datasets"),
-        tags=tags,
+        tags=list(task.card.tags),
         model_name=name,
         eval_results=results or None,
     ).to_dict()
@@ -188,12 +185,10 @@ def front_matter(
 
 
 def _measured(
-    manifest: Manifest,
+    manifest: Manifest, task: Task[Any]
 ) -> Iterator[tuple[DataSet, str, Mapping[str, Any], dict[str, Any]]]:
     """Every measurement: its data, the file, the scores, and how they were taken."""
-    how: dict[str, Any] = {"seq_len": manifest.seq_len}
-    if manifest.task == "question-answering":
-        how |= {"stride": manifest.stride, "max_answer_tokens": manifest.max_answer_tokens}
+    how = task.settings(manifest)
     if manifest.scores:
         yield scored_on(manifest), "the trained weights", manifest.scores, _counted(manifest, how)
     for name, record in manifest.files.items():

@@ -4,18 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from potstill.bundle.config import read_config
-from potstill.bundle.heads import TASKS
-from potstill.bundle.manifest import head_of_folder
+from potstill.bundle.manifest import Manifest, read_manifest
 from potstill.errors import DataError, GateError
-from potstill.export import measures
-from potstill.runtime.session import Session
+from potstill.runtime.session import Session, usable_cores
+from potstill.tasks.table import task_of
+from potstill.tasks.task import Evaluated, Loaded, Task
 
 Measure: TypeAlias = Callable[[Path, Path, "Session | None"], dict[str, float]]
 """(folder, ONNX file of that model, what to run instead of that file) → its scores by name."""
+
+
+TITLES: Mapping[str, str] = {
+    "f1": "F1",
+    "macro_f1": "macro-F1",
+    "accuracy": "accuracy",
+    "spearman": "Spearman",
+}
+"""Name of a score → how messages call it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,23 +65,24 @@ class Gate:
             DataError: the file cannot be read, or holds nothing to score.
             ModelError: the model's config or manifest cannot be used.
         """
-        head = head_of_folder(model, read_config(model))
-        measured = measures.MEASURES[head](path, model, columns or {})
-        if not measured.n_examples:
-            raise DataError(f"{path} holds nothing to measure {measured.metric} on")
+        task = task_of(model)
+        loaded = task.load(path, model, **(columns or {}))
+        metric = task.metric(loaded)
+        if not loaded.examples:
+            raise DataError(f"{path} holds nothing to measure {metric} on")
         return cls(
-            task=TASKS[head],
-            metric=measured.metric,
-            n_examples=measured.n_examples,
-            max_drop=measured.max_drop if max_drop is None else max_drop,
+            task=task.name,
+            metric=metric,
+            n_examples=len(loaded.examples),
+            max_drop=task.max_drop if max_drop is None else max_drop,
             data=Path(path).name,
-            measure=measured.measure,
+            measure=partial(_measured, task, loaded, read_manifest(model) or Manifest()),
         )
 
     @property
     def title(self) -> str:
         """The metric as messages call it."""
-        return measures.TITLES.get(self.metric, self.metric)
+        return TITLES.get(self.metric, self.metric)
 
     def check(self, name: str, before: float, after: float) -> None:
         """Compares two scores.
@@ -86,3 +96,25 @@ class Gate:
                 f"{before:.2f} in fp32, {after:.2f} after; {self.max_drop:g} allowed (--max-drop). "
                 "Nothing was written"
             )
+
+
+def _measured(
+    task: Task[Any],
+    loaded: Loaded,
+    manifest: Manifest,
+    folder: Path,
+    file: Path,
+    session: Session | None,
+) -> dict[str, float]:
+    # Several workers of one thread read faster than one of several, and alike.
+    client = task.client.from_options(
+        folder, onnx_file=file, threads=1, workers=usable_cores(), **task.gate_options(loaded)
+    ).using(session=session)
+    evaluated = Evaluated(
+        loaded=loaded,
+        examples=loaded.examples,
+        client=client,
+        answers=list(task.answer(client, loaded.examples)),
+        manifest=manifest,
+    )
+    return task.score(evaluated)

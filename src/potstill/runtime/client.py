@@ -104,6 +104,21 @@ class Client(ABC, Generic[OptionsT]):
         """The options that a model asks for, by its config and, where it has one, its manifest."""
 
     @classmethod
+    @abstractmethod
+    def from_options(cls, model: str | Path, **opening: Any) -> Self:
+        """Opens a model.
+
+        Args:
+            model: a model folder or a hub id.
+            **opening: options of this client's own, and what every client takes; see `Opening`.
+
+        Raises:
+            ModelNotFoundError: there is no such model.
+            ModelError: the model's files are damaged, or it is of another task.
+            InputError: an option is out of range.
+        """
+
+    @classmethod
     def _open(cls, model: str | Path, given: Mapping[str, Any], opening: Opening) -> Self:
         """Opens a model; ``from_options`` of every client.
 

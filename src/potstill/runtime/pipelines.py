@@ -1,4 +1,4 @@
-"""`pipeline` of any task, and "question-answering", which transformers 5.3 removed.
+"""The pipeline "question-answering", which transformers 5.3 removed.
 
 Its call forms, parameters, defaults and result keys are those of transformers 4.57.6
 (``pipelines/question_answering.py``). What differs, on purpose: scores come from one distribution
@@ -10,10 +10,9 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sized
-from importlib import import_module
 from pathlib import Path
 from types import GeneratorType
-from typing import Any, Literal, cast, overload
+from typing import Any, cast
 
 import tokenizers
 
@@ -26,21 +25,6 @@ from potstill.runtime.qa import QAClient
 from potstill.runtime.reading import Reading, ReadOptions
 from potstill.runtime.torch_session import TorchSession
 from potstill.text.tokenizer import Tokenizer
-
-TASKS: Mapping[str, tuple[str, str]] = {
-    "question-answering": (__name__, "QuestionAnsweringPipeline"),
-    "text-classification": ("potstill.runtime.task_pipelines", "TextClassificationPipeline"),
-    "token-classification": ("potstill.runtime.token_pipelines", "TokenClassificationPipeline"),
-    "fill-mask": ("potstill.runtime.token_pipelines", "FillMaskPipeline"),
-    "multiple-choice": ("potstill.runtime.task_pipelines", "MultipleChoicePipeline"),
-}
-"""Task → where its pipeline lives, and what it is called."""
-ALIASES: Mapping[str, str] = {
-    "sentiment-analysis": "text-classification",
-    "ner": "token-classification",
-    "masked-lm": "fill-mask",
-}
-"""Other names of tasks: transformers' own, and the one that recipes use."""
 
 _DEFAULTS: dict[str, Any] = {
     "top_k": 1,
@@ -57,50 +41,10 @@ IGNORED = {"padding", "batch_size", "num_workers", "use_fast", "modelcard", "tas
 Result = dict[str, Any]
 
 
-@overload
-def pipeline(
-    task: Literal["question-answering"] = ...,
-    model: Any = ...,
-    tokenizer: Any = ...,
-    **options: Any,
-) -> QuestionAnsweringPipeline: ...
-@overload
-def pipeline(task: str, model: Any = None, tokenizer: Any = None, **options: Any) -> Any: ...
-def pipeline(
-    task: str = "question-answering", model: Any = None, tokenizer: Any = None, **options: Any
-) -> Any:
-    """A pipeline of a task.
-
-    Args:
-        task: ``"question-answering"``, ``"text-classification"`` (or ``"sentiment-analysis"``),
-            ``"token-classification"`` (or ``"ner"``), ``"fill-mask"`` or ``"multiple-choice"``.
-        model: as for the task's class; by default, for question answering alone, the embedded
-            model.
-        tokenizer: as for the task's class.
-        **options: as for the task's class.
-
-    Returns:
-        `QuestionAnsweringPipeline`, or the class of `potstill.runtime.task_pipelines` and
-        `potstill.runtime.token_pipelines` that is named so.
-
-    Raises:
-        InputError: there is no such task, or an option cannot be used.
-        ModelError: the model cannot be used.
-    """
-    known = ALIASES.get(task, task)
-    if known not in TASKS:
-        raise InputError(f"there is no task {task!r}; supported: {', '.join((*TASKS, *ALIASES))}")
-    if model is None and known != "question-answering":
-        raise InputError(
-            f"no model for {task} ships inside the package: name one, a folder or a hub id"
-        )
-    module, name = TASKS[known]
-    found: Any = getattr(import_module(module), name)
-    return found("default" if model is None else model, tokenizer, **options)
-
-
 class QuestionAnsweringPipeline:
     """Answers questions, called as the pipeline of transformers 4 is. Safe to share by threads."""
+
+    task = "question-answering"
 
     def __init__(
         self,

@@ -23,14 +23,13 @@ from potstill.runtime.runtimes import AUTO, REFERENCE, RUNTIMES
 from potstill.scale.local import run_inline, run_workers
 from potstill.scale.parts import BATCH_ROWS, Left, Part, Parts, cut
 from potstill.scale.predict import (
-    TEXT_COLUMNS,
     PredictOptions,
     Predictor,
     Said,
-    head_of_model,
     model_fingerprint,
     model_name,
     quickest_runtime,
+    task_of_model,
 )
 from potstill.scale.sources import Source, find_inputs, fingerprint, kind_of
 from potstill.scale.writers import Joined, bad_file, plain, write_rows
@@ -248,15 +247,15 @@ def _check(options: JobOptions) -> None:
 
 
 def _columns(options: JobOptions) -> tuple[str, ...]:
-    head = head_of_model(options.predict)
-    known = TEXT_COLUMNS[head] + (("pair",) if head == "classification" else ())
+    task = task_of_model(options.predict)
+    known = task.columns + task.more_columns
     for name in options.columns:
         if name not in known:
             raise InputError(f"the model reads {', '.join(known)}, not {name!r}")
     return tuple(
         options.columns.get(name, name)
         for name in known
-        if name != "pair" or name in options.columns
+        if name in task.columns or name in options.columns
     )
 
 

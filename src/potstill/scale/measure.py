@@ -16,14 +16,14 @@ from pathlib import Path
 from typing import IO
 
 from potstill.bundle.cache import cache_folder, ensure_onnx
-from potstill.bundle.config import read_config
 from potstill.bundle.find import find_model
 from potstill.bundle.machine import describe_machine
-from potstill.bundle.manifest import head_of_folder, sha256_of
+from potstill.bundle.manifest import sha256_of
 from potstill.errors import MissingExtraError, ModelError
 from potstill.runtime.qa import QAClient
 from potstill.scale.profile import Profile, read_profile, write_profile
 from potstill.scale.sampling import Sampling, Setup, get_json, tools
+from potstill.tasks.table import task_of
 
 _START_S = 120.0
 
@@ -103,9 +103,9 @@ def serving(setup: Setup) -> Generator[int, None, None]:
 
 def _reader(model: str) -> Path:
     folder = find_model(model)
-    head = head_of_folder(folder, read_config(folder))
-    if head != "qa":
-        raise ModelError(f"{folder} is a model for {head}: potstill plan counts questions")
+    task = task_of(folder)
+    if not task.planned:
+        raise ModelError(f"{folder} is a model for {task.name}: potstill plan counts questions")
     return folder
 
 

@@ -6,35 +6,23 @@ Everything that crosses a process is JSON: a row's texts go in, a `Said` comes o
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
-from potstill.bundle.config import read_config
 from potstill.bundle.find import find_model
-from potstill.bundle.heads import TASKS
 from potstill.bundle.layout import CONFIG, MANIFEST, TEXT_FILES
-from potstill.bundle.manifest import head_of_folder, sha256_of
-from potstill.bundle.names import HeadName
+from potstill.bundle.manifest import sha256_of
 from potstill.errors import InputError
+from potstill.runtime.client import Client
 from potstill.runtime.runtimes import AUTO, REFERENCE
-
-if TYPE_CHECKING:
-    from potstill.runtime.classification import Classifier
-    from potstill.runtime.qa import QAClient
-    from potstill.runtime.tagging import Tagger
+from potstill.tasks.table import TASKS, task_of
+from potstill.tasks.task import Task
 
 Texts: TypeAlias = "tuple[str, ...]"
 """What the model reads of a row: question and context, a text, or a pair of them."""
 Values: TypeAlias = dict[str, Any]
-
-TEXT_COLUMNS: Mapping[str, tuple[str, ...]] = {
-    "qa": ("question", "context"),
-    "classification": ("text",),
-    "tagging": ("text",),
-}
-"""Head → columns of the input that it reads, by default."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +55,10 @@ class PredictOptions:
     prefix: str = ""
     """Stands before the name of every new column."""
 
-
-@dataclass(frozen=True, slots=True)
-class _Task:
-    columns: Mapping[str, str]
-    answer: Callable[[Sequence[Texts]], list[Values]]
+    def own(self) -> dict[str, Any]:
+        """Options of the task's own that were given."""
+        names = ("no_answer", "threshold", "max_windows")
+        return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
 
 
 @dataclass(slots=True)
@@ -85,16 +72,18 @@ class Predictor:
     """
 
     options: PredictOptions
-    _task: _Task = field(init=False)
+    _task: Task[Any] = field(init=False)
+    _client: Client[Any] = field(init=False)
 
     def __post_init__(self) -> None:
-        head = head_of_model(self.options)
-        self._task = _MAKERS[head](self.options)
+        self._task = task_of_model(self.options)
+        self._client = _open(self._task, self.options)
 
     @property
     def columns(self) -> dict[str, str]:
         """Name of each new column → its type, as Arrow writes it."""
-        return {self.options.prefix + name: kind for name, kind in self._task.columns.items()}
+        kinds = self._task.value_kinds(self._client)
+        return {self.options.prefix + name: kind for name, kind in kinds.items()}
 
     def __call__(self, batch: Sequence[Texts]) -> list[Said]:
         """What the model says of each row, in order.
@@ -107,7 +96,7 @@ class Predictor:
         """
         batch = [tuple(texts) for texts in batch]
         try:
-            return [self._named(values) for values in self._task.answer(batch)]
+            return [self._named(values) for values in self._task.values(self._client, batch)]
         except InputError as error:
             if len(batch) == 1:
                 return [Said(None, str(error))]
@@ -117,26 +106,26 @@ class Predictor:
         return Said({self.options.prefix + name: value for name, value in values.items()})
 
 
-def head_of_model(options: PredictOptions) -> HeadName:
+def task_of_model(options: PredictOptions) -> Task[Any]:
     """What the model of a job is for.
 
     Raises:
         ModelNotFoundError: there is no such model.
         InputError: it is of a task that bulk jobs do not have, or has no such option.
     """
-    folder = find_model(options.model, revision=options.revision)
-    head = head_of_folder(folder, read_config(folder))
-    if head not in _MAKERS:
+    task = task_of(find_model(options.model, revision=options.revision))
+    if not task.columns:
+        known = ", ".join(one.name for one in TASKS.values() if one.columns)
         raise InputError(
-            f"{options.model} is a model of {TASKS.get(head, head)}: bulk jobs answer questions, "
-            "classify and tag"
+            f"{options.model} is a model for {task.name}, which bulk jobs do not have: they have "
+            f"{known}"
         )
-    if options.max_windows is not None and head != "classification":
-        raise InputError(
-            f"{options.model} is a model of {TASKS[head]}, which reads every text whole: leave the "
-            "number of windows away"
-        )
-    return head
+    for name in options.own():
+        if not task.takes(name):
+            raise InputError(
+                f"{options.model} is a model for {task.name}, which has no {name}: omit it"
+            )
+    return task
 
 
 def quickest_runtime(options: PredictOptions, workers: int) -> str:
@@ -145,8 +134,19 @@ def quickest_runtime(options: PredictOptions, workers: int) -> str:
     Raises:
         ModelError: the model cannot be used.
     """
-    client = _OPENERS[head_of_model(options)](replace(options, runtime=AUTO), workers)
+    client = _open(task_of_model(options), replace(options, runtime=AUTO), workers)
     return client.opened.runtime if client.opened else REFERENCE
+
+
+def _open(task: Task[Any], options: PredictOptions, workers: int = 1) -> Client[Any]:
+    return task.client.from_options(
+        options.model,
+        revision=options.revision,
+        threads=options.threads,
+        runtime=options.runtime,
+        workers=workers,
+        **options.own(),
+    )
 
 
 def model_fingerprint(options: PredictOptions) -> str:
@@ -160,107 +160,6 @@ def model_fingerprint(options: PredictOptions) -> str:
         if (folder / name).is_file():
             digest.update(f"{name}:{sha256_of(folder / name)}".encode())
     return digest.hexdigest()
-
-
-def _open_reader(options: PredictOptions, workers: int = 1) -> QAClient:
-    from potstill.runtime.qa import QAClient
-
-    return QAClient.from_options(
-        options.model, no_answer=options.no_answer, **_opening(options, workers)
-    )
-
-
-def _open_classifier(options: PredictOptions, workers: int = 1) -> Classifier:
-    from potstill.runtime.classification import Classifier
-
-    return Classifier.from_options(
-        options.model,
-        threshold=options.threshold,
-        max_windows=options.max_windows,
-        **_opening(options, workers),
-    )
-
-
-def _open_tagger(options: PredictOptions, workers: int = 1) -> Tagger:
-    from potstill.runtime.tagging import Tagger
-
-    return Tagger.from_options(options.model, **_opening(options, workers))
-
-
-def _opening(options: PredictOptions, workers: int) -> dict[str, Any]:
-    return {
-        "revision": options.revision,
-        "threads": options.threads,
-        "runtime": options.runtime,
-        "workers": workers,
-    }
-
-
-_OPENERS: Mapping[HeadName, Callable[[PredictOptions, int], Any]] = {
-    "qa": _open_reader,
-    "classification": _open_classifier,
-    "tagging": _open_tagger,
-}
-
-
-def _reader(options: PredictOptions) -> _Task:
-    client = _open_reader(options)
-
-    def answer(batch: Sequence[Texts]) -> list[Values]:
-        found: list[Values] = []
-        for reading in client.read_many([(texts[0], texts[1]) for texts in batch]):
-            best = next(iter(reading.answers), None)
-            if best is None:
-                found.append(
-                    {"answer": None, "score": reading.null_score, "start": None, "end": None}
-                )
-            else:
-                found.append(best.to_dict())
-        return found
-
-    kinds = {"answer": "string", "score": "double", "start": "int64", "end": "int64"}
-    return _Task(kinds, answer)
-
-
-def _classifier(options: PredictOptions) -> _Task:
-    classifier = _open_classifier(options)
-    several = classifier.options.problem == "multi-label"
-
-    def answer(batch: Sequence[Texts]) -> list[Values]:
-        rows = [(texts[0], texts[1]) if len(texts) == 2 else texts[0] for texts in batch]
-        found: list[Values] = []
-        for said in classifier.classify_many(rows):
-            chosen = [label for label in said.labels if label.chosen]
-            if several:
-                own: Values = {
-                    "labels": [label.label for label in chosen],
-                    "scores": [label.score for label in chosen],
-                }
-            else:
-                own = {"label": chosen[0].label, "score": chosen[0].score}
-            found.append({**own, "truncated": said.truncated})
-        return found
-
-    one = {"label": "string", "score": "double"}
-    many = {"labels": "list<string>", "scores": "list<double>"}
-    return _Task({**(many if several else one), "truncated": "bool"}, answer)
-
-
-def _tagger(options: PredictOptions) -> _Task:
-    tagger = _open_tagger(options)
-
-    def answer(batch: Sequence[Texts]) -> list[Values]:
-        found = tagger.tag_many([texts[0] for texts in batch])
-        return [{"entities": [entity.to_dict() for entity in own]} for own in found]
-
-    return _Task({"entities": "list<entity>"}, answer)
-
-
-_MAKERS: Mapping[HeadName, Callable[[PredictOptions], _Task]] = {
-    "qa": _reader,
-    "classification": _classifier,
-    "tagging": _tagger,
-}
 
 
 def model_name(model: str | Path) -> str:

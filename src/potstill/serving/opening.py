@@ -6,12 +6,14 @@ from typing import Any
 
 from potstill.bundle.config import read_config
 from potstill.bundle.find import find_model
-from potstill.bundle.manifest import head_of_folder, read_manifest
+from potstill.bundle.manifest import read_manifest
 from potstill.errors import ModelError
 from potstill.runtime.opening import Opening
 from potstill.serving.cache import ContextCache
 from potstill.serving.options import Limits
 from potstill.serving.served import Facts, Served
+from potstill.tasks.table import TASKS, task_of
+from potstill.tasks.task import late
 
 
 def open_served(
@@ -32,21 +34,8 @@ def open_served(
     folder = find_model(model)
     config = read_config(folder)
     facts = Facts(name, folder, config, read_manifest(folder))
-    head = head_of_folder(folder, config)
-    # Imported by task: each knows its reader.
-    if head == "qa":
-        from potstill.serving.qa import ServedReader
-
-        return ServedReader(facts, limits, cache, opening)
-    if head == "classification":
-        from potstill.serving.classification import ServedClassifier
-
-        return ServedClassifier(facts, limits, cache, opening)
-    if head == "tagging":
-        from potstill.serving.tagging import ServedTagger
-
-        return ServedTagger(facts, limits, cache, opening)
-    raise ModelError(
-        f"{folder} is a model for {head}: served are question answering, text classification "
-        "and token classification"
-    )
+    task = task_of(folder)
+    if not task.served:
+        known = ", ".join(one.name for one in TASKS.values() if one.served)
+        raise ModelError(f"{folder} is a model for {task.name}, which is not served: {known} are")
+    return late(task.served)(facts, limits, cache, opening)

@@ -14,10 +14,10 @@ import numpy as np
 
 from potstill.bundle.config import read_config
 from potstill.bundle.find import find_model
-from potstill.bundle.manifest import head_of_folder
-from potstill.bundle.names import HeadName
 from potstill.runtime.opening import Opened
-from potstill.runtime.probes import QUESTION, TEXT
+from potstill.runtime.probes import TEXT
+from potstill.tasks.table import task_of
+from potstill.tasks.task import Task
 from potstill.text.tokenizer import Tokenizer
 
 LENGTHS = (48, 96, 160, 256, 384)
@@ -40,7 +40,6 @@ class ByLength:
 class Benchmark:
     """What was measured of a model, from strings to answers."""
 
-    head: HeadName
     one: Opened
     """How it was opened to be asked one at a time."""
     many: Opened
@@ -52,15 +51,6 @@ class Benchmark:
     resident_mb: float | None
     """Memory of this process that lies in RAM, with the model opened for one at a time; ``None``
     where the platform does not tell."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    """A client of any task, and how it is asked for one text and for many."""
-
-    client: Any
-    one: Callable[[str], object]
-    many: Callable[[Sequence[str]], object]
 
 
 def benchmark(
@@ -85,26 +75,26 @@ def benchmark(
         InputError: an option cannot be used.
     """
     folder = find_model(model)
-    config = read_config(folder)
-    head = head_of_folder(folder, config)
-    how: dict[str, Any] = {"runtime": runtime, "precision": precision}
-    single = _OPENERS[head](model, {**how, "threads": threads})
+    config, task = read_config(folder), task_of(folder)
+    opening: dict[str, Any] = {"runtime": runtime, "precision": precision}
+    single = task.client.from_options(model, **opening, threads=threads)
     resident = resident_bytes()
     lengths = sorted({min(length, config.max_positions) for length in LENGTHS})
-    texts = {n: _text(single.client.tokenizer, n, head) for n in lengths}
-    by_length = [_timed(single.one, n, texts[n], 0.6 * seconds / len(lengths)) for n in lengths]
-    several = _OPENERS[head](model, {**how, "workers": "auto"})
-    queue = [text for text in texts.values() for _ in range(_ROUND)]
-    several.many(queue[:: _ROUND // 2])
+    items = {n: task.item(single, _text(task, single.tokenizer, n)) for n in lengths}
+    share = 0.6 * seconds / len(lengths)
+    by_length = [_timed(lambda i: task.ask(single, [i]), n, items[n], share) for n in lengths]
+    several = task.client.from_options(model, **opening, workers="auto")
+    queue = [item for item in items.values() for _ in range(_ROUND)]
+    task.ask(several, queue[:: _ROUND // 2])
     n_rounds, began = 0, time.perf_counter()
     while not n_rounds or time.perf_counter() - began < 0.4 * seconds:
-        several.many(queue)
+        task.ask(several, queue)
         n_rounds += 1
     rate = n_rounds * len(queue) / (time.perf_counter() - began)
+    assert single.opened is not None and several.opened is not None
     return Benchmark(
-        head=head,
-        one=single.client.opened,
-        many=several.client.opened,
+        one=single.opened,
+        many=several.opened,
         by_length=by_length,
         texts_per_second=round(rate, 2),
         tokens_per_second=round(rate * sum(lengths) / len(lengths), 1),
@@ -127,81 +117,24 @@ def resident_bytes() -> int | None:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
-def _timed(ask: Callable[[str], object], tokens: int, text: str, seconds: float) -> ByLength:
-    ask(text)  # compiles what is to be compiled
+def _timed(ask: Callable[[Any], object], tokens: int, item: Any, seconds: float) -> ByLength:
+    ask(item)  # compiles what is to be compiled
     taken: list[float] = []
     until = time.perf_counter() + seconds
     while len(taken) < 3 or time.perf_counter() < until:
         began = time.perf_counter()
-        ask(text)
+        ask(item)
         taken.append(time.perf_counter() - began)
     p50, p99 = (1000 * float(np.percentile(taken, q)) for q in (50, 99))
     return ByLength(tokens=tokens, n=len(taken), p50_ms=round(p50, 3), p99_ms=round(p99, 3))
 
 
-def _text(tokenizer: Tokenizer, n_tokens: int, head: HeadName) -> str:
-    """A text that makes a row of so many tokens, together with what each task adds to it."""
-    added = {"qa": len(tokenizer.encode(QUESTION)) + 3, "choice": len(tokenizer.encode("no.")) + 3}
-    room = max(1, n_tokens - added.get(head, 2) - (head == "mlm"))
+def _text(task: Task[Any], tokenizer: Tokenizer, n_tokens: int) -> str:
+    """A text that makes a row of so many tokens, together with what the task adds to it."""
+    room = max(1, n_tokens - task.extra_tokens(tokenizer))
     long = TEXT
     encoded = tokenizer.encode(long)
     while len(encoded) < room:
         long += " " + TEXT
         encoded = tokenizer.encode(long)
     return long[: int(encoded.offsets[room - 1, 1])]
-
-
-def _reader(model: str | Path, how: dict[str, Any]) -> _Asked:
-    from potstill.runtime.qa import QAClient
-
-    client = QAClient.from_options(model, **how)
-
-    def many(texts: Sequence[str]) -> object:
-        return client.predict_many([(QUESTION, text) for text in texts])
-
-    return _Asked(client, lambda text: client.predict(QUESTION, text), many)
-
-
-def _classifier(model: str | Path, how: dict[str, Any]) -> _Asked:
-    from potstill.runtime.classification import Classifier
-
-    client = Classifier.from_options(model, **how)
-    return _Asked(client, client.classify, client.classify_many)
-
-
-def _tagger(model: str | Path, how: dict[str, Any]) -> _Asked:
-    from potstill.runtime.tagging import Tagger
-
-    client = Tagger.from_options(model, **how)
-    return _Asked(client, client.tag, client.tag_many)
-
-
-def _chooser(model: str | Path, how: dict[str, Any]) -> _Asked:
-    from potstill.runtime.choice import Chooser
-
-    client = Chooser.from_options(model, **how)
-
-    def many(texts: Sequence[str]) -> object:
-        return client.choose_many([(text, ("yes.", "no.")) for text in texts])
-
-    return _Asked(client, lambda text: client.choose(text, ("yes.", "no.")), many)
-
-
-def _filler(model: str | Path, how: dict[str, Any]) -> _Asked:
-    from potstill.runtime.lm import Filler
-
-    client = Filler.from_options(model, **how)
-
-    def many(texts: Sequence[str]) -> object:
-        return client.fill_many([f"{client.mask} {text}" for text in texts])
-
-    return _Asked(client, lambda text: client.fill(f"{client.mask} {text}"), many)
-
-
-_OPENERS: dict[HeadName, Callable[[str | Path, dict[str, Any]], _Asked]] = {
-    "qa": _reader,
-    "classification": _classifier,
-    "tagging": _tagger,
-    "choice": _chooser,
-    "mlm": _filler,
-}
