@@ -138,12 +138,35 @@ def head_of_folder(folder: Path, config: ModelConfig) -> HeadName:
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
-    """Writes ``folder/potstill.json`` in one step.
+    """Writes ``folder/potstill.json`` in one step, with the ``digest_of`` all its fields.
 
     Raises:
         OutputError: the file could not be written.
     """
-    write_json(folder / MANIFEST, asdict(manifest))
+    values = asdict(manifest)
+    write_json(folder / MANIFEST, {**values, "digest": digest_of(values)})
+
+
+def digest_of(values: Mapping[str, Any]) -> str:
+    """SHA-256 of a JSON object, whatever the order and layout of its keys."""
+    # As they are read again: a tuple is a list there, and a number as key a string.
+    plain = json.loads(json.dumps(values))
+    text = json.dumps(plain, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def has_own_digest(folder: Path) -> bool:
+    """Whether the manifest of a folder is, field by field, what was written.
+
+    Raises:
+        ModelError: it cannot be read.
+    """
+    path = folder / MANIFEST
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        return values.pop("digest", None) == digest_of(values)
+    except (ValueError, OSError, AttributeError, RecursionError) as error:
+        raise ModelError(f"{path} cannot be read as JSON: {error!s:.120}") from None
 
 
 def sha256_of(file: Path) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from potstill.cli.training import (
+    RecipeCommand,
     finish,
     needs_training,
     recipe_options,
@@ -13,7 +14,7 @@ from potstill.cli.training import (
 )
 
 
-@click.command(short_help="Train a small model on what larger ones say.")
+@click.command(cls=RecipeCommand, short_help="Train a small model on what larger ones say.")
 @recipe_options
 @click.option(
     "--cache-only", is_flag=True, help="Only have the teachers label the data, and train nothing."
@@ -21,7 +22,7 @@ from potstill.cli.training import (
 def command(
     recipe: str,
     overrides: tuple[str, ...],
-    resume: bool,
+    resume: bool | str,
     devices: int | None,
     nodes: int | None,
     as_json: bool,

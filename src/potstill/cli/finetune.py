@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from potstill.cli.training import (
+    RecipeCommand,
     finish,
     needs_training,
     recipe_options,
@@ -13,12 +14,12 @@ from potstill.cli.training import (
 )
 
 
-@click.command(short_help="Train a model on a task, as a recipe says.")
+@click.command(cls=RecipeCommand, short_help="Train a model on a task, as a recipe says.")
 @recipe_options
 def command(
     recipe: str,
     overrides: tuple[str, ...],
-    resume: bool,
+    resume: bool | str,
     devices: int | None,
     nodes: int | None,
     as_json: bool,

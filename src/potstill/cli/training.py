@@ -93,6 +93,22 @@ def _shown(score: float) -> str:
     return f"{score:.2f}" if abs(score) >= 1 or not score else f"{score:.4f}"
 
 
+class RecipeCommand(click.Command):
+    """A verb whose ``--resume`` may stand alone: it never takes the KEY=VALUE behind it."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Gives ``--resume`` its value."""
+        given = [f"--resume={_NEWEST}" if arg == "--resume" else arg for arg in args]
+        return super().parse_args(ctx, given)
+
+
+_NEWEST = "newest"
+
+
+def _resumed(_: click.Context, __: click.Parameter, value: str | None) -> bool | str:
+    return True if value == _NEWEST else value or False
+
+
 def recipe_options(command: Callable[..., None]) -> Callable[..., None]:
     """The arguments and options of every verb that takes a recipe."""
     for option in reversed(
@@ -100,7 +116,11 @@ def recipe_options(command: Callable[..., None]) -> Callable[..., None]:
             click.argument("recipe", type=click.Path(exists=True, dir_okay=False)),
             click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]..."),
             click.option(
-                "--resume", is_flag=True, help="Go on from the newest checkpoint of the run."
+                "--resume",
+                metavar="[=STEP]",
+                callback=_resumed,
+                help="Go on from the newest checkpoint of the run, or with --resume=STEP from "
+                "that of a step.",
             ),
             click.option(
                 "--devices",

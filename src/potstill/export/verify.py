@@ -18,7 +18,13 @@ from numpy.typing import NDArray
 from potstill.bundle import layout
 from potstill.bundle.config import ModelConfig, read_config
 from potstill.bundle.heads import HeadName
-from potstill.bundle.manifest import FileRecord, head_of_folder, read_manifest, sha256_of
+from potstill.bundle.manifest import (
+    FileRecord,
+    has_own_digest,
+    head_of_folder,
+    read_manifest,
+    sha256_of,
+)
 from potstill.bundle.weights import Weights
 from potstill.errors import ExportError
 from potstill.export.reference import forward
@@ -42,6 +48,11 @@ _KEPT = 16
 """Logits of a place that are kept for a replay: a language model has as many as its vocabulary."""
 _BY_TOKEN = ("qa", "tagging", "mlm")
 """Heads that speak of every token; the others speak of the whole row."""
+
+_WEIGHT_SUFFIXES = frozenset(
+    ".safetensors .bin .pt .pth .ckpt .onnx .h5 .msgpack .tflite .pb .xml .mlmodel .npz".split()
+)
+"""Files that some library would read weights from."""
 
 Logits: TypeAlias = "tuple[NDArray[Any], ...]"
 
@@ -162,7 +173,10 @@ def _answers(
 
 
 def check_bundle(folder: Path) -> list[str]:
-    """Checks a bundle against its manifest: hashes of all files, and a replay of each that runs.
+    """Checks a bundle: its manifest, hashes of all files, and a replay of each that runs.
+
+    The manifest is held against the digest of its own fields; weights that it does not name are
+    refused, as a library might read them instead.
 
     A file whose runtime is not installed here is not replayed, which its line says.
 
@@ -170,12 +184,24 @@ def check_bundle(folder: Path) -> list[str]:
         One line a file that was checked.
 
     Raises:
-        ExportError: a file is missing, was changed, or answers differently.
+        ExportError: a file is missing, was changed or added, or answers differently.
         ModelError: the folder is no bundle.
     """
     manifest = read_manifest(folder)
     if manifest is None:
         raise ExportError(f"{folder} has no {layout.MANIFEST}, so there is nothing to check it by")
+    if not has_own_digest(folder):
+        raise ExportError(
+            f"{folder / layout.MANIFEST} was changed since it was written: its digest differs"
+        )
+    for file in sorted(folder.rglob("*")):
+        name = file.relative_to(folder).as_posix()
+        if file.suffix not in _WEIGHT_SUFFIXES or name.startswith("checkpoints/"):
+            continue
+        if file.is_file() and name not in manifest.files:
+            raise ExportError(
+                f"{file} is not in {layout.MANIFEST}: remove it, or export the folder again"
+            )
     config = read_config(folder)
     head = head_of_folder(folder, config)
     lines: list[str] = []

@@ -1,7 +1,8 @@
 """Checkpoints: safetensors and JSON in a folder that appears in one step.
 
 Everything a run needs to go on bit for bit is inside: weights, AdamW's moments, the state of every
-random generator, the step. Nothing is pickled.
+random generator, the step. Nothing is pickled. ``state.json`` holds the hashes of the other files,
+and one of itself: a flipped bit, a file of another step or an edited state is refused.
 """
 
 from __future__ import annotations
@@ -21,10 +22,12 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from potstill.bundle.atomic import replacing_folder, write_json
+from potstill.bundle.manifest import digest_of, sha256_of
 from potstill.errors import CheckpointError
 from potstill.training.averaging import Average
 
 _NAME = re.compile(r"step-(\d{9})")
+_STATE = "state.json"
 _AVERAGE = "average.safetensors"
 
 
@@ -71,17 +74,79 @@ def save(
         _write(temporary / "random.safetensors", _by_rank(random))
         if average is not None:
             _write(temporary / _AVERAGE, dict(average))
-        state = {"step": progress.step, "seconds": progress.seconds, "facts": progress.facts}
-        write_json(temporary / "state.json", state)
+        state = {
+            "step": progress.step,
+            "seconds": progress.seconds,
+            "facts": progress.facts,
+            "files": {file.name: sha256_of(file) for file in sorted(temporary.iterdir())},
+        }
+        write_json(temporary / _STATE, {**state, "digest": digest_of(state)})
     for old in _all(folder)[:-keep]:
         shutil.rmtree(old, ignore_errors=True)
     return path
 
 
 def latest(folder: Path) -> Path | None:
-    """The newest checkpoint below ``folder``, or ``None``."""
+    """The newest checkpoint below ``folder``, whole or not, or ``None``."""
     found = _all(folder)
     return found[-1] if found else None
+
+
+def chosen(folder: Path, resume: bool | str) -> Path | None:
+    """The checkpoint to go on from, checked to be whole; ``None`` where there is none.
+
+    Args:
+        folder: of all checkpoints of the run.
+        resume: ``True`` for the newest, or the name (``step-000000010``) or number of one.
+
+    Raises:
+        CheckpointError: it is not there, or is damaged: the newest whole one is named.
+    """
+    every = _all(folder)
+    if not isinstance(resume, str):
+        found = every[-1] if every else None
+    else:
+        number = resume.removeprefix("step-").rjust(9, "0")
+        found = next((one for one in every if one.name == f"step-{number}"), None)
+        if found is None:
+            names = ", ".join(one.name for one in every) or "none"
+            raise CheckpointError(f"{folder} has no checkpoint {resume!r:.40}: it has {names}")
+    reason = "" if found is None else _fault(found)
+    if found is None or not reason:
+        return found
+    whole = next((one for one in reversed(every) if one != found and not _fault(one)), None)
+    remedy = (
+        f"--resume={whole.name} goes on from the newest whole one"
+        if whole
+        else "none is whole: name another out"
+    )
+    raise CheckpointError(f"checkpoint {found} cannot be used ({reason}): {remedy}")
+
+
+def set_aside(folder: Path, path: Path) -> None:
+    """Renames the checkpoints behind ``path``, from which a run goes on, so that none is taken."""
+    for later in _all(folder):
+        if later.name > path.name:
+            later.rename(later.with_name(f"left-{later.name}"))
+
+
+def _fault(path: Path) -> str:
+    """What is wrong with a checkpoint as a whole; empty where nothing is."""
+    try:
+        state = json.loads((path / _STATE).read_text(encoding="utf-8"))
+        digest = state.pop("digest", None)
+        if digest is None and "files" not in state:  # of a version that wrote no hashes
+            return ""
+        if digest != digest_of(state):
+            return f"{_STATE} was changed"
+        if f"step-{state['step']:09d}" != path.name:
+            return f"{_STATE} is of step {state['step']}"
+        for name, sha256 in state["files"].items():
+            if sha256_of(path / name) != sha256:
+                return f"{name} is not what was written"
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        return _reason(error)
+    return ""
 
 
 def read_progress(path: Path) -> Progress:
@@ -91,7 +156,7 @@ def read_progress(path: Path) -> Progress:
         CheckpointError: the checkpoint is damaged.
     """
     try:
-        state = json.loads((path / "state.json").read_text(encoding="utf-8"))
+        state = json.loads((path / _STATE).read_text(encoding="utf-8"))
         return Progress(int(state["step"]), float(state["seconds"]), dict(state["facts"]))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(_damaged(path, error)) from None
@@ -134,8 +199,14 @@ def restore(
 
 
 def _damaged(path: Path, error: Exception) -> str:
-    reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-    return f"checkpoint {path} cannot be used ({reason}): remove it to go on from the one before"
+    return (
+        f"checkpoint {path} cannot be used ({_reason(error)}): "
+        "remove it to go on from the one before"
+    )
+
+
+def _reason(error: Exception) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
 
 
 def _all(folder: Path) -> list[Path]:

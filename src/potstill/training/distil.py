@@ -52,7 +52,7 @@ from potstill.training.transfer import Student, Transfer
 def distil(
     recipe: DistilRecipe,
     *,
-    resume: bool = False,
+    resume: bool | str = False,
     cache_only: bool = False,
     listeners: Listeners | None = None,
 ) -> dict[str, float]:
@@ -60,7 +60,7 @@ def distil(
 
     Args:
         recipe: the run.
-        resume: go on from the newest checkpoint in ``recipe.out``.
+        resume: go on from the newest checkpoint in ``recipe.out``, or from that of this name.
         cache_only: only have the teachers label what the run needs, and train nothing.
         listeners: told how it goes.
 

@@ -37,13 +37,13 @@ from potstill.training.sampling import is_held_out
 
 
 def finetune(
-    recipe: Recipe, *, resume: bool = False, listeners: Listeners | None = None
+    recipe: Recipe, *, resume: bool | str = False, listeners: Listeners | None = None
 ) -> dict[str, float]:
     """Trains a question-answering model as ``recipe`` says and writes it to ``recipe.out``.
 
     Args:
         recipe: the run.
-        resume: go on from the newest checkpoint in ``recipe.out``.
+        resume: go on from the newest checkpoint in ``recipe.out``, or from that of this name.
         listeners: told how it goes.
 
     Returns:

@@ -146,7 +146,7 @@ class HeldOutLoss:
 def train_lm(
     recipe: LMRecipe,
     *,
-    resume: bool = False,
+    resume: bool | str = False,
     listeners: Listeners | None = None,
     fabric: Fabric | None = None,
 ) -> dict[str, float]:
@@ -157,7 +157,7 @@ def train_lm(
 
     Args:
         recipe: the run.
-        resume: go on from the newest checkpoint in ``recipe.out``.
+        resume: go on from the newest checkpoint in ``recipe.out``, or from that of this name.
         listeners: told how it goes.
         fabric: that of the run that this is a stage of.
 

@@ -95,7 +95,7 @@ class LMDistilLoss:
 
 
 def distil_lm(
-    recipe: LMDistilRecipe, *, resume: bool = False, listeners: Listeners | None = None
+    recipe: LMDistilRecipe, *, resume: bool | str = False, listeners: Listeners | None = None
 ) -> dict[str, float]:
     """Distils a masked language model as ``recipe`` says and writes it to ``recipe.out``.
 
@@ -105,7 +105,7 @@ def distil_lm(
 
     Args:
         recipe: the run.
-        resume: go on from the newest checkpoint in ``recipe.out``.
+        resume: go on from the newest checkpoint in ``recipe.out``, or from that of this name.
         listeners: told how it goes.
 
     Returns:

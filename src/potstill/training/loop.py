@@ -176,7 +176,7 @@ class Run:
         recipe: RunRecipe,
         *,
         fingerprint: str,
-        resume: bool,
+        resume: bool | str,
         rows_per_step: int = 0,
         whole_batches: bool = False,
     ) -> None:
@@ -189,7 +189,7 @@ class Run:
             loss: of one batch, summed over its rows; told the share of the steps done.
             recipe: the run.
             fingerprint: identifies the training data; a resumed run must have the same.
-            resume: go on from the newest checkpoint, if there is one.
+            resume: go on from the newest checkpoint, if there is one, or from that of this name.
             rows_per_step: as `Schedule` takes it.
             whole_batches: several processes cut no batch that they need not cut: the loss is a
                 mean over more than rows.
@@ -213,14 +213,16 @@ class Run:
         self._module, self._wrapped = fabric.setup(model, self._optimizer)
         self._average = Average(model, recipe.averaging) if recipe.averaging else None
         self.step, self.seconds = 0, 0.0
-        newest = checkpoint.latest(self._checkpoints)
-        if newest is not None:
-            if not resume:
-                raise CheckpointError(
-                    f"{recipe.out} already holds a run: add --resume to go on with it, "
-                    "or name another out"
-                )
-            self._continue(newest)
+        if not resume and checkpoint.latest(self._checkpoints) is not None:
+            raise CheckpointError(
+                f"{recipe.out} already holds a run: add --resume to go on with it, "
+                "or name another out"
+            )
+        start = checkpoint.chosen(self._checkpoints, resume) if resume else None
+        if start is not None:
+            self._continue(start)
+            if fabric.is_global_zero:
+                checkpoint.set_aside(self._checkpoints, start)
 
     @property
     def schedule(self) -> Schedule:

@@ -23,7 +23,7 @@ TASKS: dict[str, Task] = {task.name: task for task in (Classification(), Tagging
 def start(
     recipe: RunRecipe,
     *,
-    resume: bool = False,
+    resume: bool | str = False,
     cache_only: bool = False,
     listeners: Listeners | None = None,
 ) -> dict[str, float]:
@@ -31,7 +31,7 @@ def start(
 
     Args:
         recipe: of any kind.
-        resume: go on from the newest checkpoint.
+        resume: go on from the newest checkpoint, or from that of this name.
         cache_only: only have the teachers label what the run needs, where it has teachers whose
             outputs are kept.
         listeners: told how it goes.

@@ -170,14 +170,18 @@ class Task(Protocol):
 
 
 def finetune_task(
-    recipe: TaskRecipe, task: Task, *, resume: bool = False, listeners: Listeners | None = None
+    recipe: TaskRecipe,
+    task: Task,
+    *,
+    resume: bool | str = False,
+    listeners: Listeners | None = None,
 ) -> dict[str, float]:
     """Trains a model of a task as ``recipe`` says and writes it to ``recipe.out``.
 
     Args:
         recipe: the run.
         task: what it is about.
-        resume: go on from the newest checkpoint in ``recipe.out``.
+        resume: go on from the newest checkpoint in ``recipe.out``, or from that of this name.
         listeners: told how it goes.
 
     Returns:

@@ -77,7 +77,7 @@ def distil_task(
     recipe: Any,
     task: Task,
     *,
-    resume: bool = False,
+    resume: bool | str = False,
     cache_only: bool = False,
     listeners: Listeners | None = None,
 ) -> dict[str, float]:
@@ -86,7 +86,7 @@ def distil_task(
     Args:
         recipe: a recipe of the task that has `TeachingKeys` too.
         task: what it is about.
-        resume: go on from the newest checkpoint in ``recipe.out``.
+        resume: go on from the newest checkpoint in ``recipe.out``, or from that of this name.
         cache_only: only have the teachers label what the run needs, and train nothing.
         listeners: told how it goes.
 
