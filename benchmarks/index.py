@@ -1,0 +1,182 @@
+"""An index of much text: how long it takes, how large it gets, and how soon it answers.
+
+    python benchmarks/index.py CORPUS [--megabytes N] [--changed 1000] [--kills 0]
+
+CORPUS is a text file or a folder of them, with titles as dumps of Wikipedia have them (`= Title
+=`); every article becomes a file. Measured are time, peak memory and size of the first index; an
+update after ``--changed`` files were changed, and one after none was; a question in a process
+that has the index open, and in a new one. ``--kills`` updates are ended by kill −9 at a random
+moment, and what is in the index afterwards is compared with the files.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from records import add_options, finish
+
+from potstill import QAClient
+from potstill.data.text import documents
+from potstill.errors import PotstillError
+from potstill.retrieval.index import FOLDER, Index
+
+QUESTIONS = (
+    "Who discovered penicillin?", "What is the capital of Australia?",
+    "When was the Battle of Hastings?", "How many bones are in the human body?",
+    "Which element has the atomic number 79?", "Who wrote the Aeneid?",
+    "What language is spoken in Brazil?", "When did the Apollo 11 land on the Moon?",
+)  # fmt: skip
+_UPDATE = """
+import json, resource, sys, time
+from potstill.retrieval.index import Index
+began = time.perf_counter()
+changes = Index.open(sys.argv[1], create=True).update()
+scale = 1 if sys.platform == "darwin" else 1024
+print(json.dumps({
+    "seconds": time.perf_counter() - began,
+    "memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale,
+    "added": changes.added, "changed": changes.changed, "unchanged": changes.unchanged,
+}))
+"""
+
+
+def write_files(corpus: str, folder: Path, megabytes: float) -> tuple[int, int]:
+    """Writes articles as files, a thousand in each folder; gives how many, and their bytes."""
+    n = size = 0
+    for document in documents(corpus):
+        if size >= megabytes * 1e6:
+            break
+        text = "\n\n".join((document.title, *document.paragraphs)).encode()
+        place = folder / f"{n // 1000:03}"
+        place.mkdir(exist_ok=True)
+        (place / f"{n:06}.txt").write_bytes(text)
+        n += 1
+        size += len(text)
+    return n, size
+
+
+def update(folder: Path) -> dict[str, Any]:
+    """Brings the index up to date, in a process of its own."""
+    command = [sys.executable, "-c", _UPDATE, str(folder)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    return json.loads(done.stdout)
+
+
+def change(files: list[Path], word: str) -> None:
+    """Puts another word at the beginning of files."""
+    for file in files:
+        text = file.read_text(encoding="utf-8")
+        file.write_text(f"{word} {text}", encoding="utf-8")
+
+
+def kill(folder: Path, files: list[Path], times: int, longest: float) -> int:
+    """Ends updates at random moments; gives how often the index was whole afterwards.
+
+    Whole is: it opens, every file stands in it once, and has the passages that its record says.
+    """
+    pick = random.Random(0)
+    whole = 0
+    for number in range(times):
+        change(pick.sample(files, min(200, len(files))), f"kill{number}x")
+        command = [sys.executable, "-c", _UPDATE, str(folder)]
+        child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        time.sleep(pick.uniform(0.1, longest))
+        child.kill()
+        child.wait()
+        index = Index.open(folder)
+        records = index.files()
+        names = {record.name for record in records}
+        known = {os.path.relpath(file, folder).replace(os.sep, "/") for file in files}
+        hits = index.n_passages == sum(record.n_passages for record in records)
+        whole += names == known and hits
+    update(folder)
+    return whole
+
+
+def cold(folder: Path, question: str) -> float:
+    """Seconds of a new process for one question."""
+    began = time.perf_counter()
+    command = [sys.executable, "-m", "potstill", "ask", question, "--index", str(folder), "--json"]
+    subprocess.run(command, check=True, capture_output=True)
+    return time.perf_counter() - began
+
+
+def measure(corpus: str, megabytes: float, changed: int, kills: int) -> dict[str, Any]:
+    """The whole benchmark."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        n_files, size = write_files(corpus, folder, megabytes)
+        files = sorted(folder.glob("*/*.txt"))
+        first = update(folder)
+        on_disk = sum(file.stat().st_size for file in (folder / FOLDER).rglob("*"))
+        change(random.Random(0).sample(files, min(changed, len(files))), "changed")
+        again = update(folder)
+        nothing = update(folder)
+        index, reader = Index.open(folder), QAClient.from_options()
+        warm: list[float] = []
+        for question in (QUESTIONS[0], *QUESTIONS, *QUESTIONS):
+            began = time.perf_counter()
+            index.ask(question, reader)
+            warm.append(time.perf_counter() - began)
+        found = {
+            "files": n_files,
+            "bytes": size,
+            "passages": index.n_passages,
+            "seconds": first["seconds"],
+            "memory": first["memory"],
+            "size_share": on_disk / size,
+            "changed": again["changed"],
+            "changed_seconds": again["seconds"],
+            "unchanged_seconds": nothing["seconds"],
+            "warm": statistics.median(warm[1:]),
+            "cold": statistics.median(cold(folder, question) for question in QUESTIONS[:4]),
+            "kills": kills,
+            "whole": kill(folder, files, kills, max(1.0, again["seconds"])) if kills else 0,
+        }
+        shutil.rmtree(folder / FOLDER)
+        return found
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs the benchmark; 1 where it could not be run, or an index was not whole."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("corpus")
+    parser.add_argument("--megabytes", type=float, default=250.0)
+    parser.add_argument("--changed", type=int, default=1000)
+    parser.add_argument("--kills", type=int, default=0)
+    add_options(parser)
+    given = parser.parse_args(arguments)
+    try:
+        found = measure(given.corpus, given.megabytes, given.changed, given.kills)
+    except PotstillError as error:
+        print(f"index: {error}", file=sys.stderr)
+        return 1
+    finish("index", found, given)
+    if not given.json:
+        print(
+            f"{found['files']:,} files, {found['bytes'] / 1e6:.1f} MB, "
+            f"{found['passages']:,} passages\n"
+            f"first index {found['seconds']:.1f} s, {found['memory'] / 1e6:.0f} MB of memory, "
+            f"{found['size_share']:.3f} of the text on disk\n"
+            f"{found['changed']:,} files changed: {found['changed_seconds']:.1f} s; "
+            f"none: {found['unchanged_seconds']:.2f} s\n"
+            f"a question, warm {found['warm']:.3f} s, in a new process {found['cold']:.3f} s"
+        )
+        if given.kills:
+            print(f"killed {given.kills} times: whole {found['whole']} times")
+    return int(found["whole"] < found["kills"])
+
+
+if __name__ == "__main__":
+    sys.exit(main())
