@@ -80,7 +80,7 @@ def ask(examples: list[QAExample], index: Index, reader: QAClient, windows: int)
     }  # fmt: skip
     return {
         **mean,
-        "share": 100 * mean["f1"] / mean["f1_given"],
+        "share": 100 * mean["f1"] / max(mean["f1_given"], 1e-9),
         "among_read": 100 * among / len(examples),
         "from_it": 100 * right / len(examples),
         "read": statistics.mean(n_read),

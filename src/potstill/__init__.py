@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from potstill.bundle.hf_configs import MPNetConfig as MPNetConfig
     from potstill.bundle.hf_configs import RobertaConfig as RobertaConfig
     from potstill.data.qa import load_qa as load_qa
+    from potstill.documents.document import Document as Document
+    from potstill.documents.files import read_documents as read_documents
     from potstill.evaluation.qa import score as score
     from potstill.models.auto import AutoModel as AutoModel
     from potstill.models.auto import AutoModelForMaskedLM as AutoModelForMaskedLM
@@ -85,6 +87,9 @@ if TYPE_CHECKING:
     )
     from potstill.records import Answer as Answer
     from potstill.records import QAExample as QAExample
+    from potstill.records import Sentence as Sentence
+    from potstill.retrieval.asking import Citation as Citation
+    from potstill.retrieval.index import Index as Index
     from potstill.runtime.choice import Chooser as Chooser
     from potstill.runtime.classification import Classifier as Classifier
     from potstill.runtime.lm import Filler as Filler
@@ -135,6 +140,7 @@ _HOMES = {
     "BertTokenizer": "potstill.text.auto",
     "BertTokenizerFast": "potstill.text.auto",
     "Chooser": "potstill.runtime.choice",
+    "Citation": "potstill.retrieval.asking",
     "Classifier": "potstill.runtime.classification",
     "DistilBertConfig": "potstill.bundle.hf_configs",
     "DistilBertForMaskedLM": "potstill.models.lm",
@@ -145,6 +151,7 @@ _HOMES = {
     "DistilBertModel": "potstill.models.bare",
     "DistilBertTokenizer": "potstill.text.auto",
     "DistilBertTokenizerFast": "potstill.text.auto",
+    "Document": "potstill.documents.document",
     "ElectraConfig": "potstill.bundle.hf_configs",
     "ElectraForMultipleChoice": "potstill.models.choice",
     "ElectraForQuestionAnswering": "potstill.models.qa",
@@ -155,6 +162,7 @@ _HOMES = {
     "ElectraTokenizerFast": "potstill.text.auto",
     "FillMaskPipeline": "potstill.runtime.token_pipelines",
     "Filler": "potstill.runtime.lm",
+    "Index": "potstill.retrieval.index",
     "MPNetConfig": "potstill.bundle.hf_configs",
     "MPNetForMaskedLM": "potstill.models.lm",
     "MPNetForMultipleChoice": "potstill.models.choice",
@@ -177,12 +185,14 @@ _HOMES = {
     "RobertaModel": "potstill.models.bare",
     "RobertaTokenizer": "potstill.text.auto",
     "RobertaTokenizerFast": "potstill.text.auto",
+    "Sentence": "potstill.records",
     "Tagger": "potstill.runtime.tagging",
     "TextClassificationPipeline": "potstill.runtime.task_pipelines",
     "TokenClassificationPipeline": "potstill.runtime.token_pipelines",
     "Tokenizer": "potstill.text.tokenizer",
     "load_qa": "potstill.data.qa",
     "pipeline": "potstill.tasks.pipelines",
+    "read_documents": "potstill.documents.files",
     "score": "potstill.evaluation.qa",
 }
 """Public name → the module it lives in."""
@@ -210,6 +220,7 @@ __all__ = [
     "BertTokenizer",
     "BertTokenizerFast",
     "Chooser",
+    "Citation",
     "Classifier",
     "DistilBertConfig",
     "DistilBertForMaskedLM",
@@ -220,6 +231,7 @@ __all__ = [
     "DistilBertModel",
     "DistilBertTokenizer",
     "DistilBertTokenizerFast",
+    "Document",
     "ElectraConfig",
     "ElectraForMultipleChoice",
     "ElectraForQuestionAnswering",
@@ -230,6 +242,7 @@ __all__ = [
     "ElectraTokenizerFast",
     "FillMaskPipeline",
     "Filler",
+    "Index",
     "MPNetConfig",
     "MPNetForMaskedLM",
     "MPNetForMultipleChoice",
@@ -252,6 +265,7 @@ __all__ = [
     "RobertaModel",
     "RobertaTokenizer",
     "RobertaTokenizerFast",
+    "Sentence",
     "Tagger",
     "TextClassificationPipeline",
     "TokenClassificationPipeline",
@@ -261,6 +275,7 @@ __all__ = [
     "load_qa",
     "losses",
     "pipeline",
+    "read_documents",
     "score",
 ]
 
