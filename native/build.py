@@ -3,15 +3,17 @@
 No build system: a dozen files, of which some take flags of their own. Whoever builds it reads this
 file: the package's build hook, `make`, the tests and the wheels.
 
-    python native/build.py OUT [--target TRIPLE, or wasm32-wasi for the WASM file] [--sanitize address,undefined] [--main FILE]
+    python native/build.py OUT [--target TRIPLE] [--sanitize address,undefined] [--main FILE]
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import importlib.util
 import os
 import platform
+import re
 import shlex
 import shutil
 import subprocess
@@ -43,6 +45,8 @@ WASM = ("-msimd128", "-DPOTSTILL_NO_THREADS")
 WASM_LINK = ("-mexec-model=reactor", "-O3", "-Wl,--strip-all")
 EXPORTS = ("malloc", "free", "abi", "kernels", "open", "kernel", "outputs", "run", "close")
 """What the WASM file gives: the header's functions, and memory to put their arguments into."""
+SECTION = b"potstill.source"
+"""The WASM file's own section, which holds the `digest` of what it was built from."""
 
 
 class BuildError(Exception):
@@ -94,8 +98,7 @@ def build(
     machine = (target or platform.machine()).split("-")[0].lower()
     machine = {"amd64": "x86_64", "arm64": "aarch64"}.get(machine, machine)
     known = KERNELS.get(machine, {})
-    every = {name for kernels in KERNELS.values() for name in kernels}
-    sources = [f for f in sorted((HERE / "src").glob("*.cpp")) if f.name not in every - set(known)]
+    sources = _sources(machine)
     flags = [*FLAGS, f"-I{HERE / 'include'}", f"-I{HERE / 'src'}"]
     windows = "windows" in target if target else sys.platform == "win32"
     wasm = machine == "wasm32"
@@ -135,6 +138,41 @@ def build(
         if not windows and not wasm:
             link.append("-pthread")
         _run([*link, "-o", str(out)])
+    _sign(out, machine)
+
+
+def digest(machine: str) -> str:
+    """SHA-256 of what an engine is built from: sources, headers that they include, and flags.
+
+    Comments do not count.
+
+    Args:
+        machine: one of `KERNELS`.
+    """
+    files = _sources(machine)
+    for file in files:  # grows as headers are found
+        for name in re.findall(r'#include "(\w+\.h)"', file.read_text(encoding="utf-8")):
+            found = next(f for f in (HERE / "src" / name, HERE / "include" / name) if f.is_file())
+            files += [found] * (found not in files)
+    told = hashlib.sha256(repr((FLAGS, KERNELS[machine], WASM, WASM_LINK, EXPORTS)).encode())
+    for file in sorted(files, key=lambda file: file.name):
+        code = re.sub(r"\s*//.*", "", file.read_text(encoding="utf-8"))
+        told.update(f"{file.name}\n{code}\n".encode())
+    return told.hexdigest()
+
+
+def _sign(out: Path, machine: str) -> None:
+    """Puts the digest behind a WASM file, as a section that nothing reads but the tests."""
+    if machine == "wasm32":
+        said = bytes([len(SECTION)]) + SECTION + digest(machine).encode()
+        out.write_bytes(out.read_bytes() + bytes([0, len(said)]) + said)
+
+
+def _sources(machine: str) -> list[Path]:
+    others = {name for kernels in KERNELS.values() for name in kernels} - set(
+        KERNELS.get(machine, ())
+    )
+    return [file for file in sorted((HERE / "src").glob("*.cpp")) if file.name not in others]
 
 
 def _compiler(target: str | None) -> list[str]:

@@ -286,7 +286,7 @@ def fixtures(models: Path) -> dict[str, Any]:
     opened = {
         "bert": QAClient.from_options(models / "bert", **short),
         "roberta": QAClient.from_options(models / "roberta", **short),
-        "embedded": QAClient.from_options(),
+        "embedded": QAClient.from_options(runtime="native"),
     }
     return {
         "tokenizers.json": tokenizers(),
@@ -296,17 +296,14 @@ def fixtures(models: Path) -> dict[str, Any]:
     }
 
 
-def same(a: Any, b: Any, within: float = 1e-4) -> bool:
+def same(a: Any, b: Any) -> bool:
     """Whether two fixtures agree; numbers may differ a little, for machines round differently."""
     if isinstance(a, dict) and isinstance(b, dict):
-        # The embedded model is int8, whose sums some processors saturate.
-        return a.keys() == b.keys() and all(
-            same(a[key], b[key], 0.02 if key == "embedded" else within) for key in a
-        )
+        return a.keys() == b.keys() and all(same(a[key], b[key]) for key in a)
     if isinstance(a, list) and isinstance(b, list):
-        return len(a) == len(b) and all(same(x, y, within) for x, y in zip(a, b, strict=True))
+        return len(a) == len(b) and all(same(x, y) for x, y in zip(a, b, strict=True))
     if isinstance(a, float) or isinstance(b, float):
-        return a == b or abs(a - b) <= within
+        return a == b or abs(a - b) <= 1e-4
     return a == b
 
 

@@ -14,6 +14,7 @@ def run(script, monkeypatch):
     runpy.run_path(str(SCRIPTS / script), run_name="__main__")
 
 
+@pytest.mark.engine
 def test_fixtures_are_what_python_says(monkeypatch):
     run("write_js_fixtures.py", monkeypatch)
 

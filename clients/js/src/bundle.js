@@ -17,11 +17,22 @@ export const ONNX_FILES = Object.freeze({
 });
 
 /**
+ * What the engine needs to know of an encoder and its file does not say.
+ *
+ * @typedef {object} Encoder
+ * @property {number} headWidth of attention
+ * @property {string} activation of the feed-forward layers
+ * @property {number} padId -1; RoBERTa's padding token, whose positions count from it
+ * @property {number} normEps
+ */
+
+/**
  * What a folder says of how its model is to be asked.
  *
  * @typedef {object} Bundle
  * @property {Place} place
  * @property {number} maxPositions longest window the model takes, in tokens
+ * @property {Encoder} encoder
  * @property {number} seqLen
  * @property {number} stride
  * @property {number} maxAnswerTokens
@@ -65,6 +76,7 @@ export async function readBundle(place) {
   return {
     place,
     maxPositions: rows - offset,
+    encoder: encoderOf(config),
     seqLen: Math.min(manifest.seq_len ?? 384, rows - offset),
     stride: manifest.stride ?? 128,
     maxAnswerTokens: manifest.max_answer_tokens ?? 30,
@@ -72,6 +84,20 @@ export async function readBundle(place) {
     nullThreshold: manifest.null_threshold ?? 0,
     temperature: manifest.calibration?.temperature ?? 1,
     files: manifest.files ?? {},
+  };
+}
+
+/** @param {Record<string, any>} config of Hugging Face, whose defaults it leaves out @returns {Encoder} */
+function encoderOf(config) {
+  const type = config.model_type ?? "bert";
+  const small = type === "electra";
+  const width = config.hidden_size ?? config.dim ?? (small ? 256 : 768);
+  const heads = config.num_attention_heads ?? config.n_heads ?? (small ? 4 : 12);
+  return {
+    headWidth: width / heads,
+    activation: config.hidden_act ?? config.activation ?? "gelu",
+    padId: type === "roberta" ? (config.pad_token_id ?? 1) : -1,
+    normEps: config.layer_norm_eps ?? 1e-12,
   };
 }
 

@@ -8,6 +8,7 @@
  *     ├── ModelError (MODEL)                       a model cannot be used
  *     │   ├── ModelNotFoundError (MODEL_NOT_FOUND)
  *     │   ├── ConfigError (CONFIG)
+ *     │   ├── UnfitError (UNFIT)               a sound file, but for another runtime
  *     │   └── TokenizerError (TOKENIZER)
  *     ├── HubError (HUB)                           the hub could not be reached or refused
  *     ├── RemoteError (REMOTE)                     the model's server could not be reached or refused
@@ -79,6 +80,14 @@ export class ConfigError extends ModelError {
   }
 }
 
+/** A runtime does not run this model; another one may. */
+export class UnfitError extends ModelError {
+  /** @param {string} message */
+  constructor(message) {
+    super(message, "UNFIT");
+  }
+}
+
 /** Tokenizer files are missing, corrupt, or of a kind that this package does not read. */
 export class TokenizerError extends ModelError {
   /** @param {string} message */
@@ -132,6 +141,7 @@ const KINDS = {
   MODEL: ModelError,
   MODEL_NOT_FOUND: ModelNotFoundError,
   CONFIG: ConfigError,
+  UNFIT: UnfitError,
   MISSING_PACKAGE: MissingPackageError,
 };
 

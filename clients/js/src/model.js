@@ -1,7 +1,14 @@
 /** `initModel`: a model and the runtime that runs it. */
 
 import { ONNX_FILES, firstFile, readBundle } from "./bundle.js";
-import { InputError, ModelNotFoundError, checkSignal, kindOf } from "./errors.js";
+import {
+  InputError,
+  MissingPackageError,
+  ModelNotFoundError,
+  UnfitError,
+  checkSignal,
+  kindOf,
+} from "./errors.js";
 import { findModel } from "./find.js";
 import { IN_NODE } from "./places.js";
 import { openSession } from "./runtime/host.js";
@@ -14,6 +21,8 @@ import { openRemote } from "./runtime/remote.js";
 
 /** What runs a model. */
 export const RuntimeType = Object.freeze({
+  /** int8 ONNX that Potstill wrote, in its own engine. */
+  Native: "native",
   /** ONNX in onnxruntime. */
   Onnx: "onnx",
   /** A SavedModel in TensorFlow's own library; in Node alone. */
@@ -30,7 +39,8 @@ export const RuntimeType = Object.freeze({
  *   search order
  * @property {string} [path] for `remote` the address of the served model; otherwise the folder that
  *   `name` lies in
- * @property {"onnx" | "saved_model" | "tfjs" | "remote"} [runtime] default `onnx`
+ * @property {"native" | "onnx" | "saved_model" | "tfjs" | "remote"} [runtime] default `native` where that
+ *   runs the model, else `onnx`
  * @property {"fp32" | "fp16" | "int8"} [precision] which ONNX file; by default the first there is of
  *   fp32, int8 and fp16
  * @property {string} [file] the file (or, for a SavedModel, the folder) to run instead, inside the
@@ -54,12 +64,14 @@ export class Model {
   /**
    * @param {Bundle} bundle
    * @param {Session} session
-   * @param {{ runtime: string, path: string, cased: boolean | undefined }} about
+   * @param {{ runtime: string, path: string, cased: boolean | undefined, notice?: string }} about
    */
   constructor(bundle, session, about) {
     this.bundle = bundle;
     this.session = session;
     this.runtime = about.runtime;
+    /** Why it is not `native`, where nobody named a runtime; one line, or empty. */
+    this.notice = about.notice ?? "";
     /** The file, folder or address that is run. */
     this.path = about.path;
     this.cased = about.cased;
@@ -88,16 +100,19 @@ export class Model {
  */
 export async function initModel(options = {}) {
   check(options);
-  const { runtime = RuntimeType.Onnx, signal } = options;
+  const { runtime, signal, cased } = options;
   checkSignal(signal);
   const remote = runtime === RuntimeType.Remote;
   const place = await findModel(remote ? options.name : inFolder(options), options);
   const bundle = await readBundle(place);
-  const found = remote
-    ? { path: String(options.path), session: await openRemote(String(options.path), options, signal) }
-    : await openLocal(bundle, runtime, options);
-  const path = remote ? found.path : place.at(found.path);
-  return new Model(bundle, found.session, { runtime, path, cased: options.cased });
+  if (remote) {
+    const path = String(options.path);
+    return new Model(bundle, await openRemote(path, options, signal), { runtime, path, cased });
+  }
+  const found = runtime
+    ? { runtime, ...(await openLocal(bundle, runtime, options)) }
+    : await openUsual(bundle, options);
+  return new Model(bundle, found.session, { ...found, path: place.at(found.path), cased });
 }
 
 /** @param {ModelOptions} options */
@@ -123,7 +138,7 @@ function check(options) {
     throw new InputError(`threads must be a whole number of at least 1, not ${threads}`);
   }
   if (runtime === RuntimeType.SavedModel && !IN_NODE) {
-    throw new InputError("SavedModels run in Node alone: take runtime 'onnx' or 'tfjs' in a page");
+    throw new InputError("SavedModels run in Node alone: leave runtime out in a page, or take 'tfjs'");
   }
 }
 
@@ -135,36 +150,84 @@ function inFolder({ name, path }) {
 
 /** Runtime → what its files may be called, the first that is there being taken. */
 const FILES = {
+  native: [ONNX_FILES.int8],
   onnx: Object.values(ONNX_FILES),
   tfjs: ["tfjs/model.json", "model.json"],
   saved_model: ["savedmodel/saved_model.pb", "saved_model/saved_model.pb", "saved_model.pb"],
 };
+/** Runtime → the format that `potstill export` writes for it. */
+const FORMATS = { native: "int8", onnx: "onnx", tfjs: "tfjs", saved_model: "savedmodel" };
+
+/** @typedef {keyof typeof FILES} LocalRuntime */
+/** @typedef {{ path: string, session: Session }} Opened */
+
+/**
+ * A model in `native`, or in `onnx` with the reason why.
+ *
+ * @param {Bundle} bundle
+ * @param {ModelOptions} options
+ * @returns {Promise<Opened & { runtime: string, notice?: string }>}
+ */
+async function openUsual(bundle, options) {
+  const path = await fileOf(bundle, RuntimeType.Onnx, options);
+  const named = { ...options, file: path };
+  const bytes = bundle.place.local ? undefined : await needed(bundle, path);
+  let notice = `${path} is not an int8 file, which the engine would run: onnxruntime runs it`;
+  if (options.file === undefined ? path === ONNX_FILES.int8 : path.endsWith(".onnx")) {
+    try {
+      const opened = await openLocal(bundle, RuntimeType.Native, named, bytes);
+      return { ...opened, runtime: RuntimeType.Native };
+    } catch (error) {
+      if (!(error instanceof UnfitError)) throw error;
+      notice = `${error.message}: onnxruntime runs it`;
+    }
+  }
+  try {
+    const opened = await openLocal(bundle, RuntimeType.Onnx, named, bytes);
+    return { ...opened, runtime: RuntimeType.Onnx, notice };
+  } catch (error) {
+    if (!(error instanceof MissingPackageError)) throw error;
+    throw new MissingPackageError(`${notice}, and is not there. ${error.message}`);
+  }
+}
 
 /**
  * @param {Bundle} bundle
- * @param {"onnx" | "tfjs" | "saved_model"} runtime
+ * @param {LocalRuntime} runtime
  * @param {ModelOptions} options
- * @returns {Promise<{ path: string, session: Session }>}
+ * @returns {Promise<string>} the file to run
  */
-async function openLocal(bundle, runtime, options) {
-  const { place } = bundle;
-  const named = options.precision && runtime === "onnx" ? [ONNX_FILES[options.precision]] : FILES[runtime];
+async function fileOf(bundle, runtime, options) {
+  const chosen = runtime === "onnx" || runtime === "native" ? options.precision : undefined;
+  const named = chosen ? [ONNX_FILES[chosen]] : FILES[runtime];
   const path = options.file ?? (await firstFile(bundle, named));
-  if (path === undefined) {
-    const format = { onnx: options.precision ?? "onnx", tfjs: "tfjs", saved_model: "savedmodel" }[runtime];
-    throw new ModelNotFoundError(
-      `${place.name} has no ${named.join(", nor ")}: write one with ` +
-        `\`potstill export MODEL OUT --format ${format}\``,
-    );
-  }
+  if (path !== undefined) return path;
+  const format = chosen ?? FORMATS[runtime];
+  throw new ModelNotFoundError(
+    `${bundle.place.name} has no ${named.join(", nor ")}: write one with ` +
+      `\`potstill export MODEL OUT --format ${format}\``,
+  );
+}
+
+/**
+ * @param {Bundle} bundle
+ * @param {LocalRuntime} runtime
+ * @param {ModelOptions} options
+ * @param {Uint8Array} [bytes] of an ONNX file that was fetched already
+ * @returns {Promise<Opened>}
+ */
+async function openLocal(bundle, runtime, options, bytes) {
+  const { place } = bundle;
+  const path = await fileOf(bundle, runtime, options);
   const { signatureName, inputsNames, outputsNames, signal } = options;
   /** @type {EngineOptions} */
   const engine = { where: place.at(path), signatureName, inputsNames, outputsNames };
   engine.threads = options.threads ?? (IN_NODE ? await cores() : 1);
-  if (runtime === "onnx") {
-    engine.module = options.runtimeUrl ?? resolved("onnxruntime-web");
+  if (runtime === "onnx" || runtime === "native") {
+    if (runtime === "native") engine.encoder = bundle.encoder;
+    else engine.module = options.runtimeUrl ?? resolved("onnxruntime-web");
     if (place.local) engine.path = place.at(path);
-    else engine.bytes = await needed(bundle, path);
+    else engine.bytes = bytes ?? (await needed(bundle, path));
     if (place.local && !(await place.has(path))) throw absent(bundle, path);
   } else if (runtime === "tfjs") {
     engine.files = await graphModel(bundle, path);

@@ -42,3 +42,24 @@ export function environment(test, values) {
   set(values);
   test.after(() => set(before));
 }
+
+/** The cases of native/tests/golden.bin: a model, rows, and the bits that every kernel must give. */
+export function golden() {
+  const file = readFileSync(new URL("../../../native/tests/golden.bin", import.meta.url));
+  const bytes = new Uint8Array(file).buffer;
+  const found = [];
+  for (let at = 0; at < bytes.byteLength; ) {
+    const take = (Kind, n) => {
+      const values = new Kind(bytes.slice(at, at + n * Kind.BYTES_PER_ELEMENT));
+      at += n * Kind.BYTES_PER_ELEMENT;
+      return values;
+    };
+    const config = take(Uint8Array, 28);
+    const [size, nRows, nTokens, hasTypes, nOut] = take(Uint32Array, 6);
+    const model = take(Uint8Array, Math.ceil(size / 4) * 4).slice(0, size);
+    const lengths = take(Uint32Array, nRows);
+    const [ids, types, bits] = [nTokens, nTokens, nOut].map((n) => take(Int32Array, n));
+    found.push({ config, model, lengths, ids, types: hasTypes ? types : undefined, bits });
+  }
+  return found;
+}

@@ -2,8 +2,10 @@ import assert from "node:assert/strict";
 import { access, readdir } from "node:fs/promises";
 import { test } from "node:test";
 
+import { QAClient } from "potstill";
+
 import { serve, write } from "../../../examples/browser/serve.mjs";
-import { FIXTURES, fixture, folder } from "./helpers.js";
+import { FIXTURES, fixture, folder, golden } from "./helpers.js";
 
 const BROWSERS = [
   process.env.CHROMIUM,
@@ -104,6 +106,47 @@ test("a page gives the answers of Python, and goes on while it reads", { skip },
   assert.ok(ticks > 5, `${ticks} ticks`);
   assert.deepEqual(refused, ["MODEL", "MODEL_NOT_FOUND", "MODEL_NOT_FOUND", "INPUT"]);
   assert.deepEqual(faults.filter((fault) => !/404/.test(fault)), []);
+});
+
+test("a page computes the bits of the golden file, and Node's answers", { skip }, async (t) => {
+  const { opened, faults, asked } = await page(t);
+  await opened.waitForSelector("body[data-state=ready]", { timeout: 120_000 });
+  for (const { bits, ...given } of golden()) {
+    const entries = Object.entries(given).filter(([, values]) => values);
+    const plain = Object.fromEntries(entries.map(([name, values]) => [name, [...values]]));
+    const said = await opened.evaluate(async ({ config, model, ids, types, lengths }) => {
+      const { wasmLibrary } = await import(`${location.origin}/potstill/runtime/wasm.js`);
+      const engine = await (await wasmLibrary()).open(Uint8Array.from(model), Uint8Array.from(config));
+      const kinds = types && Int32Array.from(types);
+      const out = engine.run(Int32Array.from(ids), kinds, Uint32Array.from(lengths), 1);
+      return [...new Int32Array(out.buffer)];
+    }, plain);
+    assert.deepEqual(said, [...bits]);
+  }
+  const short = ({ context }) => typeof context !== "string" || context.length < 1000;
+  const cases = fixture("answers.json").embedded.filter(short);
+  const { runtime, answers } = await opened.evaluate(async (questions) => {
+    const { QAClient: Client } = await import("potstill");
+    const client = await Client.fromOptions({ model: "./model/" });
+    const found = [];
+    for (const { question, context, options } of questions) {
+      found.push(await client.predict(question, context, options));
+    }
+    return { runtime: client.model.runtime, answers: found };
+  }, cases);
+  assert.equal(runtime, "native");
+  const client = await QAClient.fromOptions();
+  for (const [i, { question, context, options }] of cases.entries()) {
+    const [here, there] = [answers[i], await client.predict(question, context, options)].map((said) => [said].flat());
+    here.forEach((one, j) => {
+      // The logits are the same; browsers' own exponential functions differ in the last bit.
+      if (one) assert.ok(Math.abs(one.score - there[j].score) < 1e-12);
+      assert.deepEqual(one && { ...one, score: 0 }, there[j] && { ...there[j], score: 0 });
+    });
+  }
+  await client.dispose();
+  assert.ok(!asked.some(({ pathname }) => pathname.startsWith("/vendor/")), "onnxruntime is not fetched");
+  assert.deepEqual(faults, []);
 });
 
 test("the page can be written into a folder", async (t) => {

@@ -8,6 +8,7 @@
 import { AbortedError, ModelError, errorOf, reason } from "../errors.js";
 import { IN_NODE } from "../places.js";
 
+/** @import { Encoder } from "../bundle.js" */
 /** @import { Batch } from "../text/windows.js" */
 /** @import { InputsNames, OutputsNames } from "./names.js" */
 
@@ -18,6 +19,7 @@ import { IN_NODE } from "../places.js";
  *
  * @typedef {object} Session
  * @property {number} fixedLength the only length of rows the model takes; 0 for any
+ * @property {string} [kernel] of the engine, which computes
  * @property {(batch: Batch, signal?: AbortSignal) => Promise<Logits>} run
  * @property {() => Promise<void>} dispose frees what the model holds; may be called again
  */
@@ -27,6 +29,7 @@ import { IN_NODE } from "../places.js";
  *
  * @typedef {object} Engine
  * @property {number} fixedLength
+ * @property {string} [kernel]
  * @property {(batch: Batch) => Promise<Logits>} run
  * @property {() => Promise<void>} dispose
  */
@@ -37,6 +40,7 @@ import { IN_NODE } from "../places.js";
  * @property {string} [path] of a local file or folder
  * @property {Uint8Array} [bytes] of a file that was fetched
  * @property {Record<string, Uint8Array>} [files]
+ * @property {Encoder} [encoder] of a model for the engine
  * @property {number} [threads]
  * @property {string} [module] address of the runtime's module, in a page
  * @property {string} [signatureName]
@@ -166,10 +170,12 @@ export async function openModels(engine) {
 export async function openSession(engine, options, signal) {
   const host = await hostOf(engine);
   const model = nModels++;
-  const transfer = [options.bytes, ...Object.values(options.files ?? {})]
-    .filter((bytes) => bytes !== undefined)
-    .map((bytes) => bytes.buffer);
-  const { fixedLength } = await host.call({ kind: "open", engine, model, options }, transfer);
+  // The engine copies bytes anyway, and another runtime may have to read those that it refuses.
+  const bytes = engine === "native" ? undefined : options.bytes;
+  const transfer = [bytes, ...Object.values(options.files ?? {})]
+    .filter((one) => one !== undefined)
+    .map((one) => one.buffer);
+  const { fixedLength, kernel } = await host.call({ kind: "open", engine, model, options }, transfer);
   /** @type {Promise<void> | undefined} */
   let closing;
   const dispose = () => (closing ??= host.ended ? Promise.resolve() : host.call({ kind: "close", model }));
@@ -179,6 +185,7 @@ export async function openSession(engine, options, signal) {
   }
   return {
     fixedLength,
+    kernel,
     run: (batch, stop) => {
       if (closing) return Promise.reject(new ModelError("the model was disposed of: open it again"));
       return abortable(host.call({ kind: "run", model, batch }), stop);

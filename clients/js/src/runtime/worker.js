@@ -12,6 +12,7 @@ const models = new Map();
 function engineOf(engine) {
   if (engine === "tfjs") return import("./tfjs.js");
   if (engine === "saved_model") return import("./saved_model.js");
+  if (engine === "native") return import("./native.js");
   return import("./onnx.js");
 }
 
@@ -21,7 +22,7 @@ async function handle(call) {
     const { open } = await engineOf(call.engine);
     const model = await open(call.options);
     models.set(call.model, model);
-    return { fixedLength: model.fixedLength };
+    return { fixedLength: model.fixedLength, kernel: model.kernel };
   }
   if (call.kind === "count") return models.size;
   const model = models.get(call.model);

@@ -7,7 +7,7 @@
 
 import { ByteLevelBpe, byteLetters } from "./bpe.js";
 import { normalize } from "./normal.js";
-import { codePointAt } from "./unicode.js";
+import { codePointAt, isBlank } from "./unicode.js";
 import { WordPiece } from "./wordpiece.js";
 
 /** @import { NormalOptions } from "./normal.js" */
@@ -64,7 +64,8 @@ class Tokens {
  * @property {WordPiece | ByteLevelBpe} model
  * @property {NormalOptions | null} normalizer
  * @property {AddedTokens} added
- * @property {boolean} trimOffsets whether blanks at the ends of a token are left out of its offsets
+ * @property {boolean} trimOffsets whether RoBERTa's own rule leaves blanks at the ends of tokens out of
+ *   their offsets, as `tokenizers` has it; otherwise plain white space is left out
  * @property {{ cls: number, sep: number, pad: number, mask: number | undefined }} special their ids
  * @property {PairLayout} layout how a question and a context stand in one row
  */
@@ -142,8 +143,9 @@ export class Tokenizer {
         this.#bytePieces(out, this.model, text.slice(start, stop), base + start);
       }
     });
-    if (this.trimOffsets && this.model instanceof ByteLevelBpe) {
-      this.#trim(out, first, base, text, this.model);
+    if (this.model instanceof ByteLevelBpe) {
+      if (this.trimOffsets) this.#trim(out, first, base, text, this.model);
+      else trimBlanks(out, first, base, text);
     }
   }
 
@@ -232,6 +234,25 @@ export class Tokenizer {
       out.offsets[2 * i] = start;
       out.offsets[2 * i + 1] = end;
     }
+  }
+}
+
+/**
+ * Leaves white space at the ends of tokens out of their offsets; of a token of it alone, its end stays.
+ *
+ * @param {Tokens} out
+ * @param {number} first token
+ * @param {number} base
+ * @param {string} text
+ */
+function trimBlanks(out, first, base, text) {
+  const blank = (/** @type {number} */ at) => at - base < text.length && isBlank(text[at - base]);
+  for (let i = 2 * first; i < out.offsets.length; i += 2) {
+    let [start, end] = [out.offsets[i], out.offsets[i + 1]];
+    while (start < end && blank(start)) start++;
+    while (start < end && blank(end - 1)) end--;
+    out.offsets[i] = start;
+    out.offsets[i + 1] = end;
   }
 }
 
