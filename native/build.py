@@ -28,10 +28,13 @@ FLAGS = (
     "-fno-math-errno -Wall -Wextra -Wno-unknown-pragmas"
 ).split()
 """No contraction: the same bits everywhere (docs/decisions/0022)."""
+AVX512 = "-mavx2 -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni"
 KERNELS = {
     "x86_64": {
         "kernel_avx2.cpp": "-mavx2",
-        "kernel_avx512.cpp": "-mavx2 -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni",
+        "kernel_avxvnni.cpp": "-mavx2 -mavxvnni",
+        "kernel_avx512.cpp": AVX512,
+        "kernel_amx.cpp": f"{AVX512} -mamx-tile -mamx-int8",
     },
     "aarch64": {
         "kernel_neon.cpp": "",
@@ -61,6 +64,7 @@ def main() -> None:
     parser.add_argument("--sanitize", help="what -fsanitize takes")
     parser.add_argument("--main", type=Path, help="a program around the engine, not a library")
     parser.add_argument("--strict", action="store_true", help="warnings are errors")
+    parser.add_argument("--define", action="append", default=[], help="a macro")
     given = parser.parse_args()
     try:
         build(
@@ -69,6 +73,7 @@ def main() -> None:
             sanitize=given.sanitize,
             main=given.main,
             strict=given.strict,
+            defines=tuple(given.define),
         )
     except BuildError as error:
         sys.exit(f"native/build.py: {error}")
@@ -81,6 +86,7 @@ def build(
     sanitize: str | None = None,
     main: Path | None = None,
     strict: bool = False,
+    defines: tuple[str, ...] = (),
 ) -> None:
     """Compiles and links.
 
@@ -90,6 +96,7 @@ def build(
         sanitize: sanitizers, with commas between.
         main: a source file with a ``main``, to be linked with the engine into a program.
         strict: warnings are errors.
+        defines: macros, such as ``POTSTILL_EMULATE_AMX``.
 
     Raises:
         BuildError: there is no compiler, or it fails.
@@ -108,6 +115,7 @@ def build(
         flags.append("-fPIC")
     if "clang" not in " ".join(compiler) and "zig" not in " ".join(compiler):
         flags.append("-Wno-maybe-uninitialized")  # GCC 12's own avx512fintrin.h
+    flags += [f"-D{macro}" for macro in defines]
     if strict:
         flags.append("-Werror")
     if sanitize:

@@ -6,6 +6,10 @@
 
 #if defined(__x86_64__)
 #include <cpuid.h>
+#if defined(__linux__)
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 #elif defined(__aarch64__) && defined(__linux__)
 #include <sys/auxv.h>
 #elif defined(__aarch64__) && defined(__APPLE__)
@@ -15,6 +19,8 @@
 extern const Kernel kernel_reference;
 #if defined(__x86_64__)
 extern const Kernel kernel_avx2;
+extern const Kernel kernel_avxvnni;
+extern const Kernel kernel_amx;
 extern const Kernel kernel_avx512vnni;
 #elif defined(__aarch64__)
 extern const Kernel kernel_neon;
@@ -51,6 +57,19 @@ bool has_avx512vnni() {
   return has_avx2() && saves(0xe6) && (seven.b & (F | DQ | BW | VL)) == (F | DQ | BW | VL) &&
          (seven.c & VNNI);
 }
+bool has_avxvnni() { return has_avx2() && (Leaf(7, 1).a & (1u << 4)); }
+bool has_amx() {
+#if defined(POTSTILL_EMULATE_AMX)
+  return has_avx512vnni();
+#elif defined(__linux__)
+  constexpr unsigned TILE = 1u << 24, INT8 = 1u << 25;
+  constexpr int REQUEST = 0x1023, TILE_DATA = 18;  // ARCH_REQ_XCOMP_PERM: for all threads to come
+  return has_avx512vnni() && saves(0x60000) && (Leaf(7, 0).d & (TILE | INT8)) == (TILE | INT8) &&
+         !syscall(SYS_arch_prctl, REQUEST, TILE_DATA);
+#else
+  return false;
+#endif
+}
 #elif defined(__aarch64__)
 #if defined(__linux__)
 // Bits of AT_HWCAP and AT_HWCAP2, asm/hwcap.h.
@@ -78,7 +97,9 @@ struct Known {
 // The quickest first.
 const Known KNOWN[] = {
 #if defined(__x86_64__)
+    {&kernel_amx, has_amx},
     {&kernel_avx512vnni, has_avx512vnni},
+    {&kernel_avxvnni, has_avxvnni},
     {&kernel_avx2, has_avx2},
 #elif defined(__aarch64__)
     {&kernel_i8mm, has_i8mm},

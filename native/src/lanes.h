@@ -54,18 +54,19 @@ struct Ints {
     expression;                     \
   }
 
+// Register by register: GCC keeps what is copied as a whole in memory.
 INLINE Floats load(const float *p) {
   Floats v;
-  memcpy(&v, p, sizeof v);
+  EACH(memcpy(&v.r[i], p + i * POTSTILL_WIDTH, sizeof v.r[i]))
   return v;
 }
-INLINE void store(float *p, Floats v) { memcpy(p, &v, sizeof v); }
+INLINE void store(float *p, Floats v) { EACH(memcpy(p + i * POTSTILL_WIDTH, &v.r[i], sizeof v.r[i])) }
 INLINE Ints load(const int32_t *p) {
   Ints v;
-  memcpy(&v, p, sizeof v);
+  EACH(memcpy(&v.r[i], p + i * POTSTILL_WIDTH, sizeof v.r[i]))
   return v;
 }
-INLINE void store(int32_t *p, Ints v) { memcpy(p, &v, sizeof v); }
+INLINE void store(int32_t *p, Ints v) { EACH(memcpy(p + i * POTSTILL_WIDTH, &v.r[i], sizeof v.r[i])) }
 
 INLINE Floats floats(float x) {
   Floats v;
@@ -126,12 +127,20 @@ INLINE Ints shift_right(Ints a, int n) {
 
 INLINE Floats as_floats(Ints a) {
   Floats v;
-  memcpy(&v, &a, sizeof v);
+#if POTSTILL_WIDTH == 1
+  EACH(memcpy(&v.r[i], &a.r[i], 4))
+#else
+  EACH(v.r[i] = (FloatReg)a.r[i])
+#endif
   return v;
 }
 INLINE Ints as_ints(Floats a) {
   Ints v;
-  memcpy(&v, &a, sizeof v);
+#if POTSTILL_WIDTH == 1
+  EACH(memcpy(&v.r[i], &a.r[i], 4))
+#else
+  EACH(v.r[i] = (IntReg)a.r[i])
+#endif
   return v;
 }
 

@@ -7,6 +7,9 @@
 #if !defined(POTSTILL_GROUP)
 #define POTSTILL_GROUP 4
 #endif
+#if !defined(POTSTILL_PACK_BLOCKS)
+#define POTSTILL_PACK_BLOCKS TILE_BLOCKS
+#endif
 
 namespace {
 
@@ -14,7 +17,7 @@ size_t packed_size(int n_in, int n_out) { return (size_t)padded(n_in) * padded(n
 
 // [in][out] → [block of columns][group of inputs][column][GROUP]; what is beyond the edges stays 0.
 void pack(const int8_t *weight, int n_in, int n_out, int8_t *packed) {
-  constexpr int WIDE = TILE_BLOCKS * 16, GROUP = POTSTILL_GROUP;
+  constexpr int WIDE = POTSTILL_PACK_BLOCKS * 16, GROUP = POTSTILL_GROUP;
   const int depth = padded(n_in);
   for (int column = 0; column < n_out; column += WIDE) {
     int8_t *block = packed + (size_t)column * depth;

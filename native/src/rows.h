@@ -388,6 +388,10 @@ struct Tiles<0, AFTER> {
 };
 
 template <After AFTER>
+void multiply(const Linear &w, const Rounded &in, int rows, float *out, size_t stride);
+
+#if !defined(POTSTILL_MULTIPLY)
+template <After AFTER>
 void multiply(const Linear &w, const Rounded &in, int rows, float *out, size_t stride) {
   // Tiles of nearly equal height: one row left over would cost as much as half a tile.
   const int n_tiles = (rows + TILE_ROWS - 1) / TILE_ROWS;
@@ -398,6 +402,7 @@ void multiply(const Linear &w, const Rounded &in, int rows, float *out, size_t s
       row = end;
     }
 }
+#endif
 
 void linear(const Linear &w, const Rounded &in, int rows, float *out, size_t stride, After after) {
   if (after == After::NOTHING) multiply<After::NOTHING>(w, in, rows, out, stride);

@@ -1,4 +1,4 @@
-"""native/tests/golden.bin: the bits that every kernel gives, on every machine and in every language."""
+"""native/tests/golden.bin: the bits that every kernel gives, on every machine."""
 
 from __future__ import annotations
 
