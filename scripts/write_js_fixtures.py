@@ -204,7 +204,7 @@ def searches() -> list[dict[str, Any]]:
         options = {
             "top_k": 1 + case % 4,
             "max_answer_tokens": (1, 5, 30)[case % 3],
-            "allow_null": case % 2 == 1,
+            "null_threshold": (None, 0.0, None, -1.5)[case % 4],
             "temperature": (1.0, 1.7)[case // 6],
         }
         result = search(windows, **options)

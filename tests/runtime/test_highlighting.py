@@ -36,8 +36,8 @@ def test_every_sentence_is_scored_and_the_scores_add_up(reader):
 
 def test_a_sentence_of_one_span_has_its_probability():
     logits = WindowLogits(0, 0, np.array([1, 5, 0, 2], np.float32), np.zeros(4, np.float32), 3.0)
-    result = search([logits], top_k=9, max_answer_tokens=1, allow_null=True, temperature=2.0)
-    scores = start_scores([logits], max_answer_tokens=1, allow_null=True, temperature=2.0)
+    result = search([logits], top_k=9, max_answer_tokens=1, null_threshold=0.0, temperature=2.0)
+    scores = start_scores([logits], max_answer_tokens=1, null_threshold=0.0, temperature=2.0)
     by_start = {span.start: span.score for span in result.spans}
     np.testing.assert_allclose(scores[0], [by_start[i] for i in range(4)])
     assert scores[0].sum() + result.null_score == pytest.approx(1)

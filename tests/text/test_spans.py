@@ -51,26 +51,27 @@ def brute_force(windows, max_answer_tokens):
 
 
 widths = st.integers(1, 16)
+THRESHOLDS = st.none() | st.floats(-5, 5)
 
 
-@given(windows=questions(), width=widths, allow_null=st.booleans())
-def test_the_best_span_and_its_probability_are_those_of_brute_force(windows, width, allow_null):
-    result = search(windows, max_answer_tokens=width, allow_null=allow_null)
+@given(windows=questions(), width=widths, threshold=THRESHOLDS)
+def test_the_best_span_and_its_probability_are_those_of_brute_force(windows, width, threshold):
+    result = search(windows, max_answer_tokens=width, null_threshold=threshold)
     spans = brute_force(windows, width)
     null = min(w.null for w in windows)
     if not spans:
         assert result.spans == []
         return
-    top = max(*spans.values(), null)
-    total = sum(math.exp(v - top) for v in spans.values())
-    total += math.exp(null - top) if allow_null else 0
+    worth = -math.inf if threshold is None else null - threshold
+    top = max(*spans.values(), worth)
+    total = sum(math.exp(v - top) for v in spans.values()) + math.exp(worth - top)
     best = min(spans, key=lambda key: (-spans[key], key))
     (span,) = result.spans
     assert (span.context, span.start, span.stop) == best
     assert span.logit == pytest.approx(spans[best])
     assert span.score == pytest.approx(math.exp(spans[best] - top) / total, rel=1e-4)
     assert result.null_logit == null
-    expected = math.exp(null - top) / total if allow_null else 0.0
+    expected = math.exp(worth - top) / total
     assert result.null_score == pytest.approx(expected, rel=1e-4, abs=1e-12)
 
 
@@ -86,9 +87,9 @@ def test_more_spans_are_taken_greedily_and_never_overlap(windows, width, top_k):
     assert len(result.spans) == top_k or not left
 
 
-@given(windows=questions(), top_k=st.integers(1, 5), allow_null=st.booleans())
-def test_probabilities_sum_to_one_at_most_and_fall(windows, top_k, allow_null):
-    result = search(windows, top_k=top_k, allow_null=allow_null)
+@given(windows=questions(), top_k=st.integers(1, 5), threshold=THRESHOLDS)
+def test_probabilities_sum_to_one_at_most_and_fall(windows, top_k, threshold):
+    result = search(windows, top_k=top_k, null_threshold=threshold)
     scores = [span.score for span in result.spans]
     assert scores == sorted(scores, reverse=True)
     assert all(0 <= score <= 1 for score in scores)
@@ -98,19 +99,22 @@ def test_probabilities_sum_to_one_at_most_and_fall(windows, top_k, allow_null):
 @given(
     windows=questions(),
     top_k=st.integers(1, 5),
-    allow_null=st.booleans(),
+    threshold=THRESHOLDS,
     temperature=st.floats(0.05, 20),
 )
-def test_a_temperature_changes_the_scores_alone(windows, top_k, allow_null, temperature):
-    plain = search(windows, top_k=top_k, allow_null=allow_null)
-    found = search(windows, top_k=top_k, allow_null=allow_null, temperature=temperature)
+def test_a_temperature_changes_the_scores_alone(windows, top_k, threshold, temperature):
+    plain = search(windows, top_k=top_k, null_threshold=threshold)
+    found = search(windows, top_k=top_k, null_threshold=threshold, temperature=temperature)
 
     def places(result):
         return [(s.context, s.start, s.stop, s.logit) for s in result.spans]
 
     assert places(found) == places(plain)
     assert found.null_logit == plain.null_logit
-    logits = [*brute_force(windows, 30).values(), *([found.null_logit] if allow_null else [])]
+    logits = [
+        *brute_force(windows, 30).values(),
+        *([] if threshold is None else [found.null_logit - threshold]),
+    ]
     if not logits:
         assert found.spans == []
         return
@@ -118,15 +122,15 @@ def test_a_temperature_changes_the_scores_alone(windows, top_k, allow_null, temp
     for span in found.spans:
         mass = math.exp((span.logit - max(logits)) / temperature)
         assert span.score == pytest.approx(mass / total, rel=1e-4, abs=1e-12)
-    if allow_null:
-        mass = math.exp((found.null_logit - max(logits)) / temperature)
+    if threshold is not None:
+        mass = math.exp((found.null_logit - threshold - max(logits)) / temperature)
         assert found.null_score == pytest.approx(mass / total, rel=1e-4, abs=1e-12)
 
 
 @given(windows=questions(), temperature=st.floats(0.05, 20))
 def test_all_spans_and_null_sum_to_one_at_any_temperature(windows, temperature):
     result = search(  # spans of one token: none rules out another
-        windows, top_k=100, max_answer_tokens=1, allow_null=True, temperature=temperature
+        windows, top_k=100, max_answer_tokens=1, null_threshold=0.0, temperature=temperature
     )
     assert sum(s.score for s in result.spans) + result.null_score == pytest.approx(1, abs=1e-5)
 
@@ -213,22 +217,25 @@ def test_a_span_across_the_edge_of_both_windows_is_not_made_up():
 def test_null_takes_its_share_and_its_least_logit():
     flat = np.zeros(1, np.float32)
     windows = [WindowLogits(0, 0, flat, flat, 3.0), WindowLogits(0, 0, flat, flat, 0.0)]
-    result = search(windows, allow_null=True)
+    result = search(windows, null_threshold=0.0)
     assert result.null_logit == 0.0
     assert result.null_score == result.spans[0].score == pytest.approx(0.5)
     assert search(windows).null_score == 0.0
+    shifted = search(windows, null_threshold=math.log(3))
+    assert shifted.null_score == pytest.approx(0.25)
+    assert shifted.null_logit == 0.0
 
 
 def test_extreme_logits_do_not_overflow():
     start = np.array([3e4, -3e4], np.float32)
-    result = search([WindowLogits(0, 0, start, start, -6e4)], allow_null=True)
+    result = search([WindowLogits(0, 0, start, start, -6e4)], null_threshold=0.0)
     assert result.spans[0].score == 1.0
 
 
 def test_nothing_to_search():
     empty = np.zeros(0, np.float32)
     assert search([]).spans == []
-    result = search([WindowLogits(0, 0, empty, empty, 1.0)], allow_null=True)
+    result = search([WindowLogits(0, 0, empty, empty, 1.0)], null_threshold=0.0)
     assert (result.spans, result.null_score, result.null_logit) == ([], 1.0, 1.0)
     assert search([WindowLogits(0, 0, empty, empty, 1.0)]).spans == []
 
@@ -247,12 +254,12 @@ def several_questions(draw):
     return [[window() for _ in range(size)] for size in sizes]
 
 
-@given(several_questions(), st.integers(1, 2), st.integers(1, 6), st.booleans(), st.floats(0.3, 3))
-def test_many_are_searched_as_one_is(questions, top_k, longest, allow_null, temperature):
+@given(several_questions(), st.integers(1, 2), st.integers(1, 6), THRESHOLDS, st.floats(0.3, 3))
+def test_many_are_searched_as_one_is(questions, top_k, longest, threshold, temperature):
     how = {
         "top_k": top_k,
         "max_answer_tokens": longest,
-        "allow_null": allow_null,
+        "null_threshold": threshold,
         "temperature": temperature,
     }
     found = search_many(questions, **how)

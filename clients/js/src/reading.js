@@ -144,7 +144,7 @@ function answers(request, said, options) {
     // Widened spans may fall together, so some are kept in hand.
     topK: alignToWords ? topK * 4 : topK,
     maxAnswerTokens: options.maxAnswerTokens,
-    allowNull: noAnswer,
+    nullThreshold: noAnswer ? options.nullThreshold : undefined,
     temperature: options.temperature,
   });
   const odds = spans.length ? nullLogit - spans[0].logit : Infinity;

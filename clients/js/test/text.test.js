@@ -72,7 +72,7 @@ test("spans and scores are those of Python", () => {
       {
         topK: options.top_k,
         maxAnswerTokens: options.max_answer_tokens,
-        allowNull: options.allow_null,
+        nullThreshold: options.null_threshold ?? undefined,
         temperature: options.temperature,
       },
     );
@@ -89,7 +89,7 @@ test("there is no span where there is no window, or none that is allowed", () =>
   const never = new Float32Array(3).fill(-Infinity);
   const window = { context: 0, at: 0, start: never, end: never, null: 1 };
   assert.deepEqual(search([window]).spans, []);
-  assert.equal(search([window], { allowNull: true }).nullScore, 1);
+  assert.equal(search([window], { nullThreshold: 0 }).nullScore, 1);
 });
 
 test("the article's tokenizer pads and counts", async () => {

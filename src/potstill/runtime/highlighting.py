@@ -175,7 +175,7 @@ def _scored(
     scores = start_scores(
         said.windows,
         max_answer_tokens=chosen.max_answer_tokens,
-        allow_null=chosen.no_answer,
+        null_threshold=chosen.threshold,
         temperature=chosen.temperature,
     )
     found: list[Sentence] = []

@@ -118,7 +118,7 @@ def search_all(said: Sequence[QuestionLogits], options: ReadOptions) -> list[Rea
         # Widened spans may fall together, so some are kept in hand; the best of them never goes.
         top_k=options.top_k * 4 if options.align_to_words and options.top_k > 1 else options.top_k,
         max_answer_tokens=options.max_answer_tokens,
-        allow_null=options.no_answer,
+        null_threshold=options.threshold,
         temperature=options.temperature,
     )
     return [one.reading(result, options) for one, result in zip(said, results, strict=True)]

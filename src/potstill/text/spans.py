@@ -10,6 +10,9 @@ cannot beat the whole one that the next window sees. That is the rule of the ori
 (google-research/bert, run_squad.py, ``_check_is_max_context``), applied to spans instead of tokens.
 A span of punctuation and blanks alone is not an answer.
 
+"No answer" is worth its logit less the null threshold, so that it has the greater probability just
+where it wins over the best span.
+
 A temperature divides the logits before they become probabilities. It moves the scores of a model
 that is too sure of itself to where they are right as often as they say, and changes no answer.
 """
@@ -82,7 +85,7 @@ def search(
     *,
     top_k: int = 1,
     max_answer_tokens: int = 30,
-    allow_null: bool = False,
+    null_threshold: float | None = None,
     temperature: float = 1.0,
 ) -> SpanResult:
     """Finds the best spans of one question.
@@ -94,8 +97,9 @@ def search(
         windows: logits of every window of the question.
         top_k: most spans to return.
         max_answer_tokens: longest span, in tokens.
-        allow_null: whether "no answer" takes part in the distribution; its logit is the minimum
-            over windows, as in SQuAD v2.0's reference decoding.
+        null_threshold: by how much the logit of "no answer" has to be above that of a span to be
+            worth as much; ``None`` where "no answer" takes no part. Its logit is the minimum over
+            windows, as in SQuAD v2.0's reference decoding.
         temperature: probabilities are those of the logits divided by it; above 0.
     """
     bands = {
@@ -104,14 +108,14 @@ def search(
     }
     null_logit = min((float(w.null) for w in windows), default=-math.inf)
     top = max((float(band.max(initial=-math.inf)) for band in bands.values()), default=-math.inf)
-    if allow_null:
-        top = max(top, null_logit)
+    null = -math.inf if null_threshold is None else null_logit - null_threshold
+    top = max(top, null)
     if top == -math.inf:
         return SpanResult([], 0.0, null_logit)
     total = sum(
         float(np.exp((band - top) / temperature, dtype=np.float64).sum()) for band in bands.values()
     )
-    null_mass = math.exp((null_logit - top) / temperature) if allow_null else 0.0
+    null_mass = math.exp((null - top) / temperature)
     total += null_mass
     spans = [
         Span(context, start, stop, math.exp((logit - top) / temperature) / total, logit)
@@ -124,7 +128,7 @@ def start_scores(
     windows: Sequence[WindowLogits],
     *,
     max_answer_tokens: int = 30,
-    allow_null: bool = False,
+    null_threshold: float | None = None,
     temperature: float = 1.0,
 ) -> dict[int, npt.NDArray[np.float64]]:
     """Probability that the answer begins at each token of each context, by context ``[n_tokens]``.
@@ -135,7 +139,9 @@ def start_scores(
         context: _band([w for w in windows if w.context == context], max_answer_tokens)
         for context in sorted({w.context for w in windows})
     }
-    null = min((float(w.null) for w in windows), default=-math.inf) if allow_null else -math.inf
+    null = -math.inf
+    if null_threshold is not None:
+        null = min((float(w.null) for w in windows), default=-math.inf) - null_threshold
     top = max((float(band.max(initial=-math.inf)) for band in bands.values()), default=-math.inf)
     top = max(top, null)
     if top == -math.inf:
@@ -155,7 +161,7 @@ def search_many(
     *,
     top_k: int = 1,
     max_answer_tokens: int = 30,
-    allow_null: bool = False,
+    null_threshold: float | None = None,
     temperature: float = 1.0,
 ) -> list[SpanResult]:
     """`search` of many questions, which takes the same options.
@@ -170,7 +176,7 @@ def search_many(
         for at in range(0, len(whole), _TOGETHER):
             chosen = whole[at : at + _TOGETHER]
             windows = [questions[i][0] for i in chosen]
-            results = _search_whole(windows, max_answer_tokens, allow_null, temperature)
+            results = _search_whole(windows, max_answer_tokens, null_threshold, temperature)
             found.update(zip(chosen, results, strict=True))
     return [
         found[i]
@@ -179,7 +185,7 @@ def search_many(
             own,
             top_k=top_k,
             max_answer_tokens=max_answer_tokens,
-            allow_null=allow_null,
+            null_threshold=null_threshold,
             temperature=temperature,
         )
         for i, own in enumerate(questions)
@@ -192,7 +198,7 @@ def _is_whole(windows: Sequence[WindowLogits], width: int) -> bool:
 
 
 def _search_whole(
-    windows: Sequence[WindowLogits], width: int, allow_null: bool, temperature: float
+    windows: Sequence[WindowLogits], width: int, null_threshold: float | None, temperature: float
 ) -> list[SpanResult]:
     """The best span of each window, all windows of about one length."""
     lengths = [len(w.start) for w in windows]
@@ -208,8 +214,10 @@ def _search_whole(
     rows = bands.max(axis=2)
     first = rows.argmax(axis=1)
     best = rows[np.arange(shape[0]), first].astype(np.float64)
-    nulls = np.array([w.null for w in windows], np.float64)
-    tops = np.maximum(best, nulls) if allow_null else best
+    nulls = np.full(len(windows), -np.inf)
+    if null_threshold is not None:
+        nulls = np.array([w.null for w in windows], np.float64) - null_threshold
+    tops = np.maximum(best, nulls)
     known = np.where(np.isfinite(tops), tops, 0.0).astype(np.float32)  # as `search` has it
     # Summed token by token, so that padding behind a window cannot move the last digit.
     masses = np.exp((bands - known[:, None, None]) / temperature, dtype=np.float64).sum(axis=2)
@@ -219,7 +227,7 @@ def _search_whole(
         if top == -math.inf:
             found.append(SpanResult([], 0.0, float(w.null)))
             continue
-        null_mass = math.exp((float(w.null) - top) / temperature) if allow_null else 0.0
+        null_mass = math.exp((float(nulls[i]) - top) / temperature)
         total = float(masses[i, : lengths[i]].sum()) + null_mass
         if logit == -math.inf:
             found.append(SpanResult([], null_mass / total, float(w.null)))

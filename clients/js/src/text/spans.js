@@ -37,7 +37,8 @@
  * @typedef {object} SearchOptions
  * @property {number} [topK] most spans
  * @property {number} [maxAnswerTokens] longest span, in tokens
- * @property {boolean} [allowNull] whether "no answer" takes part in the distribution
+ * @property {number} [nullThreshold] by how much the logit of "no answer" has to be above that of a
+ *   span to be worth as much; left out, "no answer" takes no part in the distribution
  * @property {number} [temperature] what the logits are divided by before they become probabilities
  */
 
@@ -51,20 +52,21 @@
  */
 export function search(
   windows,
-  { topK = 1, maxAnswerTokens = 30, allowNull = false, temperature = 1 } = {},
+  { topK = 1, maxAnswerTokens = 30, nullThreshold, temperature = 1 } = {},
 ) {
   const contexts = [...new Set(windows.map((w) => w.context))].sort((a, b) => a - b);
   const bands = contexts.map((context) =>
     bandOf(context, windows.filter((w) => w.context === context), maxAnswerTokens),
   );
   const nullLogit = windows.reduce((least, w) => Math.min(least, w.null), Infinity);
-  let top = allowNull ? nullLogit : -Infinity;
+  const worth = nullThreshold === undefined ? -Infinity : nullLogit - nullThreshold;
+  let top = worth;
   if (!windows.length) return { spans: [], nullScore: 0, nullLogit: -Infinity };
   for (const band of bands) for (const logit of band.values) if (logit > top) top = logit;
   if (top === -Infinity) return { spans: [], nullScore: 0, nullLogit };
   let total = 0;
   for (const band of bands) total += mass(band.values, top, temperature);
-  const nullMass = allowNull ? Math.exp((nullLogit - top) / temperature) : 0;
+  const nullMass = Math.exp((worth - top) / temperature);
   total += nullMass;
   const spans = best(bands, topK).map((span) => ({
     ...span,
