@@ -29,7 +29,8 @@ LANGUAGES = {
     ".py": "python", ".toml": "toml", ".ts": "ts", ".yaml": "yaml",
 }  # fmt: skip
 REFERENCE = {
-    "runtime": ("Answering and labelling", ("runtime", "text")),
+    "runtime": ("Answering and labelling", ("runtime", "tasks", "text")),
+    "documents": ("Documents", ("documents", "retrieval")),
     "models": ("Models", ("models", "bundle")),
     "data": ("Data and scores", ("data", "evaluation", "records")),
     "losses": ("Losses", ()),
