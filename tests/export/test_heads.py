@@ -11,7 +11,7 @@ import pytest
 import tiny
 from logits import batch, expected, largest, save
 from potstill.bundle.config import read_config
-from potstill.bundle.heads import HEADS, TASKS, architecture
+from potstill.bundle.heads import HEADS, LOGITS, TASKS, architecture
 from potstill.bundle.manifest import Manifest, read_manifest, write_manifest
 from potstill.bundle.onnx_graph import Storage, build_graph
 from potstill.bundle.onnx_weights import read_onnx_weights
@@ -21,9 +21,9 @@ from potstill.export.bundle import export_bundle
 from potstill.export.card import model_card
 from potstill.export.int8 import int8_storage
 from potstill.export.reference import forward
-from potstill.export.verify import check_bundle, outputs
+from potstill.export.verify import check_bundle
 from potstill.runtime.classification import Classifier
-from potstill.runtime.session import LOGITS, OnnxSession
+from potstill.runtime.session import OnnxSession
 from potstill.text.windows import Batch
 
 LABELS = ("one", "two", "three")
@@ -203,7 +203,7 @@ def test_cards(head) -> None:
         assert "model-index:\n- name: mine" in card and "name: dev.tsv" in card
     pipeline = {"mlm": "fill-mask"}.get(head, TASKS[head])
     assert f"pipeline_tag: {pipeline}\n" in card
-    assert outputs(head) == (("start_logits", "end_logits") if head == "qa" else ("logits",))
+    assert HEADS[head].outputs == (("start_logits", "end_logits") if head == "qa" else ("logits",))
 
 
 def test_long_texts_are_read_from_the_bundle_as_from_the_folder(tmp_path) -> None:

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tiny
+from potstill.bundle.heads import LOGITS
 from potstill.runtime.choice import ChoiceOptions, Chooser
-from potstill.runtime.session import LOGITS
 from potstill.runtime.torch_session import TorchSession
 
 TEXTS = st.lists(st.sampled_from(tiny.WORDS), min_size=1, max_size=30).map(" ".join)

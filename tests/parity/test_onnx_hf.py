@@ -10,8 +10,9 @@ import transformers
 import tiny
 from logits import batch, largest
 from potstill.bundle.config import read_config
+from potstill.bundle.heads import LOGITS
 from potstill.export.bundle import export_bundle
-from potstill.runtime.session import LOGITS, OnnxSession
+from potstill.runtime.session import OnnxSession
 
 NAMES = {
     "bert": "Bert",

@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 
 import tiny
+from potstill.bundle.heads import LOGITS
 from potstill.bundle.manifest import Manifest, write_manifest
 from potstill.errors import EmptyInputError, InputError
 from potstill.models.choice import ChoiceModel
 from potstill.runtime.choice import ChoiceOptions, Chooser
-from potstill.runtime.session import LOGITS
 from potstill.runtime.torch_session import TorchSession
 from potstill.text.tokenizer import Tokenizer
 

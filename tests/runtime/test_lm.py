@@ -10,13 +10,13 @@ import transformers
 import tiny
 from potstill.bundle.atomic import write_json
 from potstill.bundle.config import read_config
+from potstill.bundle.heads import LOGITS
 from potstill.bundle.manifest import Manifest, write_manifest
 from potstill.bundle.weights import read_weights
 from potstill.errors import EmptyInputError, InputError, ModelError
 from potstill.export.reference import forward
 from potstill.models.lm import BertForMaskedLM
 from potstill.runtime.lm import Filler, FillOptions
-from potstill.runtime.session import LOGITS
 from potstill.runtime.torch_session import TorchSession
 from potstill.text.tokenizer import Tokenizer
 

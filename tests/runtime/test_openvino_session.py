@@ -10,9 +10,10 @@ import pytest
 import tiny
 from potstill import Classifier, QAClient
 from potstill.bundle.cache import ensure_onnx
+from potstill.bundle.heads import LOGITS
 from potstill.errors import InputError, ModelError
 from potstill.runtime.openvino_session import OpenVinoSession
-from potstill.runtime.session import LOGITS, OnnxSession
+from potstill.runtime.session import OnnxSession
 from potstill.text.windows import pad
 
 pytest.importorskip("openvino", reason="needs pip install 'potstill[openvino]'")

@@ -6,11 +6,11 @@ import pytest
 import torch
 
 import tiny
+from potstill.bundle.heads import LOGITS
 from potstill.errors import RecipeError
 from potstill.models.choice import ChoiceModel
 from potstill.records import ChoiceExample
 from potstill.runtime.choice import Chooser
-from potstill.runtime.session import LOGITS
 from potstill.runtime.torch_session import TorchSession
 from potstill.text.tokenizer import Tokenizer
 from potstill.training.choice import Choice, pack

@@ -7,11 +7,11 @@ import pytest
 import torch
 
 import tiny
+from potstill.bundle.heads import LOGITS
 from potstill.errors import DataError, RecipeError
 from potstill.losses.lm import IGNORE
 from potstill.models.tagging import TaggingModel
 from potstill.records import TagExample
-from potstill.runtime.session import LOGITS
 from potstill.runtime.tagging import Tagger
 from potstill.runtime.torch_session import TorchSession
 from potstill.text.tokenizer import Tokenizer

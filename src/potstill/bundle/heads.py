@@ -5,7 +5,7 @@ One row a head. What reads weights, what writes a config and what makes a model 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -16,18 +16,88 @@ from potstill.errors import ConfigError
 Shapes: TypeAlias = dict[str, tuple[int, ...]]
 
 
+QA_OUTPUTS = ("start_logits", "end_logits")
+"""What a question-answering model gives, under the names of its ONNX file."""
+LOGITS = ("logits",)
+"""What a model of any other task gives."""
+
+
+@dataclass(frozen=True, slots=True)
+class Linear:
+    """A linear layer of a head."""
+
+    name: str
+    n_out: int
+    large: bool = False
+    """Whether it is rounded to int8 as the encoder's layers are. The others stay float: what they
+    would gain is less than what they lose."""
+
+
+@dataclass(frozen=True, slots=True)
+class Activate:
+    """An activation between layers of a head."""
+
+    activation: str
+
+
+@dataclass(frozen=True, slots=True)
+class Norm:
+    """A layer norm of a head."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """The product with the word table, which a file holds once, and a bias for each word."""
+
+    name: str
+
+
+Step: TypeAlias = "Linear | Activate | Norm | Words"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Head:
-    """What is known of one head."""
+    """What is known of one head: all that writes, reads or computes it goes by this."""
 
     title: str
     """As messages call it."""
-    shapes: Callable[[ModelConfig], Shapes]
-    """Our parameter name → shape on an encoder of a config."""
+    task: str = ""
+    """The task it is for, as recipes and manifests call it; empty for none."""
+    steps: Callable[[ModelConfig], Sequence[Step]]
+    """What makes its outputs of the encoder's last states, in order."""
+    by_token: bool
+    """Whether it speaks of every token; otherwise of the whole row, by its first token."""
+    outputs: tuple[str, ...] = LOGITS
+    """Names of its outputs; several share the columns of the last layer."""
     architectures: Mapping[str, str]
     """``model_type`` → Hugging Face's class with this head."""
     remedy: str
     """How a bare encoder comes by one."""
+
+    def shapes(self, config: ModelConfig) -> Shapes:
+        """Our parameter name → shape on an encoder of a config."""
+        found: Shapes = {}
+        width = config.hidden_width
+        for step in self.steps(config):
+            if isinstance(step, Linear):
+                found |= linear_shapes(step.name, step.n_out, width)
+                width = step.n_out
+            elif isinstance(step, Norm):
+                found |= norm_shapes(step.name, width)
+            elif isinstance(step, Words):
+                found[f"{step.name}.bias"] = (config.vocab_size,)
+        return found
+
+    def output_shape(self, config: ModelConfig) -> tuple[int, ...]:
+        """Shape of each output behind its batch and token axes."""
+        if len(self.outputs) > 1:
+            return ()
+        steps = self.steps(config)
+        widths = {step.name: step.n_out for step in steps if isinstance(step, Linear)}
+        last = steps[-1]
+        return (config.vocab_size,) if isinstance(last, Words) else (list(widths.values())[-1],)
 
 
 def linear_shapes(name: str, n_out: int, n_in: int) -> Shapes:
@@ -40,24 +110,21 @@ def norm_shapes(name: str, width: int) -> Shapes:
     return {f"{name}.weight": (width,), f"{name}.bias": (width,)}
 
 
-def _mlm_shapes(config: ModelConfig) -> Shapes:
-    width = config.hidden_width
-    # The decoder's matrix is the word table itself, so a file holds it once, as that.
-    return {
-        **linear_shapes("lm_head.dense", width, width),
-        **norm_shapes("lm_head.norm", width),
-        "lm_head.bias": (config.vocab_size,),
-    }
+def _pooled(config: ModelConfig, n_out: int) -> tuple[Step, ...]:
+    return (*_pooler(config), Linear("classifier", n_out))
 
 
-def _pooled_shapes(config: ModelConfig, n_out: int) -> Shapes:
-    width = config.hidden_width
-    return linear_shapes("pooler", width, width) | linear_shapes("classifier", n_out, width)
+def _pooler(config: ModelConfig) -> tuple[Step, ...]:
+    return Linear("pooler", config.hidden_width), Activate(config.pooler_activation)
 
 
-def _pooler_shapes(config: ModelConfig) -> Shapes:
-    has_pooler = config.model_type in ("bert", "roberta", "mpnet")
-    return linear_shapes("pooler", config.hidden_width, config.hidden_width) if has_pooler else {}
+def _own_pooler(config: ModelConfig) -> tuple[Step, ...]:
+    return _pooler(config) if config.model_type in ("bert", "roberta", "mpnet") else ()
+
+
+def _masked_lm(config: ModelConfig) -> tuple[Step, ...]:
+    dense = Linear("lm_head.dense", config.hidden_width, large=True)
+    return dense, Activate(config.lm_activation), Norm("lm_head.norm"), Words("lm_head")
 
 
 _PREFIXES = {
@@ -76,13 +143,18 @@ def _classes(ending: str) -> dict[str, str]:
 HEADS: Mapping[HeadName, Head] = {
     "qa": Head(
         title="question-answering head",
-        shapes=lambda config: linear_shapes("qa_head", 2, config.hidden_width),
+        task="question-answering",
+        steps=lambda config: (Linear("qa_head", 2),),
+        by_token=True,
+        outputs=QA_OUTPUTS,
         architectures=_classes("ForQuestionAnswering"),
         remedy="fine-tune it first with `potstill finetune`",
     ),
     "mlm": Head(
         title="masked-LM head",
-        shapes=_mlm_shapes,
+        task="masked-lm",
+        steps=_masked_lm,
+        by_token=True,
         # Not ELECTRA: its generator's head is another, and its encoder learned something else.
         architectures={
             "bert": "BertForMaskedLM",
@@ -94,38 +166,39 @@ HEADS: Mapping[HeadName, Head] = {
     ),
     "classification": Head(
         title="text-classification head",
-        shapes=lambda config: _pooled_shapes(config, config.n_labels),
+        task="text-classification",
+        steps=lambda config: _pooled(config, config.n_labels),
+        by_token=False,
         architectures=_classes("ForSequenceClassification"),
         remedy="fine-tune it first with `potstill finetune` and a recipe of text-classification",
     ),
     "tagging": Head(
         title="token-classification head",
-        shapes=lambda config: linear_shapes("classifier", config.n_labels, config.hidden_width),
+        task="token-classification",
+        steps=lambda config: (Linear("classifier", config.n_labels),),
+        by_token=True,
         architectures=_classes("ForTokenClassification"),
         remedy="fine-tune it first with `potstill finetune` and a recipe of token-classification",
     ),
     "choice": Head(
         title="multiple-choice head",
-        shapes=lambda config: _pooled_shapes(config, 1),
+        task="multiple-choice",
+        steps=lambda config: _pooled(config, 1),
+        by_token=False,
         architectures=_classes("ForMultipleChoice"),
         remedy="fine-tune it first with `potstill finetune` and a recipe of multiple-choice",
     ),
     "bare": Head(
         title="pooler",
-        shapes=_pooler_shapes,
+        steps=_own_pooler,
+        by_token=False,
         architectures=_classes("Model"),
         remedy="load it as a model without one",
     ),
 }
 """Name → head."""
 
-TASKS: Mapping[HeadName, str] = {
-    "qa": "question-answering",
-    "mlm": "masked-lm",
-    "classification": "text-classification",
-    "tagging": "token-classification",
-    "choice": "multiple-choice",
-}
+TASKS: Mapping[HeadName, str] = {name: head.task for name, head in HEADS.items() if head.task}
 """Head → the task it is for, as recipes and manifests call it."""
 
 

@@ -27,6 +27,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from potstill.bundle import heads
 from potstill.bundle.config import ModelConfig, position_bucket
 from potstill.bundle.names import HeadName
 
@@ -136,7 +137,7 @@ def build_graph(
     Returns:
         The model, checked by ``onnx.checker``.
     """
-    storage = storage or Storage()
+    storage, known = storage or Storage(), heads.HEADS[head]
     graph = Graph(dtype=storage.dtype)
     bias = _mask_bias(graph)
     if config.has_position_bias:
@@ -144,9 +145,9 @@ def build_graph(
     x = _embeddings(graph, config, weights, storage)
     for i in range(config.n_layers):
         # A head that reads the first token alone needs nothing else of the last layer.
-        first = head in FIRST_TOKEN and i == config.n_layers - 1
+        first = not known.by_token and i == config.n_layers - 1
         x = _layer(graph, config, weights, storage, i, x, bias, first_only=first)
-    outputs = _HEADS[head](graph, config, weights, storage, x)
+    outputs = _head(graph, config, weights, storage, x, known)
     return _model(graph, config, outputs)
 
 
@@ -271,67 +272,50 @@ def _activate(g: Graph, activation: str, x: str) -> str:
 Shape: TypeAlias = "list[str | int]"
 
 
-def _qa_head(
-    g: Graph, config: ModelConfig, weights: Mapping[str, Array], storage: Storage, x: str
+def _head(
+    g: Graph,
+    config: ModelConfig,
+    weights: Mapping[str, Array],
+    storage: Storage,
+    x: str,
+    head: heads.Head,
 ) -> dict[str, Shape]:
-    logits = _as_float32(g, _float_linear_of(g, weights, "qa_head", x))
-    both = g.op("Split", logits, g.ints(1, 1), n_out=2, axis=-1)
-    for value, output in zip(both, ("start_logits", "end_logits"), strict=True):
-        # axis given: without it a window of one token would lose its seq dimension too.
-        g.nodes.append(helper.make_node("Squeeze", [value, g.ints(-1)], [output]))
-    return {"start_logits": ["batch", "seq"], "end_logits": ["batch", "seq"]}
+    """Writes a head behind the encoder's last states; which outputs that gave, and their shapes."""
+    axes: Shape = ["batch", "seq"]
+    if not head.by_token:
+        axes = ["batch"]
+        x = g.op("Squeeze", x, g.ints(1))  # [batch, width]
+    for step in head.steps(config):
+        if isinstance(step, heads.Linear):
+            x = _linear_of(g, weights, storage, step, x)
+        elif isinstance(step, heads.Activate):
+            x = _activate(g, step.activation, x)
+        elif isinstance(step, heads.Norm):
+            x = _norm(g, config, weights, step.name, x)
+        else:
+            x = storage.decoder(g, x, "embeddings.word", weights["embeddings.word.weight"])
+            bias = f"{step.name}.bias"
+            x = g.op("Add", x, g.weight(bias, weights[bias]))
+    if len(head.outputs) == 1:
+        g.nodes.append(helper.make_node("Identity", [_as_float32(g, x)], [*head.outputs]))
+    else:
+        parts = g.op("Split", _as_float32(g, x), g.ints(1, 1), n_out=len(head.outputs), axis=-1)
+        for value, output in zip(parts, head.outputs, strict=True):
+            # axis given: without it a window of one token would lose its seq dimension too.
+            g.nodes.append(helper.make_node("Squeeze", [value, g.ints(-1)], [output]))
+    shape: Shape = [*axes, *head.output_shape(config)]
+    return dict.fromkeys(head.outputs, shape)
 
 
-def _pooled_head(
-    g: Graph, config: ModelConfig, weights: Mapping[str, Array], storage: Storage, x: str
-) -> dict[str, Shape]:
-    first = g.op("Squeeze", x, g.ints(1))  # [batch, width]
-    pooled = _activate(g, config.pooler_activation, _float_linear_of(g, weights, "pooler", first))
-    _name_output(g, _float_linear_of(g, weights, "classifier", pooled))
-    return {"logits": ["batch", len(weights["classifier.bias"])]}
-
-
-def _tagging_head(
-    g: Graph, config: ModelConfig, weights: Mapping[str, Array], storage: Storage, x: str
-) -> dict[str, Shape]:
-    _name_output(g, _float_linear_of(g, weights, "classifier", x))
-    return {"logits": ["batch", "seq", len(weights["classifier.bias"])]}
-
-
-def _mlm_head(
-    g: Graph, config: ModelConfig, weights: Mapping[str, Array], storage: Storage, x: str
-) -> dict[str, Shape]:
-    name, words = "lm_head.dense", weights["embeddings.word.weight"]
-    x = storage.linear(g, x, name, weights[f"{name}.weight"], weights[f"{name}.bias"])
-    x = _norm(g, config, weights, "lm_head.norm", _activate(g, config.lm_activation, x))
-    x = storage.decoder(g, x, "embeddings.word", words)
-    _name_output(g, g.op("Add", x, g.weight("lm_head.bias", weights["lm_head.bias"])))
-    return {"logits": ["batch", "seq", config.vocab_size]}
-
-
-FIRST_TOKEN = ("classification", "choice")
-"""Heads that read the last state of the first token alone."""
-_HEADS: Mapping[str, Callable[..., dict[str, Shape]]] = {
-    "qa": _qa_head,
-    "classification": _pooled_head,
-    "choice": _pooled_head,
-    "tagging": _tagging_head,
-    "mlm": _mlm_head,
-}
-"""Head → what writes it behind the encoder's last states, and says which outputs that gave."""
-
-
-def _float_linear_of(g: Graph, weights: Mapping[str, Array], name: str, x: str) -> str:
-    # Small layers, and the last ones: what they would gain as int8 is less than what they lose.
-    return float_linear(g, x, name, weights[f"{name}.weight"], weights[f"{name}.bias"])
+def _linear_of(
+    g: Graph, weights: Mapping[str, Array], storage: Storage, step: heads.Linear, x: str
+) -> str:
+    write = storage.linear if step.large else float_linear
+    return write(g, x, step.name, weights[f"{step.name}.weight"], weights[f"{step.name}.bias"])
 
 
 def _as_float32(g: Graph, x: str) -> str:
     return x if g.dtype == np.float32 else g.op("Cast", x, to=TensorProto.FLOAT)
-
-
-def _name_output(g: Graph, x: str) -> None:
-    g.nodes.append(helper.make_node("Identity", [_as_float32(g, x)], ["logits"]))
 
 
 def _model(g: Graph, config: ModelConfig, outputs: Mapping[str, Shape]) -> onnx.ModelProto:

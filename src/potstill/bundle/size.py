@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from potstill.bundle.config import ModelConfig
-from potstill.bundle.heads import HEADS, HeadName
+from potstill.bundle.heads import HEADS, HeadName, Words
 from potstill.bundle.weights import expected_shapes
 
 _TABLES = frozenset(f"embeddings.{name}.weight" for name in ("word", "position", "token_type"))
@@ -58,8 +58,8 @@ def flops_per_token(config: ModelConfig, seq_len: int, head: HeadName = "qa") ->
     )
     projection = config.table_width * width * config.projects
     own = sum(math.prod(s) for s in HEADS[head].shapes(config).values() if len(s) == 2)
-    if head == "mlm":
+    if any(isinstance(step, Words) for step in HEADS[head].steps(config)):
         own += config.vocab_size * config.table_width
-    elif head in ("classification", "choice", "bare"):
+    if not HEADS[head].by_token:
         own = round(own / seq_len)
     return 2 * (projection + layers + own)

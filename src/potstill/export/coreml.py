@@ -11,13 +11,13 @@ import contextlib
 import io
 import math
 import shutil
-from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from potstill.bundle.onnx_graph import FIRST_TOKEN, MASKED
+from potstill.bundle.heads import HEADS, Activate, Head, Linear, Norm
+from potstill.bundle.onnx_graph import MASKED
 from potstill.export.source import Source, library
 from potstill.text.windows import Batch
 
@@ -82,14 +82,14 @@ class _Net:
 
     def forward(self, ids: Any, mask: Any, types: Any = None) -> Any:
         """The outputs, as variables of the program, of int32 inputs [1, seq]."""
-        mb, config = self.mb, self.config
+        mb, config, head = self.mb, self.config, HEADS[self.source.head]
         x = self._embeddings(ids, types)
         hidden = mb.sub(x=np.float32(1), y=mb.cast(x=mask, dtype="fp32"))
         bias = mb.expand_dims(x=mb.mul(x=hidden, y=np.float32(MASKED)), axes=[1, 2])
         for i in range(config.n_layers):
-            first = self.source.head in FIRST_TOKEN and i == config.n_layers - 1
+            first = not head.by_token and i == config.n_layers - 1
             x = self._layer(i, x, bias, first_only=first)
-        found = _HEADS[self.source.head](self, x)
+        found = self._head(head, x)
         return tuple(
             mb.identity(x=value, name=name)
             for name, value in zip(self.source.outputs, found, strict=True)
@@ -140,6 +140,24 @@ class _Net:
         down = self._linear(f"{name}.ffn.down", inner)
         return self._norm(f"{name}.ffn_norm", mb.add(x=down, y=x))
 
+    def _head(self, head: Head, x: Any) -> tuple[Any, ...]:
+        """The outputs of a head, of the encoder's last states [1, seq, width]."""
+        mb = self.mb
+        for step in head.steps(self.config):
+            if isinstance(step, Linear):
+                x = self._linear(step.name, x)
+            elif isinstance(step, Activate):
+                x = self._activate(step.activation, x)
+            elif isinstance(step, Norm):
+                x = self._norm(step.name, x)
+            else:
+                words, bias = self.w["embeddings.word.weight"], self.w[f"{step.name}.bias"]
+                x = mb.linear(x=x, weight=words, bias=bias)
+        if len(head.outputs) > 1:
+            parts = mb.split(x=x, num_splits=len(head.outputs), axis=-1)
+            return tuple(mb.squeeze(x=part, axes=[-1]) for part in parts)
+        return (x,) if head.by_token else (mb.squeeze(x=x, axes=[1]),)
+
     def _linear(self, name: str, x: Any) -> Any:
         return self.mb.linear(x=x, weight=self.w[f"{name}.weight"], bias=self.w[f"{name}.bias"])
 
@@ -155,37 +173,6 @@ class _Net:
             return getattr(mb, activation)(x=x)
         mode = {"gelu": "EXACT", "gelu_new": "TANH_APPROXIMATION"}[activation]
         return mb.gelu(x=x, mode=mode)
-
-
-def _qa_head(net: _Net, x: Any) -> tuple[Any, ...]:
-    parts = net.mb.split(x=net._linear("qa_head", x), num_splits=2, axis=-1)
-    return tuple(net.mb.squeeze(x=part, axes=[-1]) for part in parts)
-
-
-def _tagging_head(net: _Net, x: Any) -> tuple[Any, ...]:
-    return (net._linear("classifier", x),)
-
-
-def _pooled_head(net: _Net, x: Any) -> tuple[Any, ...]:
-    pooled = net._activate(net.config.pooler_activation, net._linear("pooler", x))
-    return (net.mb.squeeze(x=net._linear("classifier", pooled), axes=[1]),)
-
-
-def _mlm_head(net: _Net, x: Any) -> tuple[Any, ...]:
-    x = net._activate(net.config.lm_activation, net._linear("lm_head.dense", x))
-    x = net._norm("lm_head.norm", x)
-    words, bias = net.w["embeddings.word.weight"], net.w["lm_head.bias"]
-    return (net.mb.linear(x=x, weight=words, bias=bias),)
-
-
-_HEADS: Mapping[str, Callable[[_Net, Any], tuple[Any, ...]]] = {
-    "qa": _qa_head,
-    "classification": _pooled_head,
-    "choice": _pooled_head,
-    "tagging": _tagging_head,
-    "mlm": _mlm_head,
-}
-"""Head → its outputs, of the encoder's last states [1, seq, width]."""
 
 
 def evaluate(source: Source, batch: Batch) -> tuple[Any, ...]:

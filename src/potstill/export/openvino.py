@@ -5,11 +5,11 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
-from potstill.bundle.heads import HeadName
+from potstill.bundle.heads import HEADS, HeadName
 from potstill.bundle.onnx_graph import build_graph
 from potstill.errors import ModelError
 from potstill.export.source import Source, library
-from potstill.runtime.session import LOGITS, QA_OUTPUTS, Logits
+from potstill.runtime.session import Logits
 from potstill.text.windows import Batch
 
 
@@ -47,7 +47,7 @@ class IrSession:
             options = {"INFERENCE_PRECISION_HINT": "f32"}
             model = openvino.Core().compile_model(str(file), "CPU", options)
             self._inputs = sorted(port.get_any_name() for port in model.inputs)
-            outputs = QA_OUTPUTS if head == "qa" else LOGITS
+            outputs = HEADS[head].outputs
             self._ports = [model.output(name) for name in outputs]
         except RuntimeError as error:
             reason = str(error).strip().splitlines()[-1]

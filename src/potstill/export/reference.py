@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from potstill.bundle.config import ModelConfig
-from potstill.bundle.heads import HeadName
+from potstill.bundle.heads import HEADS, Activate, Head, HeadName, Linear, Norm
 
 Floats: TypeAlias = NDArray[np.float64]
 Ints: TypeAlias = NDArray[np.int64]
@@ -53,23 +53,23 @@ def forward(
         x = _norm(x + attended, w, f"{name}.attention_norm", config.norm_eps)
         inner = _ACTIVATIONS[config.activation](_linear(x, w, f"{name}.ffn.up"))
         x = _norm(x + _linear(inner, w, f"{name}.ffn.down"), w, f"{name}.ffn_norm", config.norm_eps)
-    return _head(config, w, x, head)
+    return _head(config, w, x, HEADS[head])
 
 
 def _head(
-    config: ModelConfig, w: Mapping[str, Floats], x: Floats, head: HeadName
+    config: ModelConfig, w: Mapping[str, Floats], x: Floats, head: Head
 ) -> tuple[Floats, ...]:
-    if head == "qa":
-        logits = _linear(x, w, "qa_head")
-        return logits[..., 0], logits[..., 1]
-    if head == "tagging":
-        return (_linear(x, w, "classifier"),)
-    if head == "mlm":
-        x = _ACTIVATIONS[config.lm_activation](_linear(x, w, "lm_head.dense"))
-        x = _norm(x, w, "lm_head.norm", config.norm_eps)
-        return (x @ w["embeddings.word.weight"].T + w["lm_head.bias"],)
-    pooled = _ACTIVATIONS[config.pooler_activation](_linear(x[:, 0], w, "pooler"))
-    return (_linear(pooled, w, "classifier"),)
+    x = x if head.by_token else x[:, 0]
+    for step in head.steps(config):
+        if isinstance(step, Linear):
+            x = _linear(x, w, step.name)
+        elif isinstance(step, Activate):
+            x = _ACTIVATIONS[step.activation](x)
+        elif isinstance(step, Norm):
+            x = _norm(x, w, step.name, config.norm_eps)
+        else:
+            x = x @ w["embeddings.word.weight"].T + w[f"{step.name}.bias"]
+    return (x,) if len(head.outputs) == 1 else tuple(np.moveaxis(x, -1, 0))
 
 
 def _positions(config: ModelConfig, input_ids: Ints) -> Ints:

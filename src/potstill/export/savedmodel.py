@@ -17,8 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from potstill.bundle.heads import HeadName
-from potstill.bundle.onnx_graph import FIRST_TOKEN
+from potstill.bundle.heads import HEADS, HeadName
 from potstill.errors import ModelError
 from potstill.export.source import Source, output_names
 from potstill.export.tf_graph import build_module, signature, tensorflow
@@ -66,7 +65,7 @@ class SavedModelSession:
             raise ModelError(f"{file.parent} is damaged or no SavedModel: {reason}") from None
         specs = self._run.structured_input_signature[1]
         self._inputs, self._outputs = sorted(specs), output_names(head)
-        self._by_token = head not in FIRST_TOKEN
+        self._by_token = HEADS[head].by_token
         self.seq_len: int | None = specs["input_ids"].shape[1]
         """Length of the rows the signature takes; ``None`` for any."""
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from potstill.bundle.config import ModelConfig
-from potstill.bundle.heads import HeadName
+from potstill.bundle.heads import HEADS, HeadName
 from potstill.bundle.weights import Weights
 from potstill.errors import ConfigError, MissingExtraError
 
@@ -56,7 +56,7 @@ class Source:
 
 def output_names(head: HeadName) -> tuple[str, ...]:
     """``output_0`` and, of question answering, ``output_1``, as TensorFlow numbers a tuple."""
-    return ("output_0", "output_1") if head == "qa" else ("output_0",)
+    return tuple(f"output_{i}" for i in range(len(HEADS[head].outputs)))
 
 
 def library(module: str, extra: str, purpose: str) -> Any:

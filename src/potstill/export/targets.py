@@ -11,11 +11,11 @@ from typing import Any, TypeAlias
 
 from numpy.typing import NDArray
 
-from potstill.bundle.heads import HeadName
+from potstill.bundle.heads import HEADS, HeadName
 from potstill.errors import MissingExtraError
 from potstill.export import coreml, litert, openvino, savedmodel, tfjs
 from potstill.export.source import Source
-from potstill.runtime.session import LOGITS, QA_OUTPUTS, OnnxSession, Session
+from potstill.runtime.session import OnnxSession, Session
 from potstill.text.windows import Batch
 
 Open: TypeAlias = Callable[[Path, HeadName], Session]
@@ -73,7 +73,7 @@ def _found(module: str) -> bool:
 
 
 def _onnx(file: Path, head: HeadName) -> Session:
-    return OnnxSession(file, outputs=QA_OUTPUTS if head == "qa" else LOGITS)
+    return OnnxSession(file, outputs=HEADS[head].outputs)
 
 
 def _padded(file: Path, head: HeadName) -> Session:

@@ -15,12 +15,12 @@ TensorFlow is imported inside the calls.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
-from potstill.bundle.onnx_graph import FIRST_TOKEN, MASKED, Array
+from potstill.bundle.heads import HEADS, Activate, Head, Linear, Norm
+from potstill.bundle.onnx_graph import MASKED, Array
 from potstill.export.source import Source, library
 
 _TINY = 1e-12
@@ -94,7 +94,7 @@ class _Net:
         )
 
     def forward(self, input_ids: Any, attention_mask: Any, token_type_ids: Any = None) -> Any:
-        tf, config = self.tf, self.config
+        tf, config, head = self.tf, self.config, HEADS[self.source.head]
         shape = tf.shape(input_ids)
         batch, seq = shape[0], input_ids.shape[1] or shape[1]
         x = self._embeddings(input_ids, token_type_ids, batch, seq)
@@ -102,9 +102,9 @@ class _Net:
         bias = hidden * MASKED
         for i in range(config.n_layers):
             # A head that reads the first token alone needs nothing else of the last layer.
-            first = self.source.head in FIRST_TOKEN and i == config.n_layers - 1
+            first = not head.by_token and i == config.n_layers - 1
             x = self._layer(i, x, bias, batch, seq, first_only=first)
-        found = _HEADS[self.source.head](self, x, batch, 1 if _pools(self.source) else seq)
+        found = self._head(head, x, batch, seq if head.by_token else 1)
         return {
             name: tf.identity(value, name=name)
             for name, value in zip(self.source.outputs, found, strict=True)
@@ -177,6 +177,27 @@ class _Net:
         normal = centred * tf.math.rsqrt(variance + self.config.norm_eps)
         return normal * v[f"{name}.weight"] + v[f"{name}.bias"]
 
+    def _head(self, head: Head, x: Any, batch: Any, seq: Any) -> tuple[Any, ...]:
+        """The outputs of a head, of the encoder's last states [batch, seq, width]."""
+        tf, config, v = self.tf, self.config, self.variables
+        for step in head.steps(config):
+            if isinstance(step, Linear):
+                x = self._linear(step.name, x, batch, seq)
+            elif isinstance(step, Activate):
+                x = self._activate(step.activation, x)
+            elif isinstance(step, Norm):
+                x = self._norm(step.name, x)
+            else:
+                words = "embeddings.word.weight"
+                x = tf.reshape(x, [-1, config.table_width])
+                x = tf.matmul(x, v[words], transpose_b=True)
+                if f"{words}.scale" in v:
+                    x = x * tf.reshape(v[f"{words}.scale"], [config.vocab_size])
+                x = tf.reshape(x + v[f"{step.name}.bias"], [batch, seq, config.vocab_size])
+        if len(head.outputs) > 1:
+            return tuple(tf.unstack(x, axis=-1))
+        return (x,) if head.by_token else (tf.reshape(x, [batch, x.shape[-1]]),)
+
     def _activate(self, activation: str, x: Any) -> Any:
         tf = self.tf
         if activation in ("relu", "tanh"):
@@ -185,45 +206,6 @@ class _Net:
             return (0.5 * x) * (1.0 + tf.math.erf(x * math.sqrt(0.5)))
         cube = x * x * x
         return 0.5 * x * (1.0 + tf.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * cube)))
-
-
-def _qa_head(net: _Net, x: Any, batch: Any, seq: Any) -> tuple[Any, ...]:
-    return tuple(net.tf.unstack(net._linear("qa_head", x, batch, seq), axis=-1))
-
-
-def _tagging_head(net: _Net, x: Any, batch: Any, seq: Any) -> tuple[Any, ...]:
-    return (net._linear("classifier", x, batch, seq),)
-
-
-def _pooled_head(net: _Net, x: Any, batch: Any, seq: Any) -> tuple[Any, ...]:
-    pooled = net._activate(net.config.pooler_activation, net._linear("pooler", x, batch, seq))
-    logits = net._linear("classifier", pooled, batch, seq)  # [batch, 1, labels]
-    return (net.tf.reshape(logits, [batch, logits.shape[-1]]),)
-
-
-def _mlm_head(net: _Net, x: Any, batch: Any, seq: Any) -> tuple[Any, ...]:
-    tf, config, v = net.tf, net.config, net.variables
-    x = net._activate(config.lm_activation, net._linear("lm_head.dense", x, batch, seq))
-    x = net._norm("lm_head.norm", x)
-    words = "embeddings.word.weight"
-    logits = tf.matmul(tf.reshape(x, [-1, config.table_width]), v[words], transpose_b=True)
-    if f"{words}.scale" in v:
-        logits = logits * tf.reshape(v[f"{words}.scale"], [config.vocab_size])
-    return (tf.reshape(logits + v["lm_head.bias"], [batch, seq, config.vocab_size]),)
-
-
-_HEADS: Mapping[str, Callable[[_Net, Any, Any, Any], tuple[Any, ...]]] = {
-    "qa": _qa_head,
-    "classification": _pooled_head,
-    "choice": _pooled_head,
-    "tagging": _tagging_head,
-    "mlm": _mlm_head,
-}
-"""Head → its outputs, of the encoder's last states [batch, seq, width]."""
-
-
-def _pools(source: Source) -> bool:
-    return source.head in FIRST_TOKEN
 
 
 def _rounds_badly(name: str, value: Array) -> bool:

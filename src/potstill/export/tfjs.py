@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from potstill.bundle.atomic import write_bytes, write_json
-from potstill.bundle.heads import HeadName
+from potstill.bundle.heads import HEADS, HeadName
 from potstill.errors import ModelError
 from potstill.export.source import Source, library, output_names
 from potstill.export.tf_graph import build_module, signature, tensorflow
@@ -114,10 +114,8 @@ def _signature(source: Source) -> dict[str, Any]:
         dim = [{"size": str(size)} for size in sizes]
         return {"name": name, "dtype": dtype, "tensorShape": {"dim": dim}}
 
-    by_token = {"mlm": [source.config.vocab_size], "tagging": [source.config.n_labels], "qa": []}
-    last = by_token.get(source.head)
-    n_labels = 1 if source.head == "choice" else source.config.n_labels
-    sizes = [-1, n_labels] if last is None else [-1, -1, *last]
+    head = HEADS[source.head]
+    sizes = [-1] * (1 + head.by_token) + [*head.output_shape(source.config)]
     return {
         "inputs": {name: tensor(f"{name}:0", "DT_INT32", [-1, -1]) for name in source.inputs},
         "outputs": {name: tensor(f"{name}:0", "DT_FLOAT", sizes) for name in source.outputs},

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from potstill.bundle import layout
 from potstill.bundle.config import ModelConfig, read_config
-from potstill.bundle.heads import HeadName
+from potstill.bundle.heads import HEADS, HeadName
 from potstill.bundle.manifest import (
     FileRecord,
     has_own_digest,
@@ -29,7 +29,7 @@ from potstill.bundle.weights import Weights
 from potstill.errors import ExportError
 from potstill.export.reference import forward
 from potstill.export.targets import RUNTIMES
-from potstill.runtime.session import LOGITS, QA_OUTPUTS, Session
+from potstill.runtime.session import Session
 from potstill.text.windows import Batch
 
 SEED = 20
@@ -46,8 +46,6 @@ _REPLAY = {"fp32": 1e-3, "fp16": 0.05, "int8": 0.1, "uint8": 1e-3}
 
 _KEPT = 16
 """Logits of a place that are kept for a replay: a language model has as many as its vocabulary."""
-_BY_TOKEN = ("qa", "tagging", "mlm")
-"""Heads that speak of every token; the others speak of the whole row."""
 
 _WEIGHT_SUFFIXES = frozenset(
     ".safetensors .bin .pt .pth .ckpt .onnx .h5 .msgpack .tflite .pb .xml .mlmodel .npz".split()
@@ -68,11 +66,6 @@ class Reference:
     """What a difference is measured by: the range of the logits. Where a head gives one row a
     text, random ids may all be given nearly the same, so it is at least what its last layer makes
     of a vector of length 1."""
-
-
-def outputs(head: HeadName) -> tuple[str, ...]:
-    """What a graph with a head gives."""
-    return QA_OUTPUTS if head == "qa" else LOGITS
 
 
 def inputs(config: ModelConfig) -> list[Batch]:
@@ -101,7 +94,7 @@ def reference_of(config: ModelConfig, weights: Weights, head: HeadName) -> Refer
         for b in batches
     ]
     scale = max(_range(one, b, head) for one, b in zip(logits, batches, strict=True))
-    if head not in _BY_TOKEN:
+    if not HEADS[head].by_token:
         last = np.linalg.norm(weights["classifier.weight"].astype(np.float64), axis=1)
         scale = max(scale, float(last.max()))
     return Reference(head, logits, scale)
@@ -136,7 +129,7 @@ def verify(
         largest = max(largest, off)
         first = first or {
             name: np.round(logits[..., : _kept(head)].astype(np.float64), 5).tolist()
-            for name, logits in zip(outputs(head), found[0][2], strict=True)
+            for name, logits in zip(HEADS[head].outputs, found[0][2], strict=True)
         }
     return largest, {"seed": SEED, "scale": reference.scale, **first}
 
@@ -229,7 +222,7 @@ def _replay(file: Path, record: FileRecord, config: ModelConfig, head: HeadName)
     if not kept:
         return ""
     batch = inputs(config)[0]
-    before = tuple(np.array(kept[name]) for name in outputs(head))
+    before = tuple(np.array(kept[name]) for name in HEADS[head].outputs)
     scale = kept.get("scale") or _range(before, batch, head)
     largest = 0.0
     for opened in runtime.sessions:
@@ -245,12 +238,13 @@ def _replay(file: Path, record: FileRecord, config: ModelConfig, head: HeadName)
 
 
 def _kept(head: HeadName) -> int | None:
-    return None if head == "qa" else _KEPT  # question answering has one logit a place and output
+    # Of several outputs each has one logit a place.
+    return None if len(HEADS[head].outputs) > 1 else _KEPT
 
 
 def _seen(logits: NDArray[Any], batch: Batch, head: HeadName) -> NDArray[Any]:
     """The logits of real tokens, or those of whole rows."""
-    return logits[batch.attention_mask == 1] if head in _BY_TOKEN else logits
+    return logits[batch.attention_mask == 1] if HEADS[head].by_token else logits
 
 
 def _difference(one: Logits, other: Logits, batch: Batch, head: HeadName) -> float:

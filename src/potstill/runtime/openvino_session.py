@@ -15,9 +15,10 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from potstill.bundle.heads import QA_OUTPUTS
 from potstill.errors import InputError, MissingExtraError, ModelError
 from potstill.runtime.machine import usable_cores
-from potstill.runtime.session import QA_OUTPUTS, Logits
+from potstill.runtime.session import Logits
 from potstill.text.windows import Batch
 
 BUCKET = 16

@@ -14,10 +14,10 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from potstill.bundle import layout
-from potstill.bundle.heads import HeadName
+from potstill.bundle.heads import HEADS, HeadName
 from potstill.errors import InputError, ModelError
 from potstill.runtime import machine
-from potstill.runtime.session import LOGITS, PROVIDERS, QA_OUTPUTS, OnnxSession, Session
+from potstill.runtime.session import PROVIDERS, OnnxSession, Session
 
 AUTO = "auto"
 """The runtime that is quickest here, by measurement; see `potstill.runtime.tuning`."""
@@ -60,7 +60,7 @@ class Runnable:
     @property
     def outputs(self) -> tuple[str, ...]:
         """What the model gives, under the names of its ONNX file."""
-        return QA_OUTPUTS if self.head == "qa" else LOGITS
+        return HEADS[self.head].outputs
 
 
 def _onnxruntime(model: Runnable, share: Layout, variant: str) -> Session:

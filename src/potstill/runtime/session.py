@@ -11,6 +11,7 @@ from typing import Any, Literal, Protocol, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from potstill.bundle.heads import QA_OUTPUTS
 from potstill.errors import InputError, ModelError
 from potstill.runtime.machine import usable_cores as usable_cores
 from potstill.text.windows import Batch
@@ -18,10 +19,6 @@ from potstill.text.windows import Batch
 Logits = npt.NDArray[np.float32]
 
 _INPUTS = {"input_ids", "attention_mask", "token_type_ids"}
-QA_OUTPUTS = ("start_logits", "end_logits")
-"""What a question-answering model gives."""
-LOGITS = ("logits",)
-"""What a model of any other task gives."""
 
 Provider: TypeAlias = Literal["cpu", "cuda"]
 PROVIDERS: Mapping[Provider, str] = {

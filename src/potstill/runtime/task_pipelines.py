@@ -22,12 +22,12 @@ import numpy.typing as npt
 
 from potstill.bundle.config import read_config
 from potstill.bundle.find import find_model
+from potstill.bundle.heads import LOGITS
 from potstill.errors import InputError, MissingKeyError
 from potstill.runtime.choice import ChoiceOptions, Chooser
 from potstill.runtime.classification import Classifier, ClassifyOptions, Said
 from potstill.runtime.opening import Workers
 from potstill.runtime.pipelines import IGNORED, as_tokenizer, check_device, check_surroundings
-from potstill.runtime.session import LOGITS
 from potstill.runtime.texts import TextOrPair
 from potstill.runtime.torch_session import TorchSession
 from potstill.text.tokenizer import Tokenizer

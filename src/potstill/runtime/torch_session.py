@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from potstill.bundle.config import position_offset
-from potstill.bundle.heads import HeadName
+from potstill.bundle.heads import QA_OUTPUTS, HeadName
 from potstill.errors import InputError, MissingExtraError
-from potstill.runtime.session import QA_OUTPUTS, Logits
+from potstill.runtime.session import Logits
 from potstill.text.windows import Batch
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from potstill.bundle.heads import LOGITS
 from potstill.records import Classification
 from potstill.runtime.classification import Classifier, Said
 from potstill.runtime.opening import Opening
 from potstill.runtime.plans import Outputs, Plan
-from potstill.runtime.session import LOGITS
 from potstill.serving.cache import ContextCache
 from potstill.serving.faults import Refusal
 from potstill.serving.options import Limits

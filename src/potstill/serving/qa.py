@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from potstill.bundle.heads import QA_OUTPUTS
 from potstill.errors import InputError, PotstillError
 from potstill.runtime.asking import PreparedContext, Request, requests
 from potstill.runtime.opening import Opening
@@ -16,7 +17,6 @@ from potstill.runtime.pipelines import read_options, results_of
 from potstill.runtime.plans import Outputs, Plan
 from potstill.runtime.qa import QAClient
 from potstill.runtime.reading import QuestionLogits, Reading, ReadOptions, plan
-from potstill.runtime.session import QA_OUTPUTS
 from potstill.serving.cache import ContextCache
 from potstill.serving.faults import refusal_of
 from potstill.serving.options import Limits

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from potstill.bundle.heads import LOGITS
 from potstill.records import Entity
 from potstill.runtime.opening import Opening
 from potstill.runtime.plans import Plan
-from potstill.runtime.session import LOGITS
 from potstill.runtime.tagging import Tagger
 from potstill.serving.cache import ContextCache
 from potstill.serving.faults import Refusal

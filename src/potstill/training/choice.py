@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from potstill.bundle.heads import HeadName
+from potstill.bundle.heads import LOGITS, HeadName
 from potstill.data.choice import fold, load_choices
 from potstill.errors import DataError, RecipeError
 from potstill.evaluation.choice import baselines, score_choices
@@ -20,7 +20,7 @@ from potstill.models.choice import ChoiceModel
 from potstill.models.pretrained import Pretrained
 from potstill.records import ChoiceExample
 from potstill.runtime.choice import ChoiceOptions, Chooser, make_rows
-from potstill.runtime.session import LOGITS, Session
+from potstill.runtime.session import Session
 from potstill.runtime.texts import run_rows
 from potstill.runtime.torch_session import TorchSession
 from potstill.text.tokenizer import PairLayout, Tokenizer

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from potstill.bundle.heads import HeadName
+from potstill.bundle.heads import LOGITS, HeadName
 from potstill.data.cells import TextLayout
 from potstill.data.classification import TextData, as_tuple, gold_array, load_texts, with_labels
 from potstill.data.glue import layout_of
@@ -35,7 +35,7 @@ from potstill.runtime.classification import (
     Classifier,
     ClassifyOptions,
 )
-from potstill.runtime.session import LOGITS, Session
+from potstill.runtime.session import Session
 from potstill.runtime.texts import TextOrPair, make_rows, run_rows
 from potstill.runtime.torch_session import TorchSession
 from potstill.text.tokenizer import PairLayout, Tokenizer

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from potstill.bundle.heads import HeadName
+from potstill.bundle.heads import LOGITS, HeadName
 from potstill.data.tagging import (
     OUTSIDE,
     Scheme,
@@ -28,7 +28,7 @@ from potstill.models.pretrained import Pretrained
 from potstill.models.tagging import TaggingModel
 from potstill.records import TagExample
 from potstill.runtime.plans import TOKEN_BUDGET, run_plans
-from potstill.runtime.session import LOGITS, Session
+from potstill.runtime.session import Session
 from potstill.runtime.tagging import Tagger, TagOptions
 from potstill.runtime.tokenwise import best_slices, plan, rows_of, slices
 from potstill.runtime.torch_session import TorchSession

@@ -11,10 +11,11 @@ import numpy as np
 from potstill.bundle.cache import ensure_onnx
 from potstill.bundle.config import read_config
 from potstill.bundle.find import find_model
+from potstill.bundle.heads import LOGITS
 from potstill.bundle.manifest import head_of_folder
 from potstill.bundle.weights import read_weights
 from potstill.errors import ModelError
-from potstill.runtime.session import LOGITS, OnnxSession, Session
+from potstill.runtime.session import OnnxSession, Session
 from potstill.runtime.torch_session import TorchSession
 from potstill.text.tokenizer import Tokenizer
 from potstill.training.columns import Columns
