@@ -40,6 +40,20 @@ def test_each_way_does_what_it_says():
     assert context != before.context and before.context in context
 
 
+def test_the_one_sentence_that_answers():
+    context = "Paris is large. The red king won a game in 1990. He lost in 1991."
+    at = context.index("king")
+    before = one(context=context, answers=("king", "1991"), starts=(at, context.index("1991")))
+    after = NOISE["sentence"](before, Random(0))
+    assert after.context == "The red king won a game in 1990."
+    assert (after.answers, after.starts) == (("king",), (8,))
+    across = one(context=context, answers=("1990. He",), starts=(context.index("1990"),))
+    assert NOISE["sentence"](across, Random(0)) == across
+    silent = one(context=context, answers=(), starts=(), is_impossible=True)
+    seen = {NOISE["sentence"](silent, Random(seed)).context for seed in range(30)}
+    assert seen == {"Paris is large.", "The red king won a game in 1990.", "He lost in 1991."}
+
+
 def test_a_typo_is_one_letter_missing_or_two_swapped_inside_a_word():
     before = one("Why do games matter?")
     seen = {NOISE["typo"](before, Random(seed)).question for seed in range(300)}

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from random import Random
 
+from potstill.data.cloze import sentences
 from potstill.records import QAExample
 
 _MARKS = " \t\n?¿!."
@@ -68,12 +69,49 @@ def chatter(example: QAExample, random: Random) -> QAExample:
     return replace(example, context=f"{sentence} {example.context}", starts=starts)
 
 
+def one_sentence(example: QAExample, random: Random) -> QAExample:
+    """The sentence of the paragraph that holds the first answer; one drawn where there is none.
+
+    Of several answers those in that sentence stay. An answer that runs from one sentence into the
+    next leaves the paragraph as it is.
+    """
+    spans: list[tuple[int, int]] = []
+    for text in sentences(example.context):
+        at = example.context.index(text, spans[-1][1] if spans else 0)
+        spans.append((at, at + len(text)))
+    places = [
+        (s, s + len(a))
+        for a, s in zip(example.answers, example.starts, strict=True)
+        if s is not None
+    ]
+    if places:
+        first = places[0]
+        spans = [(a, b) for a, b in spans if a <= first[0] and first[1] <= b]
+    elif example.answers:
+        spans = []
+    if not spans:
+        return example
+    start, end = random.choice(spans)
+    kept = [
+        (answer, at - start)
+        for answer, at in zip(example.answers, example.starts, strict=True)
+        if at is not None and start <= at and at + len(answer) <= end
+    ]
+    return replace(
+        example,
+        context=example.context[start:end],
+        answers=tuple(answer for answer, _ in kept),
+        starts=tuple(at for _, at in kept),
+    )
+
+
 NOISE: Mapping[str, Callable[[QAExample, Random], QAExample]] = {
     "mark": without_mark,
     "lower": lower_case,
     "capitals": capitals,
     "typo": typo,
     "chatter": chatter,
+    "sentence": one_sentence,
 }
 """Ways to make an example less tidy."""
 

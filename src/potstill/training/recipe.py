@@ -168,7 +168,8 @@ class Recipe(RunRecipe):
     and figures in the question."""
     noise: float = 0.0
     """Share of the training questions that are asked as people type them: without their mark, in
-    lower case, in capitals, with a typo, or of a paragraph with a sentence of chatter beside it."""
+    lower case, in capitals, with a typo; or of a paragraph with a sentence of chatter beside it, or
+    of its one sentence that answers."""
     seq_len: int = 384
     """Longest window, in tokens."""
     stride: int = 128
