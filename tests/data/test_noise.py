@@ -67,7 +67,8 @@ def test_a_typo_is_one_letter_missing_or_two_swapped_inside_a_word():
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
 def test_a_share_of_the_examples_is_made_so_and_the_seed_says_which(share):
-    examples = [one(f"Who won game number {i}?", id=f"q{i}") for i in range(400)]
+    context = "The king won. It rained."
+    examples = [one(f"Who won game number {i}?", context, id=f"q{i}") for i in range(400)]
     found = add_noise(examples, share, seed=1)
     changed = sum(a != b for a, b in zip(examples, found, strict=True))
     assert changed == pytest.approx(400 * share, abs=40)
