@@ -1,6 +1,7 @@
 # make demo   answers questions with the embedded model
 # make test   runs every test
-# make check  exactly what CI runs: lint, types, arch, test
+# make check  exactly what CI runs: lint, types, arch, native, test
+# make wheels wheels of five platforms and the WASM file, cross-compiled by zig
 #
 # PYTHON=python3.12 picks another interpreter. PIP_ARGS adds options to every pip install.
 
@@ -16,12 +17,12 @@ JS := clients/js
 NODE_20 := command -v node >/dev/null && node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)'
 PORT ?= 8000
 
-.PHONY: help demo browser-demo wasm test test-js formats check lint types arch bench docs site format clean
+.PHONY: help demo browser-demo wasm wheels test test-js formats check native lint types arch bench docs site format clean
 .DELETE_ON_ERROR:
 
 help:
 	@sed -n 's/^# \{0,1\}//p' Makefile | sed '/^$$/q'
-	@echo "also: browser-demo wasm test-js formats lint types arch bench docs site format clean"
+	@echo "also: browser-demo wasm test-js formats native lint types arch bench docs site format clean"
 
 # A virtual environment, or one line that says what is missing.
 define new_venv
@@ -48,6 +49,8 @@ $(DEV)/.ready: pyproject.toml constraints.txt
 ASK := $(DEMO)/bin/potstill ask
 
 demo: $(DEMO)/.ready
+	@$(DEMO)/bin/python -c 'from potstill.runtime.native_session import is_installed as there; \
+	there() or print("There was no C++ compiler: answers come from onnxruntime, not from the engine.")'
 	@$(ASK) "Who patented the column still?" examples/whisky.txt
 	@$(ASK) "What does copper take out of the vapour?" examples/whisky.txt
 	@$(ASK) "Who defeated the Carolina Panthers?" --context "The Denver Broncos defeated the Carolina Panthers 24–10."
@@ -81,7 +84,18 @@ formats: $(DEV)/.ready
 	@if $(NODE_20); then $(MAKE) $(JS)/node_modules/.ready; fi
 	$(DEV)/bin/python -m pytest -n $(WORKERS) --dist loadfile tests/export tests/examples/test_native.py
 
-check: lint types arch test
+check: lint types arch native test
+
+# The engine with warnings as errors: golden bits, and damaged files for ten seconds, both under the
+# sanitizers. Left out where there is no compiler.
+NATIVE := build/native
+NATIVE_FLAGS := --strict --sanitize address,undefined
+native: $(DEV)/.ready
+	@command -v $${CXX:-c++} >/dev/null || { echo "SKIPPED: no C++ compiler for the engine" >&2; exit 0; }; \
+	$(DEV)/bin/python native/build.py $(NATIVE)/golden --main native/tests/golden.cpp $(NATIVE_FLAGS) && \
+	$(NATIVE)/golden native/tests/golden.bin && \
+	$(DEV)/bin/python native/build.py $(NATIVE)/fuzz --main native/tests/fuzz.cpp $(NATIVE_FLAGS) && \
+	$(NATIVE)/fuzz native/tests/golden.bin 10
 
 lint: $(DEV)/.ready
 	$(DEV)/bin/ruff check .

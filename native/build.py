@@ -119,7 +119,7 @@ def build(
     if strict:
         flags.append("-Werror")
     if sanitize:
-        flags += ["-g", "-O1", f"-fsanitize={sanitize}", "-fno-sanitize-recover=all"]
+        flags += ["-g1", "-O0", f"-fsanitize={sanitize}", "-fno-sanitize-recover=all"]
         # What a kernel adds to the reference is intrinsics: where they read is what can go wrong.
         known = {name: f"{own} -fno-sanitize=undefined" for name, own in known.items()}
     out.parent.mkdir(parents=True, exist_ok=True)

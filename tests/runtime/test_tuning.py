@@ -61,6 +61,8 @@ class Fake:
         self.runs += 1
         self.clock.now += self.pause + (self.waking if self.clock.now > self.ended else 0)
         self.ended = self.clock.now
+        if self.off < 0:  # the least likely becomes the likeliest
+            return tuple(-out for out in self.session.run(batch))
         return tuple(out + self.off * out.std() for out in self.session.run(batch))
 
 
@@ -101,13 +103,13 @@ def chosen(client):
 
 
 def test_tuning_takes_the_quickest_that_agrees(folder, rivals):
-    rivals(quick={}, slow={"pause": 0.02}, wrong={"off": 1.0})
+    rivals(quick={}, slow={"pause": 0.02}, wrong={"pause": 0.0001, "off": -1.0})
     client = QAClient.from_options(folder, runtime="auto")
     assert chosen(client) == "quick"
     assert client.predict(*ASKED)
     found = {one.runtime: one for one in client.opened.tuning.candidates}
     assert set(found) == {"onnxruntime", "quick", "slow", "wrong"}
-    assert "logits differ by 1.000" in found["wrong"].reason
+    assert "decides otherwise in 100.0%" in found["wrong"].reason
     assert found["quick"].difference < 1e-5
     assert found["quick"].rows_per_second > found["onnxruntime"].rows_per_second
     assert found["slow"].rows_per_second < found["onnxruntime"].rows_per_second
@@ -130,7 +132,7 @@ def test_tuning_is_remembered_with_its_evidence(folder, rivals, cache):
     assert kept["key"]["processor"] == machine.processor()
     assert kept["key"]["versions"]["onnxruntime"]
     assert kept["measured"].endswith("+00:00")
-    assert kept["bound"] == evidence.BOUND
+    assert kept["near"] == evidence.NEAR
     del opened[:]
     again = QAClient.from_options(folder, runtime="auto").opened
     assert [name for name, _, _ in opened] == ["quick"]  # nothing else is even loaded
@@ -280,6 +282,15 @@ def test_how_far_apart():
     assert tuning.compare(one, moved) == (pytest.approx(1.0), 1.0)
     assert tuning.compare(one, [(1 - one[0][0],)])[1] == 0.0
     assert tuning.compare(one, [(one[0][0] * np.nan,)]) == (float("inf"), 0.0)
+    # What the reference has as good as chosen is no other decision.
+    tie = [(np.array([[0.0, 1.0, 1.01]], np.float32),)]
+    assert tuning.compare(tie, [(np.array([[0.0, 1.02, 1.0]], np.float32),)])[1] == 1.0
+    assert tuning.compare(tie, [(np.array([[1.2, 1.02, 1.0]], np.float32),)])[1] == 0.0
+
+
+def test_logits_that_are_off_decide_alike(folder, rivals):
+    rivals(quick={"off": 1.0})
+    assert chosen(QAClient.from_options(folder, runtime="auto")) == "quick"
 
 
 def test_heavy_models_are_measured_one_by_one(folder, rivals, monkeypatch):

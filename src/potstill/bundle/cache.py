@@ -76,6 +76,31 @@ def ensure_onnx(folder: Path, *, head: HeadName | None = None) -> Path:
     return file
 
 
+def ensure_floats(folder: Path, file: Path, head: HeadName) -> Path:
+    """An int8 ONNX file's weights multiplied out to float32, in an ONNX file of the cache.
+
+    Args:
+        folder: of the model.
+        file: int8, written by Potstill.
+        head: that it carries.
+
+    Raises:
+        WeightsError: the file is damaged.
+        OutputError: the cache could not be written.
+    """
+    made = cache_folder() / "onnx" / f"{sha256_of(file)}-{head}-floats.onnx"
+    if made.is_file():
+        return made
+    # Imported late: as above.
+    from potstill.bundle.onnx_graph import build_graph
+    from potstill.bundle.onnx_weights import read_onnx_weights
+
+    model = build_graph(read_config(folder), read_onnx_weights(file), head=head)
+    with replacing(made) as temporary:
+        temporary.write_bytes(model.SerializeToString())
+    return made
+
+
 def _source_hash(folder: Path) -> str:
     """SHA-256 over the config and the weight files of a folder.
 

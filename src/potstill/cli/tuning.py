@@ -14,7 +14,7 @@ from potstill.bundle.manifest import sha256_of
 from potstill.runtime.evidence import Candidate, Tuning, recall_all
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from rich.console import Group
 
 
 def show_tunings(models: Sequence[str], *, as_json: bool) -> None:
@@ -65,13 +65,14 @@ def _title(tuning: Tuning) -> str:
     return "\n".join(facts)
 
 
-def candidates_table(tuning: Tuning) -> Table:
-    """The candidates of a measurement, the chosen one marked."""
-    from rich.markup import escape
+def candidates_table(tuning: Tuning) -> Group:
+    """The candidates of a measurement, the chosen one marked, and why others could not be."""
+    from rich.console import Group
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("", "runtime", "workers × threads", "batches", "rows/s", "ms a row", "Δ", ""):
+    for name in ("", "runtime", "workers × threads", "batches", "rows/s", "ms a row", "Δ"):
         justify = "left" if name in ("", "runtime") else "right"
         table.add_column(name, justify=justify, no_wrap=bool(name))
     for one in tuning.candidates:
@@ -83,9 +84,11 @@ def candidates_table(tuning: Tuning) -> Table:
             f"{one.rows_per_second:,.1f}" if one.rows_per_second else "-",
             _typical(one),
             f"{one.difference:.4f}",
-            escape(one.reason),
         )
-    return table
+    reasons = dict.fromkeys(
+        f"not {one.runtime}: {one.reason}" for one in tuning.candidates if one.reason
+    )
+    return Group(table, *(Text(reason) for reason in reasons))
 
 
 def _typical(candidate: Candidate) -> str:

@@ -21,13 +21,15 @@ from potstill.errors import OutputError
 from potstill.runtime import machine
 from potstill.runtime.runtimes import Layout, Runnable, versions
 
-BOUND = 0.05
-"""Largest difference of a logit, as a share of the standard deviation of the row's logits."""
-SAME = 0.99
-"""Least share of decisions (the largest logit along an axis) that must be the reference's."""
+NEAR = 0.25
+"""Logits that are apart by less, in standard deviations of the row's logits, are as good as equal:
+int8 is as far as this from float32 at one logit in a hundred (docs/log.md, 2026-11-30)."""
+SAME = 0.9
+"""Least share of decisions (the largest logit along an axis) that must be the reference's: one of the
+dozen that the rows ask for may be another."""
 ALONE = 1
 """The token budget with which every row runs alone."""
-_SCHEMA = 2
+_SCHEMA = 3
 _FOLDER = "tuning"
 
 
@@ -70,7 +72,7 @@ class Tuning:
     """Date and time, UTC, ISO 8601."""
     seconds: float
     """Time that the measurement took, all in all."""
-    bound: float = BOUND
+    near: float = NEAR
     same: float = SAME
 
     @property
