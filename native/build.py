@@ -128,6 +128,8 @@ def build(
         def compiled(source: Path) -> str:
             result = Path(folder) / f"{source.stem}.o"
             own = known.get(source.name, "").split()
+            if target:  # zig names processors in a way of its own
+                own = [flag.replace("-march=armv8.2-a", "-mcpu=generic") for flag in own]
             _run([*compiler, *flags, *own, "-c", str(source), "-o", str(result)])
             return str(result)
 

@@ -25,8 +25,8 @@ NEAR = 0.25
 """Logits that are apart by less, in standard deviations of the row's logits, are as good as equal:
 int8 is as far as this from float32 at one logit in a hundred (docs/log.md, 2026-11-30)."""
 SAME = 0.9
-"""Least share of decisions (the largest logit along an axis) that must be the reference's: one of the
-dozen that the rows ask for may be another."""
+"""Least share of decisions (the largest logit along an axis) that must be the reference's: one of
+the dozen that the rows ask for may be another."""
 ALONE = 1
 """The token budget with which every row runs alone."""
 _SCHEMA = 3
