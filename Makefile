@@ -1,6 +1,7 @@
 # make demo   answers questions with the embedded model
 # make test   runs every test
 # make check  exactly what CI runs: lint, types, arch, native, test
+# make fuzz   puts damaged files to everything that reads some, FUZZ_S seconds long
 # make wheels wheels of five platforms and the WASM file, cross-compiled by zig
 #
 # PYTHON=python3.12 picks another interpreter. PIP_ARGS adds options to every pip install.
@@ -17,7 +18,7 @@ JS := clients/js
 NODE_20 := command -v node >/dev/null && node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)'
 PORT ?= 8000
 
-.PHONY: help demo browser-demo wasm wheels test test-js formats check native lint types arch bench docs site format clean
+.PHONY: help demo browser-demo wasm wheels test test-js formats check fuzz native lint types arch bench docs site format clean
 .DELETE_ON_ERROR:
 
 help:
@@ -96,6 +97,11 @@ native: $(DEV)/.ready
 	$(NATIVE)/golden native/tests/golden.bin && \
 	$(DEV)/bin/python native/build.py $(NATIVE)/fuzz --main native/tests/fuzz.cpp $(NATIVE_FLAGS) && \
 	$(NATIVE)/fuzz native/tests/golden.bin 10
+
+FUZZ_S ?= 3600
+
+fuzz: $(DEV)/.ready
+	cd tests && PYTHONPATH=. ../$(DEV)/bin/python fuzzing.py --seconds $(FUZZ_S)
 
 lint: $(DEV)/.ready
 	$(DEV)/bin/ruff check .

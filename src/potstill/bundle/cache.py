@@ -109,7 +109,7 @@ def _source_hash(folder: Path) -> str:
     """
     files = [folder / layout.CONFIG]
     files += sorted([*folder.glob("*.safetensors"), *folder.glob(f"{layout.WEIGHTS}.index.json")])
-    files += [f for f in [folder / layout.TORCH_WEIGHTS] if f.is_file()]
+    files += sorted(folder.glob("pytorch_model*.bin*"))
     stamp = hashlib.sha256(GRAPH_VERSION.encode())
     for file in files:
         found = file.stat()

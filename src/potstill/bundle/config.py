@@ -7,7 +7,6 @@ which two are never used; all of that stops here.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from potstill.bundle import layer_shapes
+from potstill.bundle.objects import read_object
 from potstill.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -117,6 +117,21 @@ _POOLER_ACTIVATIONS = {
     "mpnet": "tanh",
 }
 _RATES = ("hidden_dropout", "attention_dropout", "qa_dropout")
+_ALIASES = {"gelu_python": "gelu", "gelu_pytorch_tanh": "gelu_new", "gelu_fast": "gelu_new"}
+"""Hugging Face's name of an activation → ours, of the same function."""
+_MOST = {
+    "vocab_size": 10**8,
+    "hidden_width": 10**6,
+    "embedding_width": 10**6,
+    "n_layers": 1000,
+    "n_heads": 10_000,
+    "ffn_width": 10**7,
+    "max_positions": 10**7,
+    "n_token_types": 10**6,
+    "pad_id": 10**8,
+}
+"""Largest sizes that are believed: nothing is allocated by them before the weights are there."""
+_MOST_LABELS = 10**6
 _MAY_BE_0 = ("embedding_width", "n_token_types", "pad_id")
 
 
@@ -285,13 +300,16 @@ class ModelConfig:
             ConfigError: an unsupported ``model_type`` or option, or a value of the wrong kind.
         """
         model_type = _model_type(values)
-        if model_type not in FIELDS:
+        if not isinstance(model_type, str) or model_type not in FIELDS:
             raise ConfigError(
-                f"model_type {model_type!r} is not supported; supported: {', '.join(FIELDS)}"
+                f"model_type {model_type!r:.60} is not supported; supported: {', '.join(FIELDS)}"
             )
         names = FIELDS[model_type]
         fields = dict(_DEFAULTS[model_type])
         fields.update({names[k]: v for k, v in values.items() if k in names and v is not None})
+        given = fields.get("activation")
+        if isinstance(given, str):
+            fields["activation"] = _ALIASES.get(given, given)
         known = {*names, *_LABEL_KEYS, *layer_shapes.KEYS, "model_type"}
         extra = {k: v for k, v in values.items() if k not in known}
         config = cls(
@@ -332,32 +350,23 @@ class ModelConfig:
         }
 
     def _check(self) -> None:
-        for name in (
-            "vocab_size",
-            "hidden_width",
-            "n_layers",
-            "n_heads",
-            "ffn_width",
-            "max_positions",
-            *_MAY_BE_0,
-        ):
+        for name, most in _MOST.items():
             value = getattr(self, name)
             least = 0 if name in _MAY_BE_0 else 1
             if not isinstance(value, int) or isinstance(value, bool) or value < least:
-                raise ConfigError(f"{name} must be an integer of at least {least}, not {value!r}")
-        for name in (*_RATES, "classifier_dropout"):
-            value = getattr(self, name)
-            if name == "classifier_dropout" and value is None:
-                continue
-            if not isinstance(value, (int, float)) or not 0 <= value < 1:
-                raise ConfigError(f"{name} must be a number in [0, 1), not {value!r}")
+                raise ConfigError(
+                    f"{name} must be an integer of at least {least}, not {value!r:.40}"
+                )
+            if value > most:
+                raise ConfigError(f"{name} must be at most {most:,}, not {value!s:.40}")
+        self._check_values()
         if self.hidden_width % self.n_heads:
             raise ConfigError(
                 f"hidden_width {self.hidden_width} is not a multiple of n_heads {self.n_heads}"
             )
         if self.activation not in ACTIVATIONS:
             raise ConfigError(
-                f"activation {self.activation!r} is not supported; "
+                f"activation {self.activation!r:.40} is not supported; "
                 f"supported: {', '.join(ACTIVATIONS)}"
             )
         if self.extra.get("position_embedding_type", "absolute") != "absolute":
@@ -369,6 +378,25 @@ class ModelConfig:
             self._check_position_bias()
         if self.extra.get("sinusoidal_pos_embds") and self.model_type != "distilbert":
             raise ConfigError("sinusoidal_pos_embds is only known for distilbert")
+
+    def _check_values(self) -> None:
+        for name in (*_RATES, "classifier_dropout"):
+            value = getattr(self, name)
+            if name == "classifier_dropout" and value is None:
+                continue
+            if not isinstance(value, (int, float)) or not 0 <= value < 1:
+                raise ConfigError(f"{name} must be a number in [0, 1), not {value!r:.40}")
+        for name, least in (("norm_eps", 1e-45), ("initializer_range", 0)):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, (int, float)):
+                raise ConfigError(f"{name} must be a number, not {value!r:.40}")
+            if not least <= value <= 1:
+                raise ConfigError(f"{name} must be between {least:g} and 1, not {value!r:.40}")
+        named = self.extra.get("architectures")
+        if named is not None and not (
+            isinstance(named, list) and all(isinstance(name, str) for name in named)
+        ):
+            raise ConfigError(f"architectures must be a list of names, not {named!r:.40}")
 
     def _check_position_bias(self) -> None:
         buckets = self.extra.get("relative_attention_num_buckets", POSITION_BUCKETS)
@@ -385,6 +413,7 @@ def _model_type(values: Mapping[str, Any]) -> Any:
     """``model_type``, which the oldest files of BERT leave out, those of its miniatures too."""
     given = values.get("model_type")
     named = values.get("architectures") or ()
+    named = named if isinstance(named, list) else ()
     if given is None and "hidden_size" in values and values.get("type_vocab_size") == 2:
         return "bert" if all(str(name).startswith("Bert") for name in named) else None
     return given
@@ -394,7 +423,7 @@ def _labels(values: Mapping[str, Any]) -> tuple[str, ...]:
     """Names of the labels, in order.
 
     Raises:
-        ConfigError: their numbers are not 0, 1, 2, …
+        ConfigError: they are not named by the numbers 0, 1, 2, …, and the model needs them.
     """
     try:
         if values.get("id2label"):
@@ -403,21 +432,26 @@ def _labels(values: Mapping[str, Any]) -> tuple[str, ...]:
             found = {int(i): str(label) for label, i in values["label2id"].items()}
         else:
             n = values.get("num_labels") or 0
+            if not isinstance(n, int) or not 0 <= n <= _MOST_LABELS:
+                raise ConfigError(f"num_labels must be a number of labels, not {n!r:.40}")
             found = {i: f"LABEL_{i}" for i in range(n)}
     except (AttributeError, TypeError, ValueError):
         raise ConfigError("id2label must map the number of each label to its name") from None
-    if sorted(found) != list(range(len(found))):
-        raise ConfigError(f"id2label must number its labels from 0 on, not {sorted(found)}")
-    return tuple(found[i] for i in range(len(found)))
+    if sorted(found) == list(range(len(found))):
+        return tuple(found[i] for i in range(len(found)))
+    named = values.get("architectures")
+    if isinstance(named, list) and named and not any("Classification" in str(n) for n in named):
+        return ()  # left over from elsewhere: such a head has no labels
+    raise ConfigError(f"id2label must number its labels from 0 on, not {sorted(found)!s:.60}")
 
 
 def _problem(problem_type: Any) -> str:
     if problem_type is None:
         return ""
     ours = {theirs: name for name, theirs in PROBLEMS.items()}
-    if problem_type not in ours:
+    if not isinstance(problem_type, str) or problem_type not in ours:
         raise ConfigError(
-            f"problem_type {problem_type!r} is not supported; supported: {', '.join(ours)}"
+            f"problem_type {problem_type!r:.60} is not supported; supported: {', '.join(ours)}"
         )
     return ours[problem_type]
 
@@ -430,13 +464,9 @@ def read_config(folder: Path) -> ModelConfig:
     """
     path = folder / "config.json"
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = read_object(path, ConfigError)
     except FileNotFoundError:
         raise ConfigError(f"{folder} has no config.json: is it a model folder?") from None
-    except (ValueError, OSError) as error:
-        raise ConfigError(f"{path} cannot be read as JSON: {error}") from None
-    if not isinstance(values, dict):
-        raise ConfigError(f"{path} holds a {type(values).__name__}, not a JSON object")
     try:
         return ModelConfig.from_hf(values)
     except ConfigError as error:

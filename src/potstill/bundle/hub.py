@@ -20,6 +20,7 @@ from potstill.bundle.manifest import read_manifest
 from potstill.errors import HubError, ModelNotFoundError, OutputError
 
 _BASE = [layout.CONFIG, layout.MANIFEST, layout.CARD, *layout.TEXT_FILES]
+_TORCH = [layout.TORCH_WEIGHTS, layout.TORCH_INDEX, "pytorch_model-*.bin"]
 _SAFETENSORS = [layout.WEIGHTS, layout.WEIGHTS_INDEX, "model-*.safetensors"]
 
 
@@ -56,7 +57,7 @@ def download(model: str, *, revision: str | None = None, weights: bool = True) -
     named = [f for f in manifest.files if f.startswith("onnx/")] if manifest else []
     if named:
         folder = fetch(*_SAFETENSORS, *named)
-    for more in ([layout.ONNX], [layout.ONNX_INT8], [layout.TORCH_WEIGHTS]):
+    for more in ([layout.ONNX], [layout.ONNX_INT8], _TORCH):
         if _has_weights(folder):
             break
         folder = fetch(*_SAFETENSORS, *named, *more)
@@ -84,7 +85,7 @@ def pull(model: str, out: Path | None = None, *, revision: str | None = None) ->
 
 
 def _has_weights(folder: Path) -> bool:
-    files = (layout.WEIGHTS, layout.WEIGHTS_INDEX, layout.TORCH_WEIGHTS)
+    files = (layout.WEIGHTS, layout.WEIGHTS_INDEX, layout.TORCH_WEIGHTS, layout.TORCH_INDEX)
     return any((folder / f).is_file() for f in files) or layout.onnx_file(folder) is not None
 
 

@@ -15,6 +15,7 @@ from potstill.bundle.config import ModelConfig
 from potstill.bundle.heads import TASKS, head_of
 from potstill.bundle.layout import MANIFEST
 from potstill.bundle.names import HeadName
+from potstill.bundle.objects import read_object
 from potstill.errors import ModelError
 
 FORMAT_VERSION = 1
@@ -81,13 +82,9 @@ def read_manifest(folder: Path) -> Manifest | None:
     """
     path = folder / MANIFEST
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = read_object(path, ModelError)
     except FileNotFoundError:
         return None
-    except (ValueError, OSError) as error:
-        raise ModelError(f"{path} cannot be read as JSON: {error}") from None
-    if not isinstance(values, dict):
-        raise ModelError(f"{path} holds a {type(values).__name__}, not a JSON object")
     version = values.get("format_version")
     if not isinstance(version, int) or not 1 <= version <= FORMAT_VERSION:
         raise ModelError(
@@ -162,11 +159,8 @@ def has_own_digest(folder: Path) -> bool:
         ModelError: it cannot be read.
     """
     path = folder / MANIFEST
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-        return values.pop("digest", None) == digest_of(values)
-    except (ValueError, OSError, AttributeError, RecursionError) as error:
-        raise ModelError(f"{path} cannot be read as JSON: {error!s:.120}") from None
+    values = read_object(path, ModelError)
+    return values.pop("digest", None) == digest_of(values)
 
 
 def sha256_of(file: Path) -> str:
@@ -201,6 +195,7 @@ def _known(cls: type, values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _check(manifest: Manifest, path: Path) -> None:
+    _check_kinds(manifest, path)
     for name in ("seq_len", "stride", "max_answer_tokens"):
         value = getattr(manifest, name)
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
@@ -212,8 +207,6 @@ def _check(manifest: Manifest, path: Path) -> None:
         raise ModelError(f"{path}: null_threshold must be a number")
     if not isinstance(manifest.no_answer, bool):
         raise ModelError(f"{path}: no_answer must be true or false")
-    if not isinstance(manifest.calibration, Mapping):
-        raise ModelError(f"{path}: calibration must be an object")
     temperature = manifest.calibration.get("temperature", 1.0)
     if not isinstance(temperature, (int, float)) or not 0 < temperature < math.inf:
         raise ModelError(f"{path}: calibration's temperature must be a number above 0")
@@ -224,3 +217,18 @@ def _check(manifest: Manifest, path: Path) -> None:
         for label, value in values.items():
             if not isinstance(value, (int, float)) or not least < value < most:
                 raise ModelError(f"{path}: calibration's {name} of {label!r} cannot be {value!r}")
+
+
+def _check_kinds(manifest: Manifest, path: Path) -> None:
+    for name in ("data", "recipe", "origin", "scores", "hardware", "calibration", "tools"):
+        if not isinstance(getattr(manifest, name), Mapping):
+            raise ModelError(f"{path}: {name} must be an object")
+    for name in ("task", "name", "licence"):
+        if not isinstance(getattr(manifest, name), str):
+            raise ModelError(f"{path}: {name} must be a string")
+    for name, record in manifest.files.items():
+        kinds = (record.sha256, str), (record.size, int), (record.kind, str)
+        if not all(isinstance(value, kind) for value, kind in kinds) or not isinstance(
+            record.info, Mapping
+        ):
+            raise ModelError(f"{path}: the record of {name!r:.60} is damaged")

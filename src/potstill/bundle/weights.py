@@ -26,6 +26,7 @@ from potstill.bundle.heads import (
     linear_shapes,
     norm_shapes,
 )
+from potstill.bundle.objects import read_object
 from potstill.errors import MissingExtraError, WeightsError
 
 Array: TypeAlias = NDArray[Any]
@@ -161,7 +162,7 @@ def weights_file(folder: Path) -> Path:
     Raises:
         WeightsError: the folder has none.
     """
-    named = [layout.WEIGHTS, layout.WEIGHTS_INDEX, layout.TORCH_WEIGHTS]
+    named = [layout.WEIGHTS, layout.WEIGHTS_INDEX, layout.TORCH_WEIGHTS, layout.TORCH_INDEX]
     named += [layout.ONNX_FILES[precision] for precision in ("fp32", "fp16", "int8")]
     for name in named:
         if (folder / name).is_file():
@@ -178,8 +179,10 @@ def _read_any(folder: Path, config: ModelConfig, head: HeadName) -> Weights:
         return _read_safetensors([file], config, head)
     if file.name == layout.WEIGHTS_INDEX:
         return _read_safetensors(_shards(file), config, head)
-    if file.name == layout.TORCH_WEIGHTS:
-        return _read_torch(file, config, head)
+    if file.name in (layout.TORCH_WEIGHTS, layout.TORCH_INDEX):
+        files = [file] if file.name == layout.TORCH_WEIGHTS else _shards(file)
+        parts = [_read_torch(one, config, head) for one in files]
+        return {name: array for part in parts for name, array in part.items()}
     # Imported late: onnx costs a light start about 0.1 s and most folders do not need it.
     from potstill.bundle.onnx_weights import read_onnx_weights
 
@@ -188,9 +191,9 @@ def _read_any(folder: Path, config: ModelConfig, head: HeadName) -> Weights:
 
 def _shards(index: Path) -> list[Path]:
     try:
-        values = json.loads(index.read_text(encoding="utf-8"))
+        values = read_object(index, WeightsError)
         files = sorted(set(values["weight_map"].values()))
-    except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
+    except (KeyError, TypeError, AttributeError, OSError) as error:
         raise WeightsError(f"{index} is no index of weight files: {error}") from None
     shards: list[Path] = []
     for name in files:

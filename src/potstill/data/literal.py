@@ -54,7 +54,10 @@ class _Reader:
         if depth > _DEEPEST:
             raise ValueError("nested too deeply")
         if kind == "string":
-            said = ast.literal_eval(token)
+            try:
+                said = ast.literal_eval(token)
+            except SyntaxError:  # a NUL, or a line break that Python has not in a string
+                raise ValueError(f"{token!r:.20} is no string") from None
             return said.decode("utf-8") if isinstance(said, bytes) else said
         if kind == "number":
             return float(token) if set(token) & set(".eE") else int(token)

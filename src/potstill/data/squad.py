@@ -102,8 +102,12 @@ def row_example(
 
 def _names_impossible(articles: list[Any]) -> bool:
     """Whether any question is flagged; what is misshapen is left for the walk to name."""
-    paragraphs = [p for a in articles if isinstance(a, dict) for p in a.get("paragraphs") or ()]
-    questions = [q for p in paragraphs if isinstance(p, dict) for q in p.get("qas") or ()]
+
+    def within(values: list[Any], key: str) -> list[Any]:
+        lists = [value.get(key) for value in values if isinstance(value, dict)]
+        return [one for found in lists if isinstance(found, list) for one in found]
+
+    questions = within(within(articles, "paragraphs"), "qas")
     return any(isinstance(q, dict) and q.get("is_impossible") is True for q in questions)
 
 

@@ -245,7 +245,7 @@ def versions() -> dict[str, str]:
 
 def is_from_floats(folder: Path, file: Path, precision: str | None) -> bool:
     """Whether an ONNX file holds the float weights that lie in its folder too."""
-    weights = (layout.WEIGHTS, layout.WEIGHTS_INDEX, layout.TORCH_WEIGHTS)
+    weights = (layout.WEIGHTS, layout.WEIGHTS_INDEX, layout.TORCH_WEIGHTS, layout.TORCH_INDEX)
     if not any((folder / name).is_file() for name in weights):
         return False
     own = [folder / layout.ONNX_FILES[name] for name in ("int8", "fp16")]

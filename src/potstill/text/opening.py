@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -18,6 +19,7 @@ import tokenizers
 from tokenizers import AddedToken, decoders, models, normalizers, pre_tokenizers, processors
 
 from potstill.bundle import layout
+from potstill.bundle.objects import read_object
 from potstill.errors import TokenizerError
 
 Family: TypeAlias = Literal["wordpiece", "byte-level", "as it is"]
@@ -64,6 +66,15 @@ def open_folder(folder: Path) -> Opened:
         TokenizerError: the files are missing, corrupt or contradict each other, or the tokenizer
             is of a class that is not known.
     """
+    try:
+        return _open(folder)
+    except UnicodeEncodeError:
+        raise TokenizerError(
+            f"{folder}: a token of its tokenizer's files holds half a character, which is no text"
+        ) from None
+
+
+def _open(folder: Path) -> Opened:
     options = read_tokenizer_config(folder)
     name = _class_of(folder, options)
     backend, family = _open_backend(folder, options, _CLASSES[name])
@@ -104,11 +115,8 @@ def _class_of(folder: Path, options: Mapping[str, Any]) -> str:
     """The class that transformers would open, without ``Tokenizer`` and ``Fast``."""
     config: dict[str, Any] = {}
     if (folder / layout.CONFIG).is_file():
-        try:
-            values = json.loads((folder / layout.CONFIG).read_text(encoding="utf-8"))
-        except (ValueError, OSError, RecursionError):
-            values = None  # whoever needs the config says what is wrong with it
-        config = values if isinstance(values, dict) else {}
+        with suppress(TokenizerError):  # whoever needs the config says what is wrong with it
+            config = read_object(folder / layout.CONFIG, TokenizerError)
     named = options.get("tokenizer_class") or config.get("tokenizer_class")
     if named is None:
         kind = config.get("model_type")
@@ -266,14 +274,9 @@ def read_options(path: Path) -> dict[str, Any]:
         TokenizerError: the file is no JSON object.
     """
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        return read_object(path, TokenizerError)
     except FileNotFoundError:
         return {}
-    except (ValueError, OSError, RecursionError) as error:
-        raise TokenizerError(f"{path} cannot be read as JSON: {error!s:.120}") from None
-    if not isinstance(values, dict):
-        raise TokenizerError(f"{path} holds a {type(values).__name__}, not a JSON object")
-    return values
 
 
 def token_text(config: Mapping[str, Any], role: str, otherwise: str) -> str:

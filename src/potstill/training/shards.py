@@ -203,7 +203,7 @@ def fill(
 
 def weights_hash(folder: Path) -> str:
     """A hash of the files that decide what a model says of tokens."""
-    return _hash_of(folder, (layout.CONFIG, *_WEIGHTS), "*.safetensors")
+    return _hash_of(folder, (layout.CONFIG, *_WEIGHTS), "*.safetensors", "pytorch_model-*.bin")
 
 
 def tokenizer_hash(folder: Path) -> str:
@@ -215,9 +215,9 @@ def tokenizer_hash(folder: Path) -> str:
     return _hash_of(folder, (*pieces, layout.TOKENIZER_CONFIG))
 
 
-def _hash_of(folder: Path, names: Sequence[str], pattern: str = "") -> str:
+def _hash_of(folder: Path, names: Sequence[str], *patterns: str) -> str:
     files = {folder / name for name in names if (folder / name).is_file()}
-    if pattern:
+    for pattern in patterns:
         files.update(folder.glob(pattern))
     digest = hashlib.sha256()
     for file in sorted(files):
