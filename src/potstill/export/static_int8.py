@@ -30,6 +30,7 @@ from potstill.bundle.weights import Weights
 from potstill.data.qa import load_qa
 from potstill.errors import DataError, InputError
 from potstill.export.int8 import int8_storage, round_linear
+from potstill.runtime.ort import onnxruntime
 from potstill.runtime.session import usable_cores
 from potstill.text.tokenizer import Tokenizer
 from potstill.text.windows import Batch, assemble, pad, windows
@@ -99,8 +100,6 @@ def calibrate(
     data: str = "",
 ) -> Calibration:
     """Runs the float32 graph on batches and keeps the range of every linear layer's input."""
-    import onnxruntime
-
     inputs: dict[str, str] = {}
 
     def watched(g: Graph, x: str, name: str, weight: Array, bias: Array) -> str:
@@ -112,9 +111,9 @@ def calibrate(
     for value in values:
         seen = onnx.helper.make_tensor_value_info(value, onnx.TensorProto.FLOAT, None)
         graph.graph.output.append(seen)
-    options = onnxruntime.SessionOptions()
+    options = onnxruntime().SessionOptions()
     options.intra_op_num_threads = usable_cores()
-    session = onnxruntime.InferenceSession(
+    session = onnxruntime().InferenceSession(
         graph.SerializeToString(), options, providers=["CPUExecutionProvider"]
     )
     names = [node.name for node in session.get_inputs()]

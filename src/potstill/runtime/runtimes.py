@@ -17,6 +17,7 @@ from potstill.bundle import layout
 from potstill.bundle.heads import HEADS, HeadName
 from potstill.errors import InputError, ModelError
 from potstill.runtime import machine
+from potstill.runtime.ort import onnxruntime
 from potstill.runtime.session import PROVIDERS, OnnxSession, Session
 
 AUTO = "auto"
@@ -198,9 +199,7 @@ def candidates(model: Runnable) -> list[str]:
         found.append(NATIVE)
     has_cuda = _has_cuda_driver()
     if has_cuda:
-        import onnxruntime
-
-        if PROVIDERS["cuda"] in onnxruntime.get_available_providers():
+        if PROVIDERS["cuda"] in onnxruntime().get_available_providers():
             found.append("onnxruntime:cuda")
     if _installed("openvino"):
         found.append("openvino")

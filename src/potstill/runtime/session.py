@@ -14,6 +14,7 @@ import numpy.typing as npt
 from potstill.bundle.heads import QA_OUTPUTS
 from potstill.errors import InputError, ModelError
 from potstill.runtime.machine import usable_cores as usable_cores
+from potstill.runtime.ort import onnxruntime
 from potstill.text.windows import Batch
 
 Logits = npt.NDArray[np.float32]
@@ -95,10 +96,8 @@ class OnnxSession:
 
 
 def _load(file: Path, threads: int, provider: Provider) -> Any:
-    # Imported here: a light verb such as `potstill info` must not wait for it.
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
+    library = onnxruntime()
+    options = library.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 4  # every fault is raised as well
@@ -107,16 +106,14 @@ def _load(file: Path, threads: int, provider: Provider) -> Any:
     options.add_session_config_entry("session.intra_op.allow_spinning", "1")
     options.add_session_config_entry("session.force_spinning_stop", "1")
     with _reported(f"{file} is damaged or no ONNX model"):
-        return onnxruntime.InferenceSession(
+        return library.InferenceSession(
             str(file), sess_options=options, providers=_providers(provider)
         )
 
 
 def _providers(wanted: Provider) -> list[str]:
-    import onnxruntime
-
     name = PROVIDERS[wanted]
-    if name in onnxruntime.get_available_providers():
+    if name in onnxruntime().get_available_providers():
         return list(dict.fromkeys([name, PROVIDERS["cpu"]]))
     warnings.warn(
         f"onnxruntime has no {name} here: the CPU runs the model; install an onnxruntime "
@@ -130,6 +127,7 @@ def _providers(wanted: Provider) -> list[str]:
 @contextmanager
 def _reported(what: str) -> Generator[None, None, None]:
     """Turns onnxruntime's errors, which share no base class of their own, into one line."""
+    onnxruntime()
     import onnxruntime.capi.onnxruntime_pybind11_state as state
 
     try:

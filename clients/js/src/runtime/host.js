@@ -122,6 +122,9 @@ class Host {
 /** @param {Host} host @returns {Promise<Thread>} */
 async function nodeThread(host) {
   const { Worker } = await import("node:worker_threads");
+  // onnxruntime-node reports home where nothing says otherwise. It has to be said here: what a
+  // thread sets in its own environment is a copy that native code does not see.
+  process.env.ORT_DISABLE_TELEMETRY ??= "1";
   const worker = new Worker(new URL("./worker.js", import.meta.url), {
     execArgv: [], // flags such as --input-type are about the caller's program
   });
