@@ -1,4 +1,5 @@
 import json
+import os
 import re
 import subprocess
 import sys
@@ -243,3 +244,40 @@ def test_asking_imports_only_what_it_needs(model):
             [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=True
         )
     assert done.stdout.splitlines()[1:] == [""]
+
+
+def test_a_text_in_another_language_is_warned_of(run, tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text(
+        "Der Vertrag mit der Werft wurde im Sommer nach langer Verhandlung geschlossen."
+    )
+    result = run("wer", str(path), "--json")
+    assert result.exit_code == 0
+    assert "does not seem to be in the language of this model" in result.stderr
+    path.write_text("the king and the queen built the old bridge by the river in london last year")
+    assert run("who", str(path)).stderr == ""
+
+
+def test_a_model_that_is_nearly_named(run):
+    result = run("who", "--context", "the king", "--model", "smal")
+    assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
+    assert "did you mean 'small'?" in result.stderr
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")
+def test_output_that_cannot_be_written_is_one_line(model):
+    command = [sys.executable, "-m", "potstill", "ask", "who", "--context", "the king"]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([*command, "--model", model], stdout=full, stderr=subprocess.PIPE)
+    assert done.returncode == 1
+    assert done.stderr.count(b"\n") == 1
+    assert b"No space left" in done.stderr
+
+
+def test_ctrl_c_exits_130(run, monkeypatch, file):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("potstill.cli.ask.asked_of", interrupted)
+    result = run("who", str(file))
+    assert (result.exit_code, result.stderr) == (130, "\npotstill: interrupted\n")

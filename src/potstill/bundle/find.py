@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib.resources
 import re
 from pathlib import Path
@@ -54,6 +55,12 @@ def find_model(model: str | Path, *, revision: str | None = None, weights: bool 
     folder = Path(model).expanduser()
     if _is_folder(folder):
         return folder
+    meant = difflib.get_close_matches(str(model).lower(), EMBEDDED, 1, 0.75)
+    if meant and "/" not in str(model):
+        raise ModelNotFoundError(
+            f"{str(model)!r} is not a model: did you mean {meant[0]!r}? A folder or hub id of that "
+            "name is written with its owner or path, such as ./name"
+        )
     if not _is_hub_id(model):
         raise ModelNotFoundError(
             f"{str(model)!r} is not a model: there is no such folder"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import warnings
 from importlib import import_module
 
@@ -62,8 +63,26 @@ class _Verbs(click.Group):
         except PotstillError as error:
             click.echo(f"potstill: error: {error}", err=True)
             ctx.exit(1)
+        except KeyboardInterrupt:
+            click.echo(f"\npotstill: interrupted{_going_on(ctx, self)}", err=True)
+            ctx.exit(130)
+        except OSError as error:
+            if error.errno not in _FULL:
+                raise
+            click.echo(f"potstill: error: the output cannot be written: {error.strerror}", err=True)
+            ctx.exit(1)
         finally:
             warnings.showwarning = shown
+
+
+_FULL = (errno.ENOSPC, errno.EDQUOT) if hasattr(errno, "EDQUOT") else (errno.ENOSPC,)
+
+
+def _going_on(ctx: click.Context, verbs: click.Group) -> str:
+    """What to do about an interruption: a verb that can go on says so."""
+    verb = verbs.get_command(ctx, ctx.invoked_subcommand or "")
+    resumes = verb is not None and any(option.name == "resume" for option in verb.params)
+    return ": --resume goes on from the last checkpoint" if resumes else ""
 
 
 def _say(message: Warning | str, *where: object, **more: object) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from potstill.documents.document import APART
 
 if TYPE_CHECKING:
     from potstill.retrieval.asking import Citation
+    from potstill.runtime.qa import QAClient
 
 _SENTENCE_END = re.compile(r"(?<=[.!?…])[\"'”’)\]]*\s+|\n\s*\n")
 _ROW_END = re.compile(r"\n")
@@ -103,6 +105,7 @@ def command(
             f"potstill: read the best {found.n_read:,} of {found.n_passages:,} passages{more}",
             err=True,
         )
+    _warn_of_language(reader, found.citations)
     if as_json:
         click.echo(json.dumps([citation.to_dict() for citation in found.citations]))
     elif found.citations:
@@ -110,6 +113,17 @@ def command(
             print_citation(citation)
     else:
         click.echo("No answer.")
+
+
+def _warn_of_language(reader: QAClient, citations: Sequence[Citation]) -> None:
+    from potstill.text.language import is_foreign
+
+    if citations and is_foreign(reader.tokenizer, citations[0].passage):
+        click.echo(
+            f"potstill: warning: {_shown(citations[0].source)} does not seem to be in the language "
+            "of this model, so the answer may well be wrong: name another with --model",
+            err=True,
+        )
 
 
 def print_citation(citation: Citation) -> None:
