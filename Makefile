@@ -18,12 +18,12 @@ JS := clients/js
 NODE_20 := command -v node >/dev/null && node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)'
 PORT ?= 8000
 
-.PHONY: help demo browser-demo wasm wheels test test-js formats check fuzz native lint types arch bench docs site format clean
+.PHONY: help demo browser-demo wasm wheels test test-js formats extras check fuzz native lint types arch bench docs site format clean
 .DELETE_ON_ERROR:
 
 help:
 	@sed -n 's/^# \{0,1\}//p' Makefile | sed '/^$$/q'
-	@echo "also: browser-demo wasm test-js formats native lint types arch bench docs site format clean"
+	@echo "also: browser-demo wasm test-js formats extras native lint types arch bench docs site format clean"
 
 # A virtual environment, or one line that says what is missing.
 define new_venv
@@ -84,6 +84,11 @@ formats: $(DEV)/.ready
 	$(DEV)/bin/python -m pip install -q $(PIP_ARGS) -c constraints.txt -e ".[tf,openvino,coreml]"
 	@if $(NODE_20); then $(MAKE) $(JS)/node_modules/.ready; fi
 	$(DEV)/bin/python -m pytest -n $(WORKERS) --dist loadfile tests/export tests/examples/test_native.py
+
+# The tests of the adapters, with the libraries that they are for.
+extras: $(DEV)/.ready
+	$(DEV)/bin/python -m pip install -q $(PIP_ARGS) -c constraints.txt haystack-ai langchain-core llama-index-core
+	$(DEV)/bin/python -m pytest -n $(WORKERS) --dist loadfile tests/adapters
 
 check: lint types arch native test
 

@@ -9,7 +9,7 @@ import pytest
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # what haystack imports warns
     haystack = pytest.importorskip("haystack", reason="haystack-ai is not installed")
-    from potstill.adapters.for_haystack import ExtractiveReader
+    from potstill.adapters.for_haystack import ExtractiveReader, SentencePruner
 
 from potstill.errors import ModelNotFoundError
 
@@ -53,3 +53,18 @@ def test_few_answers_and_none(documents) -> None:
 def test_a_model_that_is_not_there() -> None:
     with pytest.raises(ModelNotFoundError):
         ExtractiveReader("/no/such/model").warm_up()
+
+
+def test_documents_are_pruned_to_sentences(documents) -> None:
+    pipeline = haystack.Pipeline()
+    pipeline.add_component("pruner", SentencePruner(tokens=9, threads=1))
+    pipeline = haystack.Pipeline.loads(
+        pipeline.dumps(), allowed_modules=[SentencePruner.__module__]
+    )
+    query = "Who patented the column still?"
+    given = {"pruner": {"query": query, "documents": documents}}
+    (found,) = pipeline.run(given)["pruner"]["documents"]
+    assert (found.content, found.meta["n"]) == (TEXTS[2], 2)
+    (kept,) = found.meta["kept"]
+    assert TEXTS[2][kept["start"] : kept["end"]] == TEXTS[2]
+    assert SentencePruner().run(query, documents[1:2]) == {"documents": []}

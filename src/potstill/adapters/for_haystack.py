@@ -128,3 +128,83 @@ class ExtractiveReader:
                 if least is None or answer.score >= least
             ]
         }
+
+
+@component
+class SentencePruner:
+    """Keeps of documents the sentences that are worth most for a query, word for word.
+
+    Examples:
+        >>> pruner = SentencePruner(tokens=300)
+        >>> pruner.run(query="Who won?", documents=[Document(content="Denver won.")])
+    """
+
+    def __init__(
+        self, model: str = "default", tokens: int | None = None, threads: int | None = None
+    ) -> None:
+        """Keeps the settings; the model is opened by `warm_up` or the first `run`.
+
+        Args:
+            model: ``"default"`` (the embedded model), a model folder or a hub id.
+            tokens: most tokens that are kept; by default as `QAClient.prune` has it.
+            threads: by default one for each core.
+        """
+        self.model = model
+        self.tokens = tokens
+        self.threads = threads
+        self._client: QAClient | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The settings, for a pipeline's YAML."""
+        settings = {k: v for k, v in vars(self).items() if not k.startswith("_")}
+        return default_to_dict(self, **settings)
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> SentencePruner:
+        """The component of a pipeline's YAML."""
+        return default_from_dict(cls, data)
+
+    def warm_up(self) -> None:
+        """Opens the model.
+
+        Raises:
+            ModelError: there is no such model, or it answers no questions.
+        """
+        if self._client is None:
+            self._client = QAClient.from_options(self.model, threads=self.threads)
+
+    @component.output_types(documents=list[Document])
+    def run(
+        self, query: str, documents: list[Document], tokens: int | None = None
+    ) -> dict[str, list[Document]]:
+        """Prunes documents for a query.
+
+        Args:
+            query: the question.
+            documents: those without text are left out.
+            tokens: see the class.
+
+        Returns:
+            ``documents`` of which something is kept, in their order; ``meta["kept"]`` has score and
+            offsets of each sentence in the document's content.
+
+        Raises:
+            InputError: the query is empty or too long.
+        """
+        self.warm_up()
+        assert self._client is not None
+        given = [document for document in documents if (document.content or "").strip()]
+        if not given:
+            return {"documents": []}
+        texts = [document.content or "" for document in given]
+        budget = self.tokens if tokens is None else tokens
+        kept = self._client.prune(query, texts, tokens=budget)
+        found: list[Document] = []
+        for number, document in enumerate(given):
+            own = [one for one in kept if one.source == number]
+            if own:
+                places = [{"start": o.start, "end": o.end, "score": o.score} for o in own]
+                text = " ".join(one.text for one in own)
+                meta = {**document.meta, "kept": places}
+                found.append(Document(content=text, meta=meta, score=document.score))
+        return {"documents": found}
