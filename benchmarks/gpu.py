@@ -5,7 +5,7 @@
 MODEL is default, a folder or a hub id; DATA a file of questions. All of them answer the same
 questions on the same card, in turns: the pipeline of transformers 4 in float16, and this package's
 model in float32 and bfloat16 with padded batches, with torch.compile, and unpadded
-(`potstill.models.unpadded`).
+(`benchmarks/unpadded.py`).
 Where there is no card, it says so, measures nothing and exits with 3.
 """
 
@@ -49,9 +49,9 @@ Ask = Callable[[list[tuple[str, str]]], "tuple[float, list[str]]"]
 def contenders(folder: Path, budget: int) -> dict[str, Ask]:
     """Ours: each a way to run the same weights."""
     import torch
+    from unpadded import Unpadded
 
     from potstill.models.qa import QuestionAnsweringModel
-    from potstill.models.unpadded import Unpadded
     from potstill.runtime.qa import QAClient
     from potstill.runtime.reading import ReadOptions
     from potstill.runtime.torch_session import TorchSession

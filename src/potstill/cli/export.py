@@ -40,12 +40,6 @@ from potstill.export.formats import FORMATS
 )
 @columns_option("--data-format")
 @click.option(
-    "--calibrate",
-    type=click.Path(),
-    metavar="DATA",
-    help="Questions of the kind that will be asked, for the fixed scales of int8-static.",
-)
-@click.option(
     "--check",
     is_flag=True,
     help="Check an exported folder: hashes and a replay. With OUT, check what was just written; "
@@ -58,21 +52,19 @@ def command(
     revision: str | None,
     data: str | None,
     max_drop: float | None,
-    calibrate: str | None,
     check: bool,
     columns: dict[str, Any],
 ) -> None:
     """Write MODEL in other formats into the folder OUT.
 
-    MODEL is a folder, a hub id or 'default'. hf is the Hugging Face folder; onnx, fp16, int8 and
-    int8-static (instead of int8: quicker, for question answering, and needs --calibrate) are ONNX
-    files; what the others are docs/formats.md says. Every file is run and compared with the
-    source before OUT appears.
+    MODEL is a folder, a hub id or 'default'. hf is the Hugging Face folder; onnx, fp16 and int8
+    are ONNX files; docs/formats.md says what the others are. Every file is run and compared with
+    the source before OUT appears.
     """
     if out is None and not check:
         raise click.UsageError("Missing argument 'OUT'.")
-    if out is None and (formats or data or calibrate):
-        raise click.UsageError("--check without OUT writes nothing: leave the other options out.")
+    if out is None and (formats or data):
+        raise click.UsageError("--check without OUT writes nothing: omit the other options.")
     if max_drop is not None and data is None:
         raise click.UsageError("--max-drop needs --gate.")
     if columns and data is None:
@@ -92,7 +84,6 @@ def command(
             formats or ("hf",),
             revision=revision,
             gate=gate,
-            calibrate=calibrate,
             say=_say,
         )
         _say(f"written: {out}")

@@ -37,15 +37,12 @@ from potstill.export.formats import FORMATS, ONNX_PRECISIONS
 from potstill.export.gate import Gate
 from potstill.export.int8 import int8_storage
 from potstill.export.source import PACKAGES, Source
-from potstill.export.static_int8 import Calibration, calibration_windows, static_storage
-from potstill.export.static_int8 import calibrate as calibrate_on
 from potstill.export.targets import TARGETS, Evaluate, Target, left_out, require
 from potstill.export.verify import Reference, compare, inputs, reference_of, verify
 from potstill.tasks.table import task_of
 from potstill.tasks.task import Task
 
 _INT8_SCHEME = "weights int8 per column, activations uint8 per token, 32-bit sums"
-_STATIC_SCHEME = "weights int8 per column, activations uint8 with fixed scales"
 _BASE = "fp32.onnx"
 """The float32 graph that the gate compares with, while the folder is put together."""
 _TEXT_KINDS = {name: "tokenizer" for name in layout.TEXT_FILES}
@@ -64,7 +61,6 @@ class _Export:
     """None where no file is asked for that computes."""
     gate: Gate | None
     say: Say
-    calibration: Calibration | None
     int8: Path | None
     """The int8 file that the weights were read back from, where that is all the source has."""
     records: dict[str, FileRecord] = field(default_factory=dict)
@@ -91,7 +87,6 @@ def export_bundle(
     *,
     revision: str | None = None,
     gate: Gate | None = None,
-    calibrate: str | Path | None = None,
     say: Say = lambda line: None,
 ) -> Manifest:
     """Writes a model in one or more formats into a folder.
@@ -100,19 +95,17 @@ def export_bundle(
         source: ``"default"``, a model folder or a hub id.
         out: folder to write; one that an earlier export wrote is replaced.
         formats: any of `formats.FORMATS`: ``hf`` (float32 safetensors), ``onnx`` (float32),
-            ``fp16``, ``int8``, ``int8-static`` (in its place), those of `targets.TARGETS`; or
-            ``all``: every one whose libraries are installed.
+            ``fp16``, ``int8``, those of `targets.TARGETS`; or ``all``: every one whose libraries
+            are installed.
         revision: branch, tag or commit of a hub id.
         gate: refuses a file of rounded weights that loses too much of its task's score.
-        calibrate: questions for the fixed scales of ``int8-static``.
         say: told one line about each step.
 
     Returns:
         The manifest that was written.
 
     Raises:
-        InputError: an unknown format, a gate for another task, ``int8-static`` beside ``int8``,
-            without questions to calibrate on, or for another task than question answering.
+        InputError: an unknown format, or a gate for another task.
         MissingExtraError: a format that was asked for by its name needs what is not installed.
         ModelError: the source is missing, damaged or not supported.
         ExportError: a written file does not compute what the source does.
@@ -120,8 +113,6 @@ def export_bundle(
         OutputError: ``out`` is not a bundle, or could not be written.
     """
     wanted = _formats(formats, say)
-    if (calibrate is None) == ("int8-static" in wanted):
-        raise InputError("int8-static and questions to calibrate on (--calibrate) go together")
     folder, out = find_model(source, revision=revision), Path(out)
     _check_target(folder, out)
     config = read_config(folder)
@@ -136,9 +127,8 @@ def export_bundle(
     computing = [f for f in wanted if f != "hf"]
     model = Source(config, head, weights, min(before.seq_len, config.max_positions))
     reference = reference_of(config, weights, head) if computing else None
-    calibration = _calibrated(calibrate, folder, model) if calibrate is not None else None
     with replacing_folder(out) as temporary:
-        job = _Export(model, temporary, reference, gate, say, calibration, _only_int8(folder))
+        job = _Export(model, temporary, reference, gate, say, _only_int8(folder))
         write_config(temporary, config, head)
         write_tokenizer(folder, temporary, config)
         if "hf" in wanted:
@@ -176,16 +166,7 @@ def _formats(formats: Iterable[str], say: Say) -> list[str]:
     for extra, names in left_out().items() if "all" in asked else ():
         absent |= set(names)
         say(f"left out: {', '.join(names)} (pip install 'potstill[{extra}]')")
-    # One file is either of them, so "all" means the one that needs no data.
-    absent.add("int8" if "int8-static" in asked else "int8-static")
-    if {"int8", "int8-static"} <= asked:
-        raise InputError("int8 and int8-static are one file: ask for one of them")
     return [f for f in FORMATS if f in asked or ("all" in asked and f not in absent)]
-
-
-def _calibrated(data: str | Path, folder: Path, model: Source) -> Calibration:
-    batches = calibration_windows(data, folder, model.head, model.seq_len)
-    return calibrate_on(model.config, model.weights, model.head, batches, Path(data).name)
 
 
 def _check_target(folder: Path, out: Path) -> None:
@@ -225,7 +206,7 @@ def _write(job: _Export, wish: str) -> None:
         largest, replay = verify(file, kind, job.config, job.reference)
         info = {"replay": replay}
     if kind == "onnx-int8":
-        info |= _scheme(job)
+        info["scheme"] = _INT8_SCHEME
     size = sum(part.stat().st_size for part in _parts(file) if part.is_file())
     line = f"{name}: {size / 1e6:.1f} MB, max |Δ| {largest:.2g}"
     if target is not None and target.evaluate is not None:
@@ -299,12 +280,10 @@ def _measure_fp32(job: _Export) -> None:
 
 def _save_graph(job: _Export, precision: str, file: Path) -> None:
     file.parent.mkdir(exist_ok=True)
-    if precision == "int8" and job.int8 is not None and job.calibration is None:
+    if precision == "int8" and job.int8 is not None:
         shutil.copyfile(job.int8, file)  # rounding what was rounded would only lose more
         return
-    if precision == "int8" and job.calibration is not None:
-        storage = static_storage(job.config, job.weights, job.calibration)
-    elif precision == "int8":
+    if precision == "int8":
         storage = int8_storage(job.config)
     else:
         storage = Storage(dtype=np.float16 if precision == "fp16" else np.float32)
@@ -312,14 +291,6 @@ def _save_graph(job: _Export, precision: str, file: Path) -> None:
         _check_half(job.weights)
     graph = build_graph(job.config, job.weights, storage, head=job.head)
     file.write_bytes(graph.SerializeToString())
-
-
-def _scheme(job: _Export) -> dict[str, Any]:
-    """What the manifest says of an int8 file."""
-    if job.calibration is None:
-        return {"scheme": _INT8_SCHEME}
-    seen = {"data": job.calibration.data, "windows": job.calibration.n_windows}
-    return {"scheme": _STATIC_SCHEME, "calibration": seen}
 
 
 def _only_int8(folder: Path) -> Path | None:

@@ -1,6 +1,6 @@
 """Names of the formats, apart from their writers: a light start needs no more."""
 
-ONNX_PRECISIONS = {"onnx": "fp32", "fp16": "fp16", "int8": "int8", "int8-static": "int8"}
+ONNX_PRECISIONS = {"onnx": "fp32", "fp16": "fp16", "int8": "int8"}
 """Format that is an ONNX file → its precision."""
 
 FORMATS = (

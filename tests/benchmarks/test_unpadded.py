@@ -2,10 +2,10 @@
 
 import pytest
 import torch
+from unpadded import Unpadded, has_kernel
 
 import tiny
 from potstill.models.qa import QuestionAnsweringModel
-from potstill.models.unpadded import Unpadded, has_kernel
 from potstill.runtime.torch_session import TorchSession
 from potstill.text.windows import Batch
 
