@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 
 from potstill.serving import pdf, schemas, tensors
+from potstill.serving.bodies import FREE, too_many_parts
 from potstill.serving.faults import KINDS, Refusal, error_body
 from potstill.serving.gate import Gate
 from potstill.serving.qa import Explained, ServedReader
@@ -65,13 +67,24 @@ async def parse(request: Request, schema: type[BaseModel] | None = None) -> Any:
     """The body as JSON, or as a model.
 
     Raises:
-        Refusal: 400 where it is no JSON object, 422 where a field is wrong.
+        Refusal: 400 where it is no JSON object, 413 where it holds more than is read, 422 where a
+            field is wrong.
     """
     body = await request.body()
+    if len(body) <= FREE:
+        return _parsed(body, schema)
+    # Not on the loop: others, probes among them, must not wait for a large body.
+    return await asyncio.to_thread(_parsed, body, schema)
+
+
+def _parsed(body: bytes, schema: type[BaseModel] | None) -> Any:
+    reason = too_many_parts(body)
+    if reason:
+        raise Refusal(413, f"{reason}: send less at a time", field="body")
     try:
         values = from_json(body, allow_inf_nan=False)
     except ValueError as error:
-        raise Refusal(400, f"the body is no JSON that can be read: {error}") from None
+        raise Refusal(400, f"the body is no JSON that can be read: {error!s:.200}") from None
     if not isinstance(values, dict):
         raise Refusal(400, f"the body is a {type(values).__name__}: send a JSON object")
     return values if schema is None else validate(schema, values)
@@ -110,6 +123,9 @@ def ask(service: Service, task: str | None = None) -> Any:
         model = service.model(name)
         if task is not None and model.task != task:
             raise Refusal(404, f"the model {model.facts.name} is for {model.task}", field="model")
+        inputs = values.get("inputs")
+        if isinstance(inputs, list):  # counted before any of them is looked at
+            model.check_count(len(inputs))
         call = validate(model.schema, values)
         with service.admitted(model.facts.name):
             found, times = await service.answer(
@@ -262,10 +278,18 @@ def _add_texts(api: FastAPI, service: Service) -> None:
         call: TokenizeCall = await parse(request, TokenizeCall)
         model = service.model(call.model)
         model.check_text(call.inputs, "inputs")
-        encoded = model.client.tokenizer.encode(call.inputs)
-        ids = encoded.ids.tolist()
-        tokens = model.client.tokenizer.tokens(ids)
-        return reply({"ids": ids, "tokens": tokens, "offsets": encoded.offsets.tolist()})
+        tokenizer = model.client.tokenizer
+
+        def tokens() -> bytes:
+            encoded = tokenizer.encode(call.inputs)
+            ids = encoded.ids.tolist()
+            offsets = encoded.offsets.tolist()
+            return to_json({"ids": ids, "tokens": tokenizer.tokens(ids), "offsets": offsets})
+
+        short = len(call.inputs) <= LIGHT
+        return Response(
+            tokens() if short else await asyncio.to_thread(tokens), media_type="application/json"
+        )
 
     reader = pdf.PdfReader(service.options.limits.max_context)
     file = {pdf.PDF: {"schema": {"type": "string", "format": "binary"}}}

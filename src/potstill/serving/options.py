@@ -83,3 +83,8 @@ class ServeOptions:
                 raise InputError(f"{name} must not be negative, not {getattr(self, name)}")
         if self.token is not None and not self.token.strip():
             raise InputError("the token is empty: give one, or leave it out")
+        if self.token is not None and self.token != "".join(self.token.split()):
+            if len(self.token.split()) > 1:
+                raise InputError("the token holds blanks, which no header can carry: give another")
+            # From a file, with the line break behind it.
+            object.__setattr__(self, "token", self.token.strip())

@@ -13,6 +13,8 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from dataclasses import replace
 from http import HTTPStatus
 from types import FrameType
 from typing import Any
@@ -32,11 +34,17 @@ log = logging.getLogger("potstill.serving")
 _HEAD_BYTES = 32 * 1024
 """Most bytes of a request's head, and of what comes in a row without being a body."""
 _LARGE_HEAD = f"the request's head is larger than {_HEAD_BYTES} bytes"
+_UPGRADE = b"upgrade:"
 _SWITCH_S = 0.0005
 """Longest time that a thread holds Python's lock while another waits for it. By default it is 5 ms,
 and so would a refusal be late for every worker that is just searching spans."""
 _M_ARENA_MAX = -8
 """glibc's number for that option of ``mallopt``, from malloc.h."""
+_DRAINING = {signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)}
+_QUIET_S = 10.0
+"""Seconds for which the loop's next word on the same thing is counted only."""
+_OTHER_FILES = 128
+"""Descriptors that are no connections: models, sockets that listen, pipes."""
 _LINGER_S, _LONGEST_LINGER_S = 0.3, 2.0
 """Seconds of quiet for which the listener stays open after a drain, and the most of them: what is
 on its way then gets a 503 rather than a reset."""
@@ -45,9 +53,9 @@ on its way then gets a 503 rather than a reset."""
 def run(options: ServeOptions, *, host: str, port: int, log_level: str = "info") -> int:
     """Serves until a signal ends it.
 
-    SIGTERM drains: ``/ready`` says no at once, accepted requests are answered, and the process
-    ends within ``drain_delay_s`` and ``drain_timeout_s`` and a few seconds. A second SIGTERM, or
-    Ctrl-C, ends it at once.
+    SIGTERM and SIGHUP drain: ``/ready`` says no at once, accepted requests are answered, and the
+    process ends within ``drain_delay_s`` and ``drain_timeout_s`` and a few seconds. A second one,
+    or Ctrl-C, ends it at once.
 
     Returns:
         The exit status: 0 after a drain in which nothing was lost, 1 where its time ran out.
@@ -60,8 +68,11 @@ def run(options: ServeOptions, *, host: str, port: int, log_level: str = "info")
     limit_arenas()
     sys.setswitchinterval(_SWITCH_S)
     listener = listen(host, port)
+    options = replace(options, limits=within_descriptors(options.limits))
     service = Service(options)
     server = make_server(service)
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # nohup
+        signal.signal(signal.SIGHUP, server.handle_exit)
     loader = threading.Thread(target=_load, args=(service, server), daemon=True)
     loader.start()
     address = listener.getsockname()
@@ -114,13 +125,31 @@ class Server(uvicorn.Server):
         self._service = service
         self._draining: float | None = None
         self._drained: float | None = None
+        self._told: dict[str, float] = {}
+        self._untold: dict[str, int] = {}
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Drains on the first SIGTERM; leaves at once on a second, or on Ctrl-C."""
-        if sig != signal.SIGTERM or self._draining is not None:
+        """Drains on the first SIGTERM or SIGHUP; leaves at once on a second, or on Ctrl-C."""
+        if sig not in _DRAINING or self._draining is not None:
             _leave(128 + sig)
         self._draining = time.monotonic()
         self._service.drain()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listens; what asyncio has to say of connections becomes a line now and then."""
+        asyncio.get_running_loop().set_exception_handler(self._said_by_loop)
+        await super().startup(sockets=sockets)
+
+    def _said_by_loop(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """Logs one line, of the same thing every ten seconds: a traceback each filled disks."""
+        what, error = str(context.get("message", "")), context.get("exception")
+        now = time.monotonic()
+        if now - self._told.get(what, -_QUIET_S) < _QUIET_S:
+            self._untold[what] = self._untold.get(what, 0) + 1
+            return
+        more = self._untold.pop(what, 0)
+        self._told[what] = now
+        log.error("%s (%s)%s", what, error, f", and {more} times more" if more else "")
 
     async def on_tick(self, counter: int) -> bool:
         """Called ten times a second: ends the server when a drain is over."""
@@ -155,6 +184,11 @@ class Connection(HttpToolsProtocol):
     _impatient: asyncio.TimerHandle | None = None
     _n_head = 0
     """Bytes of the head's fields so far, and of those that may follow a body."""
+    _in_head = True
+    """Whether the next byte is of a request's head."""
+    _mid_line = False
+    _held = b""
+    """A line that has begun as one that asks for another protocol does."""
     _n_between = 0
     """Bytes that came since the last of a body, or since a request ended."""
 
@@ -169,9 +203,33 @@ class Connection(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Hands bytes to the parser, unless there were too many without a head or a body."""
         self._n_between += len(data)
-        super().data_received(data)
+        for part in self._without_upgrade(data):
+            super().data_received(part)
         if self._n_between > _HEAD_BYTES:
             self._refuse(400, _LARGE_HEAD)
+
+    def _without_upgrade(self, data: bytes) -> Iterator[bytes]:
+        """The bytes to parse, in which no head asks for another protocol.
+
+        There is none to go over to, and a parser that is asked stops behind the request. A server
+        may ignore the field (RFC 9110, section 7.8): it goes on under another name.
+        """
+        data, self._held = self._held + data, b""
+        while data and self._in_head and not self.transport.is_closing():
+            whole = b"\r\n\r\n" in data and not self._mid_line
+            if whole and _UPGRADE not in data.lower():
+                break
+            line, end, rest = data.partition(b"\n")
+            if not end:
+                if not self._mid_line and _UPGRADE.startswith(line.lower()):
+                    self._held = line  # it may still become one
+                    return
+            if not self._mid_line and line.lower().startswith(_UPGRADE):
+                line = b"x-upgrade" + line[len(_UPGRADE) - 1 :]
+            self._mid_line, data = not end, rest
+            yield line + end
+        if data:
+            yield data
 
     def on_message_begin(self) -> None:
         """Starts the clock of a further request on the line."""
@@ -193,6 +251,7 @@ class Connection(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """Stops the clock: the head is there."""
         self._stop_waiting()
+        self._in_head = False
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
@@ -203,6 +262,7 @@ class Connection(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         """Ends the request."""
         self._n_between = 0
+        self._in_head = True
         super().on_message_complete()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -245,6 +305,31 @@ class Connection(HttpToolsProtocol):
         )
         self.transport.write(head.encode("ascii") + body)
         self.transport.close()
+
+
+def within_descriptors(limits: Limits) -> Limits:
+    """The limits with no more connections than the process may have descriptors.
+
+    The soft limit, 1,024 as often as not, is raised first, to the hard one where that is needed.
+    """
+    try:
+        import resource
+    except ImportError:  # Windows has no such limit
+        return limits
+    wanted = limits.max_connections + _OTHER_FILES
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    unlimited = resource.RLIM_INFINITY
+    if soft != unlimited and soft < wanted:
+        soft = wanted if hard == unlimited else min(wanted, hard)
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        except (OSError, ValueError):  # a system may have one more above them
+            soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == unlimited or soft >= wanted:
+        return limits
+    fewer = max(1, soft - _OTHER_FILES)
+    log.warning("max_connections is %d: the process may have %d descriptors", fewer, soft)
+    return replace(limits, max_connections=fewer)
 
 
 def limit_arenas() -> bool:

@@ -1,0 +1,227 @@
+"""What a request may cost, and what a server says to clients that ask for other protocols."""
+
+from __future__ import annotations
+
+import json
+import logging
+import resource
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+import psutil
+import pytest
+
+from potstill.errors import InputError
+from potstill.serving.bodies import MOST_PARTS, too_many_parts
+from potstill.serving.options import Limits, ServeOptions
+from potstill.serving.server import make_server, within_descriptors
+from potstill.serving.service import Service
+from running import Running, encoded, question
+
+BODY = encoded(question("Who won?", "Denver Broncos won the game."))
+
+
+@pytest.fixture(scope="module")
+def running():
+    with Running(ServeOptions(workers=1)) as server:
+        yield server
+
+
+DEAR = {
+    "objects": b'{"inputs":[' + b",".join([b"{}"] * 1_300_000) + b"]}",
+    "lists": b'{"inputs":'
+    + b"[" * 100
+    + b"]," * 0
+    + b",".join([b"[]"] * 1_300_000)
+    + b"]" * 100
+    + b"}",
+    "strings": b'{"inputs":[' + b",".join([b'"ab"'] * 780_000) + b"]}",
+    "fields": b"{" + b",".join(b'"k%d":1' % i for i in range(300_000)) + b"}",
+    "parameters": b'{"inputs":{"question":"q","context":"c"},"parameters":{"ignore_labels":['
+    + b",".join([b"{}"] * 1_300_000)
+    + b"]}}",
+}
+
+
+@pytest.mark.parametrize("path", ["/", "/question-answering", "/predict", "/explain", "/tokenize"])
+@pytest.mark.parametrize("kind", DEAR)
+def test_a_body_of_many_parts_is_refused_before_it_is_parsed(running, kind, path):
+    process = psutil.Process()
+    before = process.memory_info().rss
+    began = time.monotonic()
+    status, _, said = running.ask(path, DEAR[kind])
+    assert (status, said["error"]["field"]) == (413, "body")
+    assert time.monotonic() - began < 5  # 16 s, and the loop's, before
+    assert process.memory_info().rss - before < 200_000_000
+
+
+def test_probes_are_answered_meanwhile(running):
+    slowest = []
+    done = threading.Event()
+
+    def probe():
+        while not done.is_set():
+            began = time.monotonic()
+            assert running.ask("/live")[0] == 200
+            slowest.append(time.monotonic() - began)
+
+    thread = threading.Thread(target=probe)
+    thread.start()
+    for _ in range(3):
+        running.ask("/", DEAR["objects"])
+        running.ask("/tokenize", encoded({"inputs": "word " * 39_000}))
+    done.set()
+    thread.join()
+    assert sorted(slowest)[len(slowest) // 2] < 1
+
+
+def test_items_are_counted_before_they_are_looked_at(running):
+    status, _, said = running.ask("/", encoded({"inputs": [{}] * 129}))
+    assert (status, said["error"]["field"]) == (413, "inputs")
+
+
+@pytest.mark.parametrize(
+    ("body", "refused"),
+    [
+        (b'{"a":"' + b"{[:" * 100_000 + b'"}', False),
+        (b'{"a":"' + b'\\"{' * 100_000 + b'"}', False),
+        (b'{"a":"' + b"\\\\" * 50_000 + b'"}', False),
+        (b'{"a":[' + b"1," * 300_000 + b"1]}", False),
+        (b"[" + b"[1,2]," * (MOST_PARTS + 1) + b"1]", True),
+        (b'["\\\\",' + b"{}," * (MOST_PARTS + 1) + b"1]", True),
+    ],
+)
+def test_what_is_inside_strings_and_numbers_does_not_count(body, refused):
+    assert bool(too_many_parts(body)) is refused
+
+
+def test_text_of_the_largest_body_is_taken(running):
+    context = 'He said: "[{no}]: \\ {yes}" in 1066. ' * 1_000
+    status, _, said = running.ask("/", encoded(question("Who?", context)))
+    assert status == 200 and said["answer"]
+
+
+def talk(port, *parts, gap=0.05):
+    with socket.create_connection(("127.0.0.1", port)) as line:
+        line.settimeout(20)
+        for part in parts:
+            line.sendall(part)
+            time.sleep(gap)
+        found = line.recv(65536)  # hanging up before it would end the request
+        line.shutdown(socket.SHUT_WR)
+        while block := line.recv(65536):
+            found += block
+    return found
+
+
+def head(*fields, body=BODY):
+    lines = ["POST / HTTP/1.1", "Host: 127.0.0.1", "Content-Type: application/json"]
+    lines += [f"Content-Length: {len(body)}", *fields]
+    return "\r\n".join([*lines, "", ""]).encode()
+
+
+JAVA = ("Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAEAAEAAAAI")
+UPGRADES = [
+    JAVA,
+    ("Connection: upgrade", "UPGRADE: websocket"),
+    ("Connection: Upgrade", "upgrade:x"),
+]
+
+
+@pytest.mark.parametrize("fields", UPGRADES)
+@pytest.mark.parametrize("cut", [0, 1, 3, "each byte"])
+def test_an_upgrade_is_ignored_and_the_body_read(running, fields, cut):
+    whole = head(*fields) + BODY
+    at = whole.lower().index(b"\r\nupgrade") + 2
+    parts = [whole] if not cut else [whole[: at + 3], whole[at + 3 :]]
+    if cut == 3:
+        parts = [head(*fields), BODY]
+    if cut == "each byte":
+        parts = [bytes([byte]) for byte in whole]
+    found = talk(running.port, *parts, gap=0.0 if cut == "each byte" else 0.05)
+    assert found.count(b"HTTP/1.1 ") == 1 and b"HTTP/1.1 200" in found
+    assert b"Broncos" in found
+
+
+def test_the_body_of_an_upgrade_is_no_second_request(running):
+    smuggled = b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"
+    found = talk(running.port, head(*JAVA, body=smuggled) + smuggled)
+    assert found.count(b"HTTP/1.1 ") == 1 and b"HTTP/1.1 400" in found
+
+
+def test_a_line_goes_on_behind_an_upgrade(running):
+    then = b"GET /live HTTP/1.1\r\nHost: x\r\n\r\n"
+    found = talk(running.port, head(*JAVA) + BODY, then, gap=0.5)
+    assert found.count(b"HTTP/1.1 200") == 2
+
+
+@pytest.mark.skipif(shutil.which("java") is None, reason="no Java here")
+def test_javas_own_client(running, tmp_path):
+    text = json.dumps(BODY.decode())
+    (tmp_path / "Ask.java").write_text(
+        "import java.net.URI; import java.net.http.*;\n"
+        "public class Ask { public static void main(String[] a) throws Exception {\n"
+        "  var asked = HttpRequest.newBuilder(URI.create(a[0]))"
+        '.header("content-type", "application/json")'
+        f".POST(HttpRequest.BodyPublishers.ofString({text})).build();\n"
+        "  var client = HttpClient.newHttpClient();\n"
+        "  for (int i = 0; i < 2; i++) System.out.println(\n"
+        "    client.send(asked, HttpResponse.BodyHandlers.ofString()).statusCode());\n}}\n"
+    )
+    command = ["java", str(tmp_path / "Ask.java"), running.url + "/"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.stdout.split() == ["200", "200"], done.stderr
+
+
+def test_the_soft_limit_of_descriptors_is_raised_and_connections_stay_below_it():
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (256, before[1]))
+        assert within_descriptors(Limits(max_connections=500)).max_connections == 500
+        assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] >= 500
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    code = (
+        "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (300, 300));"
+        "from potstill.serving.server import within_descriptors as w;"
+        "from potstill.serving.options import Limits;"
+        "print(w(Limits()).max_connections)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert 1 <= int(done.stdout) < 300
+
+
+def test_the_loops_complaints_are_lines_now_and_then(caplog):
+    server = make_server(Service(ServeOptions()))
+    context = {"message": "socket.accept() out of system resource", "exception": OSError(24, "x")}
+    with caplog.at_level(logging.ERROR, "potstill.serving"):
+        for _ in range(1000):
+            server._said_by_loop(None, context)
+    assert len(caplog.records) == 1 and caplog.records[0].exc_info is None
+
+
+@pytest.mark.parametrize(("given", "kept"), [("abc\n", "abc"), (" abc ", "abc"), ("abc", "abc")])
+def test_a_token_from_a_file_loses_its_line_break(given, kept):
+    assert ServeOptions(token=given).token == kept
+
+
+@pytest.mark.parametrize("given", ["a b", "a\nb", "a\tb"])
+def test_a_token_that_no_header_can_carry(given):
+    with pytest.raises(InputError, match="the token holds blanks"):
+        ServeOptions(token=given)
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="no such signal here")
+def test_sighup_drains():
+    command = [sys.executable, "-m", "potstill", "serve", "--port", "0", "--workers", "1"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    while "listening on" not in process.stderr.readline():
+        assert process.poll() is None
+    process.send_signal(signal.SIGHUP)
+    process.communicate(timeout=60)
+    assert process.returncode == 0
