@@ -62,3 +62,20 @@ def test_a_pipeline_names_labels_by_their_place(tmp_path):
     assert [one["label"] for one in found] == [one.label for one in said.labels]
     np.testing.assert_allclose([one["score"] for one in found], [one.score for one in said.labels])
     assert sum(one["score"] for one in found) == pytest.approx(1.0)
+
+
+def test_an_empty_text_in_a_list_leaves_the_others_their_answers(tmp_path):
+    import transformers
+
+    from potstill import pipeline
+    from potstill.errors import EmptyInputError
+
+    folder = tiny.write_model(tmp_path / "m", head="classification", labels=("x", "y"))
+    texts = ["the king", "", "a red tower", " "]
+    ours = pipeline("text-classification", model=str(folder))
+    theirs = transformers.pipeline("text-classification", model=str(folder))
+    for mine, his in zip(ours(texts), theirs(texts), strict=True):
+        assert mine["label"] == his["label"]
+        assert mine["score"] == pytest.approx(his["score"], abs=1e-4)
+    with pytest.raises(EmptyInputError):
+        ours("")

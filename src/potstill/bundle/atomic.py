@@ -11,6 +11,7 @@ import contextlib
 import json
 import os
 import shutil
+import sys
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -129,3 +130,44 @@ def _reported(path: Path) -> Iterator[None]:
     except OSError as error:
         reason = error.strerror or str(error)
         raise OutputError(f"{path} could not be written: {reason}; nothing was changed") from error
+
+
+@contextlib.contextmanager
+def locked(file: Path) -> Iterator[bool]:
+    """Holds a lock; it goes with the process, however that ends, and the file stays.
+
+    Args:
+        file: in a folder that is there.
+
+    Yields:
+        Whether it was had: another process holds it otherwise.
+
+    Raises:
+        OutputError: the file cannot be made.
+    """
+    try:
+        handle = os.open(file, os.O_RDWR | os.O_CREAT, 0o666)
+    except OSError as error:
+        raise OutputError(f"{file} cannot be written: {error.strerror or error}") from None
+    try:
+        yield _lock(handle)
+    finally:
+        os.close(handle)
+
+
+def _lock(handle: int) -> bool:
+    if sys.platform == "win32":
+        import msvcrt
+
+        try:
+            msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
+        except OSError:
+            return False
+        return True
+    import fcntl
+
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

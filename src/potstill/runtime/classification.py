@@ -164,15 +164,24 @@ class Classifier(Client[ClassifyOptions]):
         return list(self._many("classify_many", texts, workers, self._judged))
 
     def read_many(
-        self, texts: Iterable[TextOrPair], *, workers: int | None = None
+        self,
+        texts: Iterable[TextOrPair],
+        *,
+        workers: int | None = None,
+        blanks: bool = False,
     ) -> Iterator[Said]:
         """The logits of many texts or pairs, in order, as they are found; see `Client.many`.
+
+        Args:
+            texts: to read.
+            workers: see `classify_many`.
+            blanks: whether a text may be blank: the model then reads its special tokens alone.
 
         Raises:
             EmptyInputError: a text is blank.
             ModelError: the model gives logits that are no numbers.
         """
-        return self._many("read_many", texts, workers)
+        return self._many("read_many", texts, workers, blanks=blanks)
 
     def _judged(self, said: list[Said]) -> list[Classification]:
         return [self.judge(one) for one in said]
@@ -183,10 +192,12 @@ class Classifier(Client[ClassifyOptions]):
         texts: Iterable[TextOrPair],
         workers: int | None,
         finish: Callable[[list[Said]], list[Any]] | None = None,
+        *,
+        blanks: bool = False,
     ) -> Iterator[Any]:
         def plans(first: int, chunk: list[TextOrPair]) -> list[Plan[Said]]:
             for name, text in zip(names("text", first, len(chunk)), chunk, strict=True):
-                _check(text, name)
+                _check(text, name, blanks=blanks)
             return [self._plan(*one) for one in self._cut(chunk)]
 
         return self.many(call, texts, plans, workers=workers, finish=finish)
@@ -256,9 +267,9 @@ class Classifier(Client[ClassifyOptions]):
         return Plan(rows, finish)
 
 
-def _check(text: Any, name: str) -> None:
+def _check(text: Any, name: str, *, blanks: bool = False) -> None:
     parts = (text,) if isinstance(text, str) else text
     if not isinstance(parts, (tuple, list)) or not 1 <= len(parts) <= 2:
         raise InputError(f"{name} is a {type(text).__name__}: give a string, or a pair of them")
     for part in parts:
-        check_text(part, name)
+        check_text(part, name, blank=blanks)

@@ -244,8 +244,8 @@ def names(what: str, first: int, n: int) -> list[str]:
     return [f"the {what}"] if first == 0 and n == 1 else [f"{what} {first + i}" for i in range(n)]
 
 
-def check_text(text: Any, name: str) -> None:
-    """Checks a text.
+def check_text(text: Any, name: str, *, blank: bool = False) -> None:
+    """Checks a text, which may be blank where ``blank`` says so.
 
     Raises:
         InputError: it is not a string.
@@ -253,7 +253,7 @@ def check_text(text: Any, name: str) -> None:
     """
     if not isinstance(text, str):
         raise InputError(f"{name} is a {type(text).__name__}, not a string")
-    if not text.strip():
+    if not blank and not text.strip():
         raise EmptyInputError(f"{name} is empty: give some text")
 
 

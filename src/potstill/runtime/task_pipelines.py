@@ -202,7 +202,9 @@ class TextClassificationPipeline(TaskPipeline):
             # Who names a length means one row of it, also of a model that reads long texts whole.
             options = replace(client.options, seq_len=longest, max_windows=1)
             client = client.using(options=options)
-        found = list(client.read_many([_text(item) for item in items]))
+        # As transformers: a blank text among others is read as its special tokens alone.
+        blanks = len(items) > 1
+        found = list(client.read_many([_text(item) for item in items], blanks=blanks))
         n_cut = sum(said.truncated for said in found)
         if n_cut and not parameters.get("truncation"):
             n = client.options.max_windows

@@ -8,7 +8,6 @@ setting what came of each row beside it, so that its own columns stay as they ar
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
@@ -16,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
-from potstill.bundle.atomic import replacing, write_json
+from potstill.bundle.atomic import locked, replacing, write_json
 from potstill.bundle.manifest import sha256_of
 from potstill.errors import DataError, InputError, JobError, OutputError
 from potstill.runtime.runtimes import AUTO, REFERENCE, RUNTIMES
@@ -352,19 +351,9 @@ def _locked(out: Path, folder: Path) -> Generator[None, None, None]:
     """Keeps a second process out of the job; the lock goes with the process, however it ends."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        file = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o666)
     except OSError as error:
         raise OutputError(f"{folder} cannot be made: {error.strerror}") from error
-    try:
-        try:
-            import fcntl
-        except ImportError:  # no such locks on Windows
-            yield
-            return
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise JobError(f"another process is writing {out}: wait for it") from None
+    with locked(folder / "lock") as ours:
+        if not ours:
+            raise JobError(f"another process is writing {out}: wait for it")
         yield
-    finally:
-        os.close(file)

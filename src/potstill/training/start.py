@@ -2,6 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+from potstill.bundle.atomic import locked
+from potstill.bundle.cache import cache_folder
+from potstill.errors import CheckpointError, OutputError
 from potstill.training.choice import Choice
 from potstill.training.classification import Classification
 from potstill.training.distil import distil
@@ -39,6 +48,33 @@ def start(
     Returns:
         The scores by name, where the recipe names data to score on.
     """
+    with _alone(recipe):
+        return _start(recipe, resume=resume, cache_only=cache_only, listeners=listeners)
+
+
+@contextmanager
+def _alone(recipe: RunRecipe) -> Generator[None, None, None]:
+    """Keeps a second run on this machine out of the folder; of several processes, by the first."""
+    if any(os.environ.get(name, "0") != "0" for name in ("RANK", "LOCAL_RANK", "NODE_RANK")):
+        yield
+        return
+    name = hashlib.sha256(str(Path(recipe.out).resolve()).encode()).hexdigest()
+    folder = cache_folder() / "runs"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{folder} cannot be made: {error.strerror}") from None
+    with locked(folder / f"{name}.lock") as ours:
+        if not ours:
+            raise CheckpointError(
+                f"another process is training into {recipe.out}: wait for it, or name another out"
+            )
+        yield
+
+
+def _start(
+    recipe: RunRecipe, *, resume: bool | str, cache_only: bool, listeners: Listeners | None
+) -> dict[str, float]:
     if isinstance(recipe, DistilRecipe):  # first: it is a `Recipe` too
         return distil(recipe, resume=resume, cache_only=cache_only, listeners=listeners)
     if isinstance(recipe, Recipe):
