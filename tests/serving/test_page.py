@@ -98,11 +98,24 @@ def test_other_candidates_and_the_heat_can_be_looked_at(page):
         assert shown.startswith("rgba(")
 
 
-def test_files_are_read_in_the_page(page):
-    html = b"<p>Aeneas <b>Coffey</b> patented it.</p><script>no()</script><p>In 1830.</p>"
-    page.set_input_files("#file", {"name": "a.html", "mimeType": "text/html", "buffer": html})
-    wait_until(lambda: page.evaluate("document.querySelector('#context').value.includes('Coffey')"))
-    assert page.input_value("#context") == "Aeneas Coffey patented it.\nIn 1830."
+def test_files_are_asked_together_and_the_answer_says_where_it_stands(page):
+    html = b"<h1>Stills</h1><p>Aeneas <b>Coffey</b> patented it.</p><script>no()</script>"
+    files = [
+        {"name": "a.html", "mimeType": "text/html", "buffer": html},
+        {"name": "b.bin", "mimeType": "application/x", "buffer": b"\0\1\2"},
+        {"name": "c.txt", "mimeType": "text/plain", "buffer": "Café in 1830.".encode("latin-1")},
+    ]
+    page.set_input_files("#file", files)
+    page.wait_for_selector("#status.bad")
+    text = "Stills\n\nAeneas Coffey patented it.\n\nCafé in 1830."
+    assert page.input_value("#context") == text
+    assert page.inner_text("#status").startswith("2 files: 49 characters. Not read: b.bin: ")
+    page.fill("#question", "Who patented it?")
+    page.click("#ask")
+    page.wait_for_selector("#result:not([hidden])")
+    assert page.inner_text("#place") in ("a.html, Stills", "c.txt")
+    page.fill("#context", "Another text.")
+    assert page.is_hidden("#result")
     dropped = """() => {
       const data = new DataTransfer();
       data.items.add(new File(['# A title'], 'b.md'));
@@ -110,11 +123,6 @@ def test_files_are_read_in_the_page(page):
     }"""
     page.evaluate(dropped)
     wait_until(lambda: page.evaluate("document.querySelector('#context').value === '# A title'"))
-    odd = {"name": "c.txt", "mimeType": "text/plain", "buffer": b"\xff\xfe\x00"}
-    page.set_input_files("#file", odd)
-    wait_until(
-        lambda: page.evaluate("document.querySelector('#status').textContent.includes('UTF-8')")
-    )
 
 
 def test_what_went_wrong_is_said(page):

@@ -49,7 +49,7 @@ from potstill.errors import InputError, MissingExtraError
 @click.option("--timeout-ms", type=click.IntRange(min=1), help="Of requests that name none.")
 @click.option("--max-timeout-ms", type=click.IntRange(min=1), help="Longest a request may name.")
 @click.option("--max-body", type=click.IntRange(min=1), help="Bytes of a body.")
-@click.option("--max-pdf", type=click.IntRange(min=1), help="Bytes of a PDF sent to /text.")
+@click.option("--max-file", type=click.IntRange(min=1), help="Bytes of a file sent to /text.")
 @click.option("--max-items", type=click.IntRange(min=1), help="Inputs of one request.")
 @click.option("--max-context", type=click.IntRange(min=1), help="Characters of one text.")
 @click.option("--max-windows", type=click.IntRange(min=1), help="Windows of one request.")

@@ -74,7 +74,7 @@ def _detected(sample: bytes) -> str:
     # What few letters beyond ASCII there are in Western text tell nothing to a detector.
     high = len(sample) - len(sample.translate(None, bytes(range(128, 256))))
     usual = _usual(sample.decode(western, "replace"))
-    if high < 0.06 * len(sample) or (high < 0.25 * len(sample) and usual == high):
+    if high < 0.06 * len(sample) or (high <= 0.25 * len(sample) and usual == high):
         return western
     best = from_bytes(sample, cp_isolation=_KNOWN, enable_fallback=False).best()
     return western if best is None or best.encoding == _WESTERN[0] else best.encoding

@@ -20,7 +20,7 @@ from pydantic_core import from_json, to_json
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 
-from potstill.serving import pdf, schemas, tensors
+from potstill.serving import files, schemas, tensors
 from potstill.serving.bodies import FREE, too_many_parts
 from potstill.serving.faults import KINDS, Refusal, error_body
 from potstill.serving.gate import Gate
@@ -291,21 +291,28 @@ def _add_texts(api: FastAPI, service: Service) -> None:
             tokens() if short else await asyncio.to_thread(tokens), media_type="application/json"
         )
 
-    reader = pdf.PdfReader(service.options.limits.max_context)
-    file = {pdf.PDF: {"schema": {"type": "string", "format": "binary"}}}
+    reader = files.FileReader(service.options.limits.max_context)
+    service.closing.append(reader.close)
+    file = {"schema": {"type": "string", "format": "binary"}}
+    name = {"name": "name", "in": "query", "schema": {"type": "string"}}
 
     @api.post(
-        pdf.PATH,
-        summary="The text of a PDF.",
+        files.PATH,
+        summary="The text of a file: PDF, DOCX, HTML, EPUB, mail, tables and others.",
         responses={
-            200: {"model": schemas.PdfOut},
-            **errors(401, 404, 408, 413, 415, 422, 429, 500, 503),
+            200: {"model": schemas.TextOut},
+            **errors(401, 408, 413, 415, 422, 429, 500, 503),
         },
-        openapi_extra={"requestBody": {"required": True, "content": file}},
+        openapi_extra={
+            "parameters": [{**name, "description": "Of the file: its end tells the format."}],
+            "requestBody": {"required": True, "content": dict.fromkeys(files.KINDS, file)},
+        },
     )
     async def text(request: Request) -> Response:
+        kind = request.headers.get("content-type", files.PDF).partition(";")[0].strip().lower()
+        named = "file.pdf" if kind == files.PDF else request.query_params.get("name", "file")
         with service.counted():
-            return reply(await reader.read(await request.body()))
+            return reply(await reader.read(await request.body(), named))
 
 
 def _explained(

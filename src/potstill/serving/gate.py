@@ -16,7 +16,7 @@ import uuid
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, TypeAlias
 
-from potstill.serving import pdf
+from potstill.serving import files
 from potstill.serving.faults import Refusal
 from potstill.serving.service import Disconnected, Service
 
@@ -98,16 +98,17 @@ class Gate:
         if encoding.lower() != b"identity":
             raise Refusal(415, f"content-encoding {encoding[:40]!r} is not taken: send it plain")
         limits = self._service.options.limits
-        most = limits.max_pdf if path == pdf.PATH else limits.max_body
+        most = limits.max_file if path == files.PATH else limits.max_body
         try:
             body = await asyncio.wait_for(_body(receive, most, headers), limits.read_timeout_s)
         except asyncio.TimeoutError:
             raise Refusal(408, f"the body did not arrive in {limits.read_timeout_s:g} s") from None
-        wanted = pdf.PDF if path == pdf.PATH else "application/json"
-        kind = headers.get(b"content-type", wanted.encode()).split(b";")[0].strip().lower()
-        is_json = wanted.endswith("json") and kind.endswith(b"+json")
-        if kind != wanted.encode() and not is_json:
-            raise Refusal(415, f"content-type {kind[:40].decode('latin-1')!r}: send {wanted}")
+        wanted = files.KINDS if path == files.PATH else ("application/json",)
+        kind = headers.get(b"content-type", wanted[0].encode()).split(b";")[0].strip().lower()
+        is_json = path != files.PATH and kind.endswith(b"+json")
+        if kind.decode("latin-1") not in wanted and not is_json:
+            said = kind[:40].decode("latin-1")
+            raise Refusal(415, f"content-type {said!r}: send {' or '.join(wanted)}")
         replayed = False
 
         async def replay() -> Message:

@@ -15,8 +15,8 @@ class Limits:
 
     max_body: int = 4_000_000
     """Bytes of a request's body."""
-    max_pdf: int = 20_000_000
-    """Bytes of a PDF sent to ``/text``."""
+    max_file: int = 20_000_000
+    """Bytes of a file sent to ``/text``."""
     max_items: int = 128
     """Questions or texts of one request."""
     max_context: int = 200_000

@@ -223,11 +223,23 @@ class TokenizeOut(BaseModel):
     offsets: list[Annotated[list[int], Field(min_length=2, max_length=2)]]
 
 
-class PdfOut(BaseModel):
-    """What a PDF says."""
+class PlaceOut(BaseModel):
+    """Where in a file its text stands, from an offset on."""
 
-    text: str = Field(description="Pages are parted by an empty line.")
-    pages: int
+    start: int = Field(description="In code points of the text.")
+    page: int | None = None
+    sheet: str | None = None
+    row: int | None = None
+    heading: str | None = None
+
+
+class TextOut(BaseModel):
+    """What a file says."""
+
+    text: str = Field(description="Paragraphs are parted by an empty line.")
+    title: str = Field(description="What the file calls itself; empty where it does not say.")
+    pages: int = Field(description="0 where the file has none.")
+    places: list[PlaceOut]
 
 
 class ErrorDetail(BaseModel):

@@ -57,6 +57,8 @@ class Service:
         self.failure: PotstillError | None = None
         self.layout = _layout(options)
         """Workers and their threads; where neither was given, settled when models are opened."""
+        self.closing: list[Callable[[], None]] = []
+        """What is to be called when the service ends."""
         self.taking = True
         """Whether new requests are taken; during a drain's delay they are, though not ready."""
         self.n_pending = 0
@@ -282,6 +284,8 @@ class Service:
         self.state = "stopped"
         self.taking = False
         self._pool.shutdown(wait=False, cancel_futures=True)
+        for close in self.closing:
+            close()
         return self._batcher.close(timeout_s) if self._batcher else True
 
     def info(self) -> dict[str, Any]:

@@ -3,6 +3,7 @@ import { snippets } from "/static/snippets.js";
 
 const $ = (id) => document.getElementById(id);
 const form = $("form");
+let parts = []; // of the text, where it came from files: { start, name, places }
 let shown = null; // the answer on the page: { points, found, asked, chosen }
 
 function headers(type = "application/json") {
@@ -59,6 +60,7 @@ function show(now) {
   const score = document.createElement("small");
   score.textContent = percent(none ? now.found.null_score : best.score);
   $("answer").replaceChildren(none ? "The text does not seem to say." : best.answer, score);
+  $("place").textContent = none ? "" : placed(best.start);
   $("null").value = now.found.null_score;
   $("null-value").textContent = percent(now.found.null_score);
   $("snippet").hidden = true;
@@ -77,6 +79,7 @@ function showCandidates() {
       button.setAttribute("aria-pressed", String(i === shown.chosen));
       button.addEventListener("click", () => {
         shown.chosen = i;
+        $("place").textContent = placed(answer.start);
         showText();
         showCandidates();
         $("candidates").querySelectorAll("button")[i].focus();
@@ -154,43 +157,73 @@ async function copy(event) {
   }
 }
 
-// The one kind of file that the page cannot read by itself: the server does.
-async function openPdf(file) {
-  say(`Reading ${file.name}…`);
-  try {
-    const answer = await fetch("/text", { method: "POST", headers: headers("application/pdf"), body: file });
-    const body = await answer.json();
-    if (!answer.ok) throw new Error(body.error?.message ?? `the server said ${answer.status}`);
-    take(body.text, `${file.name}: ${body.pages} ${body.pages === 1 ? "page" : "pages"}, `);
-  } catch (error) {
-    say(error instanceof TypeError ? "The server cannot be reached." : error.message, true);
-  }
+// The server reads every file: it knows formats, encodings, pages and headings.
+async function read(file) {
+  const pdf = file.type === "application/pdf" || /\.pdf$/i.test(file.name);
+  const type = pdf ? "application/pdf" : "application/octet-stream";
+  const url = `/text?name=${encodeURIComponent(file.name)}`;
+  const answer = await fetch(url, { method: "POST", headers: headers(type), body: file });
+  const body = await answer.json();
+  if (!answer.ok) throw new Error(body.error?.message ?? `the server said ${answer.status}`);
+  return { name: file.name, ...body };
 }
 
-function take(text, about) {
+// Files one behind the other; one that cannot be read is named, and the others are taken.
+async function open(files) {
+  const found = [], missed = [];
+  for (const file of files) {
+    say(`Reading ${file.name}…`);
+    try {
+      found.push(await read(file));
+    } catch (error) {
+      if (error instanceof TypeError) return say("The server cannot be reached.", true);
+      missed.push(`${file.name}: ${error.message}`);
+    }
+  }
+  if (!found.length) return missed.length ? say(missed.join("; "), true) : undefined;
+  parts = [];
+  let at = 0;
+  for (const one of found) {
+    parts.push({ start: at, name: one.name, places: one.places });
+    at += Array.from(one.text).length + 2;
+  }
+  const text = found.map((one) => one.text).join("\n\n");
   $("context").value = text;
-  say(`${about}${text.length.toLocaleString("en")} characters.`);
+  $("result").hidden = true;
+  const pages = found.length === 1 && found[0].pages;
+  const what = found.length === 1 ? found[0].name : `${found.length} files`;
+  const counted = pages ? `${pages} ${pages === 1 ? "page" : "pages"}, ` : "";
+  const but = missed.length ? ` Not read: ${missed.join("; ")}` : "";
+  say(`${what}: ${counted}${text.length.toLocaleString("en")} characters.${but}`, missed.length > 0);
   $("question").focus();
 }
 
-async function open(file) {
-  if (!file) return;
-  if (file.type === "application/pdf" || /\.pdf$/i.test(file.name)) return openPdf(file);
-  if (file.size > 5e6) return say(`${file.name} is larger than 5 MB.`, true);
-  const bytes = await file.arrayBuffer();
-  let text;
-  try {
-    text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
-  } catch {
-    return say(`${file.name} is no UTF-8 text.`, true);
-  }
-  if (/\.html?$/i.test(file.name)) {
-    const page = new DOMParser().parseFromString(text, "text/html");
-    page.querySelectorAll("script, style, nav, template, noscript").forEach((e) => e.remove());
-    page.querySelectorAll("p, div, li, h1, h2, h3, h4, h5, h6, tr, br, section").forEach((e) => e.append("\n"));
-    text = page.body.textContent.replace(/[ \t]+/g, " ").replace(/\s*\n\s*/g, "\n").trim();
-  }
-  take(text, `${file.name}: `);
+// Where in which file an offset stands: "a.pdf, page 3, Fees".
+function placed(at) {
+  const part = parts.findLast((one) => one.start <= at);
+  if (!part) return "";
+  const place = part.places.findLast((one) => part.start + one.start <= at) ?? {};
+  const numbered = ["page", "sheet", "row"].filter((name) => place[name]).map((name) => `${name} ${place[name]}`);
+  return [part.name, ...numbered, ...(place.heading ? [place.heading] : [])].join(", ");
+}
+
+// The files of what was dropped, those in folders too.
+async function dropped(transfer) {
+  const entries = Array.from(transfer.items, (item) => item.webkitGetAsEntry?.()).filter(Boolean);
+  if (!entries.some((entry) => entry.isDirectory)) return Array.from(transfer.files);
+  const files = [];
+  const walk = async (entry) => {
+    if (entry.name.startsWith(".")) return;
+    if (entry.isFile) return void files.push(await new Promise((take, fail) => entry.file(take, fail)));
+    const reader = entry.createReader();
+    for (;;) { // a reader gives some at a time
+      const some = await new Promise((take, fail) => reader.readEntries(take, fail));
+      if (!some.length) return;
+      for (const inner of some) await walk(inner);
+    }
+  };
+  for (const entry of entries) await walk(entry);
+  return files;
 }
 
 async function models() {
@@ -207,7 +240,8 @@ async function models() {
 form.addEventListener("submit", ask);
 $("copies").addEventListener("click", copy);
 document.querySelectorAll("[name=heat]").forEach((radio) => radio.addEventListener("change", showText));
-$("file").addEventListener("change", (event) => open(event.target.files[0]));
+$("file").addEventListener("change", (event) => open(Array.from(event.target.files)));
+$("context").addEventListener("input", () => { parts = []; $("result").hidden = true; });
 $("token").addEventListener("change", models);
 for (const kind of ["dragenter", "dragover"])
   form.addEventListener(kind, (event) => { event.preventDefault(); form.classList.add("dropping"); });
@@ -215,6 +249,6 @@ form.addEventListener("dragleave", () => form.classList.remove("dropping"));
 form.addEventListener("drop", (event) => {
   event.preventDefault();
   form.classList.remove("dropping");
-  open(event.dataTransfer.files[0]);
+  dropped(event.dataTransfer).then(open);
 });
 models();

@@ -1,22 +1,18 @@
-"""PDFs → their text, by a process of its own that a bad file may end."""
+"""Files → their text, by a process of its own that a bad file may end."""
 
 from __future__ import annotations
 
 import asyncio
 import io
-import subprocess
-import sys
 import zlib
 
 import pytest
 
 from pdfs import made
-from potstill.serving import pdf
+from potstill.documents import workers
+from potstill.serving import files
 from potstill.serving.faults import Refusal
-from potstill.serving.pdf_child import read
 from running import wait_until
-
-pytest.importorskip("pypdf", reason="the extra serve brings pypdf")
 
 
 def encrypted() -> bytes:
@@ -38,18 +34,19 @@ def test_the_pages_of_a_pdf(server):
     status, _, found = send(server, data)
     assert status == 200
     text = "Aeneas Coffey patented\nthe column still.\n\nPots are made of copper."
-    assert found == {"text": text, "pages": 3}
+    places = [{"start": 0, "page": 1}, {"start": text.index("Pots"), "page": 3}]
+    assert found == {"text": text, "title": "", "pages": 3, "places": places}
 
 
 @pytest.mark.parametrize(
     ("data", "status", "said"),
     [
-        (b"no PDF at all", 422, "is no PDF"),
+        (b"no PDF at all", 422, "damaged"),
         (b"%PDF-1.4\nnothing more", 422, "damaged"),
         (made("Denver")[:200], 422, "damaged"),
         (made("Denver").replace(b"/Contents 5", b"/Contents 9"), 422, "no text"),
         (made(""), 422, "no text"),
-        (made("word " * 50_000), 413, "more than"),
+        (made(*["\n".join(["word " * 20] * 50)] * 50), 413, "more than"),
         (b"%PDF-1.4" + b" " * 21_000_000, 413, "larger than the limit of 20000000"),
     ],
 )
@@ -61,16 +58,24 @@ def test_what_cannot_be_read_is_said(server, data, status, said):
     assert send(server, made("Denver won."))[0] == 200
 
 
-def test_an_encrypted_file_says_so():
-    assert read(encrypted(), 1000) == {
-        "status": 422,
-        "message": "the PDF is encrypted: save it without a password",
-    }
+def test_an_encrypted_file_says_so(server):
+    status, _, body = send(server, encrypted())
+    assert (status, body["error"]["message"]) == (
+        422,
+        "the file cannot be read: the PDF is encrypted: save it without a password",
+    )
 
 
-def test_what_no_text_may_hold_is_left_out():
-    lines = made("a\\000b\\001c \\(d\\)   ")
-    assert read(lines, 1000)["text"] == "abc (d)"
+def test_any_document_is_read_by_its_name(server):
+    page = b"<h1>Fares</h1><table><tr><td>Bicycle<td>6</table>"
+    found = server.ask("/text?name=C:%5Ca.html", page, content_type="application/octet-stream")[2]
+    assert found["text"] == "Fares\n\nBicycle |\t6"
+    assert found["places"] == [{"start": 0, "heading": "Fares"}]
+    assert found["pages"] == 0
+    text = server.ask("/text", "Köln".encode("cp1252"), content_type="application/octet-stream")
+    assert text[2]["text"] == "Köln"
+    bad = server.ask("/text?name=a.docx", b"PK", content_type="application/octet-stream")
+    assert (bad[0], bad[2]["error"]["field"]) == (422, "body")
 
 
 def test_a_file_that_unpacks_to_very_much_is_refused(server):
@@ -81,64 +86,43 @@ def test_a_file_that_unpacks_to_very_much_is_refused(server):
     assert server.ask("/ready")[0] == 200
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere only time is bounded")
-@pytest.mark.parametrize("does", ["bytes(10**9)", "while True: pass"])
-def test_memory_and_time_of_the_child_are_bounded(does):
-    code = f"from potstill.serving.pdf_child import bound; bound(1, 300)\n{does}"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=60)
-    assert done.returncode != 0
-
-
 def test_a_file_that_takes_too_long_is_given_up(monkeypatch):
-    monkeypatch.setattr(pdf, "SECONDS", 1)
-    # Whoever reads it sleeps: the clock of the parent ends that.
-    monkeypatch.setattr(sys, "executable", "/bin/sh")
-    monkeypatch.setattr(pdf, "COMMAND", ("-c", "exec sleep 60"))
-    reader = pdf.PdfReader(1000)
-    with pytest.raises(Refusal, match="could not be read in 1 s"):
-        asyncio.run(reader.read(made("x")))
+    monkeypatch.setattr(files, "SECONDS", 0.2)
+    monkeypatch.setattr(workers, "COMMAND", ("-c", "import time; time.sleep(60)"))
+    reader = files.FileReader(1000)
+    with pytest.raises(Refusal, match=r"more than 0\.2 s"):
+        asyncio.run(reader.read(made("x"), "a.pdf"))
+    reader.close()
 
 
 def test_only_so_many_are_read_at_once():
     async def three():
-        reader = pdf.PdfReader(1000)
-        asked = [asyncio.create_task(reader.read(made("x"))) for _ in range(pdf.AT_ONCE)]
+        reader = files.FileReader(1000)
+        read = [asyncio.create_task(reader.read(made("x"), "a.pdf")) for _ in range(files.AT_ONCE)]
         await asyncio.sleep(0)
         with pytest.raises(Refusal) as raised:
-            await reader.read(made("x"))
+            await reader.read(made("x"), "a.pdf")
         assert raised.value.status == 429
-        return [await one for one in asked]
+        found = [await one for one in read]
+        reader.close()
+        return found
 
-    assert asyncio.run(three()) == [{"text": "x", "pages": 1}] * pdf.AT_ONCE
-
-
-def test_without_pypdf_the_path_says_what_to_install(server, monkeypatch):
-    monkeypatch.setattr(pdf, "find_spec", lambda name: None)
-    status, _, body = send(server, made("x"))
-    assert (status, "pip install" in body["error"]["message"]) == (404, True)
+    assert [found["text"] for found in asyncio.run(three())] == ["x"] * files.AT_ONCE
 
 
-def test_only_pdfs_go_there_and_nowhere_else(server):
+def test_only_files_go_there_and_nowhere_else(server):
     assert send(server, made("x"), content_type="application/json")[0] == 415
     assert server.ask("/", made("x"), content_type="application/pdf")[0] == 415
-
-
-def test_the_child_as_a_program():
-    done = subprocess.run(
-        [sys.executable, "-m", "potstill.serving.pdf_child", "100", "20", "1024"],
-        input=made("Denver won."), capture_output=True, check=True,
-    )  # fmt: skip
-    assert done.stdout == b'{"text": "Denver won.", "pages": 1}\n'
 
 
 def test_a_file_that_is_being_read_counts_until_a_drain_is_over(server, monkeypatch):
     pending = []
 
-    async def slowly(self, data):
+    async def slowly(self, data, name):
         pending.append(server.service.n_pending)
-        return {"text": "x", "pages": 1}
+        return {"text": "x", "title": "", "pages": 1, "places": []}
 
-    monkeypatch.setattr(pdf.PdfReader, "read", slowly)
+    monkeypatch.setattr(files.FileReader, "read", slowly)
     assert send(server, made("x"))[0] == 200
     monkeypatch.setattr(server.service, "taking", False)
     assert send(server, made("x"))[0] == 503
