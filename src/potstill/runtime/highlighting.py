@@ -27,12 +27,13 @@ FloatArray = npt.NDArray[np.float64]
 if TYPE_CHECKING:
     from potstill.runtime.qa import QAClient
 
-ENOUGH = 0.95
+ENOUGH = 0.98
 """`prune` keeps the fewest sentences whose scores add up to so much."""
 SUPPORT = 0.6
 """Least score of a sentence that supports what was said."""
-_SOFTER = 3.0
-"""Temperature of `prune`: which sentence is first is known better than how far it is ahead."""
+_SOFTER = 1.5
+"""What the reader's temperature is multiplied by in `prune`: which sentence is first is known better
+than how far it is ahead (both settings: docs/log.md)."""
 _READ = 0.25
 """Weight of the reader in `cite`, beside that of the words."""
 _NUMBER = re.compile(r"\d")
@@ -103,7 +104,7 @@ def prune(
         raise InputError(f"tokens must be at least 1, not {tokens}")
     if not 0 < enough <= 1:
         raise InputError(f"enough must be above 0 and at most 1, not {enough}")
-    ranked = highlight(reader, question, passages, temperature=_SOFTER)
+    ranked = highlight(reader, question, passages, temperature=_SOFTER * reader.options.temperature)
     total = sum(one.score for one in ranked)
     kept: list[Sentence] = []
     held, mass = 0, 0.0
