@@ -32,8 +32,8 @@ ENOUGH = 0.98
 SUPPORT = 0.6
 """Least score of a sentence that supports what was said."""
 _SOFTER = 1.5
-"""What the reader's temperature is multiplied by in `prune`: which sentence is first is known better
-than how far it is ahead (both settings: docs/log.md)."""
+"""What the reader's temperature is multiplied by in `prune`: which sentence is first is known
+better than how far it is ahead (both settings: docs/log.md)."""
 _READ = 0.25
 """Weight of the reader in `cite`, beside that of the words."""
 _NUMBER = re.compile(r"\d")
