@@ -79,3 +79,22 @@ def test_an_empty_text_in_a_list_leaves_the_others_their_answers(tmp_path):
         assert mine["score"] == pytest.approx(his["score"], abs=1e-4)
     with pytest.raises(EmptyInputError):
         ours("")
+
+
+@pytest.mark.parametrize(
+    ("head", "task", "old", "new"),
+    [
+        ("tagging", "token-classification", "grouped_entities", "aggregation_strategy"),
+        ("classification", "text-classification", "return_all_scores", "top_k=None"),
+        ("qa", "question-answering", "max_seq_length", "max_seq_len"),
+    ],
+)
+def test_old_spellings_are_answered_with_the_new_one(tmp_path, head, task, old, new):
+    from potstill import pipeline
+    from potstill.errors import InputError
+
+    labels = {} if head == "qa" else {"labels": ("O", "B-x", "I-x")}
+    found = pipeline(task, model=str(tiny.write_model(tmp_path, head=head, **labels)))
+    inputs = {"question": "Who?", "context": "the king"} if head == "qa" else "the king"
+    with pytest.raises(InputError, match=f"no parameter '{old}' any more: give {new}"):
+        found(inputs, **{old: True})

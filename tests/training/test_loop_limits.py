@@ -111,3 +111,23 @@ def test_a_lock_goes_with_its_block(tmp_path):
             assert not second
     with locked(file) as again:
         assert again
+
+
+def test_steps_beyond_the_epochs_are_said(values, tmp_path):
+    from potstill.training.runs import Listeners
+
+    notes = []
+    made = Recipe(**{**values, "out": str(tmp_path / "o"), "max_steps": 999, "epochs": 1})
+    start(made, listeners=Listeners(note=notes.append))
+    assert any("max_steps is 999, but epochs=1 end behind step" in note for note in notes)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [("max_seq_length", "seq_len"), ("num_train_epochs", "epochs")]
+)
+def test_keys_of_other_scripts_are_answered_with_ours(values, old, new):
+    from potstill.errors import RecipeError
+    from potstill.training.recipe_file import make_recipe
+
+    with pytest.raises(RecipeError, match=f"'{old}': here it is '{new}'"):
+        make_recipe({**values, "task": "question-answering", "out": "o", old: 1}, verb="finetune")

@@ -182,11 +182,30 @@ def _parameters(given: dict[str, Any]) -> dict[str, Any]:
         values = {"top_k": values["topk"]} | {k: v for k, v in values.items() if k != "topk"}
     unknown = sorted(values.keys() - _DEFAULTS.keys())
     if unknown:
-        raise InputError(f"there is no parameter {unknown[0]!r}; there are {', '.join(_DEFAULTS)}")
+        raise InputError(no_parameter(unknown[0], _DEFAULTS))
     for name in ("top_k", "max_answer_len", "max_seq_len", "max_question_len"):
         if values.get(name, 1) < 1:
             raise InputError(f"{name} must be at least 1, not {values[name]}")
     return values
+
+
+_OLD_NAMES: Mapping[str, str] = {
+    "grouped_entities": 'aggregation_strategy="simple"',
+    "ignore_subwords": 'aggregation_strategy="first"',
+    "return_all_scores": "top_k=None",
+    "max_seq_length": "max_seq_len",
+    "max_answer_length": "max_answer_len",
+    "max_question_length": "max_question_len",
+    "handle_impossible_answers": "handle_impossible_answer",
+}
+"""Parameters of earlier versions and of scripts → what says the same now."""
+
+
+def no_parameter(name: str, known: Iterable[str]) -> str:
+    """What is said of a parameter that there is not; of an old one, its new spelling."""
+    if name in _OLD_NAMES:
+        return f"there is no parameter {name!r} any more: give {_OLD_NAMES[name]}"
+    return f"there is no parameter {name!r:.60}; there are {', '.join(known)}"
 
 
 def check_surroundings(framework: str | None, dtype: Any) -> None:

@@ -27,7 +27,13 @@ from potstill.errors import InputError, MissingKeyError
 from potstill.runtime.choice import ChoiceOptions, Chooser
 from potstill.runtime.classification import Classifier, ClassifyOptions, Said
 from potstill.runtime.opening import Workers
-from potstill.runtime.pipelines import IGNORED, as_tokenizer, check_device, check_surroundings
+from potstill.runtime.pipelines import (
+    IGNORED,
+    as_tokenizer,
+    check_device,
+    check_surroundings,
+    no_parameter,
+)
 from potstill.runtime.texts import TextOrPair
 from potstill.runtime.torch_session import TorchSession
 from potstill.text.tokenizer import Tokenizer
@@ -130,9 +136,7 @@ class TaskPipeline(ABC):
         values = {name: value for name, value in given.items() if name not in IGNORED}
         unknown = sorted(values.keys() - self.parameters.keys())
         if unknown:
-            raise InputError(
-                f"there is no parameter {unknown[0]!r}; there are {', '.join(self.parameters)}"
-            )
+            raise InputError(no_parameter(unknown[0], self.parameters))
         if isinstance(values.get("top_k"), int) and values["top_k"] < 1:
             raise InputError(f"top_k must be at least 1, not {values['top_k']}")
         return values

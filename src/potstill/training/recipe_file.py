@@ -133,9 +133,31 @@ def _wanted(key: str, kind: type[RunRecipe]) -> tuple[Any, ...]:
     known = _types(kind)
     if key in known:
         return known[key]
+    if key in _OLD_NAMES:
+        raise RecipeError(f"unknown recipe key {key!r}: here it is {_OLD_NAMES[key]!r}")
     close = difflib.get_close_matches(key, known, n=1)
     hint = f": did you mean {close[0]!r}?" if close else f"; known: {', '.join(known)}"
     raise RecipeError(f"unknown recipe key {key!r}{hint}")
+
+
+_OLD_NAMES = {
+    "max_seq_length": "seq_len",
+    "max_length": "seq_len",
+    "doc_stride": "stride",
+    "num_train_epochs": "epochs",
+    "gradient_accumulation_steps": "accumulate",
+    "warmup_ratio": "warmup",
+    "max_grad_norm": "clip_norm",
+    "output_dir": "out",
+    "model_name_or_path": "base",
+    "train_file": "train",
+    "validation_file": "dev",
+    "max_answer_length": "max_answer_tokens",
+    "text_column": "text",
+    "label_column": "label",
+    "label_names": "labels",
+}
+"""Keys as the scripts of transformers call them → ours."""
 
 
 def _checked(key: str, value: Any, kind: type[RunRecipe]) -> Any:

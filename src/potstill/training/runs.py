@@ -103,6 +103,11 @@ def _logged(
         every = recipe.evaluate_steps
         return bool(every) and step % every == 0 and 0 < step < run.n_steps
 
+    if recipe.max_steps > run.n_steps:
+        listeners.note(
+            f"max_steps is {recipe.max_steps:,}, but epochs={recipe.epochs:g} end behind step "
+            f"{run.n_steps:,}: give more epochs to go on"
+        )
     listeners.start(run.step, run.n_steps)
     if is_due(run.step):  # its scores may not have been written when the run was stopped
         evaluate()
