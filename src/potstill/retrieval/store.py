@@ -27,11 +27,11 @@ _HEADS = 0.3
 """Weight of a word in title, heading or file name, beside that of one in the text."""
 _BITS = 12
 """Bits of a passage's number within its chunk."""
-_LEVEL = 9
+_LEVEL = 6
 _CHUNKS_KEPT = 64
 _COMMON = 1_000_000
 """Bytes of the first documents that all chunks are packed against, as if they stood before each:
-files are short, and what they share would not be seen within one (0.33 of the text, not 0.39)."""
+files are short, and what they share would not be seen within one (0.34 of the text, not 0.39)."""
 _OF_EACH = 8_000
 """Of which so many are taken from the beginning of a document."""
 _WAITING = 16_000_000
