@@ -108,6 +108,11 @@ FUZZ_S ?= 3600
 fuzz: $(DEV)/.ready
 	cd tests && PYTHONPATH=. ../$(DEV)/bin/python fuzzing.py --seconds $(FUZZ_S)
 
+# Wheels of five platforms and the WASM file, in dist/.
+wheels: $(DEV)/.ready
+	$(DEV)/bin/python -m pip install -q $(PIP_ARGS) -c constraints.txt hatchling ziglang
+	$(DEV)/bin/python native/wheels.py dist
+
 lint: $(DEV)/.ready
 	$(DEV)/bin/ruff check .
 	$(DEV)/bin/ruff format --check .

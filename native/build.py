@@ -9,11 +9,9 @@ file: the package's build hook, `make`, the tests and the wheels.
 from __future__ import annotations
 
 import argparse
-import hashlib
 import importlib.util
 import os
 import platform
-import re
 import shlex
 import shutil
 import subprocess
@@ -105,19 +103,10 @@ def build(
     machine = (target or platform.machine()).split("-")[0].lower()
     machine = {"amd64": "x86_64", "arm64": "aarch64"}.get(machine, machine)
     known = KERNELS.get(machine, {})
-    sources = _sources(machine)
-    flags = [*FLAGS, f"-I{HERE / 'include'}", f"-I{HERE / 'src'}"]
-    windows = "windows" in target if target else sys.platform == "win32"
-    wasm = machine == "wasm32"
-    if wasm:
-        flags += WASM
-    elif not windows:
-        flags.append("-fPIC")
-    if "clang" not in " ".join(compiler) and "zig" not in " ".join(compiler):
-        flags.append("-Wno-maybe-uninitialized")  # GCC 12's own avx512fintrin.h
+    every = {name for kernels in KERNELS.values() for name in kernels}
+    sources = [f for f in sorted((HERE / "src").glob("*.cpp")) if f.name not in every - set(known)]
+    flags = _flags(compiler, target, machine, strict=strict)
     flags += [f"-D{macro}" for macro in defines]
-    if strict:
-        flags.append("-Werror")
     if sanitize:
         flags += ["-g1", "-O0", f"-fsanitize={sanitize}", "-fno-sanitize-recover=all"]
         # What a kernel adds to the reference is intrinsics: where they read is what can go wrong.
@@ -135,54 +124,39 @@ def build(
 
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             objects = list(pool.map(compiled, [*sources, *([main] if main else [])]))
-        link = [*compiler, *objects]
-        if wasm:
-            names = [n if n in ("malloc", "free") else f"potstill_{n}" for n in EXPORTS]
-            link += [*WASM_LINK, *(f"-Wl,--export={name}" for name in names)]
-        elif not main:
-            link.append("-shared")
-        if sanitize:
-            link.append(f"-fsanitize={sanitize}")
-        elif not main and sys.platform.startswith("linux") and not target:
-            link += ["-static-libstdc++", "-static-libgcc"]
-        if not windows and not wasm:
-            link.append("-pthread")
+        link = [*compiler, *objects, *_link_flags(target, machine, sanitize=sanitize, main=main)]
         _run([*link, "-o", str(out)])
-    _sign(out, machine)
 
 
-def digest(machine: str) -> str:
-    """SHA-256 of what an engine is built from: sources, headers that they include, and flags.
-
-    Comments do not count.
-
-    Args:
-        machine: one of `KERNELS`.
-    """
-    files = _sources(machine)
-    for file in files:  # grows as headers are found
-        for name in re.findall(r'#include "(\w+\.h)"', file.read_text(encoding="utf-8")):
-            found = next(f for f in (HERE / "src" / name, HERE / "include" / name) if f.is_file())
-            files += [found] * (found not in files)
-    told = hashlib.sha256(repr((FLAGS, KERNELS[machine], WASM, WASM_LINK, EXPORTS)).encode())
-    for file in sorted(files, key=lambda file: file.name):
-        code = re.sub(r"\s*//.*", "", file.read_text(encoding="utf-8"))
-        told.update(f"{file.name}\n{code}\n".encode())
-    return told.hexdigest()
+def _is_windows(target: str | None) -> bool:
+    return "windows" in target if target else sys.platform == "win32"
 
 
-def _sign(out: Path, machine: str) -> None:
-    """Puts the digest behind a WASM file, as a section that nothing reads but the tests."""
+def _flags(compiler: list[str], target: str | None, machine: str, *, strict: bool) -> list[str]:
+    flags = [*FLAGS, f"-I{HERE / 'include'}", f"-I{HERE / 'src'}"]
     if machine == "wasm32":
-        said = bytes([len(SECTION)]) + SECTION + digest(machine).encode()
-        out.write_bytes(out.read_bytes() + bytes([0, len(said)]) + said)
+        flags += WASM
+    elif not _is_windows(target):
+        flags.append("-fPIC")
+    if "clang" not in " ".join(compiler) and "zig" not in " ".join(compiler):
+        flags.append("-Wno-maybe-uninitialized")  # GCC 12's own avx512fintrin.h
+    return [*flags, "-Werror"] if strict else flags
 
 
-def _sources(machine: str) -> list[Path]:
-    others = {name for kernels in KERNELS.values() for name in kernels} - set(
-        KERNELS.get(machine, ())
-    )
-    return [file for file in sorted((HERE / "src").glob("*.cpp")) if file.name not in others]
+def _link_flags(
+    target: str | None, machine: str, *, sanitize: str | None, main: Path | None
+) -> list[str]:
+    if machine == "wasm32":
+        names = [n if n in ("malloc", "free") else f"potstill_{n}" for n in EXPORTS]
+        return [*WASM_LINK, *(f"-Wl,--export={name}" for name in names)]
+    flags = [] if main else ["-shared"]
+    if sanitize:
+        flags.append(f"-fsanitize={sanitize}")
+    elif not main and sys.platform.startswith("linux") and not target:
+        flags += ["-static-libstdc++", "-static-libgcc"]
+    if target:
+        flags.append("-s")
+    return flags if _is_windows(target) else [*flags, "-pthread"]
 
 
 def _compiler(target: str | None) -> list[str]:
