@@ -23,7 +23,10 @@ constexpr uint32_t GROUP_TOKENS = 128;
 // Bytes of a feed-forward layer's inner rows that are held at once: less than half of a core's cache.
 constexpr int INNER_BYTES = 400 * 1024;
 // A thread is woken for no less than so many products, which take some 20 µs, and so many tokens.
-constexpr uint64_t PART_PRODUCTS = 3000000;
+#if !defined(POTSTILL_PART_PRODUCTS)
+#define POTSTILL_PART_PRODUCTS 3000000  // tests have tiny models shared out too
+#endif
+constexpr uint64_t PART_PRODUCTS = POTSTILL_PART_PRODUCTS;
 constexpr uint32_t PART_TOKENS = 16;
 
 // Rounding to nearest and denormals as they are, whatever the caller's thread is set to.
@@ -132,6 +135,13 @@ class Group {
   void pooled_head(uint32_t from, uint32_t to);
   Sequence sequence(const Layer &layer, const Row &row, int part) const;
   Rounded rounded(uint32_t token) const { return {q_ + token * q_stride_, q_stride_, q_scale_ + token, 128}; }
+  // A part's queries start where they do in every layer: another part may be one layer further on.
+  int16_t *queries(const Heads &heads, uint32_t token, uint32_t from) const {
+    return queries_ + (size_t)from * widest_packed_ + (size_t)(token - from) * heads.n * heads.padded;
+  }
+  float *query_scale(const Heads &heads, uint32_t token, uint32_t from) const {
+    return query_scale_ + (size_t)from * most_heads_ + (size_t)(token - from) * heads.n;
+  }
   int scales_stride() const { return padded(4 * widest_); }
 
   const Call &call_;
@@ -174,7 +184,7 @@ void Group::lay_out(Pieces &p) {
   x_stride_ = padded((int)most(m_.width, m_.word_width));
   context_stride_ = most(padded(widest_), x_stride_);
   q_stride_ = context_stride_;
-  qkv_stride_ = padded(3 * widest_);
+  qkv_stride_ = padded(3 * widest_ + 15);  // whole registers are read of its last columns
   inner_rows_ = (int)most(16, INNER_BYTES / (padded(widest_inner_) * 5));
   inner_rows_ = inner_rows_ < 96 ? inner_rows_ : 96;
 
@@ -312,9 +322,8 @@ void Group::project(const Layer &layer, uint32_t from, uint32_t to, int part) {
   m_.kernel->linear(layer.qkv, rounded(from), (int)(to - from), qkv_ + from * qkv_stride_, qkv_stride_,
                     After::NOTHING);
   for (uint32_t t = from; t < to; t++)
-    m_.kernel->round_queries(qkv_ + t * qkv_stride_, heads,
-                             queries_ + (size_t)t * heads.n * heads.padded,
-                             query_scale_ + (size_t)t * heads.n);
+    m_.kernel->round_queries(qkv_ + t * qkv_stride_, heads, queries(heads, t, from),
+                             query_scale(heads, t, from));
   const size_t columns = (size_t)padded(2 * widest_);
   float *largest = largest_ + (size_t)part * n_ * columns;
   memset(largest, 0, n_ * columns * sizeof(float));
@@ -377,8 +386,8 @@ void Group::attend(const Layer &layer, uint32_t from, uint32_t to, int part, boo
   EACH_ROW(from, to) {
     if (first_only && begin != row.token) continue;
     const uint32_t to_row = first_only ? i_ : begin;
-    m_.kernel->attend(queries_ + (size_t)begin * heads.n * heads.padded,
-                      query_scale_ + (size_t)begin * heads.n, first_only ? 1 : (int)(end - begin), heads,
+    m_.kernel->attend(queries(heads, begin, from), query_scale(heads, begin, from),
+                      first_only ? 1 : (int)(end - begin), heads,
                       sequence(layer, row, part), scratch_[part].attention,
                       context_ + to_row * context_stride_, context_stride_);
   }

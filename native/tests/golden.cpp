@@ -11,6 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <atomic>
+#include <thread>
+
 #include "potstill.h"
 
 namespace {
@@ -31,20 +34,37 @@ void run(const Case &c, const uint8_t *model_bytes, const uint32_t *lengths, con
     failures++;
     return;
   }
-  float *out = (float *)malloc(c.outputs * sizeof(float));
-  for (uint32_t threads = 1; threads <= 3; threads++) {
-    memset(out, 0, c.outputs * sizeof(float));
+  const auto wrong = [&](uint32_t threads) {
+    float *out = (float *)calloc(c.outputs, sizeof(float));
+    char said[256];
     const int status = potstill_run(model, ids, c.has_types ? types : nullptr, lengths, c.rows, threads,
-                                    out, c.outputs, message, sizeof message);
-    uint32_t wrong = 0;
-    for (uint32_t i = 0; i < c.outputs; i++) wrong += memcmp(out + i, wanted + i, 4) != 0;
-    if (status || wrong) {
-      printf("case %d, %s, %u threads: %u of %u outputs have other bits%s%s\n", number, kernel, threads,
-             wrong, c.outputs, status ? ": " : "", status ? message : "");
+                                    out, c.outputs, said, sizeof said);
+    uint32_t n = status ? c.outputs : 0;
+    for (uint32_t i = 0; i < c.outputs; i++) n += memcmp(out + i, wanted + i, 4) != 0;
+    free(out);
+    return n;
+  };
+  for (uint32_t threads = 1; threads <= 4; threads++)
+    if (const uint32_t n = wrong(threads)) {
+      printf("case %d, %s, %u threads: %u of %u outputs have other bits\n", number, kernel, threads, n,
+             c.outputs);
       failures++;
     }
+#if !defined(__wasm__)
+  // Many callers on one model, each of whom would like three threads; once is enough for all kernels.
+  if (strncmp(potstill_kernels(), kernel, strlen(kernel))) {
+    potstill_close(model);
+    return;
   }
-  free(out);
+  std::atomic<uint32_t> all{0};
+  std::thread crowd[64];
+  for (std::thread &one : crowd) one = std::thread([&] { all += wrong(3); });
+  for (std::thread &one : crowd) one.join();
+  if (all) {
+    printf("case %d, %s, 64 callers: %u outputs have other bits\n", number, kernel, all.load());
+    failures++;
+  }
+#endif
   potstill_close(model);
 }
 
