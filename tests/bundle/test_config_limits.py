@@ -106,3 +106,19 @@ def test_weights_of_torch_in_several_files(tmp_path):
     (folder / files[0]).unlink()
     with pytest.raises(PotstillError, match="lacks pytorch_model-00001-of-00002.bin"):
         read_weights(folder, config)
+
+
+def test_names_in_a_graph_that_are_no_text(tmp_path):
+    from onnx import TensorProto, helper
+
+    from potstill.errors import ModelError
+    from potstill.runtime.session import OnnxSession
+
+    ids = helper.make_tensor_value_info("input_ids", TensorProto.INT64, [None, None])
+    out = helper.make_tensor_value_info("logits", TensorProto.INT64, [None, None])
+    node = helper.make_node("Identity", ["qqqqqq"], ["logits"], name="node")
+    model = helper.make_model(helper.make_graph([node], "g", [ids], [out]))
+    data = model.SerializeToString().replace(b"qqqqqq", b"\xfa\xfb\xfc\xfd\xfe\xff")
+    (tmp_path / "model.onnx").write_bytes(data)
+    with pytest.raises(ModelError, match="damaged or no ONNX model"):
+        OnnxSession(tmp_path / "model.onnx")

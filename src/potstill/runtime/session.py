@@ -73,8 +73,9 @@ class OnnxSession:
         if not self.file.is_file():
             raise ModelError(f"there is no ONNX file {self.file}")
         self._session = _load(self.file, self.threads, provider)
-        inputs = {node.name for node in self._session.get_inputs()}
-        given = {node.name for node in self._session.get_outputs()}
+        with _reported(f"{self.file} is damaged or no ONNX model"):
+            inputs = {node.name for node in self._session.get_inputs()}
+            given = {node.name for node in self._session.get_outputs()}
         if not (inputs <= _INPUTS and "input_ids" in inputs and given.issuperset(outputs)):
             kind = "question-answering model" if outputs == QA_OUTPUTS else "model of this task"
             raise ModelError(
@@ -143,4 +144,6 @@ def _reported(what: str) -> Generator[None, None, None]:
         state.RuntimeException,
     ) as error:
         reason = str(error).split("\n", 1)[0]
-        raise ModelError(f"{what}: {reason}") from None
+        raise ModelError(f"{what}: {reason:.200}") from None
+    except UnicodeDecodeError:  # its message quotes a name of the file, which is no text
+        raise ModelError(f"{what}: a name in it is no text") from None
