@@ -14,7 +14,7 @@ import zlib
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, TextIO, cast
+from typing import IO, Any, Literal, TextIO, cast
 
 from potstill.errors import DataError, MissingExtraError
 
@@ -33,12 +33,19 @@ _PACKED = {".gz": _GZIP, ".xz": _XZ, ".zst": _ZSTD}
 
 
 @contextmanager
-def open_text(path: str | Path) -> Generator[TextIO, None, None]:
+def open_text(
+    path: str | Path, *, errors: Literal["strict", "surrogateescape"] = "strict"
+) -> Generator[TextIO, None, None]:
     """Opens a text file for reading, unpacking it where its first bytes say gzip, xz or zstd.
 
     A byte-order mark is dropped and line ends are left as they are (``newline=""``), which is
     what :mod:`csv` asks for. Faults that only show while reading (a truncated archive, bytes that
     are not UTF-8) become typed errors as well, as long as the reading is done inside the ``with``.
+
+    Args:
+        path: the file.
+        errors: what becomes of bytes that are no text: an error, or half characters that stand for
+            them, for who can say which row they are of.
 
     Raises:
         DataError: the file is missing, is a directory, cannot be read, is a damaged archive,
@@ -50,7 +57,7 @@ def open_text(path: str | Path) -> Generator[TextIO, None, None]:
     try:
         with _opened(path) as raw, _unpacked(raw, path) as binary:
             encoding = _encoding(binary, path)
-            with io.TextIOWrapper(binary, encoding=encoding, newline="") as text:
+            with io.TextIOWrapper(binary, encoding=encoding, errors=errors, newline="") as text:
                 yield text
     except UnicodeError as error:
         at = f" at byte {error.start} of a block" if isinstance(error, UnicodeDecodeError) else ""

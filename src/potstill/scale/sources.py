@@ -10,6 +10,7 @@ import csv
 import glob
 import json
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -176,13 +177,28 @@ def _texts(values: Mapping[str, Any], columns: Sequence[str]) -> tuple[Texts, st
     return tuple(texts), ""
 
 
+_BYTES = re.compile("[\udc80-\udcff]")
+"""Half characters that stand for bytes that are no text."""
+
+
+def _readable(text: str) -> str:
+    """With a mark where a byte is no text."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
 def _read_jsonl(path: Path, moved: Callable[[int], None]) -> Iterator[Row]:
-    with open_text(path) as file:
+    with open_text(path, errors="surrogateescape") as file:
         for number, line in enumerate(file, start=1):
             if not line.strip():
                 continue
             if number % 256 == 1:
                 moved(_place(file))
+            if _BYTES.search(line):
+                raw = _readable(line.rstrip("\r\n"))
+                yield Row(
+                    path.name, number, None, reason="it holds bytes that are no text", raw=raw
+                )
+                continue
             yield _parsed(path.name, number, line)
 
 
@@ -199,7 +215,7 @@ def _parsed(name: str, number: int, line: str) -> Row:
 
 def _read_table(path: Path, moved: Callable[[int], None]) -> Iterator[Row]:
     delimiter = DELIMITERS[kind_of(path)]
-    with open_text(path) as file:
+    with open_text(path, errors="surrogateescape") as file:
         reader = csv.reader(file, delimiter=delimiter, strict=True)
         try:
             with wide_fields():
@@ -224,6 +240,9 @@ def _read_table(path: Path, moved: Callable[[int], None]) -> Iterator[Row]:
 def _fitted(
     name: str, number: int, header: Sequence[str], fields: Sequence[str], delimiter: str
 ) -> Row:
+    if any(map(_BYTES.search, fields)):
+        raw = _readable(delimiter.join(fields))
+        return Row(name, number, None, reason="it holds bytes that are no text", raw=raw)
     if len(fields) != len(header):
         reason = f"it has {len(fields)} fields, the header {len(header)}"
         return Row(name, number, None, reason=reason, raw=delimiter.join(fields))
