@@ -168,7 +168,7 @@ def outputs(cell: dict[str, Any]) -> Iterator[str]:
 
 
 def reference() -> dict[str, str]:
-    """The pages of the reference, from the list of public names in ``potstill/__init__.py``."""
+    """The pages of the reference, from the list of public names in ``potstill/__init__.pyi``."""
     homes = public_names()
     pages, lines = {}, ["# Reference\n", "`import potstill` gives these names.\n"]
     for page, (title, rooms) in REFERENCE.items():
@@ -191,8 +191,7 @@ def reference() -> dict[str, str]:
 
 def public_names() -> dict[str, str]:
     """Public name → module, read without importing."""
-    source = (ROOT / "src" / "potstill" / "__init__.py").read_text(encoding="utf-8")
-    for node in ast.parse(source).body:
-        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "_HOMES":
-            return ast.literal_eval(node.value)
-    raise LookupError("potstill/__init__.py has no _HOMES")
+    stub = (ROOT / "src" / "potstill" / "__init__.pyi").read_text(encoding="utf-8")
+    imports = [node for node in ast.parse(stub).body if isinstance(node, ast.ImportFrom)]
+    homes = {alias.name: node.module or "" for node in imports for alias in node.names}
+    return {name: home for name, home in homes.items() if home != "potstill"}

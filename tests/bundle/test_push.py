@@ -142,7 +142,7 @@ def test_a_hub_that_refuses_is_one_line(hub, bundle, env, message) -> None:
 def test_names_that_are_no_ids(bundle) -> None:
     for name in ("reader", "a/b/c"):
         done = CliRunner().invoke(main, ["push", name, str(bundle)])
-        assert done.exit_code == 1 and "is no hub id: give owner/name" in done.stderr
+        assert done.exit_code == 1 and "is not a hub id: give owner/name" in done.stderr
 
 
 def spoil_card(folder: Path) -> None:
@@ -177,7 +177,7 @@ def climb_out(folder: Path) -> None:
         (lambda f: (f / "potstill.json").unlink(), "has no potstill.json"),
         (lambda f: (f / "config.json").unlink(), "config.json"),
         (lambda f: (f / "onnx" / "model.onnx").unlink(), "is missing, though potstill.json"),
-        (lambda f: shutil.rmtree(f), "is no folder"),
+        (lambda f: shutil.rmtree(f), "is not a folder"),
         (spoil_card, "front matter"),
         (spoil_weights, "is not the file that potstill.json describes"),
         (lose_weights, "holds no weights"),

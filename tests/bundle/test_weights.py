@@ -189,7 +189,7 @@ def test_weights_of_an_onnx_file_alone(tmp_path) -> None:
 
 def test_names_and_folders_that_cannot_be_written(tmp_path) -> None:
     config = tiny.config("distilbert")
-    with pytest.raises(WeightsError, match="embeddings.token_type.weight is no parameter"):
+    with pytest.raises(WeightsError, match="embeddings.token_type.weight is not a parameter"):
         wrong = {"embeddings.token_type.weight": np.zeros((2, 16), np.float32)}
         write_weights(tmp_path / "w", wrong, config)
     (tmp_path / "file").write_text("")

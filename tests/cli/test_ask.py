@@ -96,7 +96,7 @@ def test_a_folder_stands_for_its_text_files(run, tmp_path):
         str(tmp_path / "b" / "deep.txt"),
         str(tmp_path / "latin.txt"),
     }
-    assert result.stderr == f"potstill: skipped: {tmp_path / 'picture.bin'}: it is no text\n"
+    assert result.stderr == f"potstill: skipped: {tmp_path / 'picture.bin'}: it is not text\n"
 
 
 def test_of_many_passages_the_best_are_read_and_that_is_said(run, tmp_path):
@@ -189,7 +189,7 @@ def test_a_model_that_may_refuse_gives_its_best_span_with_any(run, model, tmp_pa
         (("who", "--context", " "), None, "no text to ask: context"),
         (("who", "--context", "\x01"), None, "no text to ask: context"),
         (("who",), "", "no text to ask: stdin"),
-        (("who",), b"a\0b\x01\x02", "standard input is no text"),
+        (("who",), b"a\0b\x01\x02", "standard input is not text"),
         (("who", "/nowhere/at/all.txt"), None, "/nowhere/at/all.txt: it does not exist"),
         (("who", "--context", "x", "--model", "/nowhere"), None, "is not a model"),
         (("who " * 300, "--context", "the king"), None, "shorten the question"),
@@ -209,7 +209,7 @@ def test_a_file_that_is_no_text(run, tmp_path):
     path.write_bytes(bytes(range(256)))
     result = run("who", str(path))
     assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
-    assert "data.txt: it is no text" in result.stderr
+    assert "data.txt: it is not text" in result.stderr
 
 
 def test_an_empty_folder(run, tmp_path):

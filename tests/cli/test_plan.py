@@ -58,4 +58,4 @@ def test_a_profile_that_is_none(tmp_path):
     (tmp_path / "x.json").write_text("{}")
     found = run(str(tmp_path / "x.json"))
     assert found.exit_code == 1
-    assert "is no profile" in found.stderr
+    assert "is not a profile" in found.stderr

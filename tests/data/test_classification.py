@@ -90,9 +90,9 @@ BAD = {
     "no number": (
         "text,label\na,1.5\nb,high\n",
         {"problem": "regression"},
-        "row 2: label 'high' is no number: correct it",
+        "row 2: label 'high' is not a number: correct it",
     ),
-    "infinite": ("text,label\na,inf\n", {"problem": "regression"}, "'inf' is no number"),
+    "infinite": ("text,label\na,inf\n", {"problem": "regression"}, "'inf' is not a number"),
     "neither 0 nor 1": (
         "text,rude,loud\na,0,1\nb,-1,0\n",
         {"label": ("rude", "loud")},
@@ -129,8 +129,8 @@ def test_what_is_wrong_is_said_with_its_row(tmp_path, case):
         ('{"text": "a"}', "has no 'label'"),
         ('{"text": 3, "label": "x"}', "text 3 is not a string"),
         ('{"text": "a", "label": null}', "has no label"),
-        ('{"text": "a", "label": {}}', "is no name"),
-        ('{"text": "a", "label": 1.5}\n{"text": "b", "label": true}', "label True is no number"),
+        ('{"text": "a", "label": {}}', "is not a name"),
+        ('{"text": "a", "label": 1.5}\n{"text": "b", "label": true}', "label True is not a number"),
     ],
 )
 def test_what_is_wrong_in_jsonl(tmp_path, line, message):

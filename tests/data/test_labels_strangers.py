@@ -12,7 +12,7 @@ from potstill.errors import DataError
 
 
 def read(tmp_path, cells, **layout):
-    """Labels of a CSV with these cells, or of JSONL where one is no string."""
+    """Labels of a CSV with these cells, or of JSONL where one is not a string."""
     if all(isinstance(cell, str) for cell in cells):
         rows = ["text,label", *(f't{i},"{cell}"' for i, cell in enumerate(cells))]
         path = tmp_path / "a.csv"
@@ -58,11 +58,11 @@ def test_labels_in_every_form(tmp_path, cells, layout, labels, each):
         ([[1, 0, 1], [0, 0, 1]], {}, "line 1: label [1, 0, 1] is a list of 0 and 1: name its"),
         ([[1, 0], [0, 1]], {}, "name its places in order by labels"),
         ([[1, 0, 1]], {"labels": ("x", "y")}, "has 3 places, and labels names 2"),
-        ([[0.2, 0.8]], {}, "label 0.2 is no name"),
+        ([[0.2, 0.8]], {}, "label 0.2 is not a name"),
         (["['a']", "b"], {}, "row 2: label 'b' is not a list, as others are"),
-        (["0.5", "1", "N/A"], {}, "row 3: label 'N/A' is no number, 2 others are numbers"),
-        ([0.5, float("nan")], {}, "line 2: label nan is no number"),
-        (["1", "0", "N/A"], {}, "row 3: label 'N/A' is no number"),
+        (["0.5", "1", "N/A"], {}, "row 3: label 'N/A' is not a number, 2 others are numbers"),
+        ([0.5, float("nan")], {}, "line 2: label nan is not a number"),
+        (["1", "0", "N/A"], {}, "row 3: label 'N/A' is not a number"),
         (["a", "b", "7"], {}, "row 3: label '7' is a number, 2 others are not"),
         (["a", "N/A"], {}, "row 2: label 'N/A' stands for a missing one"),
         (["a", "nan"], {}, "list it in labels="),
@@ -75,8 +75,8 @@ def test_labels_in_every_form(tmp_path, cells, layout, labels, each):
             {"labels": ("no", "yes")},
             "label '2' is a number, and the labels are no",
         ),
-        (["high", "2"], {"problem": "regression"}, "row 1: label 'high' is no number"),
-        (["1_000", "2.5"], {}, "row 1: label '1_000' is no number"),
+        (["high", "2"], {"problem": "regression"}, "row 1: label 'high' is not a number"),
+        (["1_000", "2.5"], {}, "row 1: label '1_000' is not a number"),
     ],
 )
 def test_what_can_only_be_guessed_is_refused(tmp_path, cells, layout, says):

@@ -42,7 +42,7 @@ def test_a_folder(tmp_path):
     assert found == {
         "a.pdf": "Denver won.",
         "b/c.md": "# Kings",
-        "data": "skipped: it is no text",
+        "data": "skipped: it is not text",
         "empty.txt": "skipped: it is empty",
         "picture.png": "skipped: it is a picture",
     }
@@ -61,7 +61,7 @@ def test_links_and_what_is_no_file(tmp_path):
         "again.txt": "the king",
         "loop": "skipped: it is a link to a folder: name that itself",
         "nowhere.txt": "skipped: it is a link that leads nowhere",
-        "pipe.txt": "skipped: it is no regular file",
+        "pipe.txt": "skipped: it is not a regular file",
         "round": "skipped: it is a link that leads nowhere",
     }
 

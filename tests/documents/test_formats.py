@@ -281,10 +281,10 @@ def bomb():
         (b"x", "a.doc", "save it as DOCX"),
         (b"x", "a.png", "it is a picture"),
         (b"x", "a.zip", "it is an archive"),
-        (b"\0\1\2", "a.bin", "it is no text"),
-        (b"{", "a.json", "it is no JSON"),
+        (b"\0\1\2", "a.bin", "it is not text"),
+        (b"{", "a.json", "it is not JSON"),
         (b"[" * 100_000, "a.json", "nested too deeply"),
-        (b"{}", "a.ipynb", "no notebook"),
+        (b"{}", "a.ipynb", "not a notebook"),
         (b"\x1f\x8b" + b"x" * 99, "a.txt.gz", "damaged archive"),
     ],
 )

@@ -111,5 +111,5 @@ def test_the_file_is_read_as_it_was_scored(tmp_path):
     found = load_texts_of("text-classification", path, layout_values(layout))
     assert [one.label for one in found.values()] == ["good", "bad"]
     for wrong in ({}, {"nothing": 1}):
-        with pytest.raises(DataError, match="keep it anew"):
+        with pytest.raises(DataError, match="keep it again"):
             load_texts_of("text-classification", path, wrong)

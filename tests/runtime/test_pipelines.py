@@ -196,9 +196,9 @@ def test_bad_construction(folder):
     for options in ({"framework": "tf"}, {"device": "cuda"}, {"torch_dtype": torch.float16}):
         with pytest.raises(InputError):
             pipeline("question-answering", folder, **options)
-    with pytest.raises(InputError, match="is no tokenizer"):
+    with pytest.raises(InputError, match="is not a tokenizer"):
         pipeline("question-answering", folder, tokenizer=3)
-    with pytest.raises(InputError, match="int is no model of torch"):
+    with pytest.raises(InputError, match="int is not a model of torch"):
         QuestionAnsweringPipeline(3, Tokenizer.from_folder(folder))
 
 

@@ -50,7 +50,7 @@ def test_torch_reads_the_floats(folder):
 
 @pytest.mark.parametrize("options", [{"precision": "int8"}, {"onnx_file": "model.onnx"}])
 def test_torch_reads_no_onnx_file(folder, options):
-    with pytest.raises(InputError, match="leave precision and onnx_file out"):
+    with pytest.raises(InputError, match="omit precision and onnx_file"):
         QAClient.from_options(folder, runtime="torch", **options)
 
 

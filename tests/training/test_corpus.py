@@ -157,7 +157,7 @@ def test_what_is_damaged_is_made_anew_and_said(text, tokenizer, tmp_path, reason
     notes = []
     again = open_all(text, tokenizer, tmp_path, notes)
     if reason != "cannot be read":
-        assert f"made anew: {reason}" in notes[0] or reason in notes[0]
+        assert f"made again: {reason}" in notes[0] or reason in notes[0]
     assert np.array_equal(again.train.table, first)
 
 

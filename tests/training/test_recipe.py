@@ -62,7 +62,7 @@ def test_wrong_values_are_named(values, message):
 
 def test_wrong_overrides_are_named(tmp_path):
     path = write(tmp_path, "")
-    with pytest.raises(RecipeError, match="'epochs' is no override: write key=value"):
+    with pytest.raises(RecipeError, match="'epochs' is not an override: write key=value"):
         read_recipe(path, ["epochs"])
     with pytest.raises(RecipeError, match="epochs must be of type float, not 'many'"):
         read_recipe(path, ["epochs=many"])
@@ -75,10 +75,10 @@ def test_files_that_are_no_recipe(tmp_path):
         read_recipe(tmp_path / "none.toml")
     with pytest.raises(RecipeError, match="cannot be read"):
         read_recipe(tmp_path)
-    with pytest.raises(RecipeError, match="is no TOML"):
+    with pytest.raises(RecipeError, match="is not TOML"):
         read_recipe(write(tmp_path, "epochs = = 2"))
     (tmp_path / "binary.toml").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(RecipeError, match="is no TOML"):
+    with pytest.raises(RecipeError, match="is not TOML"):
         read_recipe(tmp_path / "binary.toml")
 
 

@@ -133,7 +133,7 @@ def test_an_ensemble_and_labels_in_another_order(teacher, train, tmp_path):
 
 
 def test_teachers_that_do_not_fit(teacher, train, tmp_path):
-    with pytest.raises(ModelError, match="is no model of text-classification"):
+    with pytest.raises(ModelError, match="is not a model of text-classification"):
         start(recipe(teacher, train, tmp_path, teacher=str(tiny.write_model(tmp_path / "qa"))))
     single = labelled.write_single(tmp_path / "single.csv", 20)
     with pytest.raises(DataError, match="row 1: label 'other' is none of red, king"):

@@ -49,7 +49,7 @@ def download(model: str, *, revision: str | None = None, weights: bool = True) -
     folder = fetch(*(_SAFETENSORS if weights else ()))
     if not (folder / layout.CONFIG).is_file():
         raise ModelNotFoundError(
-            f"{model} has no {layout.CONFIG}: it is no transformers model that potstill can read"
+            f"{model} has no {layout.CONFIG}: it is not a transformers model that potstill can read"
         )
     if not weights:
         return folder

@@ -98,7 +98,7 @@ def read_manifest(folder: Path) -> Manifest | None:
         }
         manifest = Manifest(files=records, **_known(Manifest, values))
     except (TypeError, AttributeError) as error:
-        raise ModelError(f"{path} is no manifest: {error}") from None
+        raise ModelError(f"{path} is not a manifest: {error}") from None
     _check(manifest, path)
     return manifest
 

@@ -40,7 +40,7 @@ def publishable(folder: Path) -> dict[str, int]:
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise ModelError(f"{folder} is no folder: give one that training or export wrote")
+        raise ModelError(f"{folder} is not a folder: give one that training or export wrote")
     read_config(folder)
     manifest = read_manifest(folder)
     if manifest is None:
@@ -83,7 +83,7 @@ def push(
         HubError: the hub could not be reached, or refused.
     """
     if repository.count("/") != 1:
-        raise InputError(f"{repository!r} is no hub id: give owner/name")
+        raise InputError(f"{repository!r} is not a hub id: give owner/name")
     names = publishable(folder)
     from huggingface_hub import HfApi, errors
 
@@ -101,7 +101,7 @@ def push(
             delete_patterns=_STALE,
         )
     except errors.HFValidationError as error:
-        raise InputError(f"{repository!r} is no hub id: {first_line(error)}") from None
+        raise InputError(f"{repository!r} is not a hub id: {first_line(error)}") from None
     except errors.HfHubHTTPError as error:
         raise _refused(repository, error, hub.endpoint) from None
     except (*transport_errors(), OSError, RuntimeError) as error:
@@ -156,10 +156,10 @@ def _check_card(card: Path) -> None:
 def _check_file(folder: Path, name: str, record: FileRecord) -> None:
     file = folder / name
     if not file.resolve().is_relative_to(folder.resolve()) or not file.is_file():
-        raise ModelError(f"{file} is missing, though {layout.MANIFEST} names it: export anew")
+        raise ModelError(f"{file} is missing, though {layout.MANIFEST} names it: export again")
     if file.stat().st_size != record.size or sha256_of(file) != record.sha256:
         raise ModelError(
-            f"{file} is not the file that {layout.MANIFEST} describes: export the model anew"
+            f"{file} is not the file that {layout.MANIFEST} describes: export the model again"
         )
 
 

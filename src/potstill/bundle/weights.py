@@ -149,7 +149,9 @@ def write_weights(
         try:
             theirs = names.to_hf(config.model_type, name, head)
         except KeyError:
-            raise WeightsError(f"{name} is no parameter of a {config.model_type} model") from None
+            raise WeightsError(
+                f"{name} is not a parameter of a {config.model_type} model"
+            ) from None
         # The buffer is written as it lies in memory: a transposed view would be scrambled.
         renamed[theirs] = np.ascontiguousarray(array)
     # save_file is not used: it makes files that only their owner may read.
@@ -194,12 +196,12 @@ def _shards(index: Path) -> list[Path]:
         values = read_object(index, WeightsError)
         files = sorted(set(values["weight_map"].values()))
     except (KeyError, TypeError, AttributeError, OSError) as error:
-        raise WeightsError(f"{index} is no index of weight files: {error}") from None
+        raise WeightsError(f"{index} is not an index of weight files: {error}") from None
     shards: list[Path] = []
     for name in files:
         # A plain file name only: an index must not reach outside its folder.
         if not isinstance(name, str) or Path(name).name != name:
-            raise WeightsError(f"{index} names {name!r}, which is no file of its folder")
+            raise WeightsError(f"{index} names {name!r}, which is not a file of its folder")
         if not (index.parent / name).is_file():
             raise WeightsError(f"{index.parent} lacks {name}, which its index names")
         shards.append(index.parent / name)
@@ -245,7 +247,8 @@ def _read_torch(file: Path, config: ModelConfig, head: HeadName) -> Weights:
         raise MissingExtraError(
             "torch",
             "train",
-            f"{file.parent} only has {file.name}, which is no safetensors file: converting it once "
+            f"{file.parent} only has {file.name}, which is not a safetensors file: "
+            "converting it once "
             f"with `potstill export {file.parent} OUT --format hf`",
         ) from None
     import pickle
@@ -263,7 +266,7 @@ def _read_torch(file: Path, config: ModelConfig, head: HeadName) -> Weights:
     for ours, theirs in known.items():
         tensor = state[theirs]
         if not isinstance(tensor, torch.Tensor):
-            raise WeightsError(f"{file}: {theirs} is no tensor")
+            raise WeightsError(f"{file}: {theirs} is not a tensor")
         if tensor.dtype == torch.bfloat16:
             tensor = tensor.float()
         weights[ours] = tensor.detach().contiguous().numpy()

@@ -44,7 +44,11 @@ _SHOWN = 240
     help="default or small (the embedded readers), a model folder or a hub id.",
 )
 @click.option(
-    "--top-k", type=click.IntRange(min=1), default=1, show_default=True, help="Most answers."
+    "--top-k",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Return at most N answers.",
 )
 @no_answer_option
 @click.option(

@@ -77,9 +77,9 @@ _LINE_SECONDS = 30.0
     default=2048,
     show_default=True,
     metavar="N",
-    help="Rows that are kept at once: a stop costs no more.",
+    help="Rows per checkpoint; at most this many are redone after an interruption.",
 )
-@click.option("--overwrite", is_flag=True, help="Start anew, whatever stands in OUT's place.")
+@click.option("--overwrite", is_flag=True, help="Start again, whatever stands in OUT's place.")
 @click.option("--json", "as_json", is_flag=True, help="Print the counts as JSON.")
 def command(
     source: str,

@@ -28,7 +28,7 @@ _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]+")
     "--top-k",
     type=click.IntRange(min=1),
     metavar="N",
-    help="Most labels of a text, the most probable first.  [default: all]",
+    help="Return at most N labels of a text, the most probable first.  [default: all]",
 )
 @click.option(
     "--threshold",

@@ -31,7 +31,7 @@ _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]+")
     type=click.IntRange(min=1),
     default=5,
     show_default=True,
-    help="Most words for a mask.",
+    help="Return at most N words for a mask.",
 )
 @click.option(
     "--target",

@@ -60,7 +60,7 @@ if TYPE_CHECKING:
     metavar="FILE",
     help="Write the profile that was used.",
 )
-@click.option("--measure", is_flag=True, help="Measure anew, even if this machine was measured.")
+@click.option("--measure", is_flag=True, help="Measure again, even if this machine was measured.")
 @click.option("--seconds", type=float, default=8.0, show_default=True, help="Of the measurement.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(
@@ -100,7 +100,7 @@ def command(
         from potstill.scale.profile import read_profile
 
         if measure or workers is not None or threads != 1 or model != "default":
-            raise click.UsageError("--profile says model, workers and threads: leave them out")
+            raise click.UsageError("--profile says model, workers and threads: omit them")
         profile = read_profile(profile_file)
     else:
         from potstill.scale.measure import profile_of
@@ -108,7 +108,7 @@ def command(
 
         setup = Setup(model=model, workers=workers, threads=threads, seconds=seconds)
         profile, is_new = profile_of(setup, anew=measure)
-        done = "measured now" if is_new else f"measured on {profile.date} (--measure does it anew)"
+        done = "measured now" if is_new else f"measured on {profile.date} (--measure does it again)"
         click.echo(f"this machine: {done}", err=True)
     if save_profile is not None:
         from potstill.scale.profile import write_profile

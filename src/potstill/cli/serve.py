@@ -46,7 +46,9 @@ from potstill.errors import InputError, MissingExtraError
     metavar="ORIGIN",
     help="Let pages of this origin call (CORS); again for several, * for all.",
 )
-@click.option("--timeout-ms", type=click.IntRange(min=1), help="Of requests that name none.")
+@click.option(
+    "--timeout-ms", type=click.IntRange(min=1), help="Deadline for requests that set none."
+)
 @click.option("--max-timeout-ms", type=click.IntRange(min=1), help="Longest a request may name.")
 @click.option("--max-body", type=click.IntRange(min=1), help="Bytes of a body.")
 @click.option("--max-file", type=click.IntRange(min=1), help="Bytes of a file sent to /text.")

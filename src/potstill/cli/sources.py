@@ -88,7 +88,9 @@ def _decoded(data: bytes) -> str:
 
     text = decode(data)
     if text is None:
-        raise DataError("standard input is no text: give a file, so that its name tells what it is")
+        raise DataError(
+            "standard input is not text: give a file, so that its name tells what it is"
+        )
     return text
 
 

@@ -81,7 +81,7 @@ def trim_weights(
     if kept[-1] >= config.vocab_size:
         raise RecipeError(
             f"the tokenizer has a piece {kept[-1]}, but the word table ends at "
-            f"{config.vocab_size - 1}: leave prune_vocabulary out"
+            f"{config.vocab_size - 1}: omit prune_vocabulary"
         )
     trimmed = {n: w[kept] if n in _BY_WORD else w for n, w in weights.items()}
     pad_id = kept.index(config.pad_id) if config.pad_id in kept else 0
@@ -92,8 +92,7 @@ def _vocabulary(tokenizer: Mapping[str, Any]) -> Mapping[str, int]:
     model: Mapping[str, Any] = tokenizer.get("model") or {}
     if model.get("type", "WordPiece") != "WordPiece" or not isinstance(model.get("vocab"), dict):
         raise RecipeError(
-            f"prune_vocabulary is for WordPiece vocabularies, not for {model.get('type')}: "
-            "leave it out"
+            f"prune_vocabulary is for WordPiece vocabularies, not for {model.get('type')}: omit it"
         )
     return model["vocab"]
 

@@ -154,7 +154,8 @@ def _problem(cells: Sequence[Any], where: Sequence[str], layout: TextLayout) -> 
     if whole and 2 * len(strange) > len(numbers):
         i = next(i for i, number in enumerate(numbers) if number is not None)
     raise DataError(
-        f"{where[i]}: label {cells[i]!r:.60} is {'a' if numbers[i] is not None else 'no'} number, "
+        f"{where[i]}: label {cells[i]!r:.60} is "
+        f"{'a number' if numbers[i] is not None else 'not a number'}, "
         f"{len(strange) if numbers[i] is not None else len(numbers) - len(strange)} others are "
         f"{'not' if numbers[i] is not None else 'numbers'}: correct it or drop the row"
         + ("; problem=single-label takes all as names" if whole else "")
@@ -164,7 +165,7 @@ def _problem(cells: Sequence[Any], where: Sequence[str], layout: TextLayout) -> 
 def _target(cell: Any, where: str) -> float:
     number = as_float(cell)
     if number is None:
-        raise DataError(f"{where}: label {cell!r:.60} is no number: correct it or drop the row")
+        raise DataError(f"{where}: label {cell!r:.60} is not a number: correct it or drop the row")
     return number
 
 
@@ -229,7 +230,9 @@ def _said(cell: Any, where: str) -> str:
     if isinstance(cell, float) and math.isnan(cell):
         raise DataError(f"{where} has no label: fill it in or drop the row")
     if not isinstance(cell, (str, int)):
-        raise DataError(f"{where}: label {cell!r:.60} is no name: give a string or a whole number")
+        raise DataError(
+            f"{where}: label {cell!r:.60} is not a name: give a string or a whole number"
+        )
     return unicodedata.normalize("NFC", str(cell).strip())
 
 

@@ -195,7 +195,7 @@ def _check_every_label(examples: Sequence[TextExample], labels: Sequence[str], p
     if missing:
         raise DataError(
             f"{path}: no row has label {missing[0]!r}, so that it cannot be learned: add rows that "
-            "have it, or leave it out of the labels"
+            "have it, or omit it from the labels"
         )
     if len(labels) < 2 and not isinstance(examples[0].label, tuple):
         raise DataError(f"{path}: every row has label {labels[0]!r}: give data with at least two")

@@ -57,7 +57,7 @@ class _Reader:
             try:
                 said = ast.literal_eval(token)
             except SyntaxError:  # a NUL, or a line break that Python has not in a string
-                raise ValueError(f"{token!r:.20} is no string") from None
+                raise ValueError(f"{token!r:.20} is not a string") from None
             return said.decode("utf-8") if isinstance(said, bytes) else said
         if kind == "number":
             return float(token) if set(token) & set(".eE") else int(token)
@@ -77,7 +77,7 @@ class _Reader:
         if name in _WORDS:
             return _WORDS[name]
         if name != "array" and not name.startswith(("np.", "numpy.")):
-            raise ValueError(f"{name!r:.20} is no value")
+            raise ValueError(f"{name!r:.20} is not a value")
         self._expect("(")
         value = self.value(depth + 1)
         while self._takes(","):  # dtype=object

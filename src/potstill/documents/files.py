@@ -84,7 +84,7 @@ def _found(path: str) -> Found | Skipped:
             return Skipped(path, "it is a link that leads nowhere")
         return Skipped(path, (error.strerror or str(error)).lower())
     if not stat.S_ISREG(said.st_mode):
-        return Skipped(path, "it is no regular file")
+        return Skipped(path, "it is not a regular file")
     return Found(path, said.st_size, said.st_mtime_ns)
 
 

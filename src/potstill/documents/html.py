@@ -32,7 +32,7 @@ def read(data: bytes, name: str) -> Document:
     """
     text = decode(data, declared=True)
     if text is None:
-        raise DataError("it is no text")
+        raise DataError("it is not text")
     writer = Writer()
     return writer.document(name, write(writer, text))
 

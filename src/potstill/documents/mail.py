@@ -25,7 +25,7 @@ def read(data: bytes, name: str) -> Document:
     writer = Writer()
     left_out = _write(writer, mail)
     if not mail.keys() or not writer.marks:
-        raise DataError("it is no mail")
+        raise DataError("it is not an e-mail")
     note = f"attachments are not read: {', '.join(left_out[:3])}" if left_out else ""
     return writer.document(name, _head(mail, "Subject"), note)
 

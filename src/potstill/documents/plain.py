@@ -25,7 +25,7 @@ def read_text(data: bytes, name: str) -> Document:
     """
     text = decode(data)
     if text is None:
-        raise DataError("it is no text")
+        raise DataError("it is not text")
     return Document(name=name, text=text, lines=True)
 
 
@@ -65,7 +65,7 @@ def read_notebook(data: bytes, name: str) -> Document:
                     said = output.get("text") or output.get("data", {}).get("text/plain", "")
                     writer.paragraph("".join(said)[:10_000])
     except (ValueError, KeyError, TypeError, AttributeError):
-        raise DataError("it is no notebook of Jupyter") from None
+        raise DataError("it is not a notebook of Jupyter") from None
     return writer.document(name)
 
 

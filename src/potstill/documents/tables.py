@@ -32,7 +32,7 @@ def read_csv(data: bytes, name: str) -> Document:
     try:
         write_rows(writer, rows)
     except csv.Error as error:
-        raise DataError(f"row {len(writer.marks) + 1} is no CSV ({error})") from None
+        raise DataError(f"row {len(writer.marks) + 1} is not a CSV ({error})") from None
     return writer.document(name)
 
 
@@ -152,8 +152,8 @@ def _lines(text: str, whole: ValueError) -> Iterator[Any]:
             try:
                 yield json.loads(line)
             except (ValueError, RecursionError):
-                at = f" (line {number} is no JSON value either)" if number > 1 else ""
-                raise DataError(f"it is no JSON: {whole}{at}") from None
+                at = f" (line {number} is not a JSON value either)" if number > 1 else ""
+                raise DataError(f"it is not JSON: {whole}{at}") from None
 
 
 def _is_head(cells: Sequence[str]) -> bool:
@@ -192,5 +192,5 @@ def _cell(value: object) -> str:
 def _decoded(data: bytes) -> str:
     text = decode(data)
     if text is None:
-        raise DataError("it is no text")
+        raise DataError("it is not text")
     return text

@@ -141,7 +141,7 @@ def read_kept(path: Path) -> Kept:
     """
     values = read_json(path)
     if not isinstance(values, dict) or not {"task", "data", "scores"} <= values.keys():
-        raise DataError(f"{path} is no evaluation: make it anew with `potstill eval --keep`")
+        raise DataError(f"{path} is not an evaluation: make it again with `potstill eval --keep`")
     known = {f.name for f in fields(Kept)}
     values = {name: value for name, value in values.items() if name in known}
     try:
@@ -152,7 +152,7 @@ def read_kept(path: Path) -> Kept:
         _check(kept)
     except (TypeError, KeyError, ValueError, AttributeError) as error:
         raise DataError(
-            f"{path} is damaged ({error}): make it anew with `potstill eval --keep`"
+            f"{path} is damaged ({error}): make it again with `potstill eval --keep`"
         ) from None
     return kept
 
@@ -165,7 +165,7 @@ def _check(kept: Kept) -> None:
     """
     for name in ("scores", "milliseconds", "curve", "layout", "hardware", "tools"):
         if not isinstance(getattr(kept, name), Mapping):
-            raise ValueError(f"{name} is no object")
+            raise ValueError(f"{name} is not an object")
     for name, value in kept.milliseconds.items():
         if not isinstance(value, (int, float)) or value <= 0:
             raise ValueError(f"milliseconds of {name} are {value!r}")
@@ -192,6 +192,6 @@ def _check_answers(kept: Kept) -> None:
             raise ValueError(f"question {question.id!r} has no figures")
     for one in kept.said:
         if not all(isinstance(text, str) for text in (one.id, *one.given)):
-            raise ValueError(f"what was said of {one.id!r} is no text")
+            raise ValueError(f"what was said of {one.id!r} is not text")
         if not isinstance(one.confidence, (int, float, type(None))):
-            raise ValueError(f"confidence {one.confidence!r} of {one.id!r} is no number")
+            raise ValueError(f"confidence {one.confidence!r} of {one.id!r} is not a number")

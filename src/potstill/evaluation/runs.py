@@ -158,9 +158,9 @@ def json_lines(path: Path) -> list[dict[str, Any]]:
         with open_text(path) as file:
             lines = [json.loads(line) for line in file.read().splitlines()]
     except ValueError as error:
-        raise DataError(f"{path} holds a line that is no JSON: {error}") from None
+        raise DataError(f"{path} holds a line that is not JSON: {error}") from None
     if not all(isinstance(line, dict) for line in lines):
-        raise DataError(f"{path} holds a line that is no JSON object")
+        raise DataError(f"{path} holds a line that is not a JSON object")
     return lines
 
 

@@ -52,9 +52,11 @@ def load_texts_of(task: str, path: str | Path, layout: Mapping[str, Any]) -> dic
         try:
             found = load_texts(path, TextLayout(**values)).examples
         except TypeError as error:
-            raise DataError(f"an evaluation of {path} is damaged ({error}): keep it anew") from None
+            raise DataError(
+                f"an evaluation of {path} is damaged ({error}): keep it again"
+            ) from None
     else:
-        raise DataError(f"{path}: an evaluation of it does not say how it is read: keep it anew")
+        raise DataError(f"{path}: an evaluation of it does not say how it is read: keep it again")
     return {one.id: one for one in found}
 
 

@@ -119,7 +119,7 @@ def open_model(
     chosen = runtime_name(runtime)
     if chosen.startswith("torch") and (onnx_file is not None or precision not in (None, "fp32")):
         raise InputError(
-            f"runtime {chosen} reads the folder's float weights: leave precision and onnx_file out"
+            f"runtime {chosen} reads the folder's float weights: omit precision and onnx_file"
         )
     file = find_file(folder, precision, onnx_file, head)
     model = Runnable(

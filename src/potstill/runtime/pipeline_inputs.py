@@ -51,7 +51,7 @@ def _items(value: Any) -> Any:
         return [value]
     if isinstance(value, Iterable) and not isinstance(value, str):
         return list(cast("Iterable[Any]", value))
-    raise InputError(f"{value!r:.60} is no input; pass a dictionary with question and context")
+    raise InputError(f"{value!r:.60} is not an input; pass a dictionary with question and context")
 
 
 def pair_of(item: Any) -> tuple[str, str]:
@@ -72,7 +72,7 @@ def pair_of(item: Any) -> tuple[str, str]:
         pair = item.question_text, item.context_text
     else:
         raise InputError(
-            f"a {type(item).__name__} is no input; pass a dictionary with question and context"
+            f"a {type(item).__name__} is not an input; pass a dictionary with question and context"
         )
     for name, text in zip(("question", "context"), pair, strict=True):
         if text is None:

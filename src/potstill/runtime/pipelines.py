@@ -215,7 +215,7 @@ def check_surroundings(framework: str | None, dtype: Any) -> None:
         InputError: another value.
     """
     if framework not in (None, "pt"):
-        raise InputError(f"framework {framework!r} is not supported; leave it out")
+        raise InputError(f"framework {framework!r} is not supported; omit it")
     if dtype is not None and str(dtype).removeprefix("torch.") not in ("auto", "float32"):
         raise InputError(
             f"torch_dtype {dtype} is not supported: open the model with "
@@ -278,7 +278,8 @@ def as_tokenizer(tokenizer: Any, revision: str | None) -> Tokenizer:
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if not isinstance(backend, tokenizers.Tokenizer):
         raise InputError(
-            f"{type(tokenizer).__name__} is no tokenizer; pass a folder, a potstill Tokenizer or "
+            f"{type(tokenizer).__name__} is not a tokenizer; pass a folder, a potstill "
+            "Tokenizer or "
             "a fast tokenizer of transformers"
         )
     # A copy: ours must not change with the caller's truncation and padding, nor theirs with ours.

@@ -79,7 +79,7 @@ class OnnxSession:
         if not (inputs <= _INPUTS and "input_ids" in inputs and given.issuperset(outputs)):
             kind = "question-answering model" if outputs == QA_OUTPUTS else "model of this task"
             raise ModelError(
-                f"{self.file} is no {kind}: it takes "
+                f"{self.file} is not a {kind}: it takes "
                 f"{', '.join(sorted(inputs))} and gives {', '.join(sorted(given))}"
             )
         self._inputs, self._outputs = sorted(inputs), list(outputs)

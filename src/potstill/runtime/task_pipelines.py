@@ -338,7 +338,8 @@ def _text(item: Any) -> TextOrPair:
 def _prompt(item: Any) -> tuple[str, Any]:
     if not isinstance(item, Mapping):
         raise InputError(
-            f"a {type(item).__name__} is no input; pass a prompt and choices, or a dictionary with "
+            f"a {type(item).__name__} is not an input; pass a prompt and choices, or a "
+            "dictionary with "
             "both"
         )
     values = cast("Mapping[str, Any]", item)

@@ -39,7 +39,7 @@ class TorchSession:
         """
         config = getattr(model, "config", None)
         if config is None or not hasattr(model, "parameters") or not hasattr(model, "eval"):
-            raise InputError(f"{type(model).__name__} is no model of torch")
+            raise InputError(f"{type(model).__name__} is not a model of torch")
         self._model, self._outputs, self.threads = model.eval(), outputs, threads
         # Our configs and Hugging Face's name the same two numbers differently.
         self.max_positions: int = getattr(config, "max_positions", None) or _positions(config)

@@ -311,7 +311,7 @@ def _open(out: Path, folder: Path, facts: dict[str, Any]) -> dict[str, int] | No
         found = json.loads(path.read_text(encoding="utf-8"))
         result = found.pop("result", None)
     except (OSError, ValueError, AttributeError) as error:
-        raise JobError(f"{path} is damaged ({error}): start anew with --overwrite") from None
+        raise JobError(f"{path} is damaged ({error}): start again with --overwrite") from None
     if result is None and not any(folder.glob("part-*")):
         write_json(path, facts)  # nothing was done, so nothing is lost
         return None
@@ -319,15 +319,15 @@ def _open(out: Path, folder: Path, facts: dict[str, Any]) -> dict[str, int] | No
         if found.get(key) != value:
             raise JobError(
                 f"{folder} is of a job with another {_NAMES.get(key, key)}: name another output, "
-                "or start anew with --overwrite"
+                "or start again with --overwrite"
             )
     if result is None:
         return None
     if out.exists():
         if (out.stat().st_size, sha256_of(out)) == (result["size"], result["sha256"]):
             return {"rows": result["rows"], "bad": result["bad"]}
-        raise JobError(f"{out} was changed after the job: start anew with --overwrite")
-    raise JobError(f"{out} is gone since the job ended: start anew with --overwrite")
+        raise JobError(f"{out} was changed after the job: start again with --overwrite")
+    raise JobError(f"{out} is gone since the job ended: start again with --overwrite")
 
 
 _NAMES = {

@@ -141,7 +141,9 @@ def read_profile(path: str | Path) -> Profile:
     """
     values = read_json(path)
     if not isinstance(values, dict) or values.get("format_version") != FORMAT_VERSION:
-        raise DataError(f"{path} is no profile: make one by `potstill plan … --save-profile FILE`")
+        raise DataError(
+            f"{path} is not a profile: make one by `potstill plan … --save-profile FILE`"
+        )
     known = {f.name for f in fields(Profile)}
     values = {name: value for name, value in values.items() if name in known}
     try:
@@ -151,7 +153,7 @@ def read_profile(path: str | Path) -> Profile:
         _check(profile)
     except (TypeError, KeyError, ValueError, AttributeError) as error:
         raise DataError(
-            f"{path} is a damaged profile ({error}): measure the machine anew"
+            f"{path} is a damaged profile ({error}): measure the machine again"
         ) from None
     return profile
 

@@ -43,7 +43,7 @@ def connect(ray: Any, address: str, cpus: int) -> None:
     except Exception as error:  # Ray raises bare ones, as where its node starts too slowly
         raise JobError(
             f"no Ray cluster at {address or 'this machine'} can be used ({first_line(error)}): "
-            "start one with `ray start --head`, or leave --address out"
+            "start one with `ray start --head`, or omit --address"
         ) from None
 
 

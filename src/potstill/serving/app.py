@@ -84,7 +84,7 @@ def _parsed(body: bytes, schema: type[BaseModel] | None) -> Any:
     try:
         values = from_json(body, allow_inf_nan=False)
     except ValueError as error:
-        raise Refusal(400, f"the body is no JSON that can be read: {error!s:.200}") from None
+        raise Refusal(400, f"the body is not JSON that can be read: {error!s:.200}") from None
     if not isinstance(values, dict):
         raise Refusal(400, f"the body is a {type(values).__name__}: send a JSON object")
     return values if schema is None else validate(schema, values)

@@ -13,7 +13,7 @@ from typing import Any
 from potstill.errors import EmptyInputError, InputError, ModelError, PotstillError
 
 KINDS = {
-    400: ("bad-request", "the body is no JSON, or a question, context or text is empty"),
+    400: ("bad-request", "the body is not JSON, or a question, context or text is empty"),
     401: ("unauthorized", "the bearer token is missing or wrong"),
     404: ("not-found", "there is no such path or model"),
     405: ("method-not-allowed", "the path does not take this method"),

@@ -82,7 +82,7 @@ class ServeOptions:
             if not 0 <= getattr(self, name) < math.inf:
                 raise InputError(f"{name} must not be negative, not {getattr(self, name)}")
         if self.token is not None and not self.token.strip():
-            raise InputError("the token is empty: give one, or leave it out")
+            raise InputError("the token is empty: give one, or omit it")
         if self.token is not None and self.token != "".join(self.token.split()):
             if len(self.token.split()) > 1:
                 raise InputError("the token holds blanks, which no header can carry: give another")

@@ -65,7 +65,9 @@ class PairInput(_Body):
 class QuestionParameters(_Parameters):
     """Those of Hugging Face's question-answering task, with the defaults of its pipeline."""
 
-    top_k: int = Field(default=1, ge=1, le=1000, description="Most answers to a question.")
+    top_k: int = Field(
+        default=1, ge=1, le=1000, description="Return at most this many answers to a question."
+    )
     doc_stride: int | None = Field(
         default=None, ge=0, le=_LONGEST, description="Tokens that windows share; by default 128."
     )
@@ -90,7 +92,9 @@ class QuestionParameters(_Parameters):
 class TextParameters(_Parameters):
     """Of classifiers (``top_k``) and of taggers (``aggregation_strategy``, ``ignore_labels``)."""
 
-    top_k: int | None = Field(default=None, ge=1, le=100_000, description="Most labels of a text.")
+    top_k: int | None = Field(
+        default=None, ge=1, le=100_000, description="Return at most this many labels of a text."
+    )
     function_to_apply: None = Field(
         default=None,
         description="Taken for the client's sake; scores are as the model was calibrated.",

@@ -107,5 +107,5 @@ def _array(name: str, rows: list[Any]) -> Any:
             "some are longer than the model reads"
         ) from None
     if array.dtype.kind not in "iuf":
-        raise InputError(f"{name} holds {array.dtype}, which is no number: leave it out")
+        raise InputError(f"{name} holds {array.dtype}, which is not a number: omit it")
     return array.astype(np.float32 if array.dtype.kind == "f" else np.int64)

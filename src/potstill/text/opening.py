@@ -70,7 +70,7 @@ def open_folder(folder: Path) -> Opened:
         return _open(folder)
     except UnicodeEncodeError:
         raise TokenizerError(
-            f"{folder}: a token of its tokenizer's files holds half a character, which is no text"
+            f"{folder}: a token of its tokenizer's files holds half a character, which is not text"
         ) from None
 
 

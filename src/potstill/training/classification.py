@@ -137,7 +137,7 @@ class Classification:
         examples = examples[: recipe.examples or None]
         given = recipe.class_weights
         if given and problem == "regression":
-            raise RecipeError("class_weights have no meaning for a regression: leave them out")
+            raise RecipeError("class_weights have no meaning for a regression: omit them")
         if not isinstance(given, str) and len(given) != len(labels):
             raise RecipeError(f"class_weights has {len(given)} values for {len(labels)} labels")
         facts: dict[str, Any] = {}

@@ -120,7 +120,7 @@ def open_corpus(
     wrong = _fault(folder, facts)
     if wrong:
         if folder.exists():
-            note(f"the packed corpus in {folder} is made anew: {wrong}")
+            note(f"the packed corpus in {folder} is made again: {wrong}")
         _build(folder, corpus, tokenizer, packing, facts, note)
     index = _read_index(folder)
     train, held_out = (_map(folder / f"{part}.bin", index[part], index) for part in _PARTS)

@@ -276,7 +276,7 @@ def _make_transfer(
     if tokenizer_hash(theirs) != tokenizer_hash(folder):
         raise RecipeError(
             f"teacher {name} cuts text into other tokens than the student, so that their inner "
-            "states cannot be aligned: leave alpha_hidden, alpha_attention and alpha_relation out"
+            "states cannot be aligned: omit alpha_hidden, alpha_attention and alpha_relation"
         )
     weights_config = read_config(theirs)
     read_weights(theirs, weights_config)  # refuses a teacher without the head

@@ -141,7 +141,7 @@ class DistilRecipe(PruneKeys, Recipe):
         if self.base_share and self.fresh:
             raise RecipeError(
                 f"base_share is {self.base_share:g}, but a fresh student has no weights of its "
-                "base: leave one of the two out"
+                "base: omit one of the two"
             )
         if self.transfer_first and not self.matches_inside:
             raise RecipeError(
@@ -156,7 +156,7 @@ class DistilRecipe(PruneKeys, Recipe):
         if not self.mask_positions and (self.teacher_seq_len or self.teacher_stride):
             raise RecipeError(
                 "mask_positions=false compares rows position by position: "
-                "leave teacher_seq_len and teacher_stride out"
+                "omit teacher_seq_len and teacher_stride"
             )
 
     @property

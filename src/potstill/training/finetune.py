@@ -104,7 +104,7 @@ def check_head(recipe: Recipe) -> None:
     if recipe.base_share:
         raise RecipeError(
             f"base_share is {recipe.base_share:g}, but {recipe.base} has no question-answering "
-            "head, whose weights could have a share: leave it out"
+            "head, whose weights could have a share: omit it"
         )
 
 

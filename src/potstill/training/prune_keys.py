@@ -76,7 +76,7 @@ class PruneKeys:
                 "give prune_heads and prune_ffn as lists, or use prune_criterion=importance"
             )
         if self.prunes and fresh:
-            raise RecipeError("fresh=true has nothing to prune: leave one of them out")
+            raise RecipeError("fresh=true has nothing to prune: omit one of them")
         if self.prunes and shaped:
             raise RecipeError(
                 "hidden_width, ffn_width and n_heads are for a fresh student: "

@@ -68,12 +68,12 @@ def read_recipe(
     except OSError as error:
         raise RecipeError(f"recipe {path} cannot be read: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise RecipeError(f"recipe {path} is no TOML: {error}") from None
+        raise RecipeError(f"recipe {path} is not TOML: {error}") from None
     given: dict[str, str] = {}
     for override in overrides:
         key, equals, text = override.partition("=")
         if not equals:
-            raise RecipeError(f"{override!r} is no override: write key=value")
+            raise RecipeError(f"{override!r} is not an override: write key=value")
         given[key.strip()] = text
     values = _flat(values)
     given = {key.replace(".", "_"): text for key, text in given.items()}

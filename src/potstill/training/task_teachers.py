@@ -46,7 +46,8 @@ class TaskTeacher:
         self.config = read_config(self.folder)
         if head_of_folder(self.folder, self.config) != task.head:
             raise ModelError(
-                f"teacher {name} is no model of {task.name}: fine-tune one first, or name another"
+                f"teacher {name} is not a model of {task.name}: fine-tune one first, or name "
+                "another"
             )
         self.tokenizer = Tokenizer.from_folder(self.folder)
         self.seq_len = min(seq_len, self.config.max_positions)

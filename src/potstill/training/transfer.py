@@ -70,7 +70,7 @@ class Transfer:
         if theirs.vocab_size != ours.vocab_size:
             raise RecipeError(
                 f"the teacher reads {theirs.vocab_size} different tokens and the student "
-                f"{ours.vocab_size}: leave alpha_hidden, alpha_attention and alpha_relation out"
+                f"{ours.vocab_size}: omit alpha_hidden, alpha_attention and alpha_relation"
             )
         mapped = map_layers(recipe.layer_map, theirs.n_layers, ours.n_layers)
         self.pairs = [(s, t) for s, t in enumerate(mapped) if t >= 0]
