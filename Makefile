@@ -18,12 +18,12 @@ JS := clients/js
 NODE_20 := command -v node >/dev/null && node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)'
 PORT ?= 8000
 
-.PHONY: help demo browser-demo wasm wheels test test-js formats extras check fuzz native lint types arch bench docs site format clean
+.PHONY: help demo browser-demo wasm wheels addon npm test test-js formats extras check fuzz native lint types arch bench docs site format clean
 .DELETE_ON_ERROR:
 
 help:
 	@sed -n 's/^# \{0,1\}//p' Makefile | sed '/^$$/q'
-	@echo "also: browser-demo wasm test-js formats extras native lint types arch bench docs site format clean"
+	@echo "also: browser-demo wasm wheels addon npm test-js formats extras native lint types arch bench docs site format clean"
 
 # A virtual environment, or one line that says what is missing.
 define new_venv
@@ -70,6 +70,15 @@ $(JS)/node_modules/.ready: $(JS)/package.json $(JS)/package-lock.json
 wasm: $(DEV)/.ready
 	$(DEV)/bin/python -m pip install -q $(PIP_ARGS) -c constraints.txt ziglang
 	$(DEV)/bin/python native/build.py $(JS)/src/runtime/potstill.wasm --target wasm32-wasi --strict
+
+# What npm gets, in out/npm: the package, and the engine's addon for each platform, cross-compiled.
+npm: $(DEV)/.ready $(JS)/node_modules/.ready
+	$(DEV)/bin/python -m pip install -q $(PIP_ARGS) -c constraints.txt ziglang
+	$(DEV)/bin/python scripts/pack_npm.py out/npm
+
+# The engine as an addon for this machine's Node, where its tests and a checkout find it.
+addon:
+	$(PYTHON) native/build.py $$(node -p '`$(JS)/platforms/$${process.platform}-$${process.arch}/potstill.node`') --node
 
 test-js:
 	@if $(NODE_20); then $(MAKE) $(JS)/node_modules/.ready && cd $(JS) && npm test; \

@@ -53,7 +53,7 @@ LENGTHS = {"short": (500, 1000), "long": (4000, 5000)}
 OURS = "Potstill, Node"
 DISTILBERT = "transformers 4.57.6, DistilBERT shape"
 """Of made weights: it has a time and no F1."""
-_PYTHON = """
+PYTHON = """
 import json, sys, time
 from potstill import QAClient
 client = QAClient.from_options(sys.argv[1], threads=int(sys.argv[2]))
@@ -106,13 +106,13 @@ def systems(arguments: argparse.Namespace, model: Path, scratch: Path) -> dict[s
     script = str(here / "node_worker.mjs")
     exports: Path | None = arguments.exports
     found = {
-        OURS: Worker(node, script, str(model), "onnx", threads, flag=None),
-        "Potstill, Python": Worker(sys.executable, _PYTHON, str(model), threads),
+        OURS: Worker(node, script, str(model), "", threads, flag=None),
+        "Potstill, Python": Worker(sys.executable, PYTHON, str(model), threads),
     }
     if arguments.also:
         also = find_model(arguments.also)
         name = f"{OURS}, {also.name}"
-        found[name] = Worker(node, script, str(also), "onnx", threads, flag=None)
+        found[name] = Worker(node, script, str(also), "", threads, flag=None)
     if arguments.transformers_js:
         other = str(here / "transformers_js_worker.mjs")
         packages = str(arguments.transformers_js)

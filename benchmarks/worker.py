@@ -17,14 +17,29 @@ unless told otherwise, and would slow the next one."""
 class Worker:
     """A program asked over its pipes in lines of JSON; it prints ``ready`` before the first."""
 
-    def __init__(self, program: str, code: str, *arguments: str, flag: str | None = "-c") -> None:
-        """Starts ``program`` on ``code``, a file where there is no ``flag`` to stand before it."""
+    def __init__(
+        self,
+        program: str,
+        code: str,
+        *arguments: str,
+        flag: str | None = "-c",
+        environment: dict[str, str] | None = None,
+    ) -> None:
+        """Starts ``program`` on ``code``, a file where there is no ``flag`` to stand before it.
+
+        Args:
+            program: Python or Node.
+            code: what it runs.
+            arguments: of the code.
+            flag: what stands before the code.
+            environment: variables beside this process's own.
+        """
         self.process = subprocess.Popen(
             [program, *([] if flag is None else [flag]), code, *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            env={**os.environ, "HF_HUB_OFFLINE": "1"},
+            env={**os.environ, "HF_HUB_OFFLINE": "1", **(environment or {})},
         )
         assert self.process.stdin
         assert self.process.stdout

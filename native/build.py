@@ -4,14 +4,17 @@ No build system: a dozen files, of which some take flags of their own. Whoever b
 file: the package's build hook, `make`, the tests and the wheels.
 
     python native/build.py OUT [--target TRIPLE] [--sanitize address,undefined] [--main FILE]
+    python native/build.py potstill.node --node [--target TRIPLE]
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import importlib.util
 import os
 import platform
+import re
 import shlex
 import shutil
 import subprocess
@@ -48,6 +51,8 @@ EXPORTS = ("malloc", "free", "abi", "kernels", "open", "kernel", "outputs", "run
 """What the WASM file gives: the header's functions, and memory to put their arguments into."""
 SECTION = b"potstill.source"
 """The WASM file's own section, which holds the `digest` of what it was built from."""
+ADDON = HERE / "node" / "addon.cpp"
+"""What makes an addon for Node of the engine."""
 
 
 class BuildError(Exception):
@@ -61,6 +66,7 @@ def main() -> None:
     parser.add_argument("--target", help="build for another machine, with zig: aarch64-linux-musl")
     parser.add_argument("--sanitize", help="what -fsanitize takes")
     parser.add_argument("--main", type=Path, help="a program around the engine, not a library")
+    parser.add_argument("--node", action="store_true", help="an addon for Node")
     parser.add_argument("--strict", action="store_true", help="warnings are errors")
     parser.add_argument("--define", action="append", default=[], help="a macro")
     given = parser.parse_args()
@@ -70,6 +76,7 @@ def main() -> None:
             target=given.target,
             sanitize=given.sanitize,
             main=given.main,
+            node=given.node,
             strict=given.strict,
             defines=tuple(given.define),
         )
@@ -83,6 +90,7 @@ def build(
     target: str | None = None,
     sanitize: str | None = None,
     main: Path | None = None,
+    node: bool = False,
     strict: bool = False,
     defines: tuple[str, ...] = (),
 ) -> None:
@@ -93,6 +101,7 @@ def build(
         target: what zig calls another machine; this one where not given.
         sanitize: sanitizers, with commas between.
         main: a source file with a ``main``, to be linked with the engine into a program.
+        node: an addon for Node, not a plain library.
         strict: warnings are errors.
         defines: macros, such as ``POTSTILL_EMULATE_AMX``.
 
@@ -103,8 +112,8 @@ def build(
     machine = (target or platform.machine()).split("-")[0].lower()
     machine = {"amd64": "x86_64", "arm64": "aarch64"}.get(machine, machine)
     known = KERNELS.get(machine, {})
-    every = {name for kernels in KERNELS.values() for name in kernels}
-    sources = [f for f in sorted((HERE / "src").glob("*.cpp")) if f.name not in every - set(known)]
+    sources = _sources(machine)
+    sources += [extra for extra in (main, ADDON if node else None) if extra]
     flags = _flags(compiler, target, machine, strict=strict)
     flags += [f"-D{macro}" for macro in defines]
     if sanitize:
@@ -123,9 +132,44 @@ def build(
             return str(result)
 
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            objects = list(pool.map(compiled, [*sources, *([main] if main else [])]))
+            objects = list(pool.map(compiled, sources))
         link = [*compiler, *objects, *_link_flags(target, machine, sanitize=sanitize, main=main)]
         _run([*link, "-o", str(out)])
+    _sign(out, machine)
+
+
+def digest(machine: str) -> str:
+    """SHA-256 of what an engine is built from: sources, headers that they include, and flags.
+
+    Comments do not count.
+
+    Args:
+        machine: one of `KERNELS`.
+    """
+    files = _sources(machine)
+    for file in files:  # grows as headers are found
+        for name in re.findall(r'#include "(\w+\.h)"', file.read_text(encoding="utf-8")):
+            found = next(f for f in (HERE / "src" / name, HERE / "include" / name) if f.is_file())
+            files += [found] * (found not in files)
+    told = hashlib.sha256(repr((FLAGS, KERNELS[machine], WASM, WASM_LINK, EXPORTS)).encode())
+    for file in sorted(files, key=lambda file: file.name):
+        code = re.sub(r"\s*//.*", "", file.read_text(encoding="utf-8"))
+        told.update(f"{file.name}\n{code}\n".encode())
+    return told.hexdigest()
+
+
+def _sign(out: Path, machine: str) -> None:
+    """Puts the digest behind a WASM file, as a section that nothing reads but the tests."""
+    if machine == "wasm32":
+        said = bytes([len(SECTION)]) + SECTION + digest(machine).encode()
+        out.write_bytes(out.read_bytes() + bytes([0, len(said)]) + said)
+
+
+def _sources(machine: str) -> list[Path]:
+    others = {name for kernels in KERNELS.values() for name in kernels} - set(
+        KERNELS.get(machine, ())
+    )
+    return [file for file in sorted((HERE / "src").glob("*.cpp")) if file.name not in others]
 
 
 def _is_windows(target: str | None) -> bool:
@@ -156,7 +200,7 @@ def _link_flags(
         flags += ["-static-libstdc++", "-static-libgcc"]
     if target:
         flags.append("-s")
-    return flags if _is_windows(target) else [*flags, "-pthread"]
+    return flags if _is_windows(target) else [*flags, "-pthread", "-ldl"]
 
 
 def _compiler(target: str | None) -> list[str]:

@@ -1,9 +1,11 @@
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
 import { cp, mkdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { test } from "node:test";
 
 import { QAClient, RuntimeType, initModel } from "potstill";
 
+import { addonLibrary } from "../src/runtime/addon.js";
 import { openModels } from "../src/runtime/host.js";
 import { wasmLibrary } from "../src/runtime/wasm.js";
 import { EMBEDDED, FIXTURES, SHORT, folder, golden, server } from "./helpers.js";
@@ -42,15 +44,53 @@ function batchOf({ ids, types, lengths }) {
 
 const bitsOf = (floats) => new Int32Array(floats.buffer, floats.byteOffset, floats.length);
 
-CASES.forEach(({ config, model, lengths, ids, types, bits }, number) => {
-  test(`WebAssembly gives the bits of the golden file: ${number}`, async () => {
-    const opened = await (await wasmLibrary()).open(model, config);
-    assert.equal(opened.kernel, "wasm");
-    for (let again = 0; again < 2; again++) {
-      assert.deepEqual(bitsOf(opened.run(ids, types, lengths, 1)), bits);
-    }
+const addon = await addonLibrary();
+const LIBRARIES = [
+  ["WebAssembly", await wasmLibrary(), false],
+  ["the addon", addon, addon ? false : "there is none here: make addon"],
+];
+
+for (const [name, library, skip] of LIBRARIES) {
+  CASES.forEach(({ config, model, lengths, ids, types, bits }, number) => {
+    test(`${name} gives the bits of the golden file: ${number}`, { skip }, async () => {
+      const opened = await library.open(model, config);
+      assert.equal(opened.kernel === "wasm", name === "WebAssembly");
+      for (const threads of [1, 2]) {
+        assert.deepEqual(bitsOf(opened.run(ids, types, lengths, threads)), bits);
+      }
+      opened.close();
+    });
+  });
+
+  test(`${name} refuses by number and line, and reads the bytes it was given when it opened`, { skip }, async () => {
+    const { config, model, lengths, ids, types, bits } = CASES[0];
+    await assert.rejects(library.open(model.slice(0, 1000), config), { status: 1, message: /truncated/ });
+    await assert.rejects(library.open(new Uint8Array(), config), { status: 1 });
+    const given = model.slice();
+    const opened = await library.open(given, config);
+    given.fill(0);
+    assert.deepEqual(bitsOf(opened.run(ids, types, lengths, 1)), bits);
+    const wrong = ids.with(3, 1 << 30);
+    assert.throws(() => opened.run(wrong, types, lengths, 1), { status: 3, message: /id/ });
+    assert.deepEqual(bitsOf(opened.run(ids, types, lengths, 1)), bits);
     opened.close();
   });
+}
+
+test("POTSTILL_KERNEL chooses what computes", { skip: LIBRARIES[1][2] }, async () => {
+  const code = `
+    import { initModel } from "potstill";
+    const model = await initModel({ name: ${JSON.stringify(EMBEDDED)} });
+    console.log(model.session.kernel);
+    await model.dispose();
+  `;
+  const kernels = (kernel) => {
+    const env = { ...process.env, POTSTILL_KERNEL: kernel };
+    const options = { encoding: "utf8", cwd: new URL("..", import.meta.url), env };
+    return execFileSync(process.execPath, ["--input-type=module", "-e", code], options).trim();
+  };
+  assert.equal(kernels("wasm"), "wasm");
+  assert.equal(kernels("reference"), "reference");
 });
 
 test("a session gives those bits, and 0 where there is only padding", async (t) => {

@@ -8,6 +8,7 @@ import { wasmLibrary } from "./wasm.js";
 /** @import { Encoder } from "../bundle.js" */
 /** @import { Batch } from "../text/windows.js" */
 /** @import { Engine, EngineOptions } from "./host.js" */
+/** @import { Library } from "./library.js" */
 
 /** `potstill_activation`. */
 const ACTIVATIONS = ["gelu", "gelu_new", "relu"];
@@ -22,7 +23,8 @@ export async function open(options) {
   const { where, threads = 1 } = options;
   const model = await tried(where, async () => {
     const config = described(/** @type {Encoder} */ (options.encoder));
-    return (await wasmLibrary()).open(await bytesOf(options), config);
+    const library = await libraryHere();
+    return library.open(await bytesOf(options), config);
   });
   return {
     fixedLength: 0,
@@ -41,6 +43,14 @@ export async function open(options) {
       model.close();
     },
   };
+}
+
+/** @returns {Promise<Library>} the quickest there is: the addon, else WebAssembly */
+async function libraryHere() {
+  // As Python's engine does, POTSTILL_KERNEL names what computes.
+  if (!IN_NODE || process.env.POTSTILL_KERNEL === "wasm") return wasmLibrary();
+  const { addonLibrary } = await import("./addon.js");
+  return (await addonLibrary()) ?? wasmLibrary();
 }
 
 /**
