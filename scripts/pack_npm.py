@@ -24,8 +24,8 @@ HOME = ROOT / "clients" / "js"
 TARGETS = {
     "linux-x64": "x86_64-linux-gnu.2.17",
     "linux-arm64": "aarch64-linux-gnu.2.17",
-    "darwin-x64": "x86_64-macos",
-    "darwin-arm64": "aarch64-macos",
+    "darwin-x64": "x86_64-macos.10.15",
+    "darwin-arm64": "aarch64-macos.11.0",
     "win32-x64": "x86_64-windows-gnu",
 }
 """Platform, as Node names it → what zig calls it."""
