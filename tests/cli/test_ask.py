@@ -120,6 +120,7 @@ def test_an_answer_stays_within_its_paragraph_or_cell(run, tmp_path):
     for row in rows:
         assert text[row["start"] : row["end"]] == row["answer"]
         assert "\t" not in row["answer"]
+        assert not row["answer"].startswith(("who", "where"))
     path = tmp_path / "two.txt"
     path.write_text("the king\n\nthe queen")
     rows = json.loads(run("who", str(path), "--top-k", "40", "--json").output)

@@ -31,6 +31,8 @@ what a cell means is said by the rest of its row, and readers look further."""
 _BORDER = re.compile(rf"{PARAGRAPH_END.pattern}|\n(?=[-*•] )")
 _CELL = re.compile(rf"{re.escape(APART)}|\n")
 """What no answer goes across, in text and in tables."""
+_NAME = re.compile(r"(?:^|(?<=[\t\n]))[^|\t\n:]{1,80}: ")
+_NEVER = -np.inf
 _JUNK = re.compile(r"[\W_]*\w?[\W_]*")
 _GROUP = 64
 """Passages whose tokens are held at the same time."""
@@ -181,7 +183,11 @@ def _prior(question: str, text: str, encoded: Encoded, rank: float) -> FloatArra
     rows = zip([0, *ends], ends, strict=False)
     shares = [len(asked & set(words(text[a:b]))) / max(1, len(asked)) for a, b in rows]
     worth = np.array([_ROW * (share - max(shares)) + prior for share in shares], np.float32)
-    return worth[np.searchsorted(ends[:-1], encoded.offsets[:, 0], "right")]
+    starts = encoded.offsets[:, 0]
+    priors = worth[np.searchsorted(ends[:-1], starts, "right")]
+    for name in _NAME.finditer(text):  # the name of a column is no answer
+        priors[(starts >= name.start()) & (starts < name.end())] = _NEVER
+    return priors
 
 
 def _paragraphs(text: str, encoded: Encoded) -> IntArray:

@@ -27,6 +27,8 @@ _CAN_CHANGE = "pip install"
 _FAR = 0.8
 """A passage is not read whose rank is so much less than the best one's: what it holds would not be
 the answer (docs/log.md)."""
+_LEAST = 4
+"""Passages that are read at least: a rare word alone must not decide."""
 _COMMIT = 64_000_000
 """Code points of text after which what was done is made safe."""
 
@@ -186,7 +188,8 @@ class Index:
         if not hits:
             return Found((), 0, self.n_passages)
         hits, pieces = self._ranked(question, terms, hits, reader)
-        n = sum(hit.rank >= hits[0].rank - _FAR for hit in hits[:windows])
+        near = sum(hit.rank >= hits[0].rank - _FAR for hit in hits)
+        n = min(windows, max(near, _LEAST), len(hits))
         citations = read_passages(
             reader, question, hits[:n], pieces=pieces[:n], top_k=top_k, **options
         )
