@@ -101,8 +101,10 @@ def test_what_is_inside_strings_and_numbers_does_not_count(body, refused):
 
 
 def test_text_of_the_largest_body_is_taken(running):
-    context = 'He said: "[{no}]: \\ {yes}" in 1066. ' * 1_000
-    status, _, said = running.ask("/", encoded(question("Who?", context)))
+    context = 'He said: "[{no}]: \\ {yes}" in 1066. ' * 500
+    status, _, said = running.ask(
+        "/", encoded({**question("Who?", context), "timeout_ms": 120_000})
+    )
     assert status == 200 and said["answer"]
 
 
