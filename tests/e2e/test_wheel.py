@@ -95,8 +95,11 @@ def test_an_error_is_one_line_and_status_1(installed, tmp_path: Path) -> None:
     assert "no-such-file.txt" in line
 
 
-def test_it_adds_at_most_150_mb(installed, tmp_path: Path) -> None:
-    """Beside numpy and onnxruntime, with the compiled files that pip writes."""
+def test_it_adds_at_most_210_mb(installed, tmp_path: Path) -> None:
+    """Beside numpy and onnxruntime, with the compiled files that pip writes.
+
+    The two readers are 45 of them, the readers of documents and the index 65, onnx 31.
+    """
     code = "import sysconfig; print(sysconfig.get_path('purelib'))"
     packages = Path(installed.check("python", "-c", code, cwd=tmp_path).strip())
     beside = ("numpy", "onnxruntime", "pip", "setuptools", "pkg_resources", "_distutils_hack")
@@ -105,4 +108,4 @@ def test_it_adds_at_most_150_mb(installed, tmp_path: Path) -> None:
         for file in packages.rglob("*")
         if file.is_file() and not file.relative_to(packages).parts[0].startswith(beside)
     )
-    assert 20_000_000 < size <= 150_000_000
+    assert 20_000_000 < size <= 210_000_000
