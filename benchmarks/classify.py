@@ -78,7 +78,7 @@ from potstill.runtime.classification import Classifier
 how = {"threads": int(sys.argv[2]), "seq_len": 200, "max_windows": 1}
 opened = Classifier.from_options(sys.argv[1], **how)
 # Plain probabilities, as the others give them: the bundle's temperatures are left out.
-plain = replace(opened.options, temperatures=(), thresholds=())
+plain = replace(opened.options, temperatures=(1.0,), thresholds=(0.5,))
 classifier = Classifier(opened.tokenizer, opened.session, plain)
 
 def score(text):

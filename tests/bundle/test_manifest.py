@@ -58,9 +58,9 @@ def test_unknown_keys_are_ignored(tmp_path) -> None:
         ('{"format_version": 1, "calibration": {"thresholds": {"a": 2}}}', "thresholds of 'a'"),
         ('{"format_version": 1, "calibration": {"temperatures": {"a": 0}}}', "temperatures of"),
         ('{"format_version": 1, "calibration": {"temperatures": {"a": "x"}}}', "temperatures of"),
-        ('{"format_version": 1, "files": {"a": {}}}', "no manifest"),
-        ('{"format_version": 1, "files": {"a": 3}}', "no manifest"),
-        ('{"format_version": 1, "files": []}', "no manifest"),
+        ('{"format_version": 1, "files": {"a": {}}}', "is not a manifest"),
+        ('{"format_version": 1, "files": {"a": 3}}', "is not a manifest"),
+        ('{"format_version": 1, "files": []}', "is not a manifest"),
     ],
 )
 def test_a_damaged_manifest_is_a_typed_error(tmp_path, text, message) -> None:

@@ -62,7 +62,7 @@ def test_a_damaged_evaluation_is_refused(tmp_path, change):
     with pytest.raises(DataError, match=r"potstill eval --keep"):
         read_kept(path)
     path.write_text("[]")
-    with pytest.raises(DataError, match="no evaluation"):
+    with pytest.raises(DataError, match="is not an evaluation"):
         read_kept(path)
 
 
