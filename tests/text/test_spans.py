@@ -188,22 +188,16 @@ def test_punctuation_alone_is_no_answer():
     assert search([WindowLogits(0, 0, start, end, bare=np.ones(4, np.bool_))]).spans == []
 
 
-def test_no_span_goes_beyond_a_paragraph():
+@pytest.mark.parametrize("longest", [4, 9], ids=["several at once", "one by one"])
+def test_no_span_goes_beyond_a_paragraph(longest):
     start = np.array([0, 9, 0, 0, 0], np.float32)
     end = np.array([0, 0, 1, 9, 0], np.float32)
     apart = np.array([0, 0, 0, 1, 1], np.int32)
-    for windows in (
-        [WindowLogits(0, 0, start, end, paragraphs=apart)],
-        [WindowLogits(0, 0, start, end, paragraphs=apart), WindowLogits(1, 0, end, end)],
-    ):
-        for options in ({"max_answer_tokens": 4}, {"max_answer_tokens": 9, "top_k": 2}):
-            span = search_many([windows], **options)[0].spans[0]
-            if span.context == 0:
-                assert (span.start, span.stop, span.logit) == (1, 3, 10.0)
-    (alone,) = search_many(
-        [[WindowLogits(0, 0, start, end, paragraphs=apart)]], max_answer_tokens=4
-    )
-    assert (alone.spans[0].start, alone.spans[0].stop) == (1, 3)
+    (free,) = search_many([[WindowLogits(0, 0, start, end)]], max_answer_tokens=longest)
+    assert (free.spans[0].start, free.spans[0].stop) == (1, 4)
+    window = WindowLogits(0, 0, start, end, paragraphs=apart)
+    (found,) = search_many([[window]], max_answer_tokens=longest)
+    assert (found.spans[0].start, found.spans[0].stop, found.spans[0].logit) == (1, 3, 10.0)
 
 
 def test_a_span_across_the_edge_of_both_windows_is_not_made_up():
