@@ -67,7 +67,7 @@ _SHOWN = 240
 )
 @click.option("--all", "read_all", is_flag=True, help="Read every passage.")
 @click.option("--threads", type=click.IntRange(min=1), help="Threads.  [default: the cores]")
-@runtime_option("onnxruntime")
+@runtime_option()
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON list.")
 def command(
     question: str,

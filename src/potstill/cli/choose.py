@@ -23,7 +23,7 @@ _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]+")
     help="A folder or hub id of a model for multiple choice.",
 )
 @click.option("--revision", help="Branch, tag or commit of a hub id.")
-@runtime_option("onnxruntime")
+@runtime_option()
 @click.option("--threads", type=click.IntRange(min=1), help="Threads.  [default: the cores]")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON list.")
 def command(

@@ -37,7 +37,7 @@ _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]+")
     help="Of every label, where a text may have several.  [default: the model's own]",
 )
 @windows_option
-@runtime_option("onnxruntime")
+@runtime_option()
 @click.option("--threads", type=click.IntRange(min=1), help="Threads.  [default: the cores]")
 @click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON object, a list of them for several."

@@ -40,7 +40,7 @@ _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]+")
     metavar="WORD",
     help="Weigh only this word; may be repeated.",
 )
-@runtime_option("onnxruntime")
+@runtime_option()
 @click.option("--threads", type=click.IntRange(min=1), help="Threads.  [default: the cores]")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON list for each mask.")
 def command(

@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     help="Of many passages read this many, those that have the question's words.",
 )
 @click.option("--threads", type=click.IntRange(min=1), help="Threads.  [default: the cores]")
-@runtime_option("onnxruntime")
+@runtime_option()
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON list.")
 def command(
     question: str,

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     help="default or small (the embedded readers), a model folder or a hub id.",
 )
 @click.option("--threads", type=click.IntRange(min=1), help="Threads.  [default: the cores]")
-@runtime_option("onnxruntime")
+@runtime_option()
 def command(folder: str, model: str, threads: int | None, runtime: str | None) -> None:
     """Offer the documents in DIR to a language model, by the Model Context Protocol.
 

@@ -11,7 +11,9 @@ import click
 Decorated = TypeVar("Decorated", bound=Callable[..., object])
 
 
-def runtime_option(default: str) -> Callable[[Decorated], Decorated]:
+def runtime_option(
+    default: str = "native, or onnxruntime where that does not fit",
+) -> Callable[[Decorated], Decorated]:
     """``--runtime NAME``: checked when it is given, and not before.
 
     Args:
@@ -21,8 +23,8 @@ def runtime_option(default: str) -> Callable[[Decorated], Decorated]:
         "--runtime",
         metavar="NAME",
         callback=_checked,
-        help="What runs the model: onnxruntime, openvino, openvino:bf16, torch and others, or auto "
-        f"for the quickest here, by measurement.  [default: POTSTILL_RUNTIME, or {default}]",
+        help="What runs the model: native, onnxruntime, openvino, openvino:bf16, torch and others, "
+        f"or auto for the quickest here, by measurement.  [default: POTSTILL_RUNTIME, or {default}]",
     )
 
 

@@ -41,7 +41,7 @@ _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]+")
     is_flag=True,
     help="Take the text as words parted by white space, a sentence a line, and tag each.",
 )
-@runtime_option("onnxruntime")
+@runtime_option()
 @click.option("--threads", type=click.IntRange(min=1), help="Threads.  [default: the cores]")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON list.")
 def command(
