@@ -24,7 +24,8 @@ def runtime_option(
         metavar="NAME",
         callback=_checked,
         help="What runs the model: native, onnxruntime, openvino, openvino:bf16, torch and others, "
-        f"or auto for the quickest here, by measurement.  [default: POTSTILL_RUNTIME, or {default}]",
+        "or auto for the quickest here, by measurement.  "
+        f"[default: POTSTILL_RUNTIME, or {default}]",
     )
 
 
