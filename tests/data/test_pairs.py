@@ -6,17 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from potstill.data.normal import normalize_answer
-from potstill.data.pairs import (
+from potstill.data.negatives import (
     NEGATIVES,
-    cloze,
     cut_sentences,
-    load_pairs,
     mine_negatives,
     other_articles,
-    other_paragraphs,
     swap_names,
 )
+from potstill.data.normal import normalize_answer
+from potstill.data.pairs import cloze, load_pairs, other_paragraphs
 from potstill.data.qa import load_qa
 from potstill.errors import DataError, InputError
 from potstill.records import QAExample

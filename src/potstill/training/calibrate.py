@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from potstill.data.pairs import mine_negatives
+from potstill.data.negatives import mine_negatives
 from potstill.evaluation.confidence import Calibration, fit_calibration
 from potstill.records import QAExample
 from potstill.runtime.qa import QAClient

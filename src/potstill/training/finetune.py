@@ -12,8 +12,8 @@ from torch import nn
 from potstill.bundle.config import ModelConfig, read_config
 from potstill.bundle.find import find_model
 from potstill.bundle.manifest import Manifest, sha256_of
+from potstill.data.negatives import NEGATIVES
 from potstill.data.noise import add_noise
-from potstill.data.pairs import NEGATIVES
 from potstill.data.qa import load_qa
 from potstill.errors import InputError, RecipeError
 from potstill.evaluation.confidence import Calibration

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
-from potstill.data.pairs import NEGATIVES
+from potstill.data.negatives import NEGATIVES
 from potstill.errors import RecipeError
 
 PRECISIONS = ("auto", "fp32", "bf16")
