@@ -79,6 +79,8 @@ class Attention(nn.Module):
             mask: True where a key may be seen, or what is added to the scores; broadcastable to
                 ``[batch, heads, seq, seq]``; ``None`` for every key as it is.
         """
+        if torch.is_autocast_enabled(hidden.device.type):  # once, and not for each projection
+            hidden = hidden.to(torch.get_autocast_dtype(hidden.device.type))
         heads = [
             project(hidden).unflatten(-1, (self.n_heads, -1)).transpose(1, 2)
             for project in (self.query, self.key, self.value)
@@ -136,15 +138,21 @@ class PositionBias(nn.Embedding):
     https://arxiv.org/abs/2004.09297).
     """
 
+    buckets: Tensor
+    """Bucket of every distance, from the least (the furthest behind) on."""
+
     def __init__(self, config: ModelConfig) -> None:
         super().__init__(POSITION_BUCKETS, config.n_heads)
+        last = config.max_positions - 1
+        buckets = [position_bucket(distance) for distance in range(-last, last + 1)]
+        self.register_buffer("buckets", torch.tensor(buckets), persistent=False)
 
     def forward(self, input: Tensor) -> Tensor:
         """``[batch, seq, …]`` → ``[1, heads, seq, seq]``; only the length is looked at."""
         n = input.shape[1]
-        buckets = torch.tensor([position_bucket(d) for d in range(1 - n, n)], device=input.device)
+        middle = len(self.buckets) // 2
         at = torch.arange(n, device=input.device)
-        by_distance = super().forward(buckets)  # (2n - 1, heads)
+        by_distance = super().forward(self.buckets[middle - n + 1 : middle + n])  # (2n - 1, heads)
         return by_distance[at - at[:, None] + n - 1].permute(2, 0, 1)[None]
 
 
