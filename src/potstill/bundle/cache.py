@@ -57,7 +57,7 @@ def ensure_onnx(folder: Path, *, head: HeadName | None = None) -> Path:
         return existing
     config = read_config(folder)
     head = head or head_of_folder(folder, config)
-    file = cache_folder() / "onnx" / f"{_source_hash(folder)}-{head}.onnx"
+    file = cache_folder() / "onnx" / f"{source_hash(folder)}-{head}.onnx"
     if file.is_file():
         return file
     # Imported late: onnx is only needed the first time a folder is used.
@@ -101,7 +101,7 @@ def ensure_floats(folder: Path, file: Path, head: HeadName) -> Path:
     return made
 
 
-def _source_hash(folder: Path) -> str:
+def source_hash(folder: Path) -> str:
     """SHA-256 over the config and the weight files of a folder.
 
     Hashing hundreds of megabytes would cost every start a good part of a second, so the result is

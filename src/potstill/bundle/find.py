@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 
 from potstill.bundle.layout import CONFIG
-from potstill.errors import ModelNotFoundError
+from potstill.errors import HubError, ModelNotFoundError
 
 DEFAULT = "default"
 """Name of the reader that ships inside the package and is meant where none is named."""
@@ -40,7 +40,8 @@ def find_model(model: str | Path, *, revision: str | None = None, weights: bool 
 
     Args:
         model: ``"default"`` or ``"small"`` (the embedded readers), a folder, or a hub id such as
-            ``"owner/name"``, which is downloaded into the hub's cache where it is not there yet.
+            ``"owner/name"``, which is downloaded into the hub's cache where it is not there yet. A
+            folder of PEFT's with a LoRA adapter stands for its base with the adapter folded in.
         revision: branch, tag or commit of a hub id; ignored for folders.
         weights: download them too; a config or a tokenizer does without.
 
@@ -54,7 +55,7 @@ def find_model(model: str | Path, *, revision: str | None = None, weights: bool 
         return embedded_folder(model)
     folder = Path(model).expanduser()
     if _is_folder(folder):
-        return folder
+        return _whole(folder)
     meant = difflib.get_close_matches(str(model).lower(), EMBEDDED, 1, 0.75)
     if meant and "/" not in str(model):
         raise ModelNotFoundError(
@@ -71,6 +72,21 @@ def find_model(model: str | Path, *, revision: str | None = None, weights: bool 
     from potstill.bundle.hub import download
 
     return download(str(model), revision=revision, weights=weights)
+
+
+def _whole(folder: Path) -> Path:
+    """``folder``, or where it holds an adapter, the model that it makes of its base."""
+    # Imported late: most folders are models, and need none of it.
+    from potstill.bundle import adapter
+
+    if not adapter.is_adapter(folder):
+        return folder
+    base = adapter.base_of(folder)
+    try:
+        return adapter.merged(folder, find_model(base))
+    except (ModelNotFoundError, HubError) as error:
+        where = folder / adapter.CONFIG
+        raise type(error)(f"{where}: base_model_name_or_path is {base!r}: {error}") from None
 
 
 def _is_hub_id(model: str | Path) -> bool:

@@ -8,7 +8,7 @@ ONNX file of a bundle that carries nothing else.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -208,25 +208,43 @@ def _shards(index: Path) -> list[Path]:
     return shards
 
 
-def _read_safetensors(files: list[Path], config: ModelConfig, head: HeadName) -> Weights:
+def read_tensors(file: Path, choose: Callable[[list[str]], Mapping[str, str]]) -> Weights:
+    """Reads tensors of one safetensors file.
+
+    Args:
+        file: the file.
+        choose: the names in the file → those that are wanted, each under the name to have here.
+
+    Returns:
+        Name → array, floating point as stored (bfloat16 widened to float32).
+
+    Raises:
+        WeightsError: the file is missing or damaged.
+    """
     from safetensors import SafetensorError, safe_open
 
     weights: Weights = {}
-    for file in files:
-        try:
-            with safe_open(file, framework="numpy") as tensors:
-                known, _ = names.split_known(config.model_type, tensors.keys(), head)
-                for ours, theirs in known.items():
-                    # numpy has no bfloat16 of its own, so get_tensor cannot be relied on for it.
-                    is_bfloat16 = tensors.get_slice(theirs).get_dtype() == "BF16"
-                    weights[ours] = (
-                        _bfloat16(file, theirs) if is_bfloat16 else tensors.get_tensor(theirs)
-                    )
-        except (SafetensorError, OSError) as error:
-            raise WeightsError(
-                f"{file} is truncated or no safetensors file ({error}); download or save it again"
-            ) from None
+    try:
+        with safe_open(file, framework="numpy") as tensors:
+            for ours, theirs in choose(list(tensors.keys())).items():
+                # numpy has no bfloat16 of its own, so get_tensor cannot be relied on for it.
+                is_bfloat16 = tensors.get_slice(theirs).get_dtype() == "BF16"
+                weights[ours] = (
+                    _bfloat16(file, theirs) if is_bfloat16 else tensors.get_tensor(theirs)
+                )
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(
+            f"{file} is truncated or no safetensors file ({error}); download or save it again"
+        ) from None
     return weights
+
+
+def _read_safetensors(files: list[Path], config: ModelConfig, head: HeadName) -> Weights:
+    parts = [
+        read_tensors(file, lambda found: names.split_known(config.model_type, found, head)[0])
+        for file in files
+    ]
+    return {name: array for part in parts for name, array in part.items()}
 
 
 def _bfloat16(file: Path, name: str) -> Array:

@@ -34,8 +34,8 @@ from potstill.training.finetune import (
     describe,
     describe_run,
     fingerprint,
+    finishing,
     load_split,
-    mixing,
     with_recipe,
 )
 from potstill.training.loggers import make_loggers
@@ -88,7 +88,7 @@ def distil(
         folder = pruned_base(recipe, folder, data.train, fabric, listeners.note)
         tokenizer = Tokenizer.from_folder(folder)
     student = make_student(recipe, folder, listeners.note)
-    mix = mixing(student, recipe.base_share)
+    finish = finishing(student, recipe)
     transfer = _make_transfer(recipe, folder, student)
     if transfer:
         transfer.setup(fabric)
@@ -120,7 +120,7 @@ def distil(
         aligning = partial(listeners.stage, "aligning")
         label_rows(rows, wanted, examples, tokenizer, teachers, how, aligning)
     scorer = qa.Scorer(recipe, tokenizer, data, listeners.note)
-    scores = train(run, recipe, fabric, lambda: scorer.score(student), listeners, finish=mix)
+    scores = train(run, recipe, fabric, lambda: scorer.score(student), listeners, finish=finish)
     if not fabric.is_global_zero:
         return scores
     student.config = student.config.with_dropout_of(read_config(folder))

@@ -7,16 +7,18 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from torch import nn
 
+from potstill.bundle.adapter import write_adapter
 from potstill.bundle.config import ModelConfig, read_config
 from potstill.bundle.find import find_model
+from potstill.bundle.heads import HEADS
 from potstill.bundle.manifest import Manifest, sha256_of
 from potstill.data.negatives import NEGATIVES
 from potstill.data.noise import add_noise
 from potstill.data.qa import load_qa
 from potstill.errors import InputError, RecipeError
 from potstill.evaluation.confidence import Calibration
+from potstill.models import adapters
 from potstill.models.qa import QuestionAnsweringModel
 from potstill.records import QAExample
 from potstill.text.tokenizer import Tokenizer
@@ -71,7 +73,7 @@ def finetune(
     model, new_head = QuestionAnsweringModel.from_folder(folder, config)
     if new_head:
         check_head(recipe)
-    mix = mixing(model, recipe.base_share)
+    finish = finishing(model, recipe)
     run = Run(
         fabric,
         model,
@@ -84,7 +86,7 @@ def finetune(
     if new_head and not run.step:
         listeners.note(f"{recipe.base} has no question-answering head: a new one was made")
     scorer = qa.Scorer(recipe, tokenizer, data, listeners.note)
-    scores = train(run, recipe, fabric, lambda: scorer.score(model), listeners, finish=mix)
+    scores = train(run, recipe, fabric, lambda: scorer.score(model), listeners, finish=finish)
     if not fabric.is_global_zero:
         return scores
     # The dropout of this run is a matter of the recipe: the model keeps its base's own rates.
@@ -108,17 +110,42 @@ def check_head(recipe: Recipe) -> None:
         )
 
 
-def mixing(model: nn.Module, share: float) -> Callable[[], None]:
-    """What gives the weights that ``model`` has now their share in those it has when called."""
-    parameters = dict(model.named_parameters()) if share else {}
-    start = {name: parameter.detach().clone() for name, parameter in parameters.items()}
+def finishing(model: QuestionAnsweringModel, recipe: Recipe) -> Callable[[], None]:
+    """What makes a finished model of ``model``, whose training begins now.
+
+    With `Recipe.adapter_rank` its encoder is given adapters here; when called, they are written to
+    ``adapter`` in the run's folder and folded in. With `Recipe.base_share` the weights that it has
+    now get their share in those it has when called.
+    """
+    share = recipe.base_share
+    start = {n: p.detach().clone() for n, p in model.named_parameters()} if share else {}
+    if recipe.adapter_rank:
+        adapters.adapt(model.encoder, recipe.adapter_rank)
 
     @torch.no_grad()
-    def mix() -> None:
-        for name, parameter in parameters.items():
-            parameter.lerp_(start[name].to(parameter.device), share)
+    def finish() -> None:
+        if recipe.adapter_rank:
+            matrices = adapters.learned(model.encoder)
+            head = {
+                n: a
+                for n, a in model.to_weights().items()
+                if n in HEADS[model.head].shapes(model.config)
+            }
+            write_adapter(
+                Path(recipe.out) / "adapter",
+                matrices,
+                head,
+                model.config,
+                model.head,
+                base=recipe.base,
+                scale=adapters.SCALE,
+            )
+            adapters.merge(model.encoder)
+        parameters = dict(model.named_parameters())
+        for name, before in start.items():
+            parameters[name].lerp_(before.to(parameters[name].device), share)
 
-    return mix
+    return finish
 
 
 def load_split(recipe: Recipe) -> qa.QASplit:

@@ -276,6 +276,7 @@ class Run:
         """Leaves in the model what the run was for; no step can follow."""
         if self._average:
             self._average.give()
+            self._average = None
 
     def _train_step(self, number: int) -> tuple[int, float, float, float, int]:
         recipe = self._recipe

@@ -159,6 +159,10 @@ class Recipe(RunRecipe):
     base_share: float = 0.0
     """Share of the base's weights in the finished model's, for a base that can answer already: at
     0.5 it is the mean of what the run began and ended with (Wortsman et al., 2022, WiSE-FT)."""
+    adapter_rank: int = 0
+    """Leave the base's encoder as it is and train low-rank adapters beside its dense layers (Hu et
+    al., 2021, LoRA), which are folded into the finished model and also written to ``adapter`` in
+    PEFT's format; 0 trains every weight."""
     negatives: float = 0.0
     """Unanswerable questions to make, as a share of the training questions; the model learns to
     say that they have no answer."""
@@ -185,6 +189,7 @@ class Recipe(RunRecipe):
         "examples": (0, 1e12),
         "holdout": (0, 0.9),
         "base_share": (0, 1),
+        "adapter_rank": (0, 1e4),
         "negatives": (0, 10),
         "noise": (0, 1),
         "seq_len": (8, 1e6),
