@@ -12,7 +12,12 @@ from typing import TYPE_CHECKING
 import click
 
 from potstill.cli.asked import asked_of
-from potstill.cli.options import no_answer_option, runtime_option
+from potstill.cli.options import (
+    documents_options,
+    no_answer_option,
+    passages_option,
+    runtime_option,
+)
 from potstill.documents.document import APART
 
 if TYPE_CHECKING:
@@ -28,21 +33,7 @@ _SHOWN = 240
 
 @click.command("ask")
 @click.argument("question")
-@click.argument("files", nargs=-1, metavar="[FILE]...", type=click.Path())
-@click.option("--context", metavar="TEXT", help="Ask this text.")
-@click.option(
-    "--index",
-    metavar="DIR",
-    type=click.Path(),
-    help="Ask the documents that `potstill index DIR` has read.",
-)
-@click.option(
-    "--model",
-    default="default",
-    show_default=True,
-    metavar="MODEL",
-    help="default or small (the embedded readers), a model folder or a hub id.",
-)
+@documents_options("Ask")
 @click.option(
     "--top-k",
     type=click.IntRange(min=1),
@@ -57,14 +48,7 @@ _SHOWN = 240
     metavar="N",
     help="Longest answer in tokens.  [default: the model's own, 30]",
 )
-@click.option(
-    "--windows",
-    type=click.IntRange(min=1),
-    metavar="N",
-    default=32,
-    show_default=True,
-    help="Of many passages read this many, those that have the question's words.",
-)
+@passages_option
 @click.option("--all", "read_all", is_flag=True, help="Read every passage.")
 @click.option("--threads", type=click.IntRange(min=1), help="Threads.  [default: the cores]")
 @runtime_option()

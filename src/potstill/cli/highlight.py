@@ -9,7 +9,7 @@ import click
 
 from potstill.cli.ask import print_citation
 from potstill.cli.asked import asked_of
-from potstill.cli.options import runtime_option
+from potstill.cli.options import documents_options, passages_option, runtime_option
 
 if TYPE_CHECKING:
     from potstill.retrieval.highlighting import Claim
@@ -17,21 +17,7 @@ if TYPE_CHECKING:
 
 @click.command("highlight")
 @click.argument("question")
-@click.argument("files", nargs=-1, metavar="[FILE]...", type=click.Path())
-@click.option("--context", metavar="TEXT", help="Read this text.")
-@click.option(
-    "--index",
-    metavar="DIR",
-    type=click.Path(),
-    help="Read the documents that `potstill index DIR` has read.",
-)
-@click.option(
-    "--model",
-    default="default",
-    show_default=True,
-    metavar="MODEL",
-    help="default or small (the embedded readers), a model folder or a hub id.",
-)
+@documents_options("Read")
 @click.option(
     "--top-k", type=click.IntRange(min=1), default=3, show_default=True, help="Most sentences."
 )
@@ -46,14 +32,7 @@ if TYPE_CHECKING:
     is_flag=True,
     help="QUESTION is an answer, from wherever: say which sentences support each of its own.",
 )
-@click.option(
-    "--windows",
-    type=click.IntRange(min=1),
-    metavar="N",
-    default=32,
-    show_default=True,
-    help="Of many passages read this many, those that have the question's words.",
-)
+@passages_option
 @click.option("--threads", type=click.IntRange(min=1), help="Threads.  [default: the cores]")
 @runtime_option()
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON list.")

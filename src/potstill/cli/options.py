@@ -29,6 +29,50 @@ def runtime_option(
     )
 
 
+def documents_options(verb: str) -> Callable[[Decorated], Decorated]:
+    """``FILE…``, ``--context``, ``--index`` and ``--model``: which texts, and who reads them.
+
+    Args:
+        verb: what is done to them, for the help.
+    """
+    options = (
+        click.argument("files", nargs=-1, metavar="[FILE]...", type=click.Path()),
+        click.option("--context", metavar="TEXT", help=f"{verb} this text."),
+        click.option(
+            "--index",
+            metavar="DIR",
+            type=click.Path(),
+            help=f"{verb} the documents that `potstill index DIR` has read.",
+        ),
+        click.option(
+            "--model",
+            default="default",
+            show_default=True,
+            metavar="MODEL",
+            help="default or small (the embedded readers), a model folder or a hub id.",
+        ),
+    )
+
+    def decorated(command: Decorated) -> Decorated:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorated
+
+
+def passages_option(command: Decorated) -> Decorated:
+    """``--windows N``: how many passages of many texts are read."""
+    return click.option(
+        "--windows",
+        type=click.IntRange(min=1),
+        metavar="N",
+        default=32,
+        show_default=True,
+        help="Of many passages read this many, those that have the question's words.",
+    )(command)
+
+
 def no_answer_option(command: Decorated) -> Decorated:
     """``--no-answer``, ``--any``: whether "no answer" may win; ``None`` where neither is given."""
     return click.option(
