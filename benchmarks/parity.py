@@ -41,6 +41,7 @@ from potstill.bundle.layout import ONNX
 from potstill.data.files import read_json
 from potstill.export.targets import TARGETS
 from potstill.records import Answer
+from potstill.runtime.native_session import is_installed
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "parity.md"
@@ -139,6 +140,8 @@ class System:
     precision: str
     exact: bool
     open: Callable[[ExitStack], Ask]
+    runtime: str = "onnxruntime"
+    """Of the Python that it is held to."""
 
 
 def node_systems(model: Path, exports: Path | None, threads: int) -> list[System]:
@@ -150,16 +153,31 @@ def node_systems(model: Path, exports: Path | None, threads: int) -> list[System
         words = (str(folder), runtime, str(threads))
         return _worker(name, precision, runtime == "onnx", node, script, *words)
 
+    def engine(name: str, program: str, *words: str, kernel: str = "") -> System:
+        environment = {"POTSTILL_KERNEL": kernel} if kernel else {}
+        found = _worker(name, "int8", True, node, program, *words, environment=environment)
+        return replace(found, runtime="native")
+
     own = QAClient.from_options(model).session.file  # type: ignore[attr-defined]
     precision = "int8" if "quantized" in own.name else "fp32"
+    in_engine = precision == "int8" and is_installed()
     found = [system("Node, onnxruntime-node", model, "onnx", precision)]
+    if in_engine:
+        words = (script, str(model), "native", str(threads))
+        found.append(engine("Node, the engine", *words))
+        found.append(engine("Node, the engine in WebAssembly", *words, kernel="wasm"))
+    else:
+        _left_out("the engine, which runs int8 files where it is installed")
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
     if chromium:
         page = str(ROOT / "benchmarks" / "page_worker.mjs")
         name = "page in Chromium, onnxruntime-web"
-        found.append(_worker(name, precision, True, node, page, str(model), chromium))
+        by_web = (chromium, '{"runtime": "onnx"}')
+        found.append(_worker(name, precision, True, node, page, str(model), *by_web))
+        if in_engine:
+            found.append(engine("page in Chromium, the engine", page, str(model), chromium))
         if exports is not None and exports != model and (exports / ONNX).is_file():
-            found.append(_worker(name, "fp32", True, node, page, str(exports), chromium))
+            found.append(_worker(name, "fp32", True, node, page, str(exports), *by_web))
     else:
         _left_out("the page, for there is no Chromium")
     for name, runtime, file in (
@@ -176,9 +194,16 @@ def node_systems(model: Path, exports: Path | None, threads: int) -> list[System
     return found
 
 
-def _worker(name: str, precision: str, exact: bool, program: str, *words: str) -> System:
+def _worker(
+    name: str,
+    precision: str,
+    exact: bool,
+    program: str,
+    *words: str,
+    environment: dict[str, str] | None = None,
+) -> System:
     def opened(stack: ExitStack) -> Ask:
-        worker = stack.enter_context(Worker(program, *words, flag=None))
+        worker = stack.enter_context(Worker(program, *words, flag=None, environment=environment))
         return lambda item: worker.ask(item)["answer"]
 
     return System(name, precision, exact, opened)
@@ -225,7 +250,7 @@ def table(rows: list[Row], hostile: int) -> str:
     """The comparison in Markdown."""
     lines = [
         f"Questions drawn from SQuAD's development set, and the {hostile} hostile ones, against "
-        "Python and onnxruntime on a file of the same precision.",
+        "Python on a file of the same precision: the engine to the engine, others to onnxruntime.",
         "",
         "| system | weights | asked | other answer or place | largest difference of a score |",
         "| --- | --- | --- | --- | --- |",
@@ -269,19 +294,20 @@ def main() -> None:
     asked = plain[part - 1 :: parts] + (hostile if part == 1 else [])
     systems = node_systems(folder, arguments.exports, arguments.threads)
     systems += python_systems(arguments.exports)
-    wanted: dict[str, list[list[dict[str, Any]]]] = {}
+    wanted: dict[tuple[str, str], list[list[dict[str, Any]]]] = {}
     earlier = read_json(arguments.keep) if arguments.keep and arguments.keep.is_file() else []
     rows = {(one["system"], one["precision"]): Row(**one) for one in earlier}
     for system in (one for one in systems if arguments.only in f"{one.name}, {one.precision}"):
-        if system.precision not in wanted:
+        told = (system.precision, system.runtime)
+        if told not in wanted:
             of = folder if system.precision == systems[0].precision else arguments.exports
-            precision: Any = system.precision
-            client = QAClient.from_options(of, precision=precision, threads=arguments.threads)
-            wanted[system.precision] = [python_answers(client, item) for item in asked]
+            own: Any = {"precision": system.precision, "runtime": system.runtime}
+            client = QAClient.from_options(of, **own, threads=arguments.threads)
+            wanted[told] = [python_answers(client, item) for item in asked]
         row = Row(system.name, system.precision, system.exact)
         with ExitStack() as stack:
             ask = system.open(stack)
-            for item, expected in zip(asked, wanted[system.precision], strict=True):
+            for item, expected in zip(asked, wanted[told], strict=True):
                 if not row.take(ask(item), expected):
                     print(f"  otherwise: {item['question']}", file=sys.stderr)
         print(f"{row.system}, {row.precision}: {len(row.other)} other", file=sys.stderr)
