@@ -14,8 +14,9 @@ from functools import lru_cache
 from pathlib import Path, PurePath
 from typing import Any
 
-from potstill.documents.document import Document, Place
+from potstill.documents.document import Document
 from potstill.errors import IndexDataError, OutputError
+from potstill.retrieval.packing import LEVEL, Packing
 from potstill.retrieval.passages import Chunk, chunks
 from potstill.retrieval.ranking import idf
 from potstill.retrieval.words import NAME, analyzer, words
@@ -27,7 +28,6 @@ _HEADS = 0.3
 """Weight of a word in title, heading or file name, beside that of one in the text."""
 _BITS = 12
 """Bits of a passage's number within its chunk."""
-_LEVEL = 6
 _CHUNKS_KEPT = 64
 _COMMON = 1_000_000
 """Bytes of the first documents that all chunks are packed against, as if they stood before each:
@@ -140,8 +140,8 @@ class Store:
             raise OutputError(f"there can be no index in {folder} ({error.strerror})") from None
         self._index.register_tokenizer(NAME, analyzer())
         self._index.reload()
-        self._packing = _Packing(b"", _LEVEL if folder else 1)
-        self._unpacked = lru_cache(_CHUNKS_KEPT)(lambda packed: _unpacked(self._packing, packed))
+        self._packing = Packing(b"", LEVEL if folder else 1)
+        self._unpacked = lru_cache(_CHUNKS_KEPT)(lambda packed: self._packing.chunk(packed))
         self._take_common()
 
     def refresh(self) -> None:
@@ -153,7 +153,7 @@ class Store:
         """Takes what the chunks are packed against; once written it never changes."""
         if self.folder is not None and not self._packing.common:
             for _, record in self._of_kind("common"):
-                self._packing = _Packing(record["packed"][0], _LEVEL)
+                self._packing = Packing(record["packed"][0], LEVEL)
 
     @property
     def n_passages(self) -> int:
@@ -253,7 +253,7 @@ class Writer:
     """Changes a store; nothing is seen of it before `commit`."""
 
     def __init__(
-        self, writer: Any, following: int, packing: _Packing, *, settled: bool = True
+        self, writer: Any, following: int, packing: Packing, *, settled: bool = True
     ) -> None:
         self._writer = writer
         self._next = following
@@ -285,7 +285,7 @@ class Writer:
         self._settled = True
         common = b"".join(self._common)
         if len(common) >= 2 * _OF_EACH:
-            self._packing = _Packing(common, _LEVEL)
+            self._packing = Packing(common, LEVEL)
             self._write(kind="common", packed=common)
         for document, record in self._waiting:
             self._add(document, record)
@@ -299,7 +299,7 @@ class Writer:
         for chunk in chunks(document):
             number = self._next
             self._next += 1
-            packed = self._packing.packed(_values(document, chunk))
+            packed = self._packing.packed(document, chunk)
             self._write(path=record.name, chunk=number, packed=packed)
             for i, (start, end) in enumerate(chunk.passages):
                 self._write(
@@ -359,57 +359,6 @@ class Writer:
             else:
                 record.add_text(field, value)
         self._writer.add_document(record)
-
-
-class _Packing:
-    """How text is packed: by zstd, against what many texts have in common."""
-
-    def __init__(self, common: bytes, level: int) -> None:
-        import zstandard
-
-        self.common = common
-        kind = zstandard.DICT_TYPE_RAWCONTENT
-        shared = zstandard.ZstdCompressionDict(common, dict_type=kind) if common else None
-        if shared is not None:
-            shared.precompute_compress(level=level)
-        self._packer = zstandard.ZstdCompressor(level=level, dict_data=shared)
-        self._shared = shared
-
-    def packed(self, values: dict[str, Any]) -> bytes:
-        """JSON, packed."""
-        text = json.dumps(values, ensure_ascii=False, separators=(",", ":"))
-        return self._packer.compress(text.encode("utf-8", "surrogatepass"))
-
-    def unpacked(self, packed: bytes) -> dict[str, Any]:
-        """What was packed. Safe to call from several threads: each has an unpacker of its own."""
-        import zstandard
-
-        unpacker = zstandard.ZstdDecompressor(dict_data=self._shared)
-        return json.loads(unpacker.decompress(packed).decode("utf-8", "surrogatepass"))
-
-
-def _values(document: Document, chunk: Chunk) -> dict[str, Any]:
-    return {
-        "name": document.name,
-        "title": document.title,
-        "start": chunk.start,
-        "text": chunk.text,
-        "marks": [[at, place.to_dict()] for at, place in chunk.marks],
-        "passages": chunk.passages,
-        "lines": chunk.lines,
-    }
-
-
-def _unpacked(packing: _Packing, packed: bytes) -> tuple[str, str, Chunk]:
-    values = packing.unpacked(packed)
-    chunk = Chunk(
-        values["start"],
-        values["text"],
-        [(at, Place(**place)) for at, place in values["marks"]],
-        [(start, end) for start, end in values["passages"]],
-        values["lines"],
-    )
-    return values["name"], values["title"], chunk
 
 
 def _first(error: Exception) -> str:
