@@ -4,7 +4,7 @@
 
 DATA is a folder with the published files, in the folders and under the names of ``SETS`` below; OUT
 keeps the runs: a benchmark that was stopped goes on where it was when it is started again. BASE is
-MiniLM-L6, TINY a BERT-Tiny (published, or a run of recipes/bert-tiny.toml).
+MiniLM-L6, TINY a BERT-Tiny (published, or a run of the recipe bert-tiny).
 
 For each set, model and seed: the recipe's own run (``potstill finetune`` or ``distil``), its export
 as float32 and int8, both scored by ``potstill eval`` through the light runtime. When all models of
@@ -42,7 +42,7 @@ class TaskSet:
     """One published set: its recipes, its files, its score."""
 
     recipe: str
-    """Beginning of the recipes' names: ``RECIPE-minilm.toml`` and so on."""
+    """Beginning of the recipes' names: ``RECIPE-minilm`` and so on."""
     metrics: tuple[str, ...]
     """Scores to show, the main one first."""
     train: str
@@ -128,7 +128,7 @@ class Bench:
     def _train(self, model: str, seed: int) -> None:
         folder = self._folder(model, seed)
         teaches = model == "3l"
-        recipe = f"recipes/{self.set.recipe}-{model}.toml"
+        recipe = f"{self.set.recipe}-{model}"
         base = {
             "minilm": self._options.base,
             "tiny": self._options.tiny,

@@ -2,7 +2,7 @@
 
     python benchmarks/train_processes.py BASE TRAIN [--steps 6] [--rounds 3] [--record FILE]
 
-Both fine-tune BASE on the first questions of TRAIN by the same recipe (`recipes/squad-minilm.toml`
+Both fine-tune BASE on the first questions of TRAIN by the same recipe (`squad-minilm`
 with two batches a step, so that none is cut), on the CPU, by gloo. Tokens are real ones, padding
 left out. Each round runs both, one after the other; the first step of each run is left out. Exits
 with 1 where two processes are less than 1.6 times as fast.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -24,9 +25,21 @@ def render() -> str:
         command = main.get_command(group, verb)
         if command is None:
             raise LookupError(f"the command line lists {verb!r} and has no such command")
-        context = click.Context(command, info_name=verb, parent=group)
-        sections.append((f"potstill {verb}", command.get_help(context)))
+        sections += list(_sections(command, verb, group))
     return HEAD + "".join(f"\n## {title}\n\n```text\n{text}\n```\n" for title, text in sections)
+
+
+def _sections(
+    command: click.Command, name: str, parent: click.Context
+) -> Iterator[tuple[str, str]]:
+    """The help text of a verb, and of its own verbs where it has some."""
+    context = click.Context(command, info_name=name, parent=parent)
+    yield context.command_path, command.get_help(context)
+    if isinstance(command, click.Group):
+        for inner in command.list_commands(context):
+            found = command.get_command(context, inner)
+            assert found is not None
+            yield from _sections(found, inner, context)
 
 
 if __name__ == "__main__":

@@ -73,7 +73,8 @@ def test_errors_are_one_line(arguments, extra, message):
 
 def test_a_folder_is_no_recipe(tmp_path):
     result = run("finetune", str(tmp_path))
-    assert result.exit_code == 2
+    assert result.exit_code == 1
+    assert "cannot be read: Is a directory" in result.stderr
 
 
 def test_no_verb_waits_for_torchmetrics(monkeypatch):

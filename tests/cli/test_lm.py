@@ -1,15 +1,12 @@
 """Language models from the command line: the recipes that ship, on tiny models."""
 
 import json
-from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 import tiny
 from potstill.cli import main
-
-RECIPES = Path(__file__).parents[2] / "recipes"
 
 
 @pytest.fixture(autouse=True)
@@ -25,12 +22,12 @@ def keys(tmp_path):
 
 
 def run(verb, recipe, *arguments):
-    return CliRunner().invoke(main, [verb, str(RECIPES / recipe), *arguments])
+    return CliRunner().invoke(main, [verb, recipe, *arguments])
 
 
 def test_distilling_a_language_model(keys, tmp_path):
     steps = ["max_steps=2", "sequences_per_step=8", "head_steps=2", "holdout=0.2", "seq_len=32"]
-    result = run("distil", "lm-distil.toml", *keys, *steps)
+    result = run("distil", "lm-distil", *keys, *steps)
     assert result.exit_code == 0, result.output
     assert f"the model is in {tmp_path / 'out'}" in result.stdout
     assert "mlm_loss" in result.stdout
@@ -41,7 +38,7 @@ def test_distilling_a_language_model(keys, tmp_path):
     assert config["n_layers"] == 3
 
 
-@pytest.mark.parametrize("recipe", ["mlm.toml", "mlm-head.toml"])
+@pytest.mark.parametrize("recipe", ["mlm", "mlm-head"])
 def test_plain_masked_language_modelling(keys, recipe):
     result = run("finetune", recipe, *keys, "max_steps=1", "seq_len=32", "holdout=0.2", "--json")
     assert result.exit_code == 0, result.output
@@ -55,7 +52,7 @@ def test_wrong_recipes_are_one_line(keys, tmp_path):
         ("head_steps=0", "head_steps"),
         ("layers=[7]", "layers names layer 7"),
     ):
-        result = run("distil", "lm-distil.toml", *keys, extra)
+        result = run("distil", "lm-distil", *keys, extra)
         assert result.exit_code == 1
         assert message in result.stderr
         assert len(result.stderr.strip().splitlines()) <= 3

@@ -11,6 +11,7 @@ import pytest
 
 pytestmark = pytest.mark.slow
 
+ROOT = Path(__file__).parents[2]
 BUNDLE = (
     "README.md",
     "config.json",
@@ -58,6 +59,14 @@ def test_it_answers_from_the_shell(installed, tmp_path: Path, model: str) -> Non
     assert CONTEXT[answer["start"] : answer["end"]] == answer["answer"]
     assert "Denver Broncos" in answer["answer"]
     assert 0 < answer["score"] <= 1
+
+
+def test_recipes_travel_with_it(installed, tmp_path: Path) -> None:
+    shown = installed.check("potstill", "recipes", "show", "squad-minilm", cwd=tmp_path)
+    assert shown == (ROOT / "src/potstill/recipes/squad-minilm.toml").read_text(encoding="utf-8")
+    assert "Passes over the training data" in installed.check(
+        "potstill", "recipes", "keys", "squad-minilm", cwd=tmp_path
+    )
 
 
 def test_it_answers_from_standard_input(installed, tmp_path: Path) -> None:

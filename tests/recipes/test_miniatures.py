@@ -45,7 +45,7 @@ def test_the_table_of_sizes() -> None:
 
 @pytest.mark.parametrize("name", NAMED)
 def test_recipes_have_the_published_shapes(name) -> None:
-    recipe = read_recipe(ROOT / "recipes" / f"bert-{name}.toml", ["base=x", "corpus=x", "out=x"])
+    recipe = read_recipe(f"bert-{name}", ["base=x", "corpus=x", "out=x"])
     wanted = shape(*NAMED[name])
     assert recipe.fresh
     for key in ("n_layers", "hidden_width", "ffn_width", "n_heads"):
@@ -74,7 +74,7 @@ def test_from_scratch_to_an_answer(tmp_path, monkeypatch) -> None:
     keys = [f"base={base}", f"corpus={corpus}", f"out={tmp_path / 'out'}", "threads=1"]
     keys += ["n_layers=1", "hidden_width=64", "ffn_width=256", "n_heads=1"]
     keys += ["max_steps=2", "sequences_per_step=4", "seq_len=32", "holdout=0.2", "--json"]
-    done = CliRunner().invoke(main, ["finetune", str(ROOT / "recipes/bert-tiny.toml"), *keys])
+    done = CliRunner().invoke(main, ["finetune", "bert-tiny", *keys])
     assert done.exit_code == 0, done.output
     assert json.loads(done.stdout)["mlm_loss"] > 0
     config = read_config(tmp_path / "out")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -12,7 +11,6 @@ import tiny
 from potstill.cli import main
 from potstill.training.recipe_file import read_recipe
 
-RECIPES = Path(__file__).parents[2] / "recipes"
 TINY = ("threads=1", "precision=fp32", "max_steps=2", "seq_len=64")
 
 CONLL = "Denver\tB-team\nBroncos\tI-team\nwon\tO\n\nParis\tB-place\nis\tO\nlarge\tO\n\n" * 4
@@ -27,20 +25,20 @@ def run(*arguments):
 
 @pytest.mark.parametrize("name", ["wnut-minilm", "wnut-tiny", "codah-minilm", "codah-tiny"])
 def test_recipes_to_finetune(name):
-    recipe = read_recipe(RECIPES / f"{name}.toml", ["base=x", "train=x", "out=x"])
+    recipe = read_recipe(name, ["base=x", "train=x", "out=x"])
     assert recipe.seq_len == 128
     if name.startswith("codah"):
         assert recipe.folds == 5
 
 
 def test_comve_is_scored_on_a_file_of_its_own():
-    recipe = read_recipe(RECIPES / "comve-minilm.toml")
+    recipe = read_recipe("comve-minilm")
     assert recipe.dev and not recipe.folds
 
 
 @pytest.mark.parametrize("name", ["wnut-3l", "codah-3l"])
 def test_recipes_to_distil(name):
-    recipe = read_recipe(RECIPES / f"{name}.toml", verb="distil")
+    recipe = read_recipe(name, verb="distil")
     assert recipe.n_layers == 3
     assert recipe.teacher == ""  # the base itself
 
@@ -50,11 +48,11 @@ def test_tags_from_the_recipe_to_the_shell(tmp_path):
     train = tmp_path / "train.conll"
     train.write_text(CONLL)
     keys = [f"base={base}", f"train={train}", f"dev={train}", *TINY, "--json"]
-    whole = run("finetune", str(RECIPES / "wnut-minilm.toml"), f"out={tmp_path / 'run'}", *keys)
+    whole = run("finetune", "wnut-minilm", f"out={tmp_path / 'run'}", *keys)
     assert set(json.loads(whole)) >= {"f1", "precision", "recall", "total"}
     keys[0] = f"base={tmp_path / 'run'}"
     keys += [f"out={tmp_path / 'small'}", f"cache={tmp_path / 'cache'}", "n_layers=1"]
-    small = run("distil", str(RECIPES / "wnut-3l.toml"), *keys)
+    small = run("distil", "wnut-3l", *keys)
     assert json.loads(small)["total"] == 8
     found = json.loads(
         run("tag", "Denver Broncos won", "--model", f"{tmp_path / 'small'}", "--json")
@@ -69,11 +67,11 @@ def test_choices_from_the_recipe_to_the_shell(tmp_path):
     train = tmp_path / "full_data.tsv"
     train.write_text("".join(CODAH.format(number % 4) for number in range(20)))
     keys = [f"base={base}", f"train={train}", "fold=1", *TINY, "--json"]
-    whole = run("finetune", str(RECIPES / "codah-minilm.toml"), f"out={tmp_path / 'run'}", *keys)
+    whole = run("finetune", "codah-minilm", f"out={tmp_path / 'run'}", *keys)
     assert json.loads(whole)["total"] == 4
     keys[0] = f"base={tmp_path / 'run'}"
     keys += [f"out={tmp_path / 'small'}", f"cache={tmp_path / 'cache'}", "n_layers=1"]
-    run("distil", str(RECIPES / "codah-3l.toml"), *keys)
+    run("distil", "codah-3l", *keys)
     asked = ["The king", "won.", "lost.", "--model", str(tmp_path / "small"), "--json"]
     assert len(json.loads(run("choose", *asked))) == 2
     asked = ["eval", str(tmp_path / "run"), str(train), "--held-out", "--json"]

@@ -8,7 +8,9 @@ import pytest
 from potstill.errors import RecipeError
 from potstill.training.distil_recipe import DistilRecipe
 from potstill.training.recipe import LMDistilRecipe, LMRecipe, Recipe
-from potstill.training.recipe_file import make_recipe, read_recipe
+from potstill.training.recipe_file import KINDS, make_recipe, read_recipe, read_values, verb_of
+from potstill.training.recipe_keys import keys_of
+from potstill.training.shipped import described, find_recipe, read_text, shipped_recipes
 
 LEAST = {"base": "b", "train": "t", "out": "o"}
 
@@ -71,7 +73,7 @@ def test_wrong_overrides_are_named(tmp_path):
 
 
 def test_files_that_are_no_recipe(tmp_path):
-    with pytest.raises(RecipeError, match="cannot be read"):
+    with pytest.raises(RecipeError, match="neither a recipe's name nor a file"):
         read_recipe(tmp_path / "none.toml")
     with pytest.raises(RecipeError, match="cannot be read"):
         read_recipe(tmp_path)
@@ -82,15 +84,45 @@ def test_files_that_are_no_recipe(tmp_path):
         read_recipe(tmp_path / "binary.toml")
 
 
-def test_the_shipped_recipes_are_recipes():
-    from pathlib import Path
+@pytest.mark.parametrize("name", shipped_recipes())
+def test_the_shipped_recipes_are_recipes(name):
+    text = read_text(find_recipe(name))
+    # Each says in its first lines how it is used, and what it is for.
+    verb = re.search(rf"potstill (finetune|distil) {name} ", text)[1]
+    assert verb_of(read_values(name)) == verb
+    assert described(find_recipe(name)).endswith(".")
+    read_recipe(name, ["base=b", "out=o"], verb=verb)
 
-    found = sorted((Path(__file__).parents[2] / "recipes").glob("*.toml"))
-    assert found
-    for path in found:
-        # Each says in its first lines which verb it is for.
-        verb = re.search(r"potstill (finetune|distil) ", path.read_text(encoding="utf-8"))[1]
-        read_recipe(path, ["base=b", "out=o"], verb=verb)
+
+def test_a_recipe_is_named_or_a_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "squad-minilm").write_text('base = "b"\ntrain = "t"\nout = "mine"\n')
+    assert read_recipe("squad-minilm").out == "runs/squad-minilm"
+    assert read_recipe("./squad-minilm").out == "mine"
+    with pytest.raises(RecipeError, match="'recipes/squad-minlm.toml' is neither.*'squad-minilm'"):
+        read_recipe("recipes/squad-minlm.toml")
+    with pytest.raises(RecipeError, match="'elsewhere' is neither.*`potstill recipes` lists"):
+        read_recipe("elsewhere")
+
+
+def test_a_recipe_for_the_other_verb_says_so():
+    with pytest.raises(RecipeError, match="'teacher', so it is one for `potstill distil`"):
+        read_recipe("squad-distil-3l")
+    # A misspelt key does not make it one of the other verb.
+    with pytest.raises(RecipeError, match="did you mean 'epochs'"):
+        read_recipe("squad-minilm", ["epoch=1"])
+
+
+@pytest.mark.parametrize(("verb", "task"), [(v, t) for v in KINDS for t in KINDS[v]])
+def test_every_key_says_what_it_means(verb, task):
+    kind = KINDS[verb][task]
+    keys = {key.name: key for key in keys_of(kind)}
+    assert keys.keys() == {field.name for field in fields(kind)} - {"task"}
+    assert not [key.name for key in keys.values() if not key.meaning]
+    assert keys["learning_rate"].default == "0.00015"
+    assert keys["warmup"].takes == "number, 0 to 1"
+    assert keys["precision"].takes == '"auto" or "fp32" or "bf16"'
+    assert keys["out"].default == ""
 
 
 @pytest.mark.parametrize("kind", [Recipe, DistilRecipe, LMRecipe, LMDistilRecipe])

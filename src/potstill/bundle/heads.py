@@ -162,7 +162,7 @@ HEADS: Mapping[HeadName, Head] = {
             "roberta": "RobertaForMaskedLM",
             "mpnet": "MPNetForMaskedLM",
         },
-        remedy="train one first with `potstill finetune recipes/mlm-head.toml`",
+        remedy="train one first with `potstill finetune mlm-head`",
     ),
     "classification": Head(
         title="text-classification head",

@@ -22,6 +22,7 @@ VERBS = {
     "choose": "Say which of several texts goes on with another.",
     "fill": "Fill in a masked word.",
     "serve": "Serve models over HTTP, with a page for people.",
+    "recipes": "List the recipes that ship, and what their keys mean.",
     "finetune": "Train a model on a task, as a recipe says.",
     "distil": "Train a small model on what larger ones say.",
     "eval": "Predict and score a data set.",

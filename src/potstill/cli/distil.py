@@ -28,12 +28,14 @@ def command(
     as_json: bool,
     cache_only: bool,
 ) -> None:
-    """Trains a student as RECIPE (a TOML file) says.
+    """Trains a student as RECIPE says: one that ships (`potstill recipes`), or a TOML file.
 
     Any key of the recipe can be given as KEY=VALUE, which wins over the file; a list is written
     as TOML writes it:
 
-    potstill distil recipes/squad-distil-3l.toml teacher='["default","DIR"]' train=FILE out=DIR
+    potstill distil squad-distil-3l teacher='["default","DIR"]' train=FILE out=DIR
+
+    `potstill recipes keys RECIPE` says what every key means.
 
     What teachers say is kept on disk and read again by every other run. A run that was cut off
     goes on with --resume, bit for bit as if it had not been.

@@ -24,11 +24,13 @@ def command(
     nodes: int | None,
     as_json: bool,
 ) -> None:
-    """Trains a model as RECIPE (a TOML file) says.
+    """Trains a model as RECIPE says: one that ships (`potstill recipes`), or a TOML file.
 
     Any key of the recipe can be given as KEY=VALUE, which wins over the file:
 
-    potstill finetune recipes/squad-minilm.toml base=DIR train=FILE out=DIR max_steps=20
+    potstill finetune squad-minilm base=DIR train=FILE out=DIR max_steps=20
+
+    `potstill recipes keys RECIPE` says what every key means.
 
     A run that was cut off goes on with --resume, bit for bit as if it had not been.
     """

@@ -113,7 +113,7 @@ def recipe_options(command: Callable[..., None]) -> Callable[..., None]:
     """The arguments and options of every verb that takes a recipe."""
     for option in reversed(
         (
-            click.argument("recipe", type=click.Path(exists=True, dir_okay=False)),
+            click.argument("recipe"),
             click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]..."),
             click.option(
                 "--resume",

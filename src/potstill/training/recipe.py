@@ -24,6 +24,7 @@ class RunRecipe:
     out: str
     """Folder of the run: the finished model, ``metrics.jsonl`` and ``checkpoints``."""
     seed: int = 0
+    """Of every random number: with the same seed a run comes out the same."""
     epochs: float = 2.0
     """Passes over the training data; a fraction stops within one."""
     max_steps: int = 0

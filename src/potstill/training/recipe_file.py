@@ -1,7 +1,8 @@
 """Recipe files: TOML in, a checked recipe out.
 
-A key that the run does not have is an error that names it. Any key can be given on the command
-line as ``key=value``, which wins over the file. The keys of a table can be given as ``table.key``.
+A recipe is one that ships (`potstill.training.shipped`), by its name, or a file. A key that the run
+does not have is an error that names it. Any key can be given on the command line as ``key=value``,
+which wins over the file. The keys of a table can be given as ``table.key``.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from potstill.errors import RecipeError
 from potstill.training.choice_recipe import ChoiceDistilRecipe, ChoiceRecipe
 from potstill.training.distil_recipe import DistilRecipe
 from potstill.training.recipe import LMDistilRecipe, LMRecipe, Recipe, RunRecipe
+from potstill.training.shipped import find_recipe, read_text, shipped_recipes
 from potstill.training.tagging_recipe import TaggingDistilRecipe, TaggingRecipe
 from potstill.training.task_recipe import ClassificationDistilRecipe, ClassificationRecipe
 
@@ -49,37 +51,74 @@ KINDS: dict[Verb, dict[str, type[RunRecipe]]] = {
 
 
 def read_recipe(
-    path: str | Path, overrides: Iterable[str] = (), *, verb: Verb = "finetune"
+    recipe: str | Path, overrides: Iterable[str] = (), *, verb: Verb = "finetune"
 ) -> RunRecipe:
-    """Reads a recipe file and puts ``key=value`` overrides on top.
+    """Reads a recipe and puts ``key=value`` overrides on top.
 
     Args:
-        path: the file.
+        recipe: name of one that ships, or a file.
         overrides: what was given on the command line.
         verb: what the recipe is for.
 
     Raises:
-        RecipeError: the file is missing or no TOML, a key is unknown or a value does not fit.
+        RecipeError: there is no such recipe, it is no TOML or is for the other verb, a key is
+            unknown or a value does not fit.
     """
-    path = Path(path)
-    try:
-        with path.open("rb") as file:
-            values: dict[str, Any] = tomllib.load(file)
-    except OSError as error:
-        raise RecipeError(f"recipe {path} cannot be read: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise RecipeError(f"recipe {path} is not TOML: {error}") from None
+    values = read_values(recipe)
+    _check_verb(recipe, values, verb)
     given: dict[str, str] = {}
     for override in overrides:
         key, equals, text = override.partition("=")
         if not equals:
             raise RecipeError(f"{override!r} is not an override: write key=value")
         given[key.strip()] = text
-    values = _flat(values)
     given = {key.replace(".", "_"): text for key, text in given.items()}
     kind = _kind(given.get("task", values.get("task")), verb)
     values.update({key: _parse(key, text, kind) for key, text in given.items()})
     return make_recipe(values, verb=verb)
+
+
+def read_values(recipe: str | Path) -> dict[str, Any]:
+    """The keys that a recipe gives itself, those of a table under its name.
+
+    Raises:
+        RecipeError: there is no such recipe, or it is no TOML.
+    """
+    path = find_recipe(recipe)
+    try:
+        return _flat(tomllib.loads(read_text(path)))
+    except tomllib.TOMLDecodeError as error:
+        raise RecipeError(f"recipe {path} is not TOML: {error}") from None
+
+
+def verb_of(values: Mapping[str, Any]) -> Verb:
+    """The verb that the keys of a recipe are for; "finetune" where both take them."""
+    finetunes = not _foreign(values, "finetune") or bool(_foreign(values, "distil"))
+    return "finetune" if finetunes else "distil"
+
+
+def shipped_by_kind() -> dict[tuple[Verb, str], list[Path]]:
+    """The files of the recipes that ship, by the verb and the task they are for."""
+    found: dict[tuple[Verb, str], list[Path]] = {(v, t): [] for v in KINDS for t in KINDS[v]}
+    for file in shipped_recipes().values():
+        values = read_values(file)
+        found[verb_of(values), values["task"]].append(file)
+    return {kind: files for kind, files in found.items() if files}
+
+
+def _foreign(values: Mapping[str, Any], verb: Verb) -> list[str]:
+    """The keys that a verb's recipe does not have."""
+    known = _types(_kind(values.get("task"), verb))
+    return [key for key in values if key not in known]
+
+
+def _check_verb(recipe: str | Path, values: Mapping[str, Any], verb: Verb) -> None:
+    foreign = _foreign(values, verb)
+    meant = verb_of(values)
+    if foreign and meant != verb and not _foreign(values, meant):
+        raise RecipeError(
+            f"recipe {recipe} has the key {foreign[0]!r}, so it is one for `potstill {meant}`"
+        )
 
 
 def make_recipe(values: Mapping[str, Any], *, verb: Verb = "finetune") -> Any:

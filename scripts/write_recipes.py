@@ -1,0 +1,93 @@
+"""Writes docs/recipes.md from the recipes that ship and the classes that define their keys.
+
+`make docs` runs it, a test checks the result.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from potstill.training.recipe_file import KINDS, shipped_by_kind
+from potstill.training.recipe_keys import Key, keys_of
+from potstill.training.shipped import described
+
+PAGE = Path(__file__).parent.parent / "docs" / "recipes.md"
+HEAD = """# Recipes
+
+Written by `make docs` from the recipes and the code that reads them; do not edit.
+
+A recipe is one whole training run in one small TOML file. `potstill finetune` and `potstill distil`
+take one that ships by its name, or the file of one of your own; any key can be given on the
+command line as `key=value`, which wins over the file. `potstill recipes` lists those that ship,
+`potstill recipes show NAME` prints one, and `potstill recipes keys NAME` says what each of its
+keys means.
+
+```bash
+potstill recipes show squad-minilm > mine.toml
+potstill finetune mine.toml train=train.json epochs=2 out=runs/mine
+```
+"""
+
+
+def render() -> str:
+    """The page: the recipes that ship, then the keys, each class of them once."""
+    parts = [HEAD, "## Those that ship\n"]
+    for (verb, task), files in shipped_by_kind().items():
+        parts.append(f"### `potstill {verb}`, {task}\n")
+        parts.append("| recipe | what it does |\n| --- | --- |")
+        parts += [f"| [{f.stem}]({_link(f)}) | {described(f)} |" for f in files]
+        parts.append("")
+    parts.append("## Which keys a run has\n")
+    parts.append("| verb | task | keys |\n| --- | --- | --- |")
+    homes: dict[type, dict[str, Key]] = {}
+    for verb, kinds in KINDS.items():
+        for task in kinds:
+            keys = keys_of(kinds[task])
+            for key in keys:
+                homes.setdefault(key.home, {})[key.name] = key
+            used = dict.fromkeys(key.home for key in reversed(keys))
+            linked = ", ".join(f"[{_title(home)}](#{_anchor(home)})" for home in used)
+            parts.append(f"| `{verb}` | `{task}` | {linked} |")
+    for home, keys_here in homes.items():
+        parts += ["", f"## {_title(home)}\n", f"{_summary(home)}\n"]
+        parts.append("| key | default | takes | meaning |\n| --- | --- | --- | --- |")
+        parts += [_row(key) for key in keys_here.values()]
+    return "\n".join(parts) + "\n"
+
+
+def _row(key: Key) -> str:
+    default = f"`{key.default}`" if key.default else ""
+    cells = (f"`{key.name}`", default, key.takes, key.meaning.replace("``", "`"))
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def _link(file: Path) -> str:
+    return f"../src/potstill/recipes/{file.name}"
+
+
+def _title(home: type) -> str:
+    return {
+        "RunRecipe": "Every run",
+        "Recipe": "Question answering",
+        "DistilRecipe": "Distilling question answering",
+        "PruneKeys": "Pruning",
+        "LMRecipe": "Masked language models",
+        "LMDistilRecipe": "Distilling masked language models",
+        "TaskRecipe": "Every task of labels",
+        "TeachingKeys": "Distilling a task of labels",
+        "ClassificationRecipe": "Text classification",
+        "TaggingRecipe": "Token classification",
+        "ChoiceRecipe": "Multiple choice",
+    }[home.__name__]
+
+
+def _anchor(home: type) -> str:
+    return _title(home).lower().replace(" ", "-")
+
+
+def _summary(home: type) -> str:
+    return " ".join((home.__doc__ or "").partition("\n\n")[0].replace("``", "`").split())
+
+
+if __name__ == "__main__":
+    PAGE.write_text(render(), encoding="utf-8")
