@@ -20,47 +20,47 @@ from potstill.models.auto import (
     AutoModelForSequenceClassification as AutoModelForSequenceClassification,
 )
 from potstill.models.auto import AutoModelForTokenClassification as AutoModelForTokenClassification
-from potstill.models.bare import BertModel as BertModel
-from potstill.models.bare import DistilBertModel as DistilBertModel
-from potstill.models.bare import ElectraModel as ElectraModel
-from potstill.models.bare import MPNetModel as MPNetModel
-from potstill.models.bare import RobertaModel as RobertaModel
-from potstill.models.choice import BertForMultipleChoice as BertForMultipleChoice
-from potstill.models.choice import DistilBertForMultipleChoice as DistilBertForMultipleChoice
-from potstill.models.choice import ElectraForMultipleChoice as ElectraForMultipleChoice
-from potstill.models.choice import MPNetForMultipleChoice as MPNetForMultipleChoice
-from potstill.models.choice import RobertaForMultipleChoice as RobertaForMultipleChoice
-from potstill.models.classification import (
+from potstill.models.named import BertForMaskedLM as BertForMaskedLM
+from potstill.models.named import BertForMultipleChoice as BertForMultipleChoice
+from potstill.models.named import BertForQuestionAnswering as BertForQuestionAnswering
+from potstill.models.named import (
     BertForSequenceClassification as BertForSequenceClassification,
 )
-from potstill.models.classification import (
+from potstill.models.named import BertForTokenClassification as BertForTokenClassification
+from potstill.models.named import BertModel as BertModel
+from potstill.models.named import DistilBertForMaskedLM as DistilBertForMaskedLM
+from potstill.models.named import DistilBertForMultipleChoice as DistilBertForMultipleChoice
+from potstill.models.named import DistilBertForQuestionAnswering as DistilBertForQuestionAnswering
+from potstill.models.named import (
     DistilBertForSequenceClassification as DistilBertForSequenceClassification,
 )
-from potstill.models.classification import (
-    ElectraForSequenceClassification as ElectraForSequenceClassification,
-)
-from potstill.models.classification import (
-    MPNetForSequenceClassification as MPNetForSequenceClassification,
-)
-from potstill.models.classification import (
-    RobertaForSequenceClassification as RobertaForSequenceClassification,
-)
-from potstill.models.lm import BertForMaskedLM as BertForMaskedLM
-from potstill.models.lm import DistilBertForMaskedLM as DistilBertForMaskedLM
-from potstill.models.lm import MPNetForMaskedLM as MPNetForMaskedLM
-from potstill.models.lm import RobertaForMaskedLM as RobertaForMaskedLM
-from potstill.models.qa import BertForQuestionAnswering as BertForQuestionAnswering
-from potstill.models.qa import DistilBertForQuestionAnswering as DistilBertForQuestionAnswering
-from potstill.models.qa import ElectraForQuestionAnswering as ElectraForQuestionAnswering
-from potstill.models.qa import MPNetForQuestionAnswering as MPNetForQuestionAnswering
-from potstill.models.qa import RobertaForQuestionAnswering as RobertaForQuestionAnswering
-from potstill.models.tagging import BertForTokenClassification as BertForTokenClassification
-from potstill.models.tagging import (
+from potstill.models.named import (
     DistilBertForTokenClassification as DistilBertForTokenClassification,
 )
-from potstill.models.tagging import ElectraForTokenClassification as ElectraForTokenClassification
-from potstill.models.tagging import MPNetForTokenClassification as MPNetForTokenClassification
-from potstill.models.tagging import RobertaForTokenClassification as RobertaForTokenClassification
+from potstill.models.named import DistilBertModel as DistilBertModel
+from potstill.models.named import ElectraForMultipleChoice as ElectraForMultipleChoice
+from potstill.models.named import ElectraForQuestionAnswering as ElectraForQuestionAnswering
+from potstill.models.named import (
+    ElectraForSequenceClassification as ElectraForSequenceClassification,
+)
+from potstill.models.named import ElectraForTokenClassification as ElectraForTokenClassification
+from potstill.models.named import ElectraModel as ElectraModel
+from potstill.models.named import MPNetForMaskedLM as MPNetForMaskedLM
+from potstill.models.named import MPNetForMultipleChoice as MPNetForMultipleChoice
+from potstill.models.named import MPNetForQuestionAnswering as MPNetForQuestionAnswering
+from potstill.models.named import (
+    MPNetForSequenceClassification as MPNetForSequenceClassification,
+)
+from potstill.models.named import MPNetForTokenClassification as MPNetForTokenClassification
+from potstill.models.named import MPNetModel as MPNetModel
+from potstill.models.named import RobertaForMaskedLM as RobertaForMaskedLM
+from potstill.models.named import RobertaForMultipleChoice as RobertaForMultipleChoice
+from potstill.models.named import RobertaForQuestionAnswering as RobertaForQuestionAnswering
+from potstill.models.named import (
+    RobertaForSequenceClassification as RobertaForSequenceClassification,
+)
+from potstill.models.named import RobertaForTokenClassification as RobertaForTokenClassification
+from potstill.models.named import RobertaModel as RobertaModel
 from potstill.records import Answer as Answer
 from potstill.records import QAExample as QAExample
 from potstill.records import Sentence as Sentence

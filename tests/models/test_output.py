@@ -7,13 +7,17 @@ import pytest
 import torch
 
 from potstill.bundle.config import ModelConfig
-from potstill.models.bare import BertModel
-from potstill.models.choice import BertForMultipleChoice
-from potstill.models.classification import BertForSequenceClassification
-from potstill.models.lm import BertForMaskedLM, LMOutput
+from potstill.models.lm import LMOutput
+from potstill.models.named import (
+    BertForMaskedLM,
+    BertForMultipleChoice,
+    BertForQuestionAnswering,
+    BertForSequenceClassification,
+    BertForTokenClassification,
+    BertModel,
+)
 from potstill.models.output import ClassifierOutput, EncoderOutput
-from potstill.models.qa import BertForQuestionAnswering, QAOutput
-from potstill.models.tagging import BertForTokenClassification
+from potstill.models.qa import QAOutput
 
 CONFIG = ModelConfig(
     vocab_size=50, hidden_width=16, n_layers=2, n_heads=2, ffn_width=32, max_positions=24

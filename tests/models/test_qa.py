@@ -9,11 +9,8 @@ import torch.nn.functional as F
 from potstill.bundle.config import ModelConfig
 from potstill.errors import ConfigError, ModelNotFoundError, WeightsError
 from potstill.models.layers import Attention, plain_attention
-from potstill.models.qa import (
-    BertForQuestionAnswering,
-    DistilBertForQuestionAnswering,
-    QuestionAnsweringModel,
-)
+from potstill.models.named import BertForQuestionAnswering, DistilBertForQuestionAnswering
+from potstill.models.qa import QuestionAnsweringModel
 
 CONFIG = ModelConfig(
     vocab_size=50, hidden_width=16, n_layers=2, n_heads=2, ffn_width=32, max_positions=24

@@ -5,12 +5,8 @@ import torch
 import transformers
 
 from potstill.bundle.names import from_hf
-from potstill.models.lm import (
-    BertForMaskedLM,
-    DistilBertForMaskedLM,
-    MaskedLM,
-    RobertaForMaskedLM,
-)
+from potstill.models.lm import MaskedLM
+from potstill.models.named import BertForMaskedLM, DistilBertForMaskedLM, RobertaForMaskedLM
 
 TOLERANCE = {"atol": 1e-5, "rtol": 0}
 

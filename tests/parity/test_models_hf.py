@@ -5,7 +5,7 @@ import torch
 import transformers
 
 from potstill.bundle.names import from_hf
-from potstill.models.qa import (
+from potstill.models.named import (
     BertForQuestionAnswering,
     DistilBertForQuestionAnswering,
     ElectraForQuestionAnswering,

@@ -15,7 +15,7 @@ from potstill.bundle.manifest import Manifest, write_manifest
 from potstill.bundle.weights import read_weights
 from potstill.errors import EmptyInputError, InputError, ModelError
 from potstill.export.reference import forward
-from potstill.models.lm import BertForMaskedLM
+from potstill.models.named import BertForMaskedLM
 from potstill.runtime.lm import Filler, FillOptions
 from potstill.runtime.torch_session import TorchSession
 from potstill.text.tokenizer import Tokenizer

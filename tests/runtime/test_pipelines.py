@@ -8,7 +8,7 @@ import transformers
 
 import tiny
 from potstill.errors import EmptyInputError, InputError, MissingKeyError, QuestionTooLongError
-from potstill.models.qa import BertForQuestionAnswering
+from potstill.models.named import BertForQuestionAnswering
 from potstill.runtime.pipelines import QuestionAnsweringPipeline
 from potstill.runtime.qa import QAClient
 from potstill.tasks.pipelines import pipeline

@@ -12,8 +12,7 @@ import transformers
 import tiny
 from potstill.bundle.manifest import Manifest, write_manifest
 from potstill.errors import EmptyInputError, InputError, MissingKeyError, ModelError
-from potstill.models.choice import BertForMultipleChoice
-from potstill.models.classification import BertForSequenceClassification
+from potstill.models.named import BertForMultipleChoice, BertForSequenceClassification
 from potstill.runtime.classification import Classifier
 from potstill.tasks.pipelines import pipeline
 from potstill.text.auto import BertTokenizer

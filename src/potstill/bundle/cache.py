@@ -14,8 +14,8 @@ from pathlib import Path
 from potstill.bundle import layout
 from potstill.bundle.atomic import replacing, write_text
 from potstill.bundle.config import read_config
+from potstill.bundle.encoders.spec import HeadName
 from potstill.bundle.manifest import head_of_folder, sha256_of
-from potstill.bundle.names import HeadName
 from potstill.bundle.weights import read_weights
 from potstill.errors import OutputError
 

@@ -2,7 +2,8 @@
 
 Hugging Face spells the same quantity differently for BERT and for DistilBERT
 (``num_hidden_layers`` and ``n_layers``), and counts RoBERTa's positions by the rows of a table of
-which two are never used; all of that stops here.
+which two are never used; all of that stops here. What differs from type to type stands in
+`potstill.bundle.encoders`.
 """
 
 from __future__ import annotations
@@ -14,6 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from potstill.bundle import layer_shapes
+from potstill.bundle.encoders.bert import BERT
+from potstill.bundle.encoders.mpnet import BUCKETS
+from potstill.bundle.encoders.spec import EncoderSpec
+from potstill.bundle.encoders.table import ENCODERS
 from potstill.bundle.objects import read_object
 from potstill.errors import ConfigError
 
@@ -22,64 +27,13 @@ if TYPE_CHECKING:
 
 ACTIVATIONS = ("gelu", "gelu_new", "relu")
 
-_BERT = {
-    "vocab_size": "vocab_size",
-    "hidden_size": "hidden_width",
-    "num_hidden_layers": "n_layers",
-    "num_attention_heads": "n_heads",
-    "intermediate_size": "ffn_width",
-    "max_position_embeddings": "max_positions",
-    "type_vocab_size": "n_token_types",
-    "hidden_act": "activation",
-    "layer_norm_eps": "norm_eps",
-    "hidden_dropout_prob": "hidden_dropout",
-    "attention_probs_dropout_prob": "attention_dropout",
-    "classifier_dropout": "classifier_dropout",
-    "initializer_range": "initializer_range",
-    "pad_token_id": "pad_id",
-}
-_DISTILBERT = {
-    "vocab_size": "vocab_size",
-    "dim": "hidden_width",
-    "n_layers": "n_layers",
-    "n_heads": "n_heads",
-    "hidden_dim": "ffn_width",
-    "max_position_embeddings": "max_positions",
-    "activation": "activation",
-    "dropout": "hidden_dropout",
-    "attention_dropout": "attention_dropout",
-    "qa_dropout": "qa_dropout",
-    "seq_classif_dropout": "classifier_dropout",
-    "initializer_range": "initializer_range",
-    "pad_token_id": "pad_id",
-}
-_MPNET = {k: v for k, v in _BERT.items() if v != "n_token_types"}
-FIELDS = {
-    "bert": _BERT,
-    "distilbert": _DISTILBERT,
-    "roberta": _BERT,
-    "electra": {**_BERT, "embedding_size": "embedding_width"},
-    "mpnet": _MPNET,
-}
-"""Hugging Face field name → ours, for each supported ``model_type``."""
-
-_DEFAULTS: dict[str, dict[str, Any]] = {
-    "bert": {},
-    "distilbert": {"n_layers": 6, "n_token_types": 0, "qa_dropout": 0.1},
-    "roberta": {"vocab_size": 50265, "pad_id": 1},
-    "electra": {"embedding_width": 128, "hidden_width": 256, "n_heads": 4, "ffn_width": 1024},
-    "mpnet": {"vocab_size": 30527, "n_token_types": 0, "pad_id": 1},
-}
-"""What a field is where ``config.json`` leaves it out and `ModelConfig` has another default."""
-
 
 def position_offset(model_type: str, pad_id: int) -> int:
-    """Rows of a position table before position 0: ``pad_id + 1`` in RoBERTa and MPNet."""
-    return pad_id + 1 if model_type in ("roberta", "mpnet") else 0
+    """Rows of a position table before position 0: ``pad_id + 1`` where padding is not counted."""
+    spec = ENCODERS.get(model_type)
+    return pad_id + 1 if spec is not None and spec.skips_padding else 0
 
 
-POSITION_BUCKETS = 32
-"""Distances that an encoder with relative positions tells apart; transformers knows no other."""
 _FARTHEST = 128
 
 
@@ -93,7 +47,7 @@ def position_bucket(distance: int) -> int:
         T5 (Raffel et al. 2020, section 2.1) and MPNet (Song et al. 2020); transformers 5,
         ``MPNetEncoder.relative_position_bucket``.
     """
-    side = POSITION_BUCKETS // 2  # buckets of one direction
+    side = BUCKETS // 2  # buckets of one direction
     exact, away = side // 2, abs(distance)
     if away >= exact:
         scale = (side - exact) / math.log2(_FARTHEST / exact)
@@ -109,13 +63,6 @@ PROBLEMS = {
 """What labels are to a text, in our names → Hugging Face's ``problem_type``."""
 
 _LABEL_KEYS = ("id2label", "label2id", "num_labels", "problem_type")
-_POOLER_ACTIVATIONS = {
-    "bert": "tanh",
-    "distilbert": "relu",
-    "roberta": "tanh",
-    "electra": "gelu",
-    "mpnet": "tanh",
-}
 _RATES = ("hidden_dropout", "attention_dropout", "qa_dropout")
 _ALIASES = {"gelu_python": "gelu", "gelu_pytorch_tanh": "gelu_new", "gelu_fast": "gelu_new"}
 """Hugging Face's name of an activation → ours, of the same function."""
@@ -172,6 +119,11 @@ class ModelConfig:
     """``regression``, ``single-label``, ``multi-label``, or empty where the file does not say."""
     extra: Mapping[str, Any] = field(default_factory=dict)
     """Every other key of ``config.json``, kept as it was for writing back."""
+
+    @property
+    def spec(self) -> EncoderSpec:
+        """What is particular to its type."""
+        return ENCODERS[self.model_type]
 
     @property
     def head_width(self) -> int:
@@ -236,24 +188,25 @@ class ModelConfig:
     @property
     def has_position_bias(self) -> bool:
         """Whether every layer adds to its scores what one table says of distances (MPNet)."""
-        return self.model_type == "mpnet"
+        return self.spec.position_bias
 
     @property
     def lm_activation(self) -> str:
-        """Activation of the masked-LM head; RoBERTa's, MPNet's do not follow ``activation``."""
-        return "gelu" if self.model_type in ("roberta", "mpnet") else self.activation
+        """Activation of the masked-LM head, which not everywhere follows ``activation``."""
+        return self.spec.lm_activation or self.activation
 
     @property
     def pooler_activation(self) -> str:
         """The activation between the two layers of a text classifier's head."""
-        return _POOLER_ACTIVATIONS[self.model_type]
+        return self.spec.pooler_activation
 
     @property
     def label_dropout(self) -> float:
         """Dropout before the last layer of a classifier, where a type has its own default too."""
         if self.classifier_dropout is not None:
             return self.classifier_dropout
-        return 0.2 if self.model_type == "distilbert" else self.hidden_dropout
+        own = self.spec.label_dropout
+        return self.hidden_dropout if own is None else own
 
     @property
     def label_names(self) -> tuple[str, ...]:
@@ -284,10 +237,10 @@ class ModelConfig:
             values = {**self.to_hf(), **self._label_values(), "num_labels": self.n_labels}
             values["id2label"] = {int(i): label for i, label in values["id2label"].items()}
             values.setdefault("problem_type", None)
-            if FIELDS[self.model_type].get(name) == "classifier_dropout":
-                return self.label_dropout if self.model_type == "distilbert" else None
-            if name not in values and name in _BERT:  # as Hugging Face's ``attribute_map`` does
-                return getattr(self, _BERT[name])
+            if self.spec.fields.get(name) == "classifier_dropout":
+                return None if self.spec.label_dropout is None else self.label_dropout
+            if name not in values and name in BERT.fields:  # as their ``attribute_map`` does
+                return getattr(self, BERT.fields[name])
             if name not in values:
                 raise AttributeError(f"a {self.model_type} config has no {name!r}")
             return values[name]
@@ -300,12 +253,12 @@ class ModelConfig:
             ConfigError: an unsupported ``model_type`` or option, or a value of the wrong kind.
         """
         model_type = _model_type(values)
-        if not isinstance(model_type, str) or model_type not in FIELDS:
+        if not isinstance(model_type, str) or model_type not in ENCODERS:
             raise ConfigError(
-                f"model_type {model_type!r:.60} is not supported; supported: {', '.join(FIELDS)}"
+                f"model_type {model_type!r:.60} is not supported; supported: {', '.join(ENCODERS)}"
             )
-        names = FIELDS[model_type]
-        fields = dict(_DEFAULTS[model_type])
+        names = ENCODERS[model_type].fields
+        fields = dict(ENCODERS[model_type].defaults)
         fields.update({names[k]: v for k, v in values.items() if k in names and v is not None})
         given = fields.get("activation")
         if isinstance(given, str):
@@ -331,13 +284,12 @@ class ModelConfig:
 
     def to_hf(self) -> dict[str, Any]:
         """The dictionary that ``config.json`` holds, in Hugging Face's field names."""
-        values = {name: getattr(self, name) for name in FIELDS[self.model_type].values()}
+        values = {name: getattr(self, name) for name in self.spec.fields.values()}
         values["max_positions"] += self.position_offset
         values = {name: value for name, value in values.items() if value is not None}
         if "embedding_width" in values:
             values["embedding_width"] = self.table_width
-        fields = FIELDS[self.model_type].items()
-        ours = {hf: values[name] for hf, name in fields if name in values}
+        ours = {hf: values[name] for hf, name in self.spec.fields.items() if name in values}
         labelled = self._label_values() if self.labels else {}
         problem = {"problem_type": PROBLEMS[self.problem]} if self.problem else {}
         ours |= layer_shapes.write(self.layer_heads, self.layer_ffn, self.n_heads)
@@ -369,15 +321,16 @@ class ModelConfig:
                 f"activation {self.activation!r:.40} is not supported; "
                 f"supported: {', '.join(ACTIVATIONS)}"
             )
-        if self.extra.get("position_embedding_type", "absolute") != "absolute":
+        for name, value in self.spec.only.items():
+            if self.extra.get(name, value) != value:
+                raise ConfigError(
+                    f"{name} {self.extra[name]!r:.40} is not supported; only {value!r} is"
+                )
+        if self.spec.pad_id not in (None, self.pad_id):
             raise ConfigError(
-                f"position_embedding_type {self.extra['position_embedding_type']!r} "
-                "is not supported; only 'absolute' is"
+                f"pad_token_id of an {self.model_type} model must be {self.spec.pad_id}, "
+                f"not {self.pad_id}"
             )
-        if self.has_position_bias:
-            self._check_position_bias()
-        if self.extra.get("sinusoidal_pos_embds") and self.model_type != "distilbert":
-            raise ConfigError("sinusoidal_pos_embds is only known for distilbert")
 
     def _check_values(self) -> None:
         for name in (*_RATES, "classifier_dropout"):
@@ -397,16 +350,6 @@ class ModelConfig:
             isinstance(named, list) and all(isinstance(name, str) for name in named)
         ):
             raise ConfigError(f"architectures must be a list of names, not {named!r:.40}")
-
-    def _check_position_bias(self) -> None:
-        buckets = self.extra.get("relative_attention_num_buckets", POSITION_BUCKETS)
-        if buckets != POSITION_BUCKETS:
-            raise ConfigError(
-                f"relative_attention_num_buckets {buckets!r} is not supported; "
-                f"only {POSITION_BUCKETS} is"
-            )
-        if self.pad_id != 1:
-            raise ConfigError(f"pad_token_id of an mpnet model must be 1, not {self.pad_id}")
 
 
 def _model_type(values: Mapping[str, Any]) -> Any:

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from potstill.bundle.config import ModelConfig
-from potstill.bundle.names import HeadName as HeadName
+from potstill.bundle.encoders.spec import HeadName as HeadName
+from potstill.bundle.encoders.table import ENCODERS
 from potstill.errors import ConfigError
 
 Shapes: TypeAlias = dict[str, tuple[int, ...]]
@@ -119,7 +120,7 @@ def _pooler(config: ModelConfig) -> tuple[Step, ...]:
 
 
 def _own_pooler(config: ModelConfig) -> tuple[Step, ...]:
-    return _pooler(config) if config.model_type in ("bert", "roberta", "mpnet") else ()
+    return _pooler(config) if config.spec.has_pooler else ()
 
 
 def _masked_lm(config: ModelConfig) -> tuple[Step, ...]:
@@ -127,17 +128,8 @@ def _masked_lm(config: ModelConfig) -> tuple[Step, ...]:
     return dense, Activate(config.lm_activation), Norm("lm_head.norm"), Words("lm_head")
 
 
-_PREFIXES = {
-    "bert": "Bert",
-    "distilbert": "DistilBert",
-    "roberta": "Roberta",
-    "electra": "Electra",
-    "mpnet": "MPNet",
-}
-
-
 def _classes(ending: str) -> dict[str, str]:
-    return {model_type: prefix + ending for model_type, prefix in _PREFIXES.items()}
+    return {model_type: spec.prefix + ending for model_type, spec in ENCODERS.items()}
 
 
 HEADS: Mapping[HeadName, Head] = {
@@ -155,12 +147,10 @@ HEADS: Mapping[HeadName, Head] = {
         task="masked-lm",
         steps=_masked_lm,
         by_token=True,
-        # Not ELECTRA: its generator's head is another, and its encoder learned something else.
         architectures={
-            "bert": "BertForMaskedLM",
-            "distilbert": "DistilBertForMaskedLM",
-            "roberta": "RobertaForMaskedLM",
-            "mpnet": "MPNetForMaskedLM",
+            model_type: name
+            for model_type, name in _classes("ForMaskedLM").items()
+            if ENCODERS[model_type].masked_lm
         },
         remedy="train one first with `potstill finetune mlm-head`",
     ),

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from potstill.bundle import layout
 from potstill.bundle.atomic import write_json
-from potstill.bundle.config import FIELDS, ModelConfig, read_config
+from potstill.bundle.config import ModelConfig, read_config
+from potstill.bundle.encoders.bert import BERT
 from potstill.bundle.find import find_model
 from potstill.errors import ConfigError
 
@@ -88,7 +89,7 @@ class PretrainedConfig(ModelConfig):
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Sets a field under Hugging Face's name, checked as if it had been read from a file."""
-        if name in _OWN and name not in FIELDS[self.model_type]:
+        if name in _OWN and name not in self.spec.fields:
             raise AttributeError(
                 f"{name} cannot be set: make a new config, or use {name!r}'s name "
                 "in Hugging Face's config.json"
@@ -183,12 +184,12 @@ def with_options(config: ModelConfig, options: Mapping[str, Any]) -> ModelConfig
     """
     if not options:
         return config
-    theirs = FIELDS[config.model_type]
+    theirs = config.spec.fields
     ours = {name: hf for hf, name in theirs.items()}
     changed: dict[str, Any] = {}
     for name, value in options.items():
         # DistilBERT spells some quantities its own way, and answers to BERT's names for them too.
-        alias = FIELDS["bert"].get(name) if name not in theirs else None
+        alias = BERT.fields.get(name) if name not in theirs else None
         changed[ours.get(alias, name) if alias else name] = value
     values = config.to_hf()
     renamed = any(name in changed for name in _LABELS)

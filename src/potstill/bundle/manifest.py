@@ -12,9 +12,9 @@ from typing import Any
 
 from potstill.bundle.atomic import write_json
 from potstill.bundle.config import ModelConfig
+from potstill.bundle.encoders.spec import HeadName
 from potstill.bundle.heads import TASKS, head_of
 from potstill.bundle.layout import MANIFEST
-from potstill.bundle.names import HeadName
 from potstill.bundle.objects import read_object
 from potstill.errors import ModelError
 

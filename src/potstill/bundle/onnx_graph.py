@@ -29,7 +29,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from potstill.bundle import heads
 from potstill.bundle.config import ModelConfig, position_bucket
-from potstill.bundle.names import HeadName
+from potstill.bundle.encoders.spec import HeadName
 
 Array: TypeAlias = NDArray[Any]
 

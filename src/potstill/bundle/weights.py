@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from potstill.bundle import layout, names
 from potstill.bundle.atomic import write_bytes
-from potstill.bundle.config import POSITION_BUCKETS, ModelConfig
+from potstill.bundle.config import ModelConfig
+from potstill.bundle.encoders.mpnet import BUCKETS
 from potstill.bundle.heads import (
     HEADS,
     HeadName,
@@ -53,7 +54,7 @@ def expected_shapes(config: ModelConfig, *, head: HeadName | None = "qa") -> Sha
     if config.projects:
         shapes |= linear_shapes("embedding_projection", width, narrow)
     if config.has_position_bias:
-        shapes["embeddings.distance.weight"] = (POSITION_BUCKETS, config.n_heads)
+        shapes["embeddings.distance.weight"] = (BUCKETS, config.n_heads)
     for i in range(config.n_layers):
         heads, ffn = config.attention_width(i), config.ffn_of(i)
         for part in ("query", "key", "value"):

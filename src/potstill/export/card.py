@@ -20,14 +20,6 @@ from potstill.tasks.table import TASKS
 
 MARK = "<!-- Written from potstill.json. Without this line the card is yours, and is kept. -->"
 
-_KINDS = {
-    "bert": "A BERT",
-    "distilbert": "A DistilBERT",
-    "roberta": "A RoBERTa",
-    "electra": "An ELECTRA",
-    "mpnet": "An MPNet",
-}
-
 _HOW = "by the trained float weights, at the end of training, as `potstill eval` does."
 
 
@@ -37,7 +29,7 @@ def model_card(name: str, config: ModelConfig, manifest: Manifest, head: HeadNam
     values = front_matter(name, manifest, task)
     lines = ["---", values, "---", "", MARK, "", f"# {name}", ""]
     lines += [
-        f"{_KINDS[config.model_type]} of {config.n_layers} layers of width {config.hidden_width} "
+        f"{config.spec.title} of {config.n_layers} layers of width {config.hidden_width} "
         f"{card.does}.",
         "",
         "```python",

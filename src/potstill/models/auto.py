@@ -9,14 +9,16 @@ from typing import Any, ClassVar, Generic, TypeVar
 from potstill.bundle.config import ModelConfig, read_config
 from potstill.bundle.find import find_model
 from potstill.errors import ConfigError
-from potstill.models import bare, choice, classification, lm, qa, tagging
+from potstill.models import bare, choice, classification, lm, named, qa, tagging
 from potstill.models.pretrained import Pretrained
 
 M = TypeVar("M", bound=Pretrained, covariant=True)
 
 
-def _by_type(*classes: type[M]) -> Mapping[str, type[M]]:
-    return {str(found.model_type): found for found in classes}
+def _below(base: type[M]) -> Mapping[str, type[M]]:
+    """The named classes of one head, by ``model_type``."""
+    found = (value for value in vars(named).values() if isinstance(value, type))
+    return {str(one.model_type): one for one in found if issubclass(one, base) and one.model_type}
 
 
 class Auto(Generic[M]):
@@ -61,66 +63,34 @@ class Auto(Generic[M]):
 class AutoModel(Auto[bare.BareModel]):
     """Finds the bare encoder's class."""
 
-    classes = _by_type(
-        bare.BertModel,
-        bare.DistilBertModel,
-        bare.RobertaModel,
-        bare.ElectraModel,
-        bare.MPNetModel,
-    )
+    classes = _below(bare.BareModel)
 
 
 class AutoModelForQuestionAnswering(Auto[qa.QuestionAnsweringModel]):
     """Finds the question-answering model's class."""
 
-    classes = _by_type(
-        qa.BertForQuestionAnswering,
-        qa.DistilBertForQuestionAnswering,
-        qa.RobertaForQuestionAnswering,
-        qa.ElectraForQuestionAnswering,
-        qa.MPNetForQuestionAnswering,
-    )
+    classes = _below(qa.QuestionAnsweringModel)
 
 
 class AutoModelForMaskedLM(Auto[lm.MaskedLM]):
     """Finds the masked language model's class."""
 
-    classes = _by_type(
-        lm.BertForMaskedLM, lm.DistilBertForMaskedLM, lm.RobertaForMaskedLM, lm.MPNetForMaskedLM
-    )
+    classes = _below(lm.MaskedLM)
 
 
 class AutoModelForSequenceClassification(Auto[classification.ClassificationModel]):
     """Finds the text classifier's class."""
 
-    classes = _by_type(
-        classification.BertForSequenceClassification,
-        classification.DistilBertForSequenceClassification,
-        classification.RobertaForSequenceClassification,
-        classification.ElectraForSequenceClassification,
-        classification.MPNetForSequenceClassification,
-    )
+    classes = _below(classification.ClassificationModel)
 
 
 class AutoModelForTokenClassification(Auto[tagging.TaggingModel]):
     """Finds the token classifier's class."""
 
-    classes = _by_type(
-        tagging.BertForTokenClassification,
-        tagging.DistilBertForTokenClassification,
-        tagging.RobertaForTokenClassification,
-        tagging.ElectraForTokenClassification,
-        tagging.MPNetForTokenClassification,
-    )
+    classes = _below(tagging.TaggingModel)
 
 
 class AutoModelForMultipleChoice(Auto[choice.ChoiceModel]):
     """Finds the multiple-choice model's class."""
 
-    classes = _by_type(
-        choice.BertForMultipleChoice,
-        choice.DistilBertForMultipleChoice,
-        choice.RobertaForMultipleChoice,
-        choice.ElectraForMultipleChoice,
-        choice.MPNetForMultipleChoice,
-    )
+    classes = _below(choice.ChoiceModel)

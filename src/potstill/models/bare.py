@@ -12,7 +12,7 @@ from potstill.models.pretrained import Pretrained
 
 
 class BareModel(Pretrained):
-    """An encoder of any kind, with the pooler of those that have one (BERT, RoBERTa, MPNet)."""
+    """An encoder of any kind, with the pooler of those that have one."""
 
     head = "bare"
 
@@ -25,7 +25,7 @@ class BareModel(Pretrained):
         """
         super().__init__(config)
         self.encoder = Encoder(config)
-        pooled = add_pooling_layer and config.model_type in ("bert", "roberta", "mpnet")
+        pooled = add_pooling_layer and config.spec.has_pooler
         self.pooler = Pooler(config) if pooled else None
         initialize(self, config.initializer_range)
 
@@ -50,33 +50,3 @@ class BareModel(Pretrained):
         pooled = None if self.pooler is None else self.pooler(states[-1])
         output = EncoderOutput(states[-1], pooled, states if output_hidden_states else None)
         return returned(output, return_dict)
-
-
-class BertModel(BareModel):
-    """BERT without a head."""
-
-    model_type = "bert"
-
-
-class DistilBertModel(BareModel):
-    """DistilBERT without a head; it has no pooler."""
-
-    model_type = "distilbert"
-
-
-class RobertaModel(BareModel):
-    """RoBERTa, or DistilRoBERTa, without a head."""
-
-    model_type = "roberta"
-
-
-class ElectraModel(BareModel):
-    """ELECTRA's discriminator without a head; it has no pooler."""
-
-    model_type = "electra"
-
-
-class MPNetModel(BareModel):
-    """MPNet without a head."""
-
-    model_type = "mpnet"

@@ -64,41 +64,11 @@ class ChoiceModel(Pretrained):
 
 
 def _dropout(config: ModelConfig) -> float:
-    if config.model_type in ("roberta", "mpnet"):
+    if "choice" in config.spec.hidden_dropout_heads:
         return config.hidden_dropout
-    if config.model_type != "electra":
+    if not config.spec.summary:
         return config.label_dropout
     for name, supported in _SUMMARY.items():
         if config.extra.get(name, supported) != supported:
             raise ConfigError(f"{name} {config.extra[name]!r} is not supported; {supported!r} is")
     return float(config.extra.get("summary_last_dropout", 0.1))
-
-
-class BertForMultipleChoice(ChoiceModel):
-    """BERT with the multiple-choice head."""
-
-    model_type = "bert"
-
-
-class DistilBertForMultipleChoice(ChoiceModel):
-    """DistilBERT with the multiple-choice head."""
-
-    model_type = "distilbert"
-
-
-class RobertaForMultipleChoice(ChoiceModel):
-    """RoBERTa, or DistilRoBERTa, with the multiple-choice head."""
-
-    model_type = "roberta"
-
-
-class ElectraForMultipleChoice(ChoiceModel):
-    """ELECTRA's discriminator with the multiple-choice head."""
-
-    model_type = "electra"
-
-
-class MPNetForMultipleChoice(ChoiceModel):
-    """MPNet with the multiple-choice head."""
-
-    model_type = "mpnet"

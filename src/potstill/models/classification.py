@@ -25,9 +25,7 @@ class ClassificationModel(Pretrained):
         super().__init__(config)
         rate = config.label_dropout
         self.encoder = Encoder(config)
-        # These drop before the first layer of their heads too.
-        twice = config.model_type in ("roberta", "electra", "mpnet")
-        self.pooler_dropout = Dropout(rate if twice else 0.0)
+        self.pooler_dropout = Dropout(rate if config.spec.drops_twice else 0.0)
         self.pooler = Pooler(config)
         self.head_dropout = Dropout(rate)
         self.classifier = nn.Linear(config.hidden_width, config.n_labels)
@@ -96,33 +94,3 @@ def classification_loss(logits: Tensor, labels: Tensor, problem: str) -> Tensor:
     if problem == "multi-label":
         return F.binary_cross_entropy_with_logits(logits, wanted)
     return F.mse_loss(logits, wanted.view_as(logits))
-
-
-class BertForSequenceClassification(ClassificationModel):
-    """BERT with the text-classification head."""
-
-    model_type = "bert"
-
-
-class DistilBertForSequenceClassification(ClassificationModel):
-    """DistilBERT with the text-classification head."""
-
-    model_type = "distilbert"
-
-
-class RobertaForSequenceClassification(ClassificationModel):
-    """RoBERTa, or DistilRoBERTa, with the text-classification head."""
-
-    model_type = "roberta"
-
-
-class ElectraForSequenceClassification(ClassificationModel):
-    """ELECTRA's discriminator with the text-classification head."""
-
-    model_type = "electra"
-
-
-class MPNetForSequenceClassification(ClassificationModel):
-    """MPNet with the text-classification head."""
-
-    model_type = "mpnet"

@@ -14,7 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from potstill.bundle.config import POSITION_BUCKETS, ModelConfig, position_bucket
+from potstill.bundle.config import ModelConfig, position_bucket
+from potstill.bundle.encoders.mpnet import BUCKETS
 from potstill.models.dropout import Dropout, dropout
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
@@ -120,8 +121,8 @@ class Layer(nn.Module):
         self.attention_norm = nn.LayerNorm(width, eps=config.norm_eps)
         self.ffn = FeedForward(config, layer)
         self.ffn_norm = nn.LayerNorm(width, eps=config.norm_eps)
-        behind_attention = 0.0 if config.model_type == "distilbert" else config.hidden_dropout
-        self.attention_dropout = Dropout(behind_attention)
+        drops = config.spec.drops_behind_attention
+        self.attention_dropout = Dropout(config.hidden_dropout if drops else 0.0)
         self.ffn_dropout = Dropout(config.hidden_dropout)
 
     def forward(self, hidden: Tensor, mask: Tensor | None) -> Tensor:
@@ -142,7 +143,7 @@ class PositionBias(nn.Embedding):
     """Bucket of every distance, from the least (the furthest behind) on."""
 
     def __init__(self, config: ModelConfig) -> None:
-        super().__init__(POSITION_BUCKETS, config.n_heads)
+        super().__init__(BUCKETS, config.n_heads)
         last = config.max_positions - 1
         buckets = [position_bucket(distance) for distance in range(-last, last + 1)]
         self.register_buffer("buckets", torch.tensor(buckets), persistent=False)

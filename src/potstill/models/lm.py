@@ -99,27 +99,3 @@ class MaskedLM(Pretrained):
     def lm_logits(self, hidden: Tensor) -> Tensor:
         """``[…, width]`` states of the last layer → ``[…, vocab]``."""
         return self.lm_head(hidden, self.encoder.embeddings.word.weight)
-
-
-class BertForMaskedLM(MaskedLM):
-    """BERT with the masked-LM head."""
-
-    model_type = "bert"
-
-
-class DistilBertForMaskedLM(MaskedLM):
-    """DistilBERT with the masked-LM head."""
-
-    model_type = "distilbert"
-
-
-class RobertaForMaskedLM(MaskedLM):
-    """RoBERTa, or DistilRoBERTa, with the masked-LM head."""
-
-    model_type = "roberta"
-
-
-class MPNetForMaskedLM(MaskedLM):
-    """MPNet with the masked-LM head."""
-
-    model_type = "mpnet"

@@ -72,33 +72,3 @@ class QuestionAnsweringModel(Pretrained):
             loss = (losses[0] + losses[1]) / 2
         output = QAOutput(loss, start, end, states if output_hidden_states else None)
         return returned(output, return_dict)
-
-
-class BertForQuestionAnswering(QuestionAnsweringModel):
-    """BERT with the question-answering head."""
-
-    model_type = "bert"
-
-
-class DistilBertForQuestionAnswering(QuestionAnsweringModel):
-    """DistilBERT with the question-answering head."""
-
-    model_type = "distilbert"
-
-
-class RobertaForQuestionAnswering(QuestionAnsweringModel):
-    """RoBERTa, or DistilRoBERTa, with the question-answering head."""
-
-    model_type = "roberta"
-
-
-class ElectraForQuestionAnswering(QuestionAnsweringModel):
-    """ELECTRA's discriminator with the question-answering head."""
-
-    model_type = "electra"
-
-
-class MPNetForQuestionAnswering(QuestionAnsweringModel):
-    """MPNet with the question-answering head."""
-
-    model_type = "mpnet"

@@ -19,8 +19,8 @@ class TaggingModel(Pretrained):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__(config)
-        is_distilbert = config.model_type == "distilbert"
-        rate = config.hidden_dropout if is_distilbert else config.label_dropout
+        as_states = "tagging" in config.spec.hidden_dropout_heads
+        rate = config.hidden_dropout if as_states else config.label_dropout
         self.encoder = Encoder(config)
         self.head_dropout = Dropout(rate)
         self.classifier = nn.Linear(config.hidden_width, config.n_labels)
@@ -53,33 +53,3 @@ class TaggingModel(Pretrained):
             loss = F.cross_entropy(logits.flatten(0, 1), labels.flatten())
         output = ClassifierOutput(loss, logits, states if output_hidden_states else None)
         return returned(output, return_dict)
-
-
-class BertForTokenClassification(TaggingModel):
-    """BERT with the token-classification head."""
-
-    model_type = "bert"
-
-
-class DistilBertForTokenClassification(TaggingModel):
-    """DistilBERT with the token-classification head."""
-
-    model_type = "distilbert"
-
-
-class RobertaForTokenClassification(TaggingModel):
-    """RoBERTa, or DistilRoBERTa, with the token-classification head."""
-
-    model_type = "roberta"
-
-
-class ElectraForTokenClassification(TaggingModel):
-    """ELECTRA's discriminator with the token-classification head."""
-
-    model_type = "electra"
-
-
-class MPNetForTokenClassification(TaggingModel):
-    """MPNet with the token-classification head."""
-
-    model_type = "mpnet"

@@ -19,6 +19,7 @@ import tokenizers
 from tokenizers import AddedToken, decoders, models, normalizers, pre_tokenizers, processors
 
 from potstill.bundle import layout
+from potstill.bundle.encoders.table import ENCODERS
 from potstill.bundle.objects import read_object
 from potstill.errors import TokenizerError
 
@@ -34,14 +35,6 @@ _CLASSES: Mapping[str, Family] = {
     **dict.fromkeys(("PreTrained", "TokenizersBackend"), "as it is"),
 }
 """Class of transformers, without ``Tokenizer`` and ``Fast`` → family."""
-_OF_TYPE = {
-    "bert": "Bert",
-    "distilbert": "Bert",
-    "electra": "Bert",
-    "mpnet": "MPNet",
-    "roberta": "Roberta",
-}
-"""``model_type`` → class, where no file names one."""
 _WITHOUT_TYPES = frozenset(("DistilBert", "MPNet", "Roberta", "Longformer", "Bart"))
 """Classes whose rows have no token types, whatever the model has."""
 _ROLES = ("unk", "sep", "pad", "cls", "mask")
@@ -119,8 +112,8 @@ def _class_of(folder: Path, options: Mapping[str, Any]) -> str:
             config = read_object(folder / layout.CONFIG, TokenizerError)
     named = options.get("tokenizer_class") or config.get("tokenizer_class")
     if named is None:
-        kind = config.get("model_type")
-        return _OF_TYPE.get(kind if isinstance(kind, str) else "", "PreTrained")
+        spec = ENCODERS.get(str(config.get("model_type")))
+        return "PreTrained" if spec is None else spec.tokenizer
     name = str(named).removesuffix("Fast").removesuffix("Tokenizer")
     if name not in _CLASSES:
         known = ", ".join(f"{one}Tokenizer" for one in ("Bert", "Roberta", "MPNet"))

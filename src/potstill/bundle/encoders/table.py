@@ -1,0 +1,14 @@
+"""All descriptions, by ``model_type``: a new encoder is one more."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from potstill.bundle.encoders.bert import BERT, DISTILBERT, ELECTRA, ROBERTA
+from potstill.bundle.encoders.mpnet import MPNET
+from potstill.bundle.encoders.spec import EncoderSpec
+
+ENCODERS: Mapping[str, EncoderSpec] = {
+    spec.model_type: spec for spec in (BERT, DISTILBERT, ROBERTA, ELECTRA, MPNET)
+}
+"""``model_type`` → description."""

@@ -1,0 +1,184 @@
+"""The model classes that people import: an encoder and a head each, under Hugging Face's names."""
+
+from __future__ import annotations
+
+from potstill.models.bare import BareModel
+from potstill.models.choice import ChoiceModel
+from potstill.models.classification import ClassificationModel
+from potstill.models.lm import MaskedLM
+from potstill.models.qa import QuestionAnsweringModel
+from potstill.models.tagging import TaggingModel
+
+
+class BertModel(BareModel):
+    """BERT without a head."""
+
+    model_type = "bert"
+
+
+class BertForQuestionAnswering(QuestionAnsweringModel):
+    """BERT with the question-answering head."""
+
+    model_type = "bert"
+
+
+class BertForMaskedLM(MaskedLM):
+    """BERT with the masked-LM head."""
+
+    model_type = "bert"
+
+
+class BertForSequenceClassification(ClassificationModel):
+    """BERT with the text-classification head."""
+
+    model_type = "bert"
+
+
+class BertForTokenClassification(TaggingModel):
+    """BERT with the token-classification head."""
+
+    model_type = "bert"
+
+
+class BertForMultipleChoice(ChoiceModel):
+    """BERT with the multiple-choice head."""
+
+    model_type = "bert"
+
+
+class DistilBertModel(BareModel):
+    """DistilBERT without a head; it has no pooler."""
+
+    model_type = "distilbert"
+
+
+class DistilBertForQuestionAnswering(QuestionAnsweringModel):
+    """DistilBERT with the question-answering head."""
+
+    model_type = "distilbert"
+
+
+class DistilBertForMaskedLM(MaskedLM):
+    """DistilBERT with the masked-LM head."""
+
+    model_type = "distilbert"
+
+
+class DistilBertForSequenceClassification(ClassificationModel):
+    """DistilBERT with the text-classification head."""
+
+    model_type = "distilbert"
+
+
+class DistilBertForTokenClassification(TaggingModel):
+    """DistilBERT with the token-classification head."""
+
+    model_type = "distilbert"
+
+
+class DistilBertForMultipleChoice(ChoiceModel):
+    """DistilBERT with the multiple-choice head."""
+
+    model_type = "distilbert"
+
+
+class RobertaModel(BareModel):
+    """RoBERTa, or DistilRoBERTa, without a head."""
+
+    model_type = "roberta"
+
+
+class RobertaForQuestionAnswering(QuestionAnsweringModel):
+    """RoBERTa, or DistilRoBERTa, with the question-answering head."""
+
+    model_type = "roberta"
+
+
+class RobertaForMaskedLM(MaskedLM):
+    """RoBERTa, or DistilRoBERTa, with the masked-LM head."""
+
+    model_type = "roberta"
+
+
+class RobertaForSequenceClassification(ClassificationModel):
+    """RoBERTa, or DistilRoBERTa, with the text-classification head."""
+
+    model_type = "roberta"
+
+
+class RobertaForTokenClassification(TaggingModel):
+    """RoBERTa, or DistilRoBERTa, with the token-classification head."""
+
+    model_type = "roberta"
+
+
+class RobertaForMultipleChoice(ChoiceModel):
+    """RoBERTa, or DistilRoBERTa, with the multiple-choice head."""
+
+    model_type = "roberta"
+
+
+class ElectraModel(BareModel):
+    """ELECTRA's discriminator without a head; it has no pooler."""
+
+    model_type = "electra"
+
+
+class ElectraForQuestionAnswering(QuestionAnsweringModel):
+    """ELECTRA's discriminator with the question-answering head."""
+
+    model_type = "electra"
+
+
+class ElectraForSequenceClassification(ClassificationModel):
+    """ELECTRA's discriminator with the text-classification head."""
+
+    model_type = "electra"
+
+
+class ElectraForTokenClassification(TaggingModel):
+    """ELECTRA's discriminator with the token-classification head."""
+
+    model_type = "electra"
+
+
+class ElectraForMultipleChoice(ChoiceModel):
+    """ELECTRA's discriminator with the multiple-choice head."""
+
+    model_type = "electra"
+
+
+class MPNetModel(BareModel):
+    """MPNet without a head."""
+
+    model_type = "mpnet"
+
+
+class MPNetForQuestionAnswering(QuestionAnsweringModel):
+    """MPNet with the question-answering head."""
+
+    model_type = "mpnet"
+
+
+class MPNetForMaskedLM(MaskedLM):
+    """MPNet with the masked-LM head."""
+
+    model_type = "mpnet"
+
+
+class MPNetForSequenceClassification(ClassificationModel):
+    """MPNet with the text-classification head."""
+
+    model_type = "mpnet"
+
+
+class MPNetForTokenClassification(TaggingModel):
+    """MPNet with the token-classification head."""
+
+    model_type = "mpnet"
+
+
+class MPNetForMultipleChoice(ChoiceModel):
+    """MPNet with the multiple-choice head."""
+
+    model_type = "mpnet"
