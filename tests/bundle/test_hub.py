@@ -96,6 +96,16 @@ def test_other_weights_are_downloaded_where_there_is_no_safetensors(client, name
     assert name in names(Path(client.pull("team/reader")))
 
 
+def test_an_adapter_is_downloaded_alone(client, tmp_path) -> None:
+    adapter = tmp_path / "adapter"
+    adapter.mkdir()
+    for name in ("adapter_config.json", "adapter_model.safetensors", "optimizer.pt"):
+        (adapter / name).write_bytes(b"{}")
+    client.hub.models["team/adapter"] = adapter
+    found = names(Path(client.pull("team/adapter")))
+    assert found == {"adapter_config.json", "adapter_model.safetensors"}
+
+
 def test_pull_copies_to_a_folder_and_refuses_a_full_one(client, tmp_path) -> None:
     out = tmp_path / "copy"
     assert client.pull("team/reader", out=str(out)) == str(out)

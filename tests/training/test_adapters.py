@@ -139,3 +139,9 @@ def test_weights_of_another_base_are_refused(adapter):
     file.write_bytes(b"nothing")
     with pytest.raises(WeightsError, match="no safetensors file"):
         find_model(adapter)
+
+
+def test_an_adapter_of_an_adapter_is_refused(adapter):
+    change(adapter, base_model_name_or_path=str(adapter))
+    with pytest.raises(ModelError, match="which is an adapter itself"):
+        find_model(adapter)

@@ -24,9 +24,6 @@ from potstill.bundle.objects import read_object
 from potstill.bundle.weights import Weights, read_tensors, read_weights, write_weights
 from potstill.errors import ModelError, WeightsError
 
-CONFIG = "adapter_config.json"
-WEIGHTS = "adapter_model.safetensors"
-
 _PREFIX = "base_model.model."
 _TASKS: dict[str, HeadName] = {
     "QUESTION_ANS": "qa",
@@ -36,20 +33,17 @@ _TASKS: dict[str, HeadName] = {
 _UNSUPPORTED = ("use_dora", "fan_in_fan_out", "layer_replication", "rank_pattern", "alpha_pattern")
 
 
-def is_adapter(folder: Path) -> bool:
-    """Whether a folder holds an adapter and no model of its own."""
-    return (folder / CONFIG).is_file() and not (folder / layout.CONFIG).is_file()
-
-
 def base_of(folder: Path) -> str:
     """The model that an adapter was trained on, a hub id or a folder.
 
     Raises:
         ModelError: its config names none.
     """
-    base = read_object(folder / CONFIG, ModelError).get("base_model_name_or_path")
+    base = read_object(folder / layout.ADAPTER, ModelError).get("base_model_name_or_path")
     if not isinstance(base, str) or not base.strip():
-        raise ModelError(f"{folder / CONFIG} names no base_model_name_or_path: give it the base")
+        raise ModelError(
+            f"{folder / layout.ADAPTER} names no base_model_name_or_path: give it the base"
+        )
     return base
 
 
@@ -65,18 +59,20 @@ def merged(folder: Path, base: Path) -> Path:
         WeightsError: its weights are damaged or do not fit the base.
         OutputError: the cache could not be written.
     """
-    values = read_object(folder / CONFIG, ModelError)
+    values = read_object(folder / layout.ADAPTER, ModelError)
     head, scale = _kind(folder, values)
-    if not (folder / WEIGHTS).is_file():
-        raise WeightsError(f"{folder} lacks {WEIGHTS}: save the adapter as safetensors")
-    own = [folder / name for name in (CONFIG, WEIGHTS, layout.MANIFEST)]
+    if not (folder / layout.ADAPTER_WEIGHTS).is_file():
+        raise WeightsError(
+            f"{folder} lacks {layout.ADAPTER_WEIGHTS}: save the adapter as safetensors"
+        )
+    own = [folder / name for name in (layout.ADAPTER, layout.ADAPTER_WEIGHTS, layout.MANIFEST)]
     stamp = ":".join([source_hash(base), *(sha256_of(file) for file in own if file.is_file())])
     made = cache_folder() / "adapters" / hashlib.sha256(stamp.encode()).hexdigest()
     if made.is_dir():
         return made
     config = read_config(base)
     weights = read_weights(base, config, head=head, require_head=False)
-    _fold(weights, folder / WEIGHTS, config, head, scale)
+    _fold(weights, folder / layout.ADAPTER_WEIGHTS, config, head, scale)
     with replacing_folder(made) as temporary:
         write_weights(temporary / layout.WEIGHTS, weights, config, head)
         write_json(temporary / layout.CONFIG, hf_config(config, head, dtype="float32"))
@@ -128,10 +124,10 @@ def write_adapter(
         kept.add(theirs.rpartition(".")[0])
         tensors[_PREFIX + theirs] = array
     halves = {name: np.ascontiguousarray(a, np.float16) for name, a in tensors.items()}
-    write_bytes(folder / WEIGHTS, save(halves, metadata={"format": "pt"}))
+    write_bytes(folder / layout.ADAPTER_WEIGHTS, save(halves, metadata={"format": "pt"}))
     task = next(task for task, name in _TASKS.items() if name == head)
     write_json(
-        folder / CONFIG,
+        folder / layout.ADAPTER,
         {
             "peft_type": "LORA",
             "task_type": task,
@@ -148,7 +144,7 @@ def write_adapter(
 
 def _kind(folder: Path, values: dict[str, Any]) -> tuple[HeadName, float]:
     """An adapter's head, and the weight of what it adds."""
-    where = folder / CONFIG
+    where = folder / layout.ADAPTER
     if values.get("peft_type") != "LORA":
         raise ModelError(f"{where}: peft_type is {values.get('peft_type')!r}; only LORA is read")
     for key in _UNSUPPORTED:

@@ -7,8 +7,8 @@ import importlib.resources
 import re
 from pathlib import Path
 
-from potstill.bundle.layout import CONFIG
-from potstill.errors import HubError, ModelNotFoundError
+from potstill.bundle.layout import ADAPTER, CONFIG, is_adapter
+from potstill.errors import HubError, ModelError, ModelNotFoundError
 
 DEFAULT = "default"
 """Name of the reader that ships inside the package and is meant where none is named."""
@@ -48,14 +48,34 @@ def find_model(model: str | Path, *, revision: str | None = None, weights: bool 
     Raises:
         ModelNotFoundError: no such folder or hub id.
         HubError: the hub could not be reached.
+        ModelError: an adapter that cannot be folded in.
     """
+    folder = _located(model, revision, weights)
+    if not is_adapter(folder):
+        return folder
+    # Imported late: most folders are models, and need none of it.
+    from potstill.bundle import adapter
+
+    base = adapter.base_of(folder)
+    where = f"{folder / ADAPTER}: base_model_name_or_path is {base!r}"
+    try:
+        found = _located(base, None, True)
+    except (ModelNotFoundError, HubError) as error:
+        raise type(error)(f"{where}: {error}") from None
+    if is_adapter(found):
+        raise ModelError(f"{where}, which is an adapter itself: merge it into its own base first")
+    return adapter.merged(folder, found)
+
+
+def _located(model: str | Path, revision: str | None, weights: bool) -> Path:
+    """The folder that was named, whatever it holds."""
     if not str(model).strip():
         raise ModelNotFoundError("the model's name is empty; give 'default', a folder or a hub id")
     if model in EMBEDDED and isinstance(model, str):
         return embedded_folder(model)
     folder = Path(model).expanduser()
     if _is_folder(folder):
-        return _whole(folder)
+        return folder
     meant = difflib.get_close_matches(str(model).lower(), EMBEDDED, 1, 0.75)
     if meant and "/" not in str(model):
         raise ModelNotFoundError(
@@ -72,21 +92,6 @@ def find_model(model: str | Path, *, revision: str | None = None, weights: bool 
     from potstill.bundle.hub import download
 
     return download(str(model), revision=revision, weights=weights)
-
-
-def _whole(folder: Path) -> Path:
-    """``folder``, or where it holds an adapter, the model that it makes of its base."""
-    # Imported late: most folders are models, and need none of it.
-    from potstill.bundle import adapter
-
-    if not adapter.is_adapter(folder):
-        return folder
-    base = adapter.base_of(folder)
-    try:
-        return adapter.merged(folder, find_model(base))
-    except (ModelNotFoundError, HubError) as error:
-        where = folder / adapter.CONFIG
-        raise type(error)(f"{where}: base_model_name_or_path is {base!r}: {error}") from None
 
 
 def _is_hub_id(model: str | Path) -> bool:

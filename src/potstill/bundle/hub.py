@@ -21,14 +21,21 @@ from potstill.errors import HubError, ModelNotFoundError, OutputError
 
 _BASE = [layout.CONFIG, layout.MANIFEST, layout.CARD, *layout.TEXT_FILES]
 _TORCH = [layout.TORCH_WEIGHTS, layout.TORCH_INDEX, "pytorch_model-*.bin"]
-_SAFETENSORS = [layout.WEIGHTS, layout.WEIGHTS_INDEX, "model-*.safetensors"]
+_SAFETENSORS = [
+    layout.WEIGHTS,
+    layout.WEIGHTS_INDEX,
+    "model-*.safetensors",
+    layout.ADAPTER,
+    layout.ADAPTER_WEIGHTS,
+]
 
 
 def download(model: str, *, revision: str | None = None, weights: bool = True) -> Path:
     """Downloads what is needed of a model into the hub's cache.
 
     Only what is used is fetched: safetensors where the model has them (and the ONNX files a
-    bundle's manifest names), otherwise its ONNX file, otherwise ``pytorch_model.bin``.
+    bundle's manifest names), otherwise its ONNX file, otherwise ``pytorch_model.bin``. Of a LoRA
+    adapter that is all there is, without its base.
 
     Args:
         model: hub id, ``owner/name``.
@@ -46,7 +53,9 @@ def download(model: str, *, revision: str | None = None, weights: bool = True) -
     def fetch(*patterns: str) -> Path:
         return _snapshot(model, revision, [*_BASE, *patterns])
 
-    folder = fetch(*(_SAFETENSORS if weights else ()))
+    folder = fetch(*(_SAFETENSORS if weights else [layout.ADAPTER]))
+    if layout.is_adapter(folder):
+        return fetch(*_SAFETENSORS)
     if not (folder / layout.CONFIG).is_file():
         raise ModelNotFoundError(
             f"{model} has no {layout.CONFIG}: it is not a transformers model that potstill can read"

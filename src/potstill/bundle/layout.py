@@ -19,6 +19,8 @@ VOCAB = "vocab.txt"
 VOCAB_JSON = "vocab.json"
 MERGES = "merges.txt"
 ADDED_TOKENS = "added_tokens.json"
+ADAPTER = "adapter_config.json"
+ADAPTER_WEIGHTS = "adapter_model.safetensors"
 CARD = "README.md"
 MANIFEST = "potstill.json"
 METRICS = "metrics.jsonl"
@@ -45,6 +47,11 @@ TEXT_FILES = (
 
 That is ``vocab.txt`` of WordPiece (BERT, ELECTRA), ``vocab.json`` with ``merges.txt`` of byte-level
 BPE (RoBERTa)."""
+
+
+def is_adapter(folder: Path) -> bool:
+    """Whether a folder holds an adapter and no model of its own."""
+    return (folder / ADAPTER).is_file() and not (folder / CONFIG).is_file()
 
 
 def onnx_file(folder: Path, precision: str | None = None) -> Path | None:
