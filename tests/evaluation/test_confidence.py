@@ -83,11 +83,12 @@ class Reader:
             is_null = no_answer and odds > null_threshold
             yield Reading(span(text, mass / total), null_score, odds, is_null)
 
-    def fit(self, *, no_answer):
+    def fit(self, *, no_answer, **more):
         return fit_calibration(
             self.examples,
             lambda t, threshold: list(self.search(t, threshold, no_answer=no_answer)),
             no_answer=no_answer,
+            **more,
         )
 
 
@@ -119,6 +120,21 @@ def test_a_null_that_is_too_strong_gets_a_threshold():
         found.null_threshold,
         found.temperature,
     )
+
+
+@pytest.mark.parametrize("share", [0.8, 0.99, 1.0])
+def test_a_threshold_may_have_to_leave_most_of_what_is_known(share):
+    reader = Reader(1500, 1.0, shift=1.0, answerable=0.5, seed=1)
+    threshold = reader.fit(no_answer=True, answers_kept=share).null_threshold
+    answerable = [e for e in reader.examples if e.answers]
+
+    def kept(threshold):
+        said = reader.search(1.0, threshold, no_answer=True)
+        answers = collect(reader.examples, list(said)).answers
+        return score(answerable, {e.id: answers[e.id] for e in answerable}, no_answer=True)["f1"]
+
+    assert kept(threshold) >= share * kept(math.inf) - 1e-6
+    assert kept(threshold - 0.05) < share * kept(math.inf)
 
 
 def test_what_cannot_be_calibrated():

@@ -125,6 +125,17 @@ def no_answer_curve(
     return columns
 
 
+def _threshold_keeping(examples: Sequence[QAExample], found: Predictions, share: float) -> float:
+    """The least null threshold that leaves ``share`` of the F1 on answerable questions."""
+    answerable = [example for example in examples if example.answers]
+    _, f1s = score_each(answerable, found.spans, no_answer=True)
+    odds = np.array([found.null_odds[example.id] for example in answerable])
+    order = np.argsort(odds)
+    kept = np.cumsum(np.array([f1s[example.id] for example in answerable])[order])
+    last = np.searchsorted(kept, min(share, 1.0) * kept[-1])
+    return float(odds[order[min(last, len(order) - 1)]])
+
+
 def _confidence(reading: ScoredReading) -> float:
     if reading.is_null:
         return reading.null_score
@@ -159,9 +170,9 @@ class Calibration:
 
 
 def fit_calibration(
-    examples: Sequence[QAExample], search: Search, *, no_answer: bool
+    examples: Sequence[QAExample], search: Search, *, no_answer: bool, answers_kept: float = 0.0
 ) -> Calibration:
-    """Fits a null threshold to F1, then a temperature to the answers that threshold gives.
+    """Fits a null threshold, then a temperature to the answers that threshold gives.
 
     Args:
         examples: questions with gold answers that the model was not trained on; with
@@ -169,6 +180,8 @@ def fit_calibration(
         search: reads them at a temperature and a null threshold; called about thirty times, so
             it should keep the logits.
         no_answer: whether the model may say that there is no answer.
+        answers_kept: the threshold is the least that leaves this share of the F1 on answerable
+            questions; with 0 it is the one that is best for F1 over all.
 
     Raises:
         InputError: there are no questions, or with ``no_answer`` only questions of one kind.
@@ -183,13 +196,16 @@ def fit_calibration(
         )
     rules_v2 = no_answer or n_unanswerable > 0
     untuned = search(1.0, 0.0)
+    found = collect(examples, untuned)
     scores = score_predictions(
         examples,
-        collect(examples, untuned),
+        found,
         rules_v2=rules_v2,
         null_threshold=0.0 if no_answer else None,
     )
     threshold = scores["best_f1_thresh"] if no_answer else 0.0
+    if no_answer and answers_kept:
+        threshold = _threshold_keeping(examples, found, answers_kept)
     before = confidences(examples, search(1.0, threshold), rules_v2=rules_v2)
 
     def confidence_at(temperature: float) -> list[float]:

@@ -13,7 +13,12 @@ from potstill.runtime.reading import Reading
 
 
 def calibrate(
-    client: QAClient, examples: Sequence[QAExample], *, no_answer: bool, workers: int = 1
+    client: QAClient,
+    examples: Sequence[QAExample],
+    *,
+    no_answer: bool,
+    answers_kept: float = 0.0,
+    workers: int = 1,
 ) -> Calibration:
     """Fits a null threshold and a temperature to a model as it stands.
 
@@ -24,6 +29,7 @@ def calibrate(
         examples: questions with gold answers that the model was not trained on; with
             ``no_answer`` of both kinds, see `with_negatives`.
         no_answer: whether the model was trained to say that there is no answer.
+        answers_kept: see `fit_calibration`.
         workers: threads that read different questions at the same time.
 
     Raises:
@@ -37,7 +43,7 @@ def calibrate(
         chosen = replace(options, temperature=temperature, null_threshold=null_threshold)
         return [one.search(chosen) for one in said]
 
-    return fit_calibration(examples, search, no_answer=no_answer)
+    return fit_calibration(examples, search, no_answer=no_answer, answers_kept=answers_kept)
 
 
 def with_negatives(

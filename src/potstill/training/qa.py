@@ -190,6 +190,7 @@ class Scorer:
         """
         self._tokenizer = tokenizer
         self._data = data
+        self._answers_kept = recipe.answers_kept
         self._examples, self._rules_v2 = data.held_out, data.no_answer
         if recipe.dev and not data.held_out:
             dev = load_qa(recipe.dev)
@@ -222,7 +223,12 @@ class Scorer:
         """Null threshold and temperature, fitted on what was held out; ``None`` without it."""
         if not self._data.held_out:
             return None
-        return calibrate(self._client(model), self._data.held_out, no_answer=self._data.no_answer)
+        return calibrate(
+            self._client(model),
+            self._data.held_out,
+            no_answer=self._data.no_answer,
+            answers_kept=self._answers_kept,
+        )
 
     def _client(self, model: QuestionAnsweringModel) -> QAClient:
         return QAClient(self._tokenizer, TorchSession(model), self._options)

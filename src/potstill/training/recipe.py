@@ -157,6 +157,9 @@ class Recipe(RunRecipe):
     """Share of the training articles (of the contexts, where articles are few) kept out of
     training and scored on instead of ``dev``; confidence and the null threshold are fitted on
     them."""
+    answers_kept: float = 0.0
+    """Share of the F1 on held-out questions with an answer that the null threshold has to leave,
+    such as 0.99; 0 fits it to F1 over all that is held out."""
     base_share: float = 0.0
     """Share of the base's weights in the finished model's, for a base that can answer already: at
     0.5 it is the mean of what the run began and ended with (Wortsman et al., 2022, WiSE-FT)."""
@@ -189,6 +192,7 @@ class Recipe(RunRecipe):
         **RunRecipe.RANGES,
         "examples": (0, 1e12),
         "holdout": (0, 0.9),
+        "answers_kept": (0, 1),
         "base_share": (0, 1),
         "adapter_rank": (0, 1e4),
         "negatives": (0, 10),
@@ -198,6 +202,7 @@ class Recipe(RunRecipe):
         "max_answer_tokens": (1, 1e6),
     }
     MAY_CHANGE: ClassVar[frozenset[str]] = RunRecipe.MAY_CHANGE | {
+        "answers_kept",
         "base",
         "base_share",
         "train",
