@@ -83,16 +83,7 @@ def command(
 
 def _say(claims: list[Claim], as_json: bool) -> None:
     if as_json:
-        rows = [
-            {
-                "text": claim.text,
-                "start": claim.start,
-                "end": claim.end,
-                "sources": [one.to_dict("text") for one in claim.sources],
-            }
-            for claim in claims
-        ]
-        click.echo(json.dumps(rows))
+        click.echo(json.dumps([claim.to_dict() for claim in claims]))
         return
     for claim in claims:
         click.echo(f"{claim.text}{'' if claim.sources else '  (nothing supports it)'}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -14,9 +14,10 @@ from potstill.errors import EmptyInputError
 from potstill.records import Answer, Sentence
 from potstill.retrieval.passages import PARAGRAPH_END, chunks
 from potstill.retrieval.store import Hit
-from potstill.runtime.asking import PreparedContext
+from potstill.runtime.asking import PreparedContext, Request, requests
+from potstill.runtime.plans import Plan
 from potstill.runtime.qa import QAClient
-from potstill.runtime.reading import QuestionLogits, merged
+from potstill.runtime.reading import QuestionLogits, ReadOptions, merged
 from potstill.text.spans import FloatArray
 from potstill.text.tokenizer import Encoded, IntArray
 
@@ -133,10 +134,45 @@ def read_passages(
             progress(min(first + _GROUP, len(hits)), len(hits))
     if not said:
         raise EmptyInputError(f"there is no text to ask: {hits[0].name} holds nothing readable")
-    reading = reader.search(
-        merged(said, _KEPT), top_k=1 if top_k == 1 else top_k * _SPARE, **options
-    )
-    found = [citation(kept[answer.source], answer) for answer in reading.answers]
+    return _answers(merged(said, _KEPT), kept, reader.options.updated(options), top_k)
+
+
+def answer_plan(
+    reader: QAClient,
+    question: str,
+    hits: Sequence[Hit],
+    plan_of: Callable[[Request, ReadOptions], Plan[QuestionLogits]],
+    *,
+    pieces: Sequence[Encoded],
+    top_k: int = 1,
+    **options: Any,
+) -> Plan[list[Citation]]:
+    """What has to be run for the answers of `read_passages`, of not too many passages.
+
+    Args:
+        reader: that is to read them.
+        question: to answer.
+        hits: the passages; those that hold nothing readable are passed over.
+        plan_of: makes the plan of a request, as `runtime.reading.plan` does.
+        pieces: their tokens.
+        top_k: most answers.
+        **options: as of `read_passages`.
+    """
+    contexts = contexts_of(reader, question, hits, pieces=pieces)
+    kept = [i for i, context in enumerate(contexts) if len(context)]
+    if not kept:
+        return Plan((), lambda _: [])
+    chosen = reader.options.updated(options)
+    (request,) = requests(reader.tokenizer, 0, [(question, [contexts[i] for i in kept])])
+    read = [hits[i] for i in kept]
+    return plan_of(request, chosen).then(lambda said: _answers(said, read, chosen, top_k))
+
+
+def _answers(
+    said: QuestionLogits, hits: Sequence[Hit], options: ReadOptions, top_k: int
+) -> list[Citation]:
+    reading = said.search(replace(options, top_k=1 if top_k == 1 else top_k * _SPARE))
+    found = [citation(hits[answer.source], answer) for answer in reading.answers]
     # A stop is no answer, and a single letter no second one.
     shown = [one for one in found if any(map(str.isalnum, one.text))]
     shown = [one for i, one in enumerate(shown) if i == 0 or not _JUNK.fullmatch(one.text)]

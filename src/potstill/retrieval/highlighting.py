@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 from potstill.records import Sentence
 from potstill.retrieval.asking import Citation, citation, contexts_of
 from potstill.retrieval.store import Hit
-from potstill.runtime.asking import PreparedContext
+from potstill.runtime.asking import Request, requests
+from potstill.runtime.highlighting import Having, Plans
+from potstill.runtime.plans import Plan
 from potstill.runtime.qa import QAClient
 from potstill.text.sentences import sentences
 
@@ -24,22 +28,27 @@ class Claim:
     sources: Sequence[Citation]
     """Best first; none where nothing supports it."""
 
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON has it."""
+        sources = [one.to_dict("text") for one in self.sources]
+        return {"text": self.text, "start": self.start, "end": self.end, "sources": sources}
+
 
 def highlight(
     reader: QAClient, question: str, hits: Sequence[Hit], *, top_k: int | None = None
 ) -> list[Citation]:
     """The sentences of passages, those that answer a question first; see `QAClient.highlight`."""
-    read, contexts = _read(reader, question, hits)
-    found = reader.highlight(question, contexts) if contexts else []
-    return _placed(read, found)[:top_k]
+    plans = Plans(reader.tokenizer, reader.options)
+    return reader.run([placed_plan(reader, question, hits, plans.highlight)])[0][:top_k]
 
 
 def prune(
     reader: QAClient, question: str, hits: Sequence[Hit], *, tokens: int | None = None
 ) -> list[Citation]:
     """The sentences that are worth keeping, in the order of the passages; see `QAClient.prune`."""
-    read, contexts = _read(reader, question, hits)
-    return _placed(read, reader.prune(question, contexts, tokens=tokens) if contexts else [])
+    plans = Plans(reader.tokenizer, reader.options)
+    plan_of = partial(plans.prune, tokens=tokens)
+    return reader.run([placed_plan(reader, question, hits, plan_of)])[0]
 
 
 def cite(
@@ -57,23 +66,51 @@ def cite(
         passages: gives the passages to look for a sentence in.
         top_k: most sentences for each of the answer's.
     """
-    claims: list[Claim] = []
-    for start, end in sentences(answer):
-        said = answer[start:end]
-        hits = passages(said)
-        supports = reader.cite(said, [hit.text for hit in hits], top_k=top_k) if hits else []
-        found = [one for support in supports for one in support.sources]
-        claims.append(Claim(said, start, end, _placed(hits, found)))
-    return claims
+    plans = Plans(reader.tokenizer, reader.options)
+    found = [
+        claim_plan(reader, answer, span, passages(answer[slice(*span)]), plans, top_k=top_k)
+        for span in sentences(answer)
+    ]
+    return reader.run(found)
 
 
-def _read(
-    reader: QAClient, question: str, hits: Sequence[Hit]
-) -> tuple[list[Hit], list[PreparedContext]]:
-    """The passages that hold something readable, and what is read of them."""
+def placed_plan(
+    reader: QAClient,
+    question: str,
+    hits: Sequence[Hit],
+    plan_of: Callable[[Request], Plan[list[Sentence]]],
+) -> Plan[list[Citation]]:
+    """What has to be run for sentences of passages with their places.
+
+    Args:
+        reader: that is to read them.
+        question: to answer.
+        hits: the passages; those that hold nothing readable are passed over.
+        plan_of: `Plans.highlight`, or another that gives sentences.
+    """
     contexts = contexts_of(reader, question, hits)
     kept = [i for i, context in enumerate(contexts) if len(context)]
-    return [hits[i] for i in kept], [contexts[i] for i in kept]
+    if not kept:
+        return Plan((), lambda _: [])
+    (request,) = requests(reader.tokenizer, 0, [(question, [contexts[i] for i in kept])])
+    return plan_of(request).then(partial(_placed, [hits[i] for i in kept]))
+
+
+def claim_plan(
+    reader: QAClient,
+    answer: str,
+    span: tuple[int, int],
+    hits: Sequence[Hit],
+    plans: Plans,
+    *,
+    top_k: int = 1,
+) -> Plan[Claim]:
+    """What has to be run to see what supports the sentence of an answer at ``span``."""
+    said = answer[slice(*span)]
+    having = Having(reader.tokenizer, contexts_of(reader, said, hits))
+    return plans.support(said, having, top_k=top_k).then(
+        lambda found: Claim(said, *span, _placed(hits, found))
+    )
 
 
 def _placed(hits: Sequence[Hit], found: Sequence[Sentence]) -> list[Citation]:

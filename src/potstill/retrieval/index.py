@@ -183,19 +183,26 @@ class Index:
             EmptyInputError: the question holds no text.
             QuestionTooLongError: it leaves no room for a passage.
         """
+        hits, pieces = self.likely(question, reader, windows)
+        if not hits:
+            return Found((), 0, self.n_passages)
+        citations = read_passages(reader, question, hits, pieces=pieces, top_k=top_k, **options)
+        if self._root is not None:
+            citations = [_moved(one, self.path_of(one.source)) for one in citations]
+        return Found(citations, len(hits), self.n_passages)
+
+    def likely(
+        self, question: str, reader: QAClient, windows: int = WINDOWS
+    ) -> tuple[list[Hit], list[Encoded]]:
+        """The passages that `ask` reads for a question, best first, and the tokens of each."""
         terms = self._store.weights(question)
         hits = self._store.search(list(terms), max(windows, CANDIDATES))
         if not hits:
-            return Found((), 0, self.n_passages)
+            return [], []
         hits, pieces = self._ranked(question, terms, hits, reader)
         near = sum(hit.rank >= hits[0].rank - _FAR for hit in hits)
         n = min(windows, max(near, _LEAST), len(hits))
-        citations = read_passages(
-            reader, question, hits[:n], pieces=pieces[:n], top_k=top_k, **options
-        )
-        if self._root is not None:
-            citations = [_moved(one, self.path_of(one.source)) for one in citations]
-        return Found(citations, n, self.n_passages)
+        return hits[:n], pieces[:n]
 
     def _ranked(
         self, question: str, terms: dict[str, float], hits: list[Hit], reader: QAClient

@@ -8,19 +8,22 @@ the scores of a question's sentences add up to 1 (with "no answer", where the mo
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from potstill.errors import InputError
 from potstill.records import Sentence
-from potstill.runtime.asking import Context, PreparedContext, prepare_all
+from potstill.runtime.asking import Context, PreparedContext, Request, prepare_all, requests
+from potstill.runtime.plans import Plan
+from potstill.runtime.reading import QuestionLogits, ReadOptions, plan
 from potstill.text.sentences import sentences
 from potstill.text.spans import start_scores
-from potstill.text.tokenizer import Encoded
+from potstill.text.tokenizer import Tokenizer
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -37,6 +40,11 @@ better than how far it is ahead (both settings: docs/log.md)."""
 _READ = 0.25
 """Weight of the reader in `cite`, beside that of the words."""
 _NUMBER = re.compile(r"\d")
+_CANDIDATES = 4
+"""Sentences that the reader compares for each that is asked for: those with most of the words."""
+
+PlanOf: TypeAlias = "Callable[[Request, ReadOptions], Plan[QuestionLogits]]"
+"""Makes the plan of a request; `runtime.reading.plan`, or one that counts its windows first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +57,11 @@ class Support:
     end: int
     sources: tuple[Sentence, ...]
     """Best first; none where nothing supports it."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON has it."""
+        sources = [one.to_dict() for one in self.sources]
+        return {"text": self.text, "start": self.start, "end": self.end, "sources": sources}
 
 
 def highlight(
@@ -72,9 +85,8 @@ def highlight(
         EmptyInputError: the question or a passage holds no text.
         QuestionTooLongError: the question leaves no room for a passage.
     """
-    contexts = prepare_all(reader.tokenizer, passages)
-    scored = _scored(reader, question, contexts, temperature)
-    return sorted(scored, key=lambda one: (-one.score, one.source, one.start))[:top_k]
+    options = reader.options.updated({"temperature": temperature})
+    return _run(reader, question, passages, Plans(reader.tokenizer, options).highlight)[:top_k]
 
 
 def prune(
@@ -100,23 +112,8 @@ def prune(
         EmptyInputError: the question or a passage holds no text.
         QuestionTooLongError: the question leaves no room for a passage.
     """
-    if tokens is not None and tokens < 1:
-        raise InputError(f"tokens must be at least 1, not {tokens}")
-    if not 0 < enough <= 1:
-        raise InputError(f"enough must be above 0 and at most 1, not {enough}")
-    ranked = highlight(reader, question, passages, temperature=_SOFTER * reader.options.temperature)
-    total = sum(one.score for one in ranked)
-    kept: list[Sentence] = []
-    held, mass = 0, 0.0
-    for one in ranked:
-        if tokens is None and kept and mass >= enough * total:
-            break
-        if tokens is not None and held + one.n_tokens > tokens:
-            continue
-        kept.append(one)
-        held += one.n_tokens
-        mass += one.score
-    return sorted(kept, key=lambda one: (one.source, one.start))
+    plans = Plans(reader.tokenizer, reader.options)
+    return _run(reader, question, passages, partial(plans.prune, tokens=tokens, enough=enough))
 
 
 def cite(
@@ -143,75 +140,171 @@ def cite(
     Raises:
         EmptyInputError: the answer or a passage holds no text.
     """
-    contexts = prepare_all(reader.tokenizer, passages)
-    spans = [(i, a, b) for i, one in enumerate(contexts) for a, b in sentences(one.text)]
-    texts = [contexts[i].text[a:b] for i, a, b in spans]
-    encoded = [_slice(contexts[i].encoded, a, b) for i, a, b in spans]
-    supports: list[Support] = []
-    for start, end in sentences(answer):
-        said = answer[start:end]
-        shares = _shares(reader, said, encoded)
-        best = np.argsort(-shares, kind="stable")[: 4 * top_k]
-        read = _reads(reader, said, [texts[i] for i in best]) if len(best) > 1 else np.ones(1)
-        scores = (1 - _READ) * shares[best] + _READ * read * shares[best]
-        order = np.argsort(-scores, kind="stable")[:top_k]
-        found = [
-            Sentence(texts[i], float(score), spans[i][1], spans[i][2], spans[i][0], len(encoded[i]))
-            for i, score in ((int(best[j]), scores[j]) for j in order)
-            if score >= least
-        ]
-        supports.append(Support(said, start, end, tuple(found)))
-    return supports
+    plans = Plans(reader.tokenizer, reader.options)
+    having = Having(reader.tokenizer, prepare_all(reader.tokenizer, passages))
+    spans = list(sentences(answer))
+    found = reader.run(
+        [plans.support(answer[a:b], having, top_k=top_k, least=least) for a, b in spans]
+    )
+    return [
+        Support(answer[a:b], a, b, tuple(sources))
+        for (a, b), sources in zip(spans, found, strict=True)
+    ]
 
 
-def _scored(
+class Plans:
+    """What has to be run to highlight, prune and cite; see the functions of those names."""
+
+    def __init__(
+        self, tokenizer: Tokenizer, options: ReadOptions, plan_of: PlanOf | None = None
+    ) -> None:
+        """``plan_of``: makes the plan of a request, by default `runtime.reading.plan`."""
+        self._tokenizer = tokenizer
+        self._options = options
+        self._plan_of = plan_of or partial(plan, tokenizer)
+
+    def highlight(self, request: Request) -> Plan[list[Sentence]]:
+        """Gives all sentences, best first."""
+        return self._scored(request, self._options).then(_ranked)
+
+    def prune(
+        self, request: Request, *, tokens: int | None = None, enough: float = ENOUGH
+    ) -> Plan[list[Sentence]]:
+        """Gives the sentences to keep, in the order of the passages.
+
+        Raises:
+            InputError: an option is out of range.
+        """
+        if tokens is not None and tokens < 1:
+            raise InputError(f"tokens must be at least 1, not {tokens}")
+        if not 0 < enough <= 1:
+            raise InputError(f"enough must be above 0 and at most 1, not {enough}")
+        softer = replace(self._options, temperature=_SOFTER * self._options.temperature)
+        return self._scored(request, softer).then(
+            lambda scored: _kept(_ranked(scored), tokens, enough)
+        )
+
+    def support(
+        self, said: str, having: Having, *, top_k: int = 1, least: float = SUPPORT
+    ) -> Plan[list[Sentence]]:
+        """Gives the sentences that support one that was said, best first.
+
+        Raises:
+            EmptyInputError: what was said holds no text.
+            QuestionTooLongError: it leaves no room for a passage.
+        """
+        shares = having.shares(said)
+        best = np.argsort(-shares, kind="stable")[: _CANDIDATES * top_k]
+        candidates = [having.found[int(i)] for i in best]
+
+        def judged(read: FloatArray) -> list[Sentence]:
+            scores = (1 - _READ) * shares[best] + _READ * read * shares[best]
+            order = np.argsort(-scores, kind="stable")[:top_k]
+            chosen = [replace(candidates[i], score=float(scores[i])) for i in order]
+            return [one for one in chosen if one.score >= least]
+
+        if len(candidates) < 2:
+            return Plan((), lambda _: judged(np.ones(len(candidates))))
+        texts = [one.text for one in candidates]
+        (request,) = requests(self._tokenizer, 0, [(said, texts)])
+        return self._scored(request, self._options).then(
+            lambda scored: judged(_reads(scored, len(texts)))
+        )
+
+    def _scored(self, request: Request, options: ReadOptions) -> Plan[list[Sentence]]:
+        return self._plan_of(request, options).then(partial(_scored, options=options))
+
+
+class Having:
+    """The sentences of passages, to be asked which of them have the words of another."""
+
+    def __init__(self, tokenizer: Tokenizer, contexts: Sequence[PreparedContext]) -> None:
+        self._tokenizer = tokenizer
+        self.found: list[Sentence] = []
+        """The sentences, without scores."""
+        ids: list[npt.NDArray[Any]] = []
+        for number, context in enumerate(contexts):
+            for one, inside in _sentences(number, context):
+                self.found.append(one)
+                ids.append(np.unique(context.encoded.ids[inside]))
+        held = np.concatenate(ids) if ids else np.zeros(0, np.int64)
+        order = np.argsort(held, kind="stable")
+        self._held = held[order]
+        self._of = np.repeat(np.arange(len(ids)), list(map(len, ids)))[order]
+
+    def shares(self, said: str) -> FloatArray:
+        """The share of a sentence's words, by weight, that each of the sentences has, ``[n]``."""
+        asked = np.unique(self._tokenizer.encode(said).ids)
+        first = np.searchsorted(self._held, asked, "left")
+        last = np.searchsorted(self._held, asked, "right")
+        n = len(self.found)
+        weights = np.log(1 + n / (last - first + 0.5))
+        numbers = [bool(_NUMBER.search(token)) for token in self._tokenizer.tokens(asked)]
+        weights = weights * np.where(numbers, 2.0, 1.0)
+        shares = np.zeros(n)
+        for weight, a, b in zip(weights, first, last, strict=True):
+            shares[self._of[a:b]] += weight
+        return shares / max(float(weights.sum()), 1e-9)
+
+
+def _run(
     reader: QAClient,
     question: str,
-    contexts: Sequence[PreparedContext],
-    temperature: float | None,
+    passages: Context | Sequence[Context],
+    plan_of: Callable[[Request], Plan[list[Sentence]]],
 ) -> list[Sentence]:
-    options: dict[str, Any] = {"temperature": temperature}
-    chosen = reader.options.updated(options)
-    (said,) = reader.logits_many([(question, contexts)], **options)
+    (request,) = requests(reader.tokenizer, 0, [(question, passages)])
+    return reader.run([plan_of(request)])[0]
+
+
+def _scored(said: QuestionLogits, options: ReadOptions) -> list[Sentence]:
+    """All sentences of all contexts, in order."""
     scores = start_scores(
         said.windows,
-        max_answer_tokens=chosen.max_answer_tokens,
-        null_threshold=chosen.threshold,
-        temperature=chosen.temperature,
+        max_answer_tokens=options.max_answer_tokens,
+        null_threshold=options.threshold,
+        temperature=options.temperature,
     )
     found: list[Sentence] = []
-    for number, context in enumerate(contexts):
+    for number, context in enumerate(said.request.contexts):
         own = scores.get(number, np.zeros(len(context)))
-        starts = context.encoded.offsets[:, 0]
-        for a, b in sentences(context.text):
-            inside = (starts >= a) & (starts < b)
-            mass = float(own[inside[: len(own)]].sum())
-            found.append(Sentence(context.text[a:b], mass, a, b, number, int(inside.sum())))
+        for one, inside in _sentences(number, context):
+            found.append(replace(one, score=float(own[inside].sum())))
     return found
 
 
-def _slice(encoded: Encoded, start: int, end: int) -> Encoded:
-    inside = (encoded.offsets[:, 0] >= start) & (encoded.offsets[:, 0] < end)
-    return Encoded(encoded.ids[inside], encoded.offsets[inside], encoded.words[inside])
+def _sentences(number: int, context: PreparedContext) -> Iterator[tuple[Sentence, slice]]:
+    """The sentences of a context, without scores, and the tokens of each."""
+    starts = context.encoded.offsets[:, 0]
+    spans = list(sentences(context.text))
+    edges = np.searchsorted(starts, np.array(spans, np.int64).reshape(-1, 2), "left").tolist()
+    for (a, b), (first, last) in zip(spans, edges, strict=True):
+        yield Sentence(context.text[a:b], 0.0, a, b, number, last - first), slice(first, last)
 
 
-def _shares(reader: QAClient, said: str, encoded: Sequence[Encoded]) -> FloatArray:
-    """The share of a sentence's words, by weight, that each of others has, ``[n]``."""
-    asked = np.unique(reader.tokenizer.encode(said).ids)
-    having = np.array([np.isin(asked, one.ids) for one in encoded], np.float64)
-    having = having.reshape(len(encoded), len(asked))
-    weights = np.log(1 + len(encoded) / (having.sum(axis=0) + 0.5))
-    numbers = [bool(_NUMBER.search(token)) for token in reader.tokenizer.tokens(asked)]
-    weights = weights * np.where(numbers, 2.0, 1.0)
-    return having @ weights / max(float(weights.sum()), 1e-9)
+def _ranked(scored: Sequence[Sentence]) -> list[Sentence]:
+    return sorted(scored, key=lambda one: (-one.score, one.source, one.start))
 
 
-def _reads(reader: QAClient, said: str, texts: Sequence[str]) -> FloatArray:
-    """Each text's share of the best score that the reader gives one, ``[n]``."""
-    contexts = [reader.prepare(text) for text in texts]
-    scores: dict[int, float] = {}
-    for one in _scored(reader, said, contexts, None):
-        scores[one.source] = scores.get(one.source, 0.0) + one.score
-    values = np.array([scores.get(i, 0.0) for i in range(len(texts))])
+def _kept(ranked: Sequence[Sentence], tokens: int | None, enough: float) -> list[Sentence]:
+    total = sum(one.score for one in ranked)
+    kept: list[Sentence] = []
+    held, mass = 0, 0.0
+    for one in ranked:
+        if tokens is None and kept and mass >= enough * total:
+            break
+        if tokens is not None and held + one.n_tokens > tokens:
+            continue
+        kept.append(one)
+        held += one.n_tokens
+        mass += one.score
+    return sorted(kept, key=lambda one: (one.source, one.start))
+
+
+def _reads(scored: Sequence[Sentence], n: int) -> FloatArray:
+    """Each of ``n`` texts' share of the best score that the reader gives one, ``[n]``."""
+    values = np.zeros(n)
+    for one in scored:
+        values[one.source] += one.score
     best = float(values.max(initial=0.0))
     return values / best if best > 0 else values
