@@ -99,6 +99,16 @@ def test_windows_of_several_requests_share_a_batch_and_come_back_to_their_own(ma
     assert two.inference_s > 0
 
 
+def test_what_has_no_rows_is_there_at_once(make, session):
+    batcher = make()
+    session.open.clear()
+    nothing = Plan((), lambda said: list(said))
+    assert batcher.submit("m", [nothing, nothing], soon()).future.result(0) == [[], []]
+    mixed = batcher.submit("m", [plan(7), nothing], soon())
+    session.open.set()
+    assert mixed.future.result(20) == [[7], []]
+
+
 def test_the_nearest_deadline_goes_first(make, session):
     batcher = make(budget=0)
     held(batcher, session)

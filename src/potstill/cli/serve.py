@@ -20,6 +20,12 @@ from potstill.errors import InputError, MissingExtraError
     help="default, a model folder or a hub id, under a name; again for several. "
     "The first answers where a request names none.  [default: default]",
 )
+@click.option(
+    "--index",
+    metavar="DIR",
+    type=click.Path(),
+    help="Let /ask, /highlight, /prune and /cite read the documents of `potstill index DIR`.",
+)
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True)
 @runtime_option("auto")
@@ -99,6 +105,7 @@ from potstill.errors import InputError, MissingExtraError
 )
 def command(
     models: tuple[str, ...],
+    index: str | None,
     host: str,
     port: int,
     runtime: str | None,
@@ -135,6 +142,7 @@ def command(
         runtime=runtime,
         workers=workers,
         threads=threads,
+        index=index,
         token=token,
         origins=origins,
         drain_delay_s=drain_delay,

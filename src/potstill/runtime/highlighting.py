@@ -222,15 +222,17 @@ class Having:
         self._tokenizer = tokenizer
         self.found: list[Sentence] = []
         """The sentences, without scores."""
-        ids: list[npt.NDArray[Any]] = []
+        held: list[npt.NDArray[np.int64]] = []
         for number, context in enumerate(contexts):
             for one, inside in _sentences(number, context):
+                held.append(context.encoded.ids[inside])
                 self.found.append(one)
-                ids.append(np.unique(context.encoded.ids[inside]))
-        held = np.concatenate(ids) if ids else np.zeros(0, np.int64)
-        order = np.argsort(held, kind="stable")
-        self._held = held[order]
-        self._of = np.repeat(np.arange(len(ids)), list(map(len, ids)))[order]
+        sizes = [len(own) for own in held]
+        of = np.repeat(np.arange(len(held), dtype=np.int64), sizes)
+        ids = np.concatenate([np.zeros(0, np.int64), *held])
+        # Every word of a sentence once, by word and then by sentence.
+        both = np.unique(ids * max(1, len(held)) + of)
+        self._held, self._of = np.divmod(both, max(1, len(held)))
 
     def shares(self, said: str) -> FloatArray:
         """The share of a sentence's words, by weight, that each of the sentences has, ``[n]``."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +13,16 @@ from fastapi.responses import FileResponse
 from fastapi.routing import APIRoute
 from fastapi.staticfiles import StaticFiles
 from prometheus_client import CONTENT_TYPE_LATEST
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
-from pydantic_core import from_json, to_json
+from pydantic_core import to_json
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 
-from potstill.serving import files, schemas, tensors
-from potstill.serving.bodies import FREE, too_many_parts
-from potstill.serving.faults import KINDS, Refusal, error_body
+from potstill.serving import files, passages, schemas, tensors
+from potstill.serving.faults import Refusal, error_body
 from potstill.serving.gate import Gate
+from potstill.serving.http import ASKING, LIGHT, errors, parse, reply, takes, validate
 from potstill.serving.qa import Explained, ServedReader
 from potstill.serving.schemas import ExplainCall, QuestionCall, TextCall, TokenizeCall
 from potstill.serving.served import Served
@@ -35,6 +34,10 @@ _BODIES: tuple[type[BaseModel], ...] = (
     TextCall,
     ExplainCall,
     TokenizeCall,
+    schemas.AskCall,
+    schemas.HighlightCall,
+    schemas.PruneCall,
+    schemas.CiteCall,
     schemas.TensorCall,
 )
 _ABOUT = """Extractive question answering, text and token classification over HTTP.
@@ -42,69 +45,6 @@ _ABOUT = """Extractive question answering, text and token classification over HT
 `POST /` takes Hugging Face's task shape, so that `InferenceClient(base_url)` works unchanged.
 Offsets count code points. Errors have one shape, `{"error": {"status", "kind", "message"}}`.
 """
-
-
-def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """What a path may answer beside 200, for OpenAPI."""
-    return {
-        status: {"model": schemas.ErrorOut, "description": KINDS[status][1]} for status in statuses
-    }
-
-
-LIGHT = 4096
-"""Bytes of a body whose texts are tokenized where it was read: in about a millisecond at most."""
-ASKING = errors(400, 401, 404, 408, 413, 415, 422, 424, 429, 500, 503, 504)
-
-
-def takes(*models: type[BaseModel]) -> dict[str, Any]:
-    """The body of a path, for OpenAPI."""
-    refs = [{"$ref": f"#/components/schemas/{model.__name__}"} for model in models]
-    schema = refs[0] if len(refs) == 1 else {"anyOf": refs}
-    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
-
-
-async def parse(request: Request, schema: type[BaseModel] | None = None) -> Any:
-    """The body as JSON, or as a model.
-
-    Raises:
-        Refusal: 400 where it is no JSON object, 413 where it holds more than is read, 422 where a
-            field is wrong.
-    """
-    body = await request.body()
-    if len(body) <= FREE:
-        return _parsed(body, schema)
-    # Not on the loop: others, probes among them, must not wait for a large body.
-    return await asyncio.to_thread(_parsed, body, schema)
-
-
-def _parsed(body: bytes, schema: type[BaseModel] | None) -> Any:
-    reason = too_many_parts(body)
-    if reason:
-        raise Refusal(413, f"{reason}: send less at a time", field="body")
-    try:
-        values = from_json(body, allow_inf_nan=False)
-    except ValueError as error:
-        raise Refusal(400, f"the body is not JSON that can be read: {error!s:.200}") from None
-    if not isinstance(values, dict):
-        raise Refusal(400, f"the body is a {type(values).__name__}: send a JSON object")
-    return values if schema is None else validate(schema, values)
-
-
-def validate(schema: type[BaseModel], values: Any) -> Any:
-    """Values as a model.
-
-    Raises:
-        Refusal: 422, naming the field that is wrong.
-    """
-    try:
-        return schema.model_validate(values)
-    except ValidationError as error:
-        raise schemas.invalid(error) from None
-
-
-def reply(value: Any, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    """A value as JSON."""
-    return Response(to_json(value), status, headers, "application/json")
 
 
 def ask(service: Service, task: str | None = None) -> Any:
@@ -155,7 +95,8 @@ def create_app(service: Service) -> Any:
     _add_texts(api, service)
     _add_state(api, service)
     _add_pages(api)
-    tensors.add_paths(api, service, parse=parse, reply=reply, errors=errors, takes=takes)
+    passages.add_paths(api, service)
+    tensors.add_paths(api, service)
     api.add_exception_handler(Refusal, _refused)
     api.add_exception_handler(HTTPException, _http_error)
     api.add_exception_handler(RequestValidationError, _invalid)

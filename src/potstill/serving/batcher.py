@@ -174,7 +174,7 @@ class Batcher:
 
         Args:
             lane: the model.
-            plans: each with at least one row.
+            plans: one without rows is finished at once.
             deadline: by `time.monotonic`; rows that are still waiting then are never run.
 
         Raises:
@@ -185,6 +185,7 @@ class Batcher:
         ticket.missing = [len(plan.rows) for plan in plans]
         ticket.found = [None] * len(plans)
         ticket.unfinished = len(plans)
+        self._finish_rowless(ticket)
         with self._changed:
             if self._closed:
                 raise Refusal(503, "the server is stopping", retry_after_s=1)
@@ -202,6 +203,16 @@ class Batcher:
                     insort(self._waiting, (deadline, self._count, entry))
             self._changed.notify(sum(ticket.missing))
         return ticket
+
+    def _finish_rowless(self, ticket: Ticket) -> None:
+        for number, plan in enumerate(ticket.plans):
+            if not plan.rows:
+                ticket.found[number] = plan.finish(())
+                ticket.unfinished -= 1
+        if not ticket.unfinished:
+            ticket.settled = True
+            ticket.started = ticket.ended = ticket.submitted
+            ticket.future.set_result(ticket.found)
 
     def cancel(self, ticket: Ticket) -> None:
         """Drops a request: none of its rows that still wait will be run."""

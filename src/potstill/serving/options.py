@@ -61,6 +61,8 @@ class ServeOptions:
     runtime: str | None = None
     """What runs the models, as for `QAClient.from_options`; by default what ``POTSTILL_RUNTIME``
     says, or the quickest, by measurement."""
+    index: str | None = None
+    """Folder of an index whose documents ``/ask`` answers from."""
     token: str | None = None
     """Bearer token that requests must carry."""
     origins: tuple[str, ...] = ()

@@ -134,20 +134,53 @@ class ServedReader(Served[QuestionCall, QAClient]):
     def _prepare(self, text: str) -> PreparedContext:
         return self.client.prepare(text)
 
+    def contexts(self, passages: str | list[str], field: str) -> list[PreparedContext]:
+        """The passages of a call, tokenized.
+
+        Raises:
+            Refusal: one of them cannot be used, or there are none or too many.
+        """
+        texts = [passages] if isinstance(passages, str) else passages
+        self.check_count(len(texts), field)
+        found: list[PreparedContext] = []
+        for i, text in enumerate(texts):
+            own = field if isinstance(passages, str) else f"{field}.{i}"
+            self.check_text(text, own)
+            try:
+                found.append(self.cache.get(self.facts.name, text, self._prepare))
+            except PotstillError as error:
+                raise refusal_of(error, own) from None
+        return found
+
+    def asked(self, question: str, contexts: Sequence[PreparedContext]) -> Request:
+        """A question of several contexts."""
+        (request,) = requests(self.client.tokenizer, 0, [(question, contexts)])
+        return request
+
+    def counted_plan(self, request: Request, options: ReadOptions) -> Plan[QuestionLogits]:
+        """The plan of a request that takes no more windows than one may.
+
+        Counted before rows are made: short windows of a long context can be very many.
+        """
+        n = 0
+        for context in request.contexts:
+            n += len(
+                split(
+                    len(request.question),
+                    len(context),
+                    seq_len=options.seq_len,
+                    stride=options.stride,
+                    layout=self.client.tokenizer.layout,
+                )
+            )
+            self.check_windows(n)
+        return plan(self.client.tokenizer, request, options)
+
     def _windows(
         self, request: Request, options: ReadOptions, field: str = "inputs"
     ) -> Plan[QuestionLogits]:
         try:
-            # Counted before rows are made: short windows of a long context can be very many.
-            slices = split(
-                len(request.question),
-                len(request.contexts[0]),
-                seq_len=options.seq_len,
-                stride=options.stride,
-                layout=self.client.tokenizer.layout,
-            )
-            self.check_windows(len(slices))
-            return plan(self.client.tokenizer, request, options)
+            return self.counted_plan(request, options)
         except InputError as error:
             raise refusal_of(error, f"{field}.question") from None
 

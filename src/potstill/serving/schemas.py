@@ -106,11 +106,14 @@ class TextParameters(_Parameters):
     )
 
 
-class _Call(_Body):
+class _TimedCall(_Body):
     model: str | None = Field(default=None, description="A model's name; by default the first.")
     timeout_ms: int | None = Field(
         default=None, ge=1, le=2**31, description="Time to answer in; by default the server's."
     )
+
+
+class _Call(_TimedCall):
     options: dict[str, Any] | None = Field(
         default=None, description="Taken for older Hugging Face clients' sake and not used."
     )
@@ -146,6 +149,77 @@ class ExplainCall(_Call):
 
     inputs: QuestionInput
     parameters: QuestionParameters | None = None
+
+
+_WINDOWS = Field(
+    default=None,
+    ge=1,
+    le=_LONGEST,
+    description="Passages of the server's documents that are read, at most; by default 32.",
+)
+_PASSAGES = Field(
+    default=None,
+    description="A text, or several; by default the documents that the server has an index of.",
+    examples=[["The Denver Broncos won. It rained.", "Carolina lost."]],
+)
+_Passages = Annotated[
+    Annotated[str, Tag("one")] | Annotated[list[str], Tag("many")], Discriminator(_one_or_many)
+]
+
+
+class AskCall(_TimedCall):
+    """A question of the server's documents."""
+
+    question: str = Field(examples=["Who won?"])
+    top_k: int = Field(default=1, ge=1, le=1000, description="Most answers.")
+    windows: int | None = _WINDOWS
+    no_answer: bool | None = Field(
+        default=None,
+        description='Whether "no answer" competes; by default as the model was trained.',
+    )
+    max_answer_tokens: int | None = Field(
+        default=None, ge=1, le=_LONGEST, description="Longest answer; by default the model's, 30."
+    )
+
+
+class HighlightCall(_TimedCall):
+    """A question, and the passages of which the sentences that answer it are wanted."""
+
+    question: str = Field(examples=["Who won?"])
+    passages: _Passages | None = _PASSAGES
+    top_k: int | None = Field(
+        default=None, ge=1, le=100_000, description="Most sentences; by default all."
+    )
+    windows: int | None = _WINDOWS
+
+
+class PruneCall(_TimedCall):
+    """A question, and the passages of which what is worth keeping is wanted."""
+
+    question: str = Field(examples=["Who won?"])
+    passages: _Passages | None = _PASSAGES
+    tokens: int | None = Field(
+        default=None, ge=1, description="Most tokens to keep, of the model's tokenizer."
+    )
+    enough: float | None = Field(
+        default=None,
+        gt=0,
+        le=1,
+        description="Without tokens: as few sentences as have scores that add up to this share; "
+        "by default 0.98.",
+    )
+    windows: int | None = _WINDOWS
+
+
+class CiteCall(_TimedCall):
+    """An answer, by whomever, and the passages that may support its sentences."""
+
+    answer: str = Field(examples=["The Broncos won."])
+    passages: _Passages | None = _PASSAGES
+    top_k: int = Field(
+        default=1, ge=1, le=100, description="Most sentences for each of the answer's."
+    )
+    windows: int | None = _WINDOWS
 
 
 class TokenizeCall(_Body):
@@ -227,14 +301,50 @@ class TokenizeOut(BaseModel):
     offsets: list[Annotated[list[int], Field(min_length=2, max_length=2)]]
 
 
-class PlaceOut(BaseModel):
-    """Where in a file its text stands, from an offset on."""
-
-    start: int = Field(description="In code points of the text.")
+class _Placed(BaseModel):
     page: int | None = None
     sheet: str | None = None
     row: int | None = None
     heading: str | None = None
+
+
+class PlaceOut(_Placed):
+    """Where in a file its text stands, from an offset on."""
+
+    start: int = Field(description="In code points of the text.")
+
+
+class CitationOut(_Placed):
+    """An answer out of a document, and where it stands."""
+
+    answer: str
+    score: float = Field(description="Its probability among all spans of all passages read.")
+    start: int = Field(description="In code points of the document's text.")
+    end: int
+    source: str = Field(description="Name of the document.")
+    line: int | None = None
+    passage: str = Field(description="The text around it.")
+    passage_start: int = Field(description="Where the passage begins in the document.")
+
+
+class SentenceOut(_Placed):
+    """A sentence of a passage, or of a document with its place."""
+
+    text: str
+    score: float
+    start: int = Field(description="In code points of the passage, or of the document's text.")
+    end: int
+    source: int | str = Field(description="Number of the passage, or name of the document.")
+    line: int | None = None
+
+
+class ClaimOut(BaseModel):
+    """A sentence of an answer, and the sentences that support it."""
+
+    text: str
+    start: int
+    end: int
+    sources: list[SentenceOut] = Field(description="Best first; none where nothing supports it.")
 
 
 class TextOut(BaseModel):

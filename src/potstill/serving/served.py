@@ -72,15 +72,15 @@ class Served(ABC, Generic[Call, ClientT]):
         budget = self.client.options.token_budget
         return Lane(self.client.session, tokenizer, budget, Row(ids, 2))
 
-    def check_count(self, n: int) -> None:
+    def check_count(self, n: int, field: str = "inputs") -> None:
         """Refuses a list that is empty or too long."""
         if not n:
-            raise Refusal(400, "inputs is an empty list: give at least one", field="inputs")
+            raise Refusal(400, f"{field} is an empty list: give at least one", field=field)
         if n > self.limits.max_items:
             raise Refusal(
                 413,
-                f"{n} inputs are above the limit of {self.limits.max_items}: send fewer at a time",
-                field="inputs",
+                f"{n} {field} are above the limit of {self.limits.max_items}: send fewer at a time",
+                field=field,
             )
 
     def check_windows(self, n: int) -> None:

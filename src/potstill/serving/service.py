@@ -14,13 +14,14 @@ from dataclasses import asdict, dataclass
 from importlib import metadata
 from typing import Any, Literal, TypeAlias
 
-from potstill.errors import PotstillError
+from potstill.errors import InputError, PotstillError
 from potstill.runtime.machine import usable_cores
 from potstill.runtime.opening import Opening
 from potstill.runtime.plans import Plan
 from potstill.runtime.runtimes import AUTO, Layout, runtime_name, warm_up
 from potstill.serving.batcher import Batcher, Ticket
 from potstill.serving.cache import ContextCache
+from potstill.serving.documents import Documents
 from potstill.serving.faults import Refusal
 from potstill.serving.metrics import Metrics
 from potstill.serving.opening import open_served
@@ -28,6 +29,8 @@ from potstill.serving.options import ServeOptions
 from potstill.serving.served import Served
 
 log = logging.getLogger("potstill.serving")
+
+_READS = "question-answering"
 
 State: TypeAlias = Literal["loading", "serving", "draining", "stopped", "failed"]
 
@@ -53,6 +56,8 @@ class Service:
         self.metrics = metrics or Metrics()
         self.cache = ContextCache(options.limits.cache)
         self.models: dict[str, Served[Any, Any]] = {}
+        self.documents: Documents | None = None
+        """The documents that can be asked, once they were opened."""
         self.state: State = "loading"
         self.failure: PotstillError | None = None
         self.layout = _layout(options)
@@ -93,6 +98,7 @@ class Service:
         options, began = self.options, time.monotonic()
         opened: dict[str, Served[Any, Any]] = {}
         try:
+            documents = Documents(options.index) if options.index else None
             runtime = runtime_name(options.runtime, otherwise=AUTO)
             # One pool of workers runs all models, so the first one's measurement counts for all.
             is_free = options.workers is None and options.threads is None
@@ -111,9 +117,12 @@ class Service:
                     self.layout, is_free = found.client.opened.layout, False
                 warm_up(found.client.session, found.seq_len)
                 opened[name] = found
+            if documents and not any(one.task == _READS for one in opened.values()):
+                raise InputError(f"an index is asked by a model for {_READS}: add one with --model")
         except PotstillError as error:
             self.failure, self.state = error, "failed"
             return
+        self.documents = documents
         self.serve(opened)
         log.info("loaded %s in %.2f s", ", ".join(opened), time.monotonic() - began)
 
@@ -296,6 +305,7 @@ class Service:
             "workers": self.layout.workers,
             "threads": self.layout.threads,
             "models": {name: describe(model) for name, model in self.models.items()},
+            "passages": self.documents.n_passages if self.documents else 0,
         }
 
 

@@ -5,7 +5,6 @@ For clients that tokenize by themselves. Their rows pass through the same batche
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ from fastapi import FastAPI, Request, Response
 
 from potstill.runtime.plans import Plan, Row
 from potstill.serving.faults import Refusal
+from potstill.serving.http import errors, parse, reply, takes
 from potstill.serving.schemas import TensorCall
 from potstill.serving.served import Served
 from potstill.serving.service import Service, versions
@@ -21,16 +21,8 @@ SIGNATURE = "serving_default"
 _NAMES = ("input_ids", "attention_mask", "token_type_ids")
 
 
-def add_paths(
-    api: FastAPI,
-    service: Service,
-    *,
-    parse: Callable[..., Any],
-    reply: Callable[..., Response],
-    errors: Callable[..., dict[int | str, dict[str, Any]]],
-    takes: Callable[..., dict[str, Any]],
-) -> None:
-    """Adds ``/v1`` and ``/v2`` to the app; the rest are the helpers of `serving.app`."""
+def add_paths(api: FastAPI, service: Service) -> None:
+    """Adds ``/v1`` and ``/v2`` to the app."""
 
     @api.get("/v1/models/{name}", summary="TF Serving: state.", responses=errors(401, 404, 503))
     async def status(name: str) -> Response:
