@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -42,3 +44,21 @@ def test_sentences_hold_all_words_in_order(text):
         assert text[first:last] == text[first:last].strip()
         end = last
     assert not text[end:].strip()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a" + " " * 100_000 + "b",
+        "a\n" + " \t" * 50_000 + "b",
+        "." * 100_000,
+        ". " + '"' * 100_000,
+        " " * 100_000 + "A. " * 5_000,
+        "1" * 100_000 + ". a",
+    ],
+    ids=["blanks", "line", "stops", "quotes", "initials", "number"],
+)
+def test_no_text_takes_long(text):
+    began = time.process_time()
+    assert cut(text) == [text.strip()]
+    assert time.process_time() - began < 5
