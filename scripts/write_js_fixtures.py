@@ -22,8 +22,10 @@ from potstill.bundle.config import read_config
 from potstill.bundle.find import embedded_folder
 from potstill.bundle.onnx_graph import build_graph
 from potstill.bundle.weights import read_weights
-from potstill.records import Answer
+from potstill.records import Answer, Sentence
+from potstill.runtime.highlighting import Support
 from potstill.text.opening import read_options, wordpiece
+from potstill.text.sentences import sentences
 from potstill.text.spans import WindowLogits, search
 from potstill.text.tokenizer import BERT_PAIR, ROBERTA_PAIR, Tokenizer
 from potstill.text.windows import by_token_budget, split
@@ -57,6 +59,29 @@ LONG = (
     + " The large tower of Paris was built by the queen in 1889. "
     + " ".join(f"Old answers of the year {n} are lost 🏈." for n in range(90))
 )
+
+SENTENCES = [
+    *TEXTS,
+    "One. Two! Three?? Four… and five. (Six.) “Seven.” eight",
+    "Dr. Smith came at 5 p.m. and left. By J. R. R. Tolkien (in 1937). É. Zola. It is 3 m. 24 came",
+    "3. Deposit\n\nPay 20 per cent\n- one\n\t• two\n 12) three\r\n\r\n\u00a0٣. x",
+    "a: b. C |\td: e\na: f |\td: g\n",
+    "東京は首都です。「人口は多い。」本当！？ Yes.\x1cNo.\u2028But. 𝒜nd. ǅ. x",
+]
+
+HIGHLIGHTED = [
+    (
+        "Who wrote the book?",
+        "The queen wrote a book in 1889. Denver won! Elephants came.",
+        [
+            "The king built a tower in Paris. The queen wrote a red book in 1889. It was new 🏈.",
+            "Denver won the first game in 1998. Denver won the old game 24–10.",
+        ],
+    ),
+    ("Was it built?", "The small team number 7 built a bridge.", [LONG[:3000], "One. Two."]),
+]
+
+PRUNED: list[dict[str, Any]] = [{}, {"tokens": 24}, {"enough": 0.5}]
 
 ASKED: list[tuple[str, str | list[str], dict[str, Any]]] = [
     ("Who won the game?", "Denver Broncos won the game in Denver.", {}),
@@ -263,6 +288,45 @@ def _row(answer: Answer, context: str | list[str]) -> dict[str, Any]:
     }
 
 
+def highlights(client: QAClient) -> list[dict[str, Any]]:
+    """The sentences that a client finds, and what of an answer they support."""
+
+    def row(one: Sentence, passages: list[str]) -> dict[str, Any]:
+        place = units(passages[one.source])
+        named = {**one.to_dict(), "nTokens": one.n_tokens}
+        return {**named, "start": place[one.start], "end": place[one.end]}
+
+    def claim(one: Support, answer: str, passages: list[str]) -> dict[str, Any]:
+        place = units(answer)
+        span = {"text": one.text, "start": place[one.start], "end": place[one.end]}
+        return {**span, "sources": [row(source, passages) for source in one.sources]}
+
+    found: list[dict[str, Any]] = []
+    for question, answer, passages in HIGHLIGHTED:
+        highlighted = client.highlight(question, passages)
+        kept = [[own, client.prune(question, passages, **own)] for own in PRUNED]
+        cited = client.cite(answer, passages, top_k=2)
+        found.append(
+            {
+                "question": question,
+                "answer": answer,
+                "passages": passages,
+                "highlight": [row(one, passages) for one in highlighted],
+                "prune": [[own, [row(one, passages) for one in those]] for own, those in kept],
+                "cite": [claim(one, answer, passages) for one in cited],
+            }
+        )
+    return found
+
+
+def cut_sentences() -> list[dict[str, Any]]:
+    """Texts, and where their sentences are."""
+    return [
+        {"text": text, "spans": [[units(text)[a], units(text)[b]] for a, b in sentences(text)]}
+        for text in SENTENCES
+    ]
+
+
 def write_models(out: Path) -> None:
     """Two tiny bundles, float32, each with its ONNX file."""
     for name, model_type in (("bert", "bert"), ("roberta", "roberta")):
@@ -292,6 +356,8 @@ def fixtures(models: Path) -> dict[str, Any]:
         "tokenizers.json": tokenizers(),
         "windows.json": cuts(),
         "spans.json": searches(),
+        "sentences.json": cut_sentences(),
+        "highlights.json": {name: highlights(client) for name, client in opened.items()},
         "answers.json": {name: answers(client) for name, client in opened.items()},
     }
 

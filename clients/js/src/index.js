@@ -8,6 +8,8 @@ export { BertWordPieceTokenizer } from "./text/bert.js";
 export { Tokenizer } from "./text/tokenizer.js";
 
 /** @typedef {import("./reading.js").Answer} Answer */
+/** @typedef {import("./highlighting.js").Sentence} Sentence */
+/** @typedef {import("./highlighting.js").Support} Support */
 /** @typedef {import("./qa.js").ClientOptions} ClientOptions */
 /** @typedef {import("./qa.js").PredictOptions} PredictOptions */
 /** @typedef {import("./model.js").ModelOptions} ModelOptions */

@@ -2,14 +2,18 @@
 
 import { readTokenizerOf } from "./bundle.js";
 import { EmptyInputError, InputError, checkSignal, kindOf } from "./errors.js";
+import { Having, Highlighter } from "./highlighting.js";
 import { Model, initModel } from "./model.js";
+import { objectOf, optionsOf, settled } from "./options.js";
 import { placeOfFile } from "./places.js";
 import { read } from "./reading.js";
 import { BertWordPieceTokenizer } from "./text/bert.js";
 import { fromVocabulary, vocabularyOf } from "./text/files.js";
+import { sentences } from "./text/sentences.js";
 import { Tokenizer } from "./text/tokenizer.js";
 import { isBlank } from "./text/unicode.js";
 
+/** @import { Sentence, Support } from "./highlighting.js" */
 /** @import { ModelFields } from "./model.js" */
 /** @import { LoadOptions } from "./places.js" */
 /** @import { Answer, ReadOptions, Request } from "./reading.js" */
@@ -88,10 +92,7 @@ export class QAClient {
    * @throws {PotstillError} as `initModel` does
    */
   static async fromOptions(options = {}) {
-    if (options === null || typeof options !== "object") {
-      throw new InputError(`options must be an object, not ${kindOf(options)}`);
-    }
-    const { model: named, tokenizer: given, vocabPath, timeIt = false, ...rest } = options;
+    const { model: named, tokenizer: given, vocabPath, timeIt = false, ...rest } = objectOf(options);
     const chosen = optionsOf(rest);
     const model = named instanceof Model ? named : await initModel({ ...rest, name: named });
     try {
@@ -179,10 +180,7 @@ export class QAClient {
    * @returns {Promise<any[]>} for each pair what `predict` returns for it
    */
   async predictMany(pairs, options = {}) {
-    const given = typeof options === "number" ? { maxAnswerLength: options } : options;
-    if (given === null || typeof given !== "object") {
-      throw new InputError(`options must be an object, not ${kindOf(given)}`);
-    }
+    const given = objectOf(typeof options === "number" ? { maxAnswerLength: options } : options);
     if (!Array.isArray(pairs) || !pairs.every(Array.isArray)) {
       throw new InputError("pairs must be a list of [question, context]");
     }
@@ -203,6 +201,74 @@ export class QAClient {
       }
     }
     return found;
+  }
+
+  /**
+   * The sentences of passages, those that answer a question first. A sentence's score is the
+   * probability that the answer begins in it.
+   *
+   * @param {string} question
+   * @param {Context | Context[]} passages
+   * @param {{ topK?: number, signal?: AbortSignal }} [options] by default all sentences
+   * @returns {Promise<Sentence[]>}
+   * @throws {EmptyInputError} the question or a passage holds no text
+   * @throws {QuestionTooLongError} the question leaves no room for a passage
+   */
+  async highlight(question, passages, options = {}) {
+    const { topK, signal } = objectOf(options);
+    optionsOf({ topK });
+    const [request] = await this.#requests([[question, passages]], 0, false);
+    return (await this.#highlighter().highlight(request, signal)).slice(0, topK);
+  }
+
+  /**
+   * The sentences of passages that are worth keeping for a question, in their order.
+   *
+   * @param {string} question
+   * @param {Context | Context[]} passages
+   * @param {{ tokens?: number, enough?: number, signal?: AbortSignal }} [options] most tokens to
+   *   keep; or as few sentences as have scores that add up to a share, 0.98 by default
+   * @returns {Promise<Sentence[]>}
+   * @throws {EmptyInputError} the question or a passage holds no text
+   * @throws {QuestionTooLongError} the question leaves no room for a passage
+   */
+  async prune(question, passages, options = {}) {
+    const { tokens, enough, signal } = objectOf(options);
+    const [request] = await this.#requests([[question, passages]], 0, false);
+    return this.#highlighter().prune(request, { tokens, enough }, signal);
+  }
+
+  /**
+   * For each sentence of an answer, made by whomever, the sentences of passages that say so.
+   *
+   * @param {string} answer
+   * @param {Context | Context[]} passages
+   * @param {{ topK?: number, signal?: AbortSignal }} [options] most sentences for each, 1 by default
+   * @returns {Promise<Support[]>}
+   * @throws {EmptyInputError} the answer or a passage holds no text
+   * @throws {QuestionTooLongError} a sentence of the answer leaves no room for a passage
+   */
+  async cite(answer, passages, options = {}) {
+    const { topK = 1, signal } = objectOf(options);
+    optionsOf({ topK });
+    const [{ contexts }] = await this.#requests([[answer, passages]], 0, false);
+    const having = new Having(this.tokenizer, contexts);
+    const highlighter = this.#highlighter();
+    /** @param {string} said @param {string[]} texts */
+    const requestOf = async (said, texts) => (await this.#requests([[said, texts]], 0, false))[0];
+    /** @type {Support[]} */
+    const found = [];
+    for (const [start, end] of sentences(answer)) {
+      checkSignal(signal);
+      const text = answer.slice(start, end);
+      const sources = await highlighter.support(text, having, topK, requestOf, signal);
+      found.push({ text, start, end, sources });
+    }
+    return found;
+  }
+
+  #highlighter() {
+    return new Highlighter(this.model.session, this.tokenizer, this.options);
   }
 
   /** Frees the model; nothing can be asked any more. */
@@ -287,64 +353,4 @@ async function tokenizerOf(model, { given, vocabPath, cased = model.cased }) {
   const text = await place.readText(file);
   if (text === undefined) throw new InputError(`there is no vocabulary ${vocabPath}`);
   return fromVocabulary(vocabularyOf(text), {}, cased);
-}
-
-/** What may be given for one option: its name in `ReadOptions`, and what it must be. */
-const CHECKS = {
-  seqLen: { to: "seqLen", kind: "whole", least: 1 },
-  stride: { to: "stride", kind: "whole", least: 0 },
-  maxAnswerLength: { to: "maxAnswerTokens", kind: "whole", least: 1 },
-  tokenBudget: { to: "tokenBudget", kind: "whole", least: 1 },
-  topK: { to: "topK", kind: "whole", least: 1 },
-  nullThreshold: { to: "nullThreshold", kind: "number", least: -Infinity },
-  temperature: { to: "temperature", kind: "number", least: Number.MIN_VALUE },
-  noAnswer: { to: "noAnswer", kind: "boolean", least: 0 },
-  alignToWords: { to: "alignToWords", kind: "boolean", least: 0 },
-};
-
-/**
- * The options that were given, checked.
- *
- * @param {Record<string, any>} given
- * @returns {Partial<ReadOptions>}
- */
-function optionsOf(given) {
-  /** @type {Record<string, any>} */
-  const found = {};
-  for (const [name, { to, kind, least }] of Object.entries(CHECKS)) {
-    const value = given[name];
-    if (value === undefined) continue;
-    const right =
-      kind === "boolean"
-        ? typeof value === "boolean"
-        : Number.isFinite(value) && value >= least && (kind !== "whole" || Number.isInteger(value));
-    if (!right) {
-      const wanted = { boolean: "true or false", whole: "a whole number", number: "a number" }[kind];
-      const bound = kind === "boolean" || least === -Infinity ? "" : least ? " above 0" : " of at least 0";
-      throw new InputError(`${name} must be ${wanted}${bound}, not ${String(value)}`);
-    }
-    found[to] = value;
-  }
-  return found;
-}
-
-/** @param {Model} model @param {Partial<ReadOptions>} chosen @returns {ReadOptions} */
-function settled(model, chosen) {
-  const { bundle, session } = model;
-  const longest = session.fixedLength || bundle.maxPositions;
-  if (chosen.seqLen !== undefined && chosen.seqLen > longest) {
-    throw new InputError(`seqLen ${chosen.seqLen} is more than the ${longest} of ${model.name}`);
-  }
-  return {
-    seqLen: Math.min(bundle.seqLen, longest),
-    stride: bundle.stride,
-    maxAnswerTokens: bundle.maxAnswerTokens,
-    noAnswer: bundle.noAnswer,
-    nullThreshold: bundle.nullThreshold,
-    temperature: bundle.temperature,
-    tokenBudget: 512,
-    topK: 1,
-    alignToWords: false,
-    ...chosen,
-  };
 }

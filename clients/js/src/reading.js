@@ -51,6 +51,21 @@ import { assemble, byTokenBudget, pad, windows } from "./text/windows.js";
  * @returns {Promise<Answer[][]>} the answers to each request, best first; none where "no answer" won
  */
 export async function read(session, tokenizer, requests, options, signal) {
+  const said = await logitsOf(session, tokenizer, requests, options, signal);
+  return requests.map((request, i) => answers(request, said[i], options));
+}
+
+/**
+ * What the model says of every window of every request; arguments as of `read`.
+ *
+ * @param {Session} session
+ * @param {Tokenizer} tokenizer
+ * @param {Request[]} requests
+ * @param {ReadOptions} options
+ * @param {AbortSignal} [signal]
+ * @returns {Promise<WindowLogits[][]>} of each request
+ */
+export async function logitsOf(session, tokenizer, requests, options, signal) {
   const todo = requests.flatMap((request, i) => windowsOf(i, request, options, tokenizer));
   /** @type {WindowLogits[][]} */
   const said = requests.map(() => []);
@@ -61,7 +76,7 @@ export async function read(session, tokenizer, requests, options, signal) {
     for (const [i, window] of group.entries()) said[window.question].push(logits[i]);
   }
   checkSignal(signal);
-  return requests.map((request, i) => answers(request, said[i], options));
+  return said;
 }
 
 /** @param {number} number @param {Request} request @param {ReadOptions} options @param {Tokenizer} tokenizer */

@@ -40,6 +40,47 @@ for (const [name, [options, within]] of Object.entries(MODELS)) {
   });
 }
 
+for (const [name, [options, within]] of Object.entries(MODELS)) {
+  test(`sentences are those of Python: ${name}`, async () => {
+    const client = await QAClient.fromOptions(options);
+    for (const one of fixture("highlights.json")[name]) {
+      const { question, answer, passages } = one;
+      const all = await client.highlight(question, passages);
+      same(all, one.highlight, within);
+      for (const { text, start, end, source } of all) {
+        assert.equal(passages[source].slice(start, end), text);
+      }
+      same(await client.highlight(question, passages, { topK: 2 }), one.highlight.slice(0, 2), within);
+      for (const [own, kept] of one.prune) {
+        same(await client.prune(question, passages, own), kept, within);
+      }
+      const claims = await client.cite(answer, passages, { topK: 2 });
+      assert.equal(claims.length, one.cite.length);
+      for (const [i, { sources, ...claim }] of claims.entries()) {
+        const { sources: wanted, ...plain } = one.cite[i];
+        assert.deepEqual(claim, plain);
+        same(sources, wanted, within);
+      }
+    }
+    await client.dispose();
+  });
+}
+
+test("what cannot be highlighted is said", async () => {
+  const client = await QAClient.fromOptions(MODELS.bert[0]);
+  const rejects = (promise, code, message) => assert.rejects(promise, { name: code, message });
+  await rejects(client.highlight("Who?", []), "EmptyInputError", /list is empty/);
+  await rejects(client.cite(" ", "It won."), "EmptyInputError", /empty/);
+  await rejects(client.highlight("Who?", "It won.", { topK: 0 }), "InputError", /topK/);
+  await rejects(client.highlight("Who?", "It won.", null), "InputError", /options/);
+  await rejects(client.prune("Who?", "It won.", { tokens: 0 }), "InputError", /tokens .* not 0/);
+  await rejects(client.prune("Who?", "It won.", { enough: "x" }), "InputError", /enough .* string/);
+  await rejects(client.highlight("old king ".repeat(99), "It won."), "QuestionTooLongError", /tokens/);
+  const gone = { signal: AbortSignal.abort() };
+  await rejects(client.highlight("Who?", "It won.", gone), "AbortedError", /./);
+  await client.dispose();
+});
+
 test("a list of questions, and prepared contexts, give what each gives alone", async () => {
   const client = await QAClient.fromOptions(MODELS.bert[0]);
   const cases = fixture("answers.json").bert.filter((one) => typeof one.context === "string");

@@ -5,6 +5,7 @@ import { test } from "node:test";
 import { BertWordPieceTokenizer } from "potstill";
 
 import { readTokenizer } from "../src/text/files.js";
+import { sentences } from "../src/text/sentences.js";
 import { search } from "../src/text/spans.js";
 import { BERT_PAIR, ROBERTA_PAIR, byTokenBudget, pad, split } from "../src/text/windows.js";
 import { EMBEDDED, FIXTURES, fixture } from "./helpers.js";
@@ -132,5 +133,17 @@ test("tokenizers of other kinds are refused by name", () => {
   ];
   for (const [files, message] of cases) {
     assert.throws(() => readTokenizer(files), { code: "TOKENIZER", message });
+  }
+});
+
+test("sentences are those of Python", () => {
+  for (const { text, spans } of fixture("sentences.json")) assert.deepEqual(sentences(text), spans);
+});
+
+test("no text takes long to cut into sentences", () => {
+  for (const text of [`a${" ".repeat(1e5)}b`, ".".repeat(1e5), `. ${'"'.repeat(1e5)}`, `${"1".repeat(1e5)}. a`]) {
+    const began = performance.now();
+    assert.deepEqual(sentences(text), [[0, text.length]]);
+    assert.ok(performance.now() - began < 5000);
   }
 });

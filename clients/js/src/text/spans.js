@@ -54,10 +54,7 @@ export function search(
   windows,
   { topK = 1, maxAnswerTokens = 30, nullThreshold, temperature = 1 } = {},
 ) {
-  const contexts = [...new Set(windows.map((w) => w.context))].sort((a, b) => a - b);
-  const bands = contexts.map((context) =>
-    bandOf(context, windows.filter((w) => w.context === context), maxAnswerTokens),
-  );
+  const bands = bandsOf(windows, maxAnswerTokens);
   const nullLogit = windows.reduce((least, w) => Math.min(least, w.null), Infinity);
   const worth = nullThreshold === undefined ? -Infinity : nullLogit - nullThreshold;
   let top = worth;
@@ -73,6 +70,44 @@ export function search(
     score: Math.exp((span.logit - top) / temperature) / total,
   }));
   return { spans, nullScore: nullMass / total, nullLogit };
+}
+
+/**
+ * Probability that the answer begins at each token of each context: the sum over all spans that begin
+ * there, in the distribution of `search`.
+ *
+ * @param {WindowLogits[]} windows
+ * @param {SearchOptions} [options]
+ * @returns {Map<number, Float64Array>} by context, of `n` tokens
+ */
+export function startScores(
+  windows,
+  { maxAnswerTokens = 30, nullThreshold, temperature = 1 } = {},
+) {
+  const bands = bandsOf(windows, maxAnswerTokens);
+  const nullLogit = windows.reduce((least, w) => Math.min(least, w.null), Infinity);
+  const worth = nullThreshold === undefined ? -Infinity : nullLogit - nullThreshold;
+  let top = worth;
+  for (const { values } of bands) for (const logit of values) if (logit > top) top = logit;
+  if (top === -Infinity) return new Map();
+  let total = Math.exp((worth - top) / temperature);
+  const masses = bands.map(({ context, width, nTokens, values }) => {
+    const own = new Float64Array(nTokens);
+    for (let i = 0; i < nTokens; i++) {
+      own[i] = mass(values.subarray(i * width, (i + 1) * width), top, temperature);
+      total += own[i];
+    }
+    return /** @type {const} */ ([context, own]);
+  });
+  return new Map(masses.map(([context, own]) => [context, own.map((value) => value / total)]));
+}
+
+/** @param {WindowLogits[]} windows @param {number} maxAnswerTokens */
+function bandsOf(windows, maxAnswerTokens) {
+  const contexts = [...new Set(windows.map((w) => w.context))].sort((a, b) => a - b);
+  return contexts.map((context) =>
+    bandOf(context, windows.filter((w) => w.context === context), maxAnswerTokens),
+  );
 }
 
 /**

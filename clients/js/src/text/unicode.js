@@ -58,7 +58,10 @@ export function codePointAt(text, at) {
 }
 
 // What Python's str.strip() takes away; JavaScript's trim() takes U+FEFF and leaves U+001C to U+001F.
-const BLANK = /^[\t-\r\x1c-\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]*$/;
+/** What Python's `\s` matches, for a class of characters. */
+export const SPACES =
+  "\\t-\\r\\x1c-\\x20\\x85\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000";
+const BLANK = new RegExp(`^[${SPACES}]*$`);
 
 /**
  * Whether a text is nothing but white space.
