@@ -84,7 +84,7 @@ def paired(
 
 def _post(line: socket.socket, body: bytes) -> Any:
     """One request on a connection that is kept, with next to no work of its own."""
-    head = "POST / HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
+    head = "POST / HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
     line.sendall(f"{head}content-length: {len(body)}\r\n\r\n".encode() + body)
     received = b""
     while b"\r\n\r\n" not in received:

@@ -319,5 +319,5 @@ def test_answers_do_not_wait_for_acknowledgements(server):
 def test_bodies_may_come_in_pieces(server):
     body = encoded(question("Who?", CONTEXT))
     chunks = b"".join(b"%x\r\n%s\r\n" % (len(x), x) for x in (body[:9], body[9:])) + b"0\r\n\r\n"
-    head = b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n"
+    head = b"POST / HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n"
     assert server.send(head + chunks)[0] == 200

@@ -96,7 +96,7 @@ def test_nul_and_odd_characters_are_text(server):
 
 def test_a_body_that_is_too_large(server):
     refused(server.ask("/", b" " * 10_000_000), 413, "body")
-    head = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 99999999999\r\n\r\n"
+    head = b"POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: 99999999999\r\n\r\n"
     assert server.send(head)[0] == 413
 
 
@@ -123,7 +123,8 @@ def test_other_types_of_content_are_refused(server):
 )  # fmt: skip
 def test_paths_that_lead_nowhere(server, method, path, status):
     body = b'{"instances": []}' if method == "POST" else b""
-    data = f"{method} {path} HTTP/1.1\r\nhost: x\r\ncontent-length: {len(body)}\r\n\r\n".encode()
+    head = f"{method} {path} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {len(body)}\r\n\r\n"
+    data = head.encode()
     found, _, answer = server.send(data + body)
     assert found == status
     assert json.loads(answer)["error"]["status"] == status
@@ -160,8 +161,8 @@ def test_bytes_that_are_no_http(server):
     assert json.loads(body)["error"]["kind"] == "bad-request"
 
 
-START = b"GET /live HTTP/1.1\r\nhost: x\r\n"
-CHUNKED = b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n"
+START = b"GET /live HTTP/1.1\r\nhost: localhost\r\n"
+CHUNKED = b"POST / HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n"
 
 
 def fields(n):
@@ -174,7 +175,7 @@ def fields(n):
         START + fields(1000) + b"\r\n",
         START + fields(40) + b"\r\n",
         START + b"x: " + b"a" * 1_000_000,
-        b"GET /" + b"a" * 40_000 + b" HTTP/1.1\r\nhost: x\r\n\r\n",
+        b"GET /" + b"a" * 40_000 + b" HTTP/1.1\r\nhost: localhost\r\n\r\n",
         CHUNKED + b"1\r\n{\r\n0\r\n" + fields(1000) + b"\r\n",
         CHUNKED + b"1;" + b"a" * 1_000_000,
     ],
@@ -197,7 +198,7 @@ def test_those_who_are_slow_are_not_waited_for(folders):
     limits = Limits(read_timeout_s=0.3)
     options = ServeOptions(models={"r": folders["reader"]}, limits=limits)
     with Running(options, load=False) as running:
-        body = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 50\r\n\r\n{"
+        body = b"POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: 50\r\n\r\n{"
         for data in (b"", b"POST / HTTP/1.1\r\nhost:", body):
             began = time.monotonic()
             status, _, answer = running.send(data)
@@ -208,7 +209,7 @@ def test_those_who_are_slow_are_not_waited_for(folders):
 @pytest.mark.parametrize(
     "head",
     [
-        b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 500\r\n\r\n",
+        b"POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: 500\r\n\r\n",
         b"POST / HTTP/1.1\r\nx-slow: ",
     ],
 )
@@ -248,7 +249,7 @@ def test_hundreds_of_slow_connections_leave_room_for_others(server):
         held = []
         for _ in range(300):
             reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
-            writer.write(b"POST / HTTP/1.1\r\nhost: x\r\nx-slow: ")
+            writer.write(b"POST / HTTP/1.1\r\nhost: localhost\r\nx-slow: ")
             held.append(writer)
         found = await asyncio.to_thread(server.ask, "/", FINE)
         for writer in held:
@@ -265,7 +266,7 @@ def test_one_connection_too_many_is_closed(folders):
     with Running(options, load=False) as running:
         held = [socket.create_connection(("127.0.0.1", running.port)) for _ in range(2)]
         wait_until(lambda: len(running.server.server_state.connections) == 2)
-        assert running.send(b"GET /live HTTP/1.1\r\nhost: x\r\n\r\n")[0] == 503
+        assert running.send(b"GET /live HTTP/1.1\r\nhost: localhost\r\n\r\n")[0] == 503
         for one in held:
             one.close()
         wait_until(lambda: not running.server.server_state.connections)
@@ -292,7 +293,9 @@ def test_who_hangs_up_is_dropped(server):
     async def hang_up():
         _, writer = await asyncio.open_connection("127.0.0.1", server.port)
         body = encoded(long)
-        writer.write(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n" % len(body) + body)
+        writer.write(
+            b"POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: %d\r\n\r\n" % len(body) + body
+        )
         await writer.drain()
         while not server.service.n_waiting:
             await asyncio.sleep(0.002)

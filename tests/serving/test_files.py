@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import io
+import socket
+import time
 import zlib
 
 import pytest
@@ -86,22 +88,54 @@ def test_a_file_that_unpacks_to_very_much_is_refused(server):
     assert server.ask("/ready")[0] == 200
 
 
+async def stays():
+    await asyncio.Event().wait()
+
+
+def test_who_hangs_up_has_the_reading_ended(server, monkeypatch, tmp_path):
+    # It says that it lives, for as long as it does.
+    sign = tmp_path / "alive"
+    program = f"import time\nwhile True: open({str(sign)!r}, 'a').write('x'); time.sleep(.05)"
+    monkeypatch.setattr(workers, "COMMAND", ("-c", program))
+    for close in server.service.closing:  # those that wait are of another program
+        close()
+    dropped = server.service.metrics.dropped.labels("disconnect")._value
+    before = dropped.get()
+    monkeypatch.setattr(files, "SECONDS", 60.0)
+    data = made("x")
+    head = "POST /text HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/pdf\r\n"
+    with socket.create_connection(("127.0.0.1", server.port)) as line:
+        line.sendall(f"{head}content-length: {len(data)}\r\n\r\n".encode() + data)
+        wait_until(sign.exists)
+        assert server.service.n_pending == 1
+    wait_until(lambda: server.service.n_pending == 0)
+    assert dropped.get() == before + 1
+    size = sign.stat().st_size
+    time.sleep(0.3)
+    assert sign.stat().st_size == size
+    monkeypatch.undo()
+    assert send(server, made("Denver won."))[2]["text"] == "Denver won."
+
+
 def test_a_file_that_takes_too_long_is_given_up(monkeypatch):
     monkeypatch.setattr(files, "SECONDS", 0.2)
     monkeypatch.setattr(workers, "COMMAND", ("-c", "import time; time.sleep(60)"))
     reader = files.FileReader(1000)
     with pytest.raises(Refusal, match=r"more than 0\.2 s"):
-        asyncio.run(reader.read(made("x"), "a.pdf"))
+        asyncio.run(reader.read(made("x"), "a.pdf", stays))
     reader.close()
 
 
 def test_only_so_many_are_read_at_once():
     async def three():
         reader = files.FileReader(1000)
-        read = [asyncio.create_task(reader.read(made("x"), "a.pdf")) for _ in range(files.AT_ONCE)]
+        read = [
+            asyncio.create_task(reader.read(made("x"), "a.pdf", stays))
+            for _ in range(files.AT_ONCE)
+        ]
         await asyncio.sleep(0)
         with pytest.raises(Refusal) as raised:
-            await reader.read(made("x"), "a.pdf")
+            await reader.read(made("x"), "a.pdf", stays)
         assert raised.value.status == 429
         found = [await one for one in read]
         reader.close()
@@ -118,7 +152,7 @@ def test_only_files_go_there_and_nowhere_else(server):
 def test_a_file_that_is_being_read_counts_until_a_drain_is_over(server, monkeypatch):
     pending = []
 
-    async def slowly(self, data, name):
+    async def slowly(self, data, name, gone):
         pending.append(server.service.n_pending)
         return {"text": "x", "title": "", "pages": 1, "places": []}
 

@@ -151,13 +151,13 @@ def test_an_upgrade_is_ignored_and_the_body_read(running, fields, cut):
 
 
 def test_the_body_of_an_upgrade_is_no_second_request(running):
-    smuggled = b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"
+    smuggled = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n"
     found = talk(running.port, head(*JAVA, body=smuggled) + smuggled)
     assert found.count(b"HTTP/1.1 ") == 1 and b"HTTP/1.1 400" in found
 
 
 def test_a_line_goes_on_behind_an_upgrade(running):
-    then = b"GET /live HTTP/1.1\r\nHost: x\r\n\r\n"
+    then = b"GET /live HTTP/1.1\r\nHost: localhost\r\n\r\n"
     found = talk(running.port, head(*JAVA) + BODY, then, gap=0.5)
     assert found.count(b"HTTP/1.1 200") == 2
 
@@ -230,3 +230,43 @@ def test_sighup_drains():
     process.send_signal(signal.SIGHUP)
     process.communicate(timeout=60)
     assert process.returncode == 0
+
+
+def status_of(running, host):
+    return running.send(f"GET /info HTTP/1.1\r\n{host}\r\n".encode())[0]
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("Host: localhost:8080\r\n", 200),
+        ("Host: LOCALHOST.\r\n", 200),
+        ("Host: a.localhost\r\n", 200),
+        ("Host: 10.0.0.7:80\r\n", 200),
+        ("Host: [::1]:8080\r\n", 200),
+        ("Host: evil.example\r\n", 421),
+        ("Host: evil.example:8080\r\n", 421),
+        ("Host: 127.0.0.1.evil.example\r\n", 421),
+        ("Host: localhost.evil.example\r\n", 421),
+        ("Host: [evil\r\n", 421),
+    ],
+)
+def test_a_page_cannot_make_its_own_name_point_here(server, host, status):
+    assert status_of(server, host) == status
+
+
+@pytest.mark.parametrize(
+    ("options", "statuses"),
+    [
+        ({"host_names": ("Answers.example",)}, [200, 421]),
+        ({"host_names": ("*",)}, [200, 200]),
+        ({"token": "t"}, [401, 401]),  # the name is not looked at
+        ({"token": "t", "host_names": ("answers.example",)}, [401, 421]),
+    ],
+)
+def test_names_that_were_given_are_the_servers(folders, options, statuses):
+    with Running(ServeOptions(models={"m": folders["reader"]}, workers=1, **options)) as running:
+        hosts = ("answers.example:8080", "other.example")
+        assert [status_of(running, f"Host: {host}\r\n") for host in hosts] == statuses
+        _, _, body = running.send(b"GET /info HTTP/1.1\r\nHost: other.example\r\n\r\n")
+        assert (b"--host-name" in body) == (statuses[1] == 421)

@@ -46,6 +46,14 @@ from potstill.errors import InputError, MissingExtraError
     help="Bearer token that requests must carry; rather by the environment than here.",
 )
 @click.option(
+    "--host-name",
+    "host_names",
+    multiple=True,
+    metavar="NAME",
+    help="Name by which requests may call, beside localhost and addresses; again for several, * "
+    "for any. With a token any may be used unless some are given.",
+)
+@click.option(
     "--allow-origin",
     "origins",
     multiple=True,
@@ -112,6 +120,7 @@ def command(
     workers: int | None,
     threads: int | None,
     token: str | None,
+    host_names: tuple[str, ...],
     origins: tuple[str, ...],
     drain_delay: float,
     drain_timeout: float,
@@ -144,6 +153,7 @@ def command(
         threads=threads,
         index=index,
         token=token,
+        host_names=host_names if token else (*host_names, host),
         origins=origins,
         drain_delay_s=drain_delay,
         drain_timeout_s=drain_timeout,

@@ -54,6 +54,12 @@ class Worker:
             raise DataError(said["reason"])
         return _document(said, name)
 
+    def stop(self) -> None:
+        """Has another thread's `read` end at once, as of a damaged file."""
+        child = self._child
+        if child is not None:
+            child.kill()
+
     def _started(self) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
             [sys.executable, *COMMAND, str(self._megabytes)],

@@ -26,7 +26,7 @@ from potstill.serving.http import ASKING, LIGHT, errors, parse, reply, takes, va
 from potstill.serving.qa import Explained, ServedReader
 from potstill.serving.schemas import ExplainCall, QuestionCall, TextCall, TokenizeCall
 from potstill.serving.served import Served
-from potstill.serving.service import Service, Times, versions
+from potstill.serving.service import Disconnected, Service, Times, versions
 
 STATIC = Path(__file__).parent / "static"
 _BODIES: tuple[type[BaseModel], ...] = (
@@ -211,7 +211,7 @@ def _add_texts(api: FastAPI, service: Service) -> None:
         summary="The tokens of a text, as the model sees it.",
         responses={
             200: {"model": schemas.TokenizeOut},
-            **errors(400, 401, 404, 408, 413, 415, 422, 500, 503),
+            **errors(400, 401, 404, 408, 413, 415, 421, 422, 500, 503),
         },
         openapi_extra=takes(TokenizeCall),
     )
@@ -242,7 +242,7 @@ def _add_texts(api: FastAPI, service: Service) -> None:
         summary="The text of a file: PDF, DOCX, HTML, EPUB, mail, tables and others.",
         responses={
             200: {"model": schemas.TextOut},
-            **errors(401, 408, 413, 415, 422, 429, 500, 503),
+            **errors(401, 408, 413, 415, 421, 422, 429, 500, 503),
         },
         openapi_extra={
             "parameters": [{**name, "description": "Of the file: its end tells the format."}],
@@ -252,8 +252,13 @@ def _add_texts(api: FastAPI, service: Service) -> None:
     async def text(request: Request) -> Response:
         kind = request.headers.get("content-type", files.PDF).partition(";")[0].strip().lower()
         named = "file.pdf" if kind == files.PDF else request.query_params.get("name", "file")
+        data = await request.body()
         with service.counted():
-            return reply(await reader.read(await request.body(), named))
+            try:
+                return reply(await reader.read(data, named, request.receive))
+            except Disconnected:
+                service.metrics.dropped.labels("disconnect").inc()
+                raise
 
 
 def _explained(
@@ -303,7 +308,7 @@ def _add_state(api: FastAPI, service: Service) -> None:
         found = service.health()
         return reply(found, status=200 if found["ready"] else 503)
 
-    @api.get("/info", summary="Models, limits and versions.", responses=errors(401))
+    @api.get("/info", summary="Models, limits and versions.", responses=errors(401, 421))
     async def info() -> Response:
         return reply(service.info())
 
@@ -311,7 +316,7 @@ def _add_state(api: FastAPI, service: Service) -> None:
         "/metrics",
         summary="Counters, in Prometheus's format.",
         response_class=Response,
-        responses={200: {"content": {"text/plain": {}}}, **errors(401)},
+        responses={200: {"content": {"text/plain": {}}}, **errors(401, 421)},
     )
     async def metrics() -> Response:
         return Response(service.metrics.render(), headers={"content-type": CONTENT_TYPE_LATEST})

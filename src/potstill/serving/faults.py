@@ -23,6 +23,7 @@ KINDS = {
         "unsupported-media-type",
         "the body is of another type than the path takes, or compressed",
     ),
+    421: ("wrong-host", "the header Host has a name that is not the server's"),
     422: ("invalid", "a field has a wrong value; `field` names it"),
     424: ("model-failed", "the model could not be run on this input"),
     429: ("overloaded", "the queue is full; Retry-After says when to try again"),

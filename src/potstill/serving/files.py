@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Callable
 from typing import Any
 
-from potstill.documents.document import Document
 from potstill.documents.workers import Worker
 from potstill.errors import DataError
 from potstill.serving.faults import Refusal
+from potstill.serving.service import Disconnected
 
 PATH = "/text"
 PDF = "application/pdf"
@@ -35,26 +36,40 @@ class FileReader:
         self._n = 0
         self._idle: list[Worker] = []
 
-    async def read(self, data: bytes, name: str) -> dict[str, Any]:
+    async def read(self, data: bytes, name: str, gone: Callable[[], Any]) -> dict[str, Any]:
         """The text of a file, and where in the file each part of it stands.
 
         Args:
             data: the file.
             name: its name, of which the end tells the format.
+            gone: a coroutine function that returns when the client has hung up.
 
         Raises:
             Refusal: 413 where the text is too long, 422 where there is none or the file cannot
                 be read, 429 where others are being read.
+            Disconnected: there is nobody to answer any more; the file is read no further.
         """
         if self._n >= AT_ONCE:
             raise Refusal(429, f"{self._n} files are being read: try again later", retry_after_s=2)
+        worker = self._idle.pop() if self._idle else Worker(seconds=SECONDS, megabytes=MEGABYTES)
         self._n += 1
+        named = _PARTS.split(name)[-1][-_LONGEST:]
+        reading = asyncio.ensure_future(asyncio.to_thread(worker.read, data, named))
+        watch = asyncio.ensure_future(gone())
         try:
-            document = await asyncio.to_thread(self._read, data, _PARTS.split(name)[-1][-_LONGEST:])
+            await asyncio.wait((reading, watch), return_when=asyncio.FIRST_COMPLETED)
+            if not reading.done():
+                raise Disconnected("the client hung up")
+            document = reading.result()
         except DataError as error:
             raise Refusal(422, f"the file cannot be read: {error}", field="body") from None
         finally:
+            watch.cancel()
+            while not reading.done():
+                worker.stop()
+                await asyncio.wait((reading,), timeout=0.1)
             self._n -= 1
+            self._idle.append(worker)
         if len(document.text) > self._most:
             message = f"the file has more than {self._most} characters of text"
             raise Refusal(413, message, field="body")
@@ -66,13 +81,6 @@ class FileReader:
             "pages": max((place.page or 0 for _, place in document.marks), default=0),
             "places": [{"start": at, **place.to_dict()} for at, place in document.marks],
         }
-
-    def _read(self, data: bytes, name: str) -> Document:
-        worker = self._idle.pop() if self._idle else Worker(seconds=SECONDS, megabytes=MEGABYTES)
-        try:
-            return worker.read(data, name)
-        finally:
-            self._idle.append(worker)
 
     def close(self) -> None:
         """Ends the processes."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import ipaddress
 import json
 import logging
 import re
@@ -54,6 +55,9 @@ class Gate:
         self._service = service
         token = service.options.token
         self._token = None if token is None else token.encode()
+        names = service.options.host_names
+        self._names = {name.lower().rstrip(".") for name in names}
+        self._any_name = "*" in names or (token is not None and not names)
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answers one request; ``lifespan`` passes through."""
@@ -65,6 +69,7 @@ class Gate:
         headers = {name: value for name, value in scope["headers"]}  # the last of each counts
         visit = _Visit(self._service, scope, send, _id_of(headers))
         try:
+            self._check_host(headers)
             self._check_token(scope, headers)
             if scope["method"] in ("POST", "PUT", "PATCH"):
                 receive = await self._read(scope["path"], headers, receive)
@@ -78,6 +83,22 @@ class Gate:
             await visit.refuse(Refusal(500, f"internal error; the log has it under {visit.id}"))
         finally:
             visit.end()
+
+    def _check_host(self, headers: dict[bytes, bytes]) -> None:
+        """Refuses names that are not the server's; nobody can make an address point elsewhere."""
+        host = headers.get(b"host", b"").decode("latin-1")
+        if self._any_name or not host:  # a browser always sends one
+            return
+        name = (host[1:].partition("]")[0] if host[0] == "[" else host.partition(":")[0]).lower()
+        name = name.rstrip(".")
+        if name == "localhost" or name.endswith(".localhost") or name in self._names:
+            return
+        try:
+            ipaddress.ip_address(name)
+        except ValueError:
+            raise Refusal(
+                421, f"{name[:80]!r} is no name of this server: start it with --host-name NAME"
+            ) from None
 
     def _check_token(self, scope: Message, headers: dict[bytes, bytes]) -> None:
         if self._token is None:

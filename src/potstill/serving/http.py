@@ -24,7 +24,7 @@ def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 LIGHT = 4096
 """Bytes of a body whose texts are tokenized where it was read: in about a millisecond at most."""
-ASKING = errors(400, 401, 404, 408, 413, 415, 422, 424, 429, 500, 503, 504)
+ASKING = errors(400, 401, 404, 408, 413, 415, 421, 422, 424, 429, 500, 503, 504)
 
 
 def takes(*models: type[BaseModel]) -> dict[str, Any]:

@@ -65,6 +65,10 @@ class ServeOptions:
     """Folder of an index whose documents ``/ask`` answers from."""
     token: str | None = None
     """Bearer token that requests must carry."""
+    host_names: tuple[str, ...] = ()
+    """Names by which requests may call the server in their header ``Host``, beside ``localhost``
+    and addresses; ``*`` for any. Without any, and with a token, none is checked: a page that makes
+    its own name point here (DNS rebinding) cannot know the token."""
     origins: tuple[str, ...] = ()
     """Origins whose pages may call (CORS); ``*`` for all."""
     drain_delay_s: float = 0.0

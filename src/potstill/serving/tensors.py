@@ -24,7 +24,9 @@ _NAMES = ("input_ids", "attention_mask", "token_type_ids")
 def add_paths(api: FastAPI, service: Service) -> None:
     """Adds ``/v1`` and ``/v2`` to the app."""
 
-    @api.get("/v1/models/{name}", summary="TF Serving: state.", responses=errors(401, 404, 503))
+    @api.get(
+        "/v1/models/{name}", summary="TF Serving: state.", responses=errors(401, 404, 421, 503)
+    )
     async def status(name: str) -> Response:
         service.model(name)
         state = "AVAILABLE" if service.ready() else "LOADING"
@@ -34,7 +36,7 @@ def add_paths(api: FastAPI, service: Service) -> None:
     @api.get(
         "/v1/models/{name}/metadata",
         summary="TF Serving: signature.",
-        responses=errors(401, 404, 503),
+        responses=errors(401, 404, 421, 503),
     )
     async def metadata(name: str) -> Response:
         return reply(_metadata(service.model(name)))
@@ -42,7 +44,7 @@ def add_paths(api: FastAPI, service: Service) -> None:
     @api.post(
         "/v1/models/{name}:predict",
         summary="TF Serving: rows of ids in, logits out.",
-        responses=errors(400, 401, 404, 408, 413, 415, 422, 424, 429, 500, 503, 504),
+        responses=errors(400, 401, 404, 408, 413, 415, 421, 422, 424, 429, 500, 503, 504),
         openapi_extra=takes(TensorCall),
     )
     async def predict(name: str, request: Request) -> Response:
@@ -74,7 +76,7 @@ def add_paths(api: FastAPI, service: Service) -> None:
     @api.get(
         "/v2/models/{name}",
         summary="Open Inference: a model's inputs and outputs.",
-        responses=errors(401, 404, 503),
+        responses=errors(401, 404, 421, 503),
     )
     async def model_metadata(name: str) -> Response:
         model = service.model(name)
@@ -90,7 +92,7 @@ def add_paths(api: FastAPI, service: Service) -> None:
         "/v2/models/{name}/ready",
         summary="Open Inference: whether a model answers.",
         responses={
-            **errors(401, 404),
+            **errors(401, 404, 421),
             503: {"description": "Not now.", "model": dict[str, Any]},
         },
     )
