@@ -11,6 +11,7 @@ from safetensors.numpy import load_file, save_file
 import tiny
 from potstill.bundle.config import read_config
 from potstill.bundle.find import find_model
+from potstill.bundle.manifest import read_manifest
 from potstill.bundle.weights import read_weights
 from potstill.errors import ModelError, ModelNotFoundError, WeightsError
 from potstill.models.adapters import AdaptedLinear, adapt, merge
@@ -88,6 +89,7 @@ def test_an_adapter_folder_is_a_model(run, adapter):
         np.testing.assert_allclose(found[name], array, atol=2e-4)  # kept in float16
     assert find_model(adapter) == find_model(adapter)
     assert (find_model(adapter) / "vocab.txt").is_file()
+    assert read_manifest(find_model(adapter)) == read_manifest(run)
 
 
 @pytest.mark.filterwarnings("ignore::FutureWarning")  # of transformers, at peft

@@ -28,6 +28,7 @@ from potstill.training.loggers import make_loggers
 from potstill.training.loop import Run, make_fabric
 from potstill.training.recipe import Recipe
 from potstill.training.runs import (
+    ADAPTER,
     Listeners,
     hardware,
     heard,
@@ -132,7 +133,7 @@ def finishing(model: QuestionAnsweringModel, recipe: Recipe) -> Callable[[], Non
                 if n in HEADS[model.head].shapes(model.config)
             }
             write_adapter(
-                Path(recipe.out) / "adapter",
+                Path(recipe.out) / ADAPTER,
                 matrices,
                 head,
                 model.config,

@@ -23,6 +23,9 @@ from potstill.training.loggers import Log, logging
 from potstill.training.loop import Metrics, Run, StepReport
 from potstill.training.recipe import RunRecipe
 
+ADAPTER = "adapter"
+"""Folder of a run for what its adapters learned (`Recipe.adapter_rank`)."""
+
 
 def _nothing(*_: Any) -> None:
     """Listens to nothing."""
@@ -153,7 +156,9 @@ def write_model(
     write_json(out / "recipe.json", recipe.to_dict())
     origin = origin_of(str(getattr(recipe, "base", "")), text_from, manifest.recipe)
     manifest = replace(manifest, origin=origin, licence=manifest.licence or _licence(origin))
-    write_manifest(out, manifest)
+    for folder in (out, out / ADAPTER):
+        if folder.is_dir():
+            write_manifest(folder, manifest)
     write_card(out, manifest, model.config, model.head)
 
 
