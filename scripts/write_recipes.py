@@ -24,8 +24,10 @@ keys means.
 
 ```bash
 potstill recipes show squad-minilm > mine.toml
-potstill finetune mine.toml train=train.json epochs=2 out=runs/mine
+potstill finetune mine.toml train=train.json epochs=2 out=runs/mine --dry-run
 ```
+
+`--dry-run` checks recipe, data and models, says what a run would do, and trains nothing.
 """
 
 

@@ -1,6 +1,7 @@
 """``potstill finetune`` as typed."""
 
 import json
+import shlex
 import sys
 from types import ModuleType
 
@@ -9,6 +10,7 @@ from click.testing import CliRunner
 
 import tiny
 from potstill.cli import main
+from potstill.cli.progress import TrainingProgress
 from potstill.cli.training import needs_training
 
 RECIPE = "epochs = 1\nbatch_tokens = 30\nseq_len = 128\nstride = 32\nthreads = 1\n"
@@ -87,3 +89,87 @@ def test_no_verb_waits_for_torchmetrics(monkeypatch):
     with needs_training():
         assert sys.modules["torchmetrics"] is there
     assert sys.modules["torchmetrics"] is there
+
+
+def files(folder):
+    return {p.relative_to(folder) for p in folder.rglob("*") if "cache" not in p.parts}
+
+
+def test_a_run_says_what_it_will_do_and_what_is_next(arguments, tmp_path):
+    dev = tmp_path / "train.json"
+    result = run(*arguments, f"dev={dev}", "max_steps=2", "save_steps=1")
+    assert result.exit_code == 0, result.output
+    lines = result.stderr.splitlines()
+    plan = next(i for i, line in enumerate(lines) if line.startswith("the run: 2 steps of "))
+    assert "as max_steps says" in lines[plan] and "cpu in" in lines[plan]
+    assert lines[plan + 1] == "scored at the end on 4 that are not trained on"
+    assert lines[plan + 2].endswith("a checkpoint every 5 minutes and every step")
+    out = tmp_path / "out"
+    assert result.stdout.splitlines()[-4:] == [
+        "next:",
+        f"  potstill eval {out} {dev}",
+        f"  potstill export {out} {out}-int8 --format int8 --gate {dev}",
+        f"  potstill ask QUESTION FILE --model {out}",
+    ]
+    # What is said is what works.
+    assert run(*result.stdout.splitlines()[-3].split()[1:]).exit_code == 0
+
+
+def test_a_dry_run_says_the_same_and_writes_nothing(arguments, tmp_path, monkeypatch):
+    monkeypatch.setenv("POTSTILL_CACHE", str(tmp_path / "cache"))
+    before = files(tmp_path)
+    dry = run(*arguments, "max_steps=2", "--dry-run")
+    assert dry.exit_code == 0, dry.output
+    assert dry.stderr.endswith("nothing was trained or written: this was --dry-run\n")
+    assert dry.stdout == ""
+    assert files(tmp_path) == before
+    said = dry.stderr.splitlines()[:-1]
+    assert run(*arguments, "max_steps=2").stderr.splitlines()[: len(said)] == said
+    again = run(*arguments, "max_steps=2", "--dry-run")
+    assert again.exit_code == 1 and "already holds a run: add --resume" in again.stderr
+
+
+@pytest.mark.parametrize("wrong", ["base=/no/such/model", "train=/no/such", "dev=/no/such.json"])
+def test_a_dry_run_finds_what_is_wrong(arguments, wrong):
+    result = run(*arguments, wrong, "--dry-run")
+    assert result.exit_code == 1
+    assert wrong.partition("=")[2] in result.stderr
+
+
+def test_a_dry_run_goes_on_with_nothing(arguments):
+    result = run(*arguments, "--dry-run", "--resume")
+    assert result.exit_code == 2
+    assert "--dry-run trains nothing: omit --resume" in result.stderr
+
+
+@pytest.mark.parametrize(("saved", "said"), [(1, "step 2 is kept in"), (0, "from the beginning:")])
+def test_an_interruption_says_how_to_go_on(arguments, monkeypatch, saved, said):
+    from potstill.training.loop import Run
+
+    step = Run._train_step
+
+    def interrupted(self, number):
+        if number == 2:
+            raise KeyboardInterrupt
+        return step(self, number)
+
+    monkeypatch.setattr(Run, "_train_step", interrupted)
+    keys = ["epochs=3", f"save_steps={saved}", "save_minutes=0"]
+    result = run(*arguments, *keys)
+    assert result.exit_code == 130
+    *_, reason, command = result.stderr.splitlines()
+    assert said in reason
+    assert command.endswith(" --resume") == bool(saved)
+    monkeypatch.setattr(Run, "_train_step", step)
+    again = run(*shlex.split(command)[1:])
+    assert again.exit_code == 0, again.output
+    assert ("going on behind step 2" in again.stderr) == bool(saved)
+
+
+def test_the_time_is_estimated_behind_the_first_steps(capsys):
+    with TrainingProgress() as progress:
+        progress.start(0, 1000)
+        for step in range(1, 8):  # the first of 30 seconds, then 4 each
+            progress.step(step, 1.0, 500, 30.0 + 4 * (step - 1))
+    said = " ".join(capsys.readouterr().err.split())
+    assert said == "about 67 min for these steps, at 125 tokens/s"

@@ -65,7 +65,7 @@ class _Verbs(click.Group):
             click.echo(f"potstill: error: {error}", err=True)
             ctx.exit(1)
         except KeyboardInterrupt:
-            click.echo(f"\npotstill: interrupted{_going_on(ctx, self)}", err=True)
+            click.echo("\npotstill: interrupted", err=True)
             ctx.exit(130)
         except OSError as error:
             if error.errno not in _FULL:
@@ -77,13 +77,6 @@ class _Verbs(click.Group):
 
 
 _FULL = (errno.ENOSPC, errno.EDQUOT) if hasattr(errno, "EDQUOT") else (errno.ENOSPC,)
-
-
-def _going_on(ctx: click.Context, verbs: click.Group) -> str:
-    """What to do about an interruption: a verb that can go on says so."""
-    verb = verbs.get_command(ctx, ctx.invoked_subcommand or "")
-    resumes = verb is not None and any(option.name == "resume" for option in verb.params)
-    return ": --resume goes on from the last checkpoint" if resumes else ""
 
 
 def _say(message: Warning | str, *where: object, **more: object) -> None:

@@ -6,6 +6,7 @@ import click
 
 from potstill.cli.training import (
     RecipeCommand,
+    check_dry_run,
     finish,
     needs_training,
     recipe_options,
@@ -25,6 +26,7 @@ def command(
     resume: bool | str,
     devices: int | None,
     nodes: int | None,
+    dry_run: bool,
     as_json: bool,
     cache_only: bool,
 ) -> None:
@@ -45,11 +47,14 @@ def command(
         from potstill.training.recipe_file import read_recipe
         from potstill.training.start import start
 
+    check_dry_run(dry_run, resume=resume, cache_only=cache_only)
     run = read_recipe(recipe, with_processes(overrides, devices, nodes), verb="distil")
     if cache_only and isinstance(run, LMDistilRecipe):
         raise click.UsageError(f"--cache-only has no meaning for task {run.task}")
-    with shown() as listeners:
-        scores = start(run, resume=resume, cache_only=cache_only, listeners=listeners)
+    with shown(run) as listeners:
+        scores = start(
+            run, resume=resume, cache_only=cache_only, dry_run=dry_run, listeners=listeners
+        )
     if cache_only:
         return
-    finish(scores, run.out, as_json)
+    finish(scores, run, as_json=as_json, dry_run=dry_run)

@@ -6,6 +6,7 @@ import click
 
 from potstill.cli.training import (
     RecipeCommand,
+    check_dry_run,
     finish,
     needs_training,
     recipe_options,
@@ -22,6 +23,7 @@ def command(
     resume: bool | str,
     devices: int | None,
     nodes: int | None,
+    dry_run: bool,
     as_json: bool,
 ) -> None:
     """Trains a model as RECIPE says: one that ships (`potstill recipes`), or a TOML file.
@@ -38,7 +40,8 @@ def command(
         from potstill.training.recipe_file import read_recipe
         from potstill.training.start import start
 
+    check_dry_run(dry_run, resume=resume)
     run = read_recipe(recipe, with_processes(overrides, devices, nodes), verb="finetune")
-    with shown() as listeners:
-        scores = start(run, resume=resume, listeners=listeners)
-    finish(scores, run.out, as_json)
+    with shown(run) as listeners:
+        scores = start(run, resume=resume, dry_run=dry_run, listeners=listeners)
+    finish(scores, run, as_json=as_json, dry_run=dry_run)

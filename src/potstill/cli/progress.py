@@ -18,6 +18,10 @@ from typing_extensions import Self
 
 _LINE_SECONDS = 30.0
 """How often a line is written where there is no terminal."""
+_FIRST_STEPS = 5
+"""Steps behind the first that an estimate of the time takes at least."""
+_FIRST_SECONDS = 10.0
+"""Seconds that it takes at least: a run that is over sooner needs none."""
 _SMOOTH = 0.98
 """Weight of the past in the running means of loss and speed."""
 
@@ -44,7 +48,8 @@ class TrainingProgress:
         self._tokens = 0
         self._began: float | None = None
         self._at = 0.0
-        self._line_at = 0.0
+        self._line_at = time.monotonic()
+        self._estimated = False
 
     def __enter__(self) -> Self:
         self._bar.start()
@@ -91,10 +96,23 @@ class TrainingProgress:
         speed = self._tokens / max(seconds - self._began, 1e-9)
         said = f"loss {self._loss:.3f}  {speed:,.0f} tokens/s"
         self._bar.update(self._task, completed=step, said=said)
+        done, trained = step - self._first - 1, seconds - self._began
+        each = trained / max(1, done)
+        if not self._estimated and done >= _FIRST_STEPS and trained >= _FIRST_SECONDS:
+            self._estimated = True
+            whole = each * (self._n_steps - self._first)
+            self.note(f"about {_duration(whole)} for these steps, at {speed:,.0f} tokens/s")
         if self._console.is_terminal:
             return
         if time.monotonic() - self._line_at > _LINE_SECONDS or step == self._n_steps:
             self._line_at = time.monotonic()
-            done = max(1, step - self._first)
-            left = (self._n_steps - step) * (seconds - self._began) / done / 60
-            self.note(f"step {step}/{self._n_steps}  {said}  {left:.0f} min left")
+            left = _duration((self._n_steps - step) * each)
+            self.note(f"step {step}/{self._n_steps}  {said}  {left} left")
+
+
+def _duration(seconds: float) -> str:
+    """Seconds, minutes or hours, whichever says it in one or two numbers."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,24 +19,60 @@ from potstill.errors import MissingExtraError
 
 if TYPE_CHECKING:
     from potstill.training.loop import StepReport
+    from potstill.training.recipe import RunRecipe
     from potstill.training.runs import Listeners
 
 
 @contextmanager
-def shown() -> Generator[Listeners, None, None]:
-    """Listeners that show a run on stderr.
+def shown(run: RunRecipe) -> Generator[Listeners, None, None]:
+    """Listeners that show a run on stderr; an interruption says how to go on.
 
     Raises:
         MissingExtraError: what trains is not installed.
     """
     with needs_training():
         from potstill.training.runs import Listeners
-    with TrainingProgress() as progress:
+    with _resumable(run), TrainingProgress() as progress:
 
         def step(report: StepReport) -> None:
             progress.step(report.step, report.loss, report.tokens, report.seconds)
 
         yield Listeners(start=progress.start, step=step, note=progress.note, stage=progress.stage)
+
+
+@contextmanager
+def _resumable(run: RunRecipe) -> Generator[None, None, None]:
+    """Says after Ctrl-C which command goes on, and from where."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        from potstill.training.checkpoint import latest
+        from potstill.training.processes import is_first
+
+        if not is_first():
+            raise
+        words = [word for word in typed() if not word.startswith("--resume")]
+        kept = latest(Path(run.out) / "checkpoints")
+        if kept is None:
+            remedy = "no checkpoint was written yet; from the beginning:"
+        else:
+            step = int(kept.name.rpartition("-")[2])
+            remedy = f"step {step:,} is kept in {kept}; to go on behind it:"
+            words.append("--resume")
+        click.echo(f"\npotstill: interrupted: {remedy}\n  {shlex.join(words)}", err=True)
+        click.get_current_context().exit(130)
+
+
+def check_dry_run(dry_run: bool, **others: object) -> None:
+    """Refuses what ``--dry-run`` cannot stand beside.
+
+    Raises:
+        UsageError: another option was given that says how to train.
+    """
+    for name, value in others.items():
+        if dry_run and value:
+            option = f"--{name.replace('_', '-')}"
+            raise click.UsageError(f"--dry-run trains nothing: omit {option}")
 
 
 @contextmanager
@@ -65,8 +102,10 @@ def with_processes(
     return (*overrides, *(f"{key}={n}" for key, n in given.items() if n is not None))
 
 
-def finish(scores: Mapping[str, Any], out: str, as_json: bool) -> None:
-    """Leaves the command in the run's folder and says where the model is and how good.
+def finish(
+    scores: Mapping[str, Any], run: RunRecipe, *, as_json: bool, dry_run: bool = False
+) -> None:
+    """Leaves the command in the run's folder, says where the model is, how good, and what is next.
 
     Of several processes, the first does it.
 
@@ -77,15 +116,42 @@ def finish(scores: Mapping[str, Any], out: str, as_json: bool) -> None:
 
     if not is_first():
         return
-    note_command(Path(out), typed())
+    if dry_run:
+        click.echo("nothing was trained or written: this was --dry-run", err=True)
+        return
+    note_command(Path(run.out), typed())
     if as_json:
         click.echo(json.dumps(dict(scores)))
         return
-    click.echo(f"the model is in {out}")
+    click.echo(f"the model is in {run.out}")
     if scores:
         total = scores.get("total")
         parts = [f"{name} {_shown(scores[name])}" for name in scores if name != "total"]
         click.echo("  ".join(parts) + (f"  of {total}" if total is not None else ""))
+    click.echo("next:")
+    for words in _next(run):
+        click.echo(f"  {shlex.join(words)}")
+
+
+_USES = {
+    "question-answering": ("ask", "QUESTION", "FILE"),
+    "text-classification": ("classify", "TEXT"),
+    "token-classification": ("tag", "TEXT"),
+    "multiple-choice": ("choose", "TEXT", "ENDING", "ENDING"),
+    "masked-lm": ("fill", "TEXT WITH [MASK]"),
+}
+"""Task → the verb that uses its models, and what it takes."""
+
+
+def _next(run: RunRecipe) -> Iterator[list[str]]:
+    """What people type after a run."""
+    dev = str(getattr(run, "dev", ""))
+    if run.task != "masked-lm":
+        yield ["potstill", "eval", run.out, dev or "DATA"]
+    gate = ["--gate", dev] if dev else []
+    yield ["potstill", "export", run.out, f"{run.out}-int8", "--format", "int8", *gate]
+    verb, *takes = _USES[run.task]
+    yield ["potstill", verb, *takes, "--model", run.out]
 
 
 def _shown(score: float) -> str:
@@ -130,6 +196,11 @@ def recipe_options(command: Callable[..., None]) -> Callable[..., None]:
             ),
             click.option(
                 "--nodes", type=click.IntRange(min=1), metavar="N", help="Machines.  [default: 1]"
+            ),
+            click.option(
+                "--dry-run",
+                is_flag=True,
+                help="Check recipe, data and models, say what would be done, and train nothing.",
             ),
             click.option("--json", "as_json", is_flag=True, help="Print the scores as JSON."),
         )

@@ -41,7 +41,7 @@ from potstill.training.finetune import (
 from potstill.training.loggers import make_loggers
 from potstill.training.loop import Run, computes_bf16, make_fabric, make_schedule
 from potstill.training.pruning import pruned_base
-from potstill.training.runs import Listeners, hardware, heard, train, write_model
+from potstill.training.runs import Listeners, hardware, heard, say_plan, train, write_model
 from potstill.training.shards import fill, tokenizer_hash, weights_hash
 from potstill.training.soft_labels import DistilRows, Labelling, label_rows
 from potstill.training.teacher_cache import TeacherCache
@@ -54,6 +54,7 @@ def distil(
     *,
     resume: bool | str = False,
     cache_only: bool = False,
+    dry_run: bool = False,
     listeners: Listeners | None = None,
 ) -> dict[str, float]:
     """Trains a student as ``recipe`` says and writes it to ``recipe.out``.
@@ -62,6 +63,7 @@ def distil(
         recipe: the run.
         resume: go on from the newest checkpoint in ``recipe.out``, or from that of this name.
         cache_only: only have the teachers label what the run needs, and train nothing.
+        dry_run: check everything and say what would be done, and train and write nothing.
         listeners: told how it goes.
 
     Returns:
@@ -75,7 +77,7 @@ def distil(
         ModelError: a model cannot be used.
         OutputError: the teachers' outputs could not be written.
     """
-    fabric = make_fabric(recipe, make_loggers(recipe))
+    fabric = make_fabric(recipe, () if dry_run else make_loggers(recipe))
     listeners = heard(fabric, listeners)
     folder = find_model(recipe.base)
     tokenizer = Tokenizer.from_folder(folder)
@@ -84,7 +86,9 @@ def distil(
     data = load_split(recipe)
     if data.warning:
         listeners.note(f"{recipe.train}: {data.warning}")
-    if recipe.prunes:
+    if recipe.prunes and dry_run:
+        listeners.note(f"{recipe.base} would be pruned first: what follows is of all of it")
+    elif recipe.prunes:
         folder = pruned_base(recipe, folder, data.train, fabric, listeners.note)
         tokenizer = Tokenizer.from_folder(folder)
     student = make_student(recipe, folder, listeners.note)
@@ -108,6 +112,10 @@ def distil(
         fingerprint=":".join([fingerprint(recipe, rows.rows), *_who(recipe, teachers)]),
         resume=resume,
     )
+    scorer = qa.Scorer(recipe, tokenizer, data, listeners.note)
+    say_plan(run, recipe, fabric, scorer.n_examples, listeners.note)
+    if dry_run:
+        return {}
     if not live:
         wanted = run.schedule.rows()
         wanted = wanted[rows.has_teacher[wanted]]
@@ -119,7 +127,6 @@ def distil(
         )
         aligning = partial(listeners.stage, "aligning")
         label_rows(rows, wanted, examples, tokenizer, teachers, how, aligning)
-    scorer = qa.Scorer(recipe, tokenizer, data, listeners.note)
     scores = train(run, recipe, fabric, lambda: scorer.score(student), listeners, finish=finish)
     if not fabric.is_global_zero:
         return scores

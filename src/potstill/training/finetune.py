@@ -32,6 +32,7 @@ from potstill.training.runs import (
     Listeners,
     hardware,
     heard,
+    say_plan,
     train,
     without_paths,
     write_model,
@@ -40,13 +41,18 @@ from potstill.training.sampling import is_held_out
 
 
 def finetune(
-    recipe: Recipe, *, resume: bool | str = False, listeners: Listeners | None = None
+    recipe: Recipe,
+    *,
+    resume: bool | str = False,
+    dry_run: bool = False,
+    listeners: Listeners | None = None,
 ) -> dict[str, float]:
     """Trains a question-answering model as ``recipe`` says and writes it to ``recipe.out``.
 
     Args:
         recipe: the run.
         resume: go on from the newest checkpoint in ``recipe.out``, or from that of this name.
+        dry_run: check everything and say what would be done, and train and write nothing.
         listeners: told how it goes.
 
     Returns:
@@ -61,7 +67,7 @@ def finetune(
     folder = find_model(recipe.base)
     config = with_recipe(read_config(folder), recipe)
     tokenizer = Tokenizer.from_folder(folder)
-    fabric = make_fabric(recipe, make_loggers(recipe))
+    fabric = make_fabric(recipe, () if dry_run else make_loggers(recipe))
     listeners = heard(fabric, listeners)
     data = load_split(recipe)
     rows = open_rows(
@@ -87,6 +93,9 @@ def finetune(
     if new_head and not run.step:
         listeners.note(f"{recipe.base} has no question-answering head: a new one was made")
     scorer = qa.Scorer(recipe, tokenizer, data, listeners.note)
+    say_plan(run, recipe, fabric, scorer.n_examples, listeners.note)
+    if dry_run:
+        return {}
     scores = train(run, recipe, fabric, lambda: scorer.score(model), listeners, finish=finish)
     if not fabric.is_global_zero:
         return scores

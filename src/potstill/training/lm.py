@@ -33,6 +33,7 @@ from potstill.training.runs import (
     Listeners,
     hardware,
     heard,
+    say_plan,
     train,
     without_paths,
     write_model,
@@ -105,7 +106,8 @@ class HeldOutLoss:
             batch_tokens: most tokens of one batch.
         """
         self._fabric = fabric
-        n_rows = min(len(rows), _SCORED_ROWS)
+        self.n_rows = n_rows = min(len(rows), _SCORED_ROWS)
+        """Rows that are scored."""
         self._rows: MaskedRows | None = None
         if n_rows:
             source = torch.Generator().manual_seed(_SCORING_SEED)
@@ -147,6 +149,7 @@ def train_lm(
     recipe: LMRecipe,
     *,
     resume: bool | str = False,
+    dry_run: bool = False,
     listeners: Listeners | None = None,
     fabric: Fabric | None = None,
 ) -> dict[str, float]:
@@ -158,6 +161,7 @@ def train_lm(
     Args:
         recipe: the run.
         resume: go on from the newest checkpoint in ``recipe.out``, or from that of this name.
+        dry_run: check everything and say what would be done, and train and write nothing.
         listeners: told how it goes.
         fabric: that of the run that this is a stage of.
 
@@ -175,7 +179,7 @@ def train_lm(
     config = read_config(folder)
     tokenizer = Tokenizer.from_folder(folder)
     masking = check_text(recipe, config, tokenizer)
-    fabric = fabric or make_fabric(recipe, make_loggers(recipe))
+    fabric = fabric or make_fabric(recipe, () if dry_run else make_loggers(recipe))
     listeners = heard(fabric, listeners)
     torch.manual_seed(recipe.seed)  # before anything random is made
     weights = read_start(recipe, folder, config)
@@ -198,6 +202,9 @@ def train_lm(
     if not recipe.fresh and "lm_head.bias" not in weights and not run.step:
         listeners.note(f"{recipe.base} has no masked-LM head: a new one was made")
     held_out = HeldOutLoss(corpus.held_out, masking, fabric, batch_tokens=recipe.batch_tokens)
+    say_plan(run, recipe, fabric, held_out.n_rows, listeners.note)
+    if dry_run:
+        return {}
     scores = train(run, recipe, fabric, lambda: held_out.score(model), listeners)
     if fabric.is_global_zero:
         finish(model, config, folder, recipe, corpus, scores, hardware(fabric, run))

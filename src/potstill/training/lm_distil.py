@@ -37,7 +37,7 @@ from potstill.training.loggers import make_loggers
 from potstill.training.loop import Run, make_fabric
 from potstill.training.masking import Masking
 from potstill.training.recipe import LMDistilRecipe, LMRecipe
-from potstill.training.runs import Listeners, hardware, heard, train
+from potstill.training.runs import Listeners, hardware, heard, say_plan, train
 
 _HEAD_RATE = 1e-3
 """Learning rate of a head alone: nothing that was learnt before can be lost."""
@@ -95,7 +95,11 @@ class LMDistilLoss:
 
 
 def distil_lm(
-    recipe: LMDistilRecipe, *, resume: bool | str = False, listeners: Listeners | None = None
+    recipe: LMDistilRecipe,
+    *,
+    resume: bool | str = False,
+    dry_run: bool = False,
+    listeners: Listeners | None = None,
 ) -> dict[str, float]:
     """Distils a masked language model as ``recipe`` says and writes it to ``recipe.out``.
 
@@ -106,6 +110,7 @@ def distil_lm(
     Args:
         recipe: the run.
         resume: go on from the newest checkpoint in ``recipe.out``, or from that of this name.
+        dry_run: check everything and say what would be done, and train and write nothing.
         listeners: told how it goes.
 
     Returns:
@@ -123,14 +128,14 @@ def distil_lm(
     taught_by = find_model(recipe.teacher or recipe.base)
     is_own = taught_by.resolve() == folder.resolve()
     _check_teacher(recipe, taught_by, config, tokenizer)
-    fabric = make_fabric(recipe, make_loggers(recipe))
+    fabric = make_fabric(recipe, () if dry_run else make_loggers(recipe))
     listeners = heard(fabric, listeners)
     weights = read_start(recipe, folder, config)
     torch.manual_seed(recipe.seed)
     model = start(recipe, *drop_token_types(config, weights))
     with fabric.rank_zero_first():
         corpus = open_rows(recipe, tokenizer, listeners)
-    taught_by = _with_head(recipe, taught_by, corpus, fabric, listeners)
+    taught_by = _with_head(recipe, taught_by, corpus, fabric, listeners, dry_run=dry_run)
     teacher, _ = MaskedLM.from_folder(taught_by, read_config(taught_by))
     if is_own and not recipe.fresh:
         # Also where it was trained just now: the student's word table is the one it was made for.
@@ -147,6 +152,9 @@ def distil_lm(
         whole_batches=True,  # a mean over a batch's hidden tokens
     )
     held_out = HeldOutLoss(corpus.held_out, masking, fabric, batch_tokens=recipe.batch_tokens)
+    say_plan(run, recipe, fabric, held_out.n_rows, listeners.note)
+    if dry_run:
+        return {}
     scores = train(run, recipe, fabric, lambda: held_out.score(model), listeners)
     if fabric.is_global_zero:
         finish(model, config, folder, recipe, corpus, scores, hardware(fabric, run))
@@ -188,9 +196,17 @@ def _check_teacher(
 
 
 def _with_head(
-    recipe: LMDistilRecipe, folder: Path, corpus: Corpus, fabric: Fabric, listeners: Listeners
+    recipe: LMDistilRecipe,
+    folder: Path,
+    corpus: Corpus,
+    fabric: Fabric,
+    listeners: Listeners,
+    *,
+    dry_run: bool,
 ) -> Path:
     """The teacher's folder, or one of the same encoder with a head trained on top.
+
+    With ``dry_run`` the training is only announced, and the folder is the teacher's.
 
     Raises:
         RecipeError: it has no head and none is to be trained.
@@ -210,6 +226,9 @@ def _with_head(
     # A run that has begun keeps the head it began with: whether that is right, `Run` will say.
     begun = checkpoint.latest(Path(recipe.out) / "checkpoints") and read_manifest(out)
     needed = not _is_done(out, stage, corpus, weights) and not begun
+    if dry_run and needed:
+        listeners.note(f"{name} has no masked-LM head: one would be trained first, in {out}")
+        return folder
     if processes.agreed(fabric, needed):
         listeners.note(f"{name} has no masked-LM head: one is trained first, in {out}")
         train_lm(stage, resume=True, listeners=_of_stage(listeners), fabric=fabric)

@@ -206,6 +206,11 @@ class Scorer:
             token_budget=recipe.batch_tokens,
         )
 
+    @property
+    def n_examples(self) -> int:
+        """Questions that are scored."""
+        return len(self._examples)
+
     def score(self, model: QuestionAnsweringModel) -> dict[str, float]:
         """``exact``, ``f1``, ``total`` and what v2.0 adds; empty where there is nothing to ask."""
         if not self._examples:

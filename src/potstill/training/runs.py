@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from potstill.export.card import write_card
 from potstill.export.card_data import origin_of
 from potstill.models.pretrained import Pretrained
 from potstill.training.loggers import Log, logging
-from potstill.training.loop import Metrics, Run, StepReport
+from potstill.training.loop import Metrics, Run, StepReport, computes_bf16
 from potstill.training.recipe import RunRecipe
 
 ADAPTER = "adapter"
@@ -48,6 +48,55 @@ class Listeners:
 def heard(fabric: Fabric, listeners: Listeners | None) -> Listeners:
     """Who is told by this process: of several, the first alone speaks."""
     return listeners if listeners and fabric.is_global_zero else Listeners()
+
+
+def say_plan(
+    run: Run, recipe: RunRecipe, fabric: Fabric, n_scored: int, note: Callable[[str], None]
+) -> None:
+    """Says, before the first step, how many there are, what computes them and what comes of them.
+
+    Args:
+        run: new or continued.
+        recipe: of the run.
+        fabric: device and precision.
+        n_scored: examples (of a language model: rows) to score on.
+        note: told each line.
+    """
+    note("the run: " + ", ".join(_plan(run, recipe, fabric)))
+    if n_scored:
+        every = f"every {_steps(recipe.evaluate_steps)} and " if recipe.evaluate_steps else ""
+        note(f"scored {every}at the end on {n_scored:,} that are not trained on")
+    else:
+        note("nothing is scored: the recipe holds no data out and names none")
+    kept = f"a checkpoint every {recipe.save_minutes:g} minutes" if recipe.save_minutes else ""
+    if recipe.save_steps:
+        kept = " and ".join(filter(None, [kept, f"every {_steps(recipe.save_steps)}"]))
+    note(f"written to {recipe.out}, {kept or 'no checkpoint before the last step'}")
+
+
+def _steps(n: int) -> str:
+    return "step" if n == 1 else f"{n:,} steps"
+
+
+def _plan(run: Run, recipe: RunRecipe, fabric: Fabric) -> Iterator[str]:
+    yield f"{run.n_steps:,} steps of {run.schedule.rows_per_step:,.0f} rows on average"
+    stopped = 0 < recipe.max_steps == run.n_steps
+    yield "as max_steps says" if stopped else f"epochs={recipe.epochs:g}"
+    teacher = getattr(recipe, "teacher", None)
+    if teacher is not None:
+        names = (teacher,) if isinstance(teacher, str) else teacher
+        yield "taught by " + " and ".join(name or getattr(recipe, "base", "") for name in names)
+    parameters = [(p.numel(), p.requires_grad) for p in run.model.parameters()]
+    learning = sum(n for n, learns in parameters if learns)
+    whole = sum(n for n, _ in parameters)
+    yield f"{learning / 1e6:,.1f} million parameters" + (
+        "" if learning == whole else f" of {whole / 1e6:,.1f}"
+    )
+    if fabric.world_size > 1:
+        yield f"{fabric.world_size} processes"
+    elif fabric.device.type == "cpu":
+        yield f"{torch.get_num_threads()} threads"
+    yield f"{fabric.device.type} in {'bfloat16' if computes_bf16(fabric) else 'float32'}"
 
 
 def train(

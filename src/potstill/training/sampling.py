@@ -79,6 +79,11 @@ class Schedule:
         """Optimiser steps of the whole run."""
         self._ends = np.cumsum(counts)
 
+    @property
+    def rows_per_step(self) -> float:
+        """Rows of a step, on average over a pass."""
+        return len(self._lengths) / max(1, int(self._ends[0]))
+
     def step(self, number: int) -> list[list[int]]:
         """Row indices of each batch of step ``number``, counted from 0."""
         epoch = self.epoch(number)

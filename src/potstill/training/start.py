@@ -7,6 +7,7 @@ import os
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from potstill.bundle.atomic import locked
 from potstill.bundle.cache import cache_folder
@@ -34,6 +35,7 @@ def start(
     *,
     resume: bool | str = False,
     cache_only: bool = False,
+    dry_run: bool = False,
     listeners: Listeners | None = None,
 ) -> dict[str, float]:
     """Does the run of a recipe, whatever its task; see the function of each for its errors.
@@ -43,13 +45,14 @@ def start(
         resume: go on from the newest checkpoint, or from that of this name.
         cache_only: only have the teachers label what the run needs, where it has teachers whose
             outputs are kept.
+        dry_run: check everything and say what would be done, and train and write nothing.
         listeners: told how it goes.
 
     Returns:
         The scores by name, where the recipe names data to score on.
     """
     with _alone(recipe):
-        return _start(recipe, resume=resume, cache_only=cache_only, listeners=listeners)
+        return _start(recipe, cache_only, resume=resume, dry_run=dry_run, listeners=listeners)
 
 
 @contextmanager
@@ -72,21 +75,17 @@ def _alone(recipe: RunRecipe) -> Generator[None, None, None]:
         yield
 
 
-def _start(
-    recipe: RunRecipe, *, resume: bool | str, cache_only: bool, listeners: Listeners | None
-) -> dict[str, float]:
+def _start(recipe: RunRecipe, cache_only: bool, **how: Any) -> dict[str, float]:
     if isinstance(recipe, DistilRecipe):  # first: it is a `Recipe` too
-        return distil(recipe, resume=resume, cache_only=cache_only, listeners=listeners)
+        return distil(recipe, cache_only=cache_only, **how)
     if isinstance(recipe, Recipe):
-        return finetune(recipe, resume=resume, listeners=listeners)
+        return finetune(recipe, **how)
     if isinstance(recipe, TaskRecipe):
         task = TASKS[recipe.task]
         if isinstance(recipe, TeachingKeys):
-            return distil_task(
-                recipe, task, resume=resume, cache_only=cache_only, listeners=listeners
-            )
-        return finetune_task(recipe, task, resume=resume, listeners=listeners)
+            return distil_task(recipe, task, cache_only=cache_only, **how)
+        return finetune_task(recipe, task, **how)
     if isinstance(recipe, LMDistilRecipe):
-        return distil_lm(recipe, resume=resume, listeners=listeners)
+        return distil_lm(recipe, **how)
     assert isinstance(recipe, LMRecipe)
-    return train_lm(recipe, resume=resume, listeners=listeners)
+    return train_lm(recipe, **how)

@@ -34,6 +34,7 @@ from potstill.training.runs import (
     Listeners,
     hardware,
     heard,
+    say_plan,
     train,
     without_paths,
     write_model,
@@ -174,6 +175,7 @@ def finetune_task(
     task: Task,
     *,
     resume: bool | str = False,
+    dry_run: bool = False,
     listeners: Listeners | None = None,
 ) -> dict[str, float]:
     """Trains a model of a task as ``recipe`` says and writes it to ``recipe.out``.
@@ -182,6 +184,7 @@ def finetune_task(
         recipe: the run.
         task: what it is about.
         resume: go on from the newest checkpoint in ``recipe.out``, or from that of this name.
+        dry_run: check everything and say what would be done, and train and write nothing.
         listeners: told how it goes.
 
     Returns:
@@ -195,7 +198,7 @@ def finetune_task(
     """
     folder = find_model(recipe.base)
     base = read_config(folder)
-    fabric = make_fabric(recipe, make_loggers(recipe))
+    fabric = make_fabric(recipe, () if dry_run else make_loggers(recipe))
     listeners = heard(fabric, listeners)
     data = task.load(recipe)
     tokenizer = Tokenizer.from_folder(folder)
@@ -224,6 +227,9 @@ def finetune_task(
     )
     if new_head and not run.step:
         listeners.note(f"{recipe.base} has no {HEADS[task.head].title} for these labels: a new one")
+    say_plan(run, recipe, fabric, len(data.dev), listeners.note)
+    if dry_run:
+        return {}
     return complete(run, recipe, task, data, tokenizer, fabric, model, folder, listeners)
 
 

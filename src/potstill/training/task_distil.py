@@ -24,7 +24,7 @@ from potstill.models.pretrained import Pretrained
 from potstill.text.tokenizer import Tokenizer
 from potstill.training.loggers import make_loggers
 from potstill.training.loop import Run, make_fabric, make_schedule
-from potstill.training.runs import Listeners, heard
+from potstill.training.runs import Listeners, heard, say_plan
 from potstill.training.shards import fill
 from potstill.training.task import (
     FloatArray,
@@ -79,6 +79,7 @@ def distil_task(
     *,
     resume: bool | str = False,
     cache_only: bool = False,
+    dry_run: bool = False,
     listeners: Listeners | None = None,
 ) -> dict[str, float]:
     """Trains a student as ``recipe`` says and writes it to ``recipe.out``.
@@ -88,6 +89,7 @@ def distil_task(
         task: what it is about.
         resume: go on from the newest checkpoint in ``recipe.out``, or from that of this name.
         cache_only: only have the teachers label what the run needs, and train nothing.
+        dry_run: check everything and say what would be done, and train and write nothing.
         listeners: told how it goes.
 
     Returns:
@@ -101,7 +103,7 @@ def distil_task(
         ModelError: a model cannot be used.
         OutputError: the teachers' logits could not be written.
     """
-    fabric = make_fabric(recipe, make_loggers(recipe))
+    fabric = make_fabric(recipe, () if dry_run else make_loggers(recipe))
     listeners = heard(fabric, listeners)
     folder = find_model(recipe.base)
     tokenizer = Tokenizer.from_folder(folder)
@@ -113,11 +115,10 @@ def distil_task(
     torch.manual_seed(recipe.seed)
     student = make_student(recipe, task, folder, data, listeners.note)
     taught = TaughtRows(rows, {})
-    if teachers:
+
+    def ask() -> None:
         wanted = dict.fromkeys(rows.example[make_schedule(rows, recipe).rows()].tolist())
         _ask(fabric, teachers, [data.train[i] for i in wanted], listeners)
-        if cache_only:
-            return {}
         for i in wanted:
             taught.said[i] = _mixed(data.train[i], teachers, orders, recipe.mixture)
 
@@ -131,6 +132,10 @@ def distil_task(
             total = total + recipe.alpha_kd * soft
         return total
 
+    if cache_only:
+        if teachers:
+            ask()
+        return {}
     run = Run(
         fabric,
         student,
@@ -140,6 +145,11 @@ def distil_task(
         fingerprint=":".join([fingerprint(recipe, data, rows), *(c.key for _, c in teachers)]),
         resume=resume,
     )
+    say_plan(run, recipe, fabric, len(data.dev), listeners.note)
+    if dry_run:
+        return {}
+    if teachers:
+        ask()
     return complete(run, recipe, task, data, tokenizer, fabric, student, folder, listeners)
 
 
