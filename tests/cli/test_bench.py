@@ -28,7 +28,7 @@ def test_every_task(run, tmp_path, head):
     folder = tiny.write_model(tmp_path / "model", head=head, labels=labels)
     if head == "mlm":  # an old folder does not say so itself
         write_manifest(folder, Manifest(task="masked-lm"))
-    result = run("bench", "--model", folder, "--seconds", 0, "--json")
+    result = run("bench", folder, "--seconds", 0, "--json")
     assert result.exit_code == 0, result.output
     found = json.loads(result.output)
     assert [row["tokens"] for row in found["one"]["by_length"]] == [48, 96, 128]
@@ -41,16 +41,20 @@ def test_every_task(run, tmp_path, head):
 
 
 def test_the_candidates_are_shown_and_kept(run, tmp_path, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setattr(opening, "candidates", lambda model: ["onnxruntime", "torch"])
     folder = tiny.write_model(tmp_path / "model")
     assert "Nothing has been measured" in run("info", "--tuning").output
-    result = run("bench", "--model", folder, "--seconds", 0, "--runtime", "auto")
+    result = run("bench", folder, "--seconds", 0, "--runtime", "auto")
     assert result.exit_code == 0, result.output
-    for word in ("p50 ms", "texts a second", "memory:", "onnxruntime", "torch", "1 × "):
+    for word in ("median ms", "texts a second", "memory:", "onnxruntime", "torch", "1 × "):
         assert word in result.output
     shown = run("info", "--tuning", folder)
     assert shown.exit_code == 0, shown.output
     assert "this machine" in shown.output
+    for said in (result.output, shown.output):
+        assert max(map(len, said.splitlines())) <= 80
+        assert "same: share of the decisions" in " ".join(said.split())
     listed = json.loads(run("info", "--tuning", "--json").output)
     assert {c["runtime"] for one in listed for c in one["candidates"]} == {"onnxruntime", "torch"}
     assert all(one["of_this_machine"] for one in listed)
@@ -62,7 +66,7 @@ def test_the_plot_is_one_of_the_reports(run, tmp_path):
     pytest.importorskip("matplotlib", reason="needs matplotlib: pip install 'potstill[report]'")
     folder = tiny.write_model(tmp_path / "model")
     file = tmp_path / "plots" / "bench.svg"
-    result = run("bench", "--model", folder, "--seconds", 0, "--plot", file, "--json")
+    result = run("bench", folder, "--seconds", 0, "--plot", file, "--json")
     assert result.exit_code == 0, result.output
     rows = json.loads(result.output)["one"]["by_length"]
     drawn = shown(file.read_text())

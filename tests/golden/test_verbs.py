@@ -89,7 +89,7 @@ def cases(folders: dict[str, Path]) -> dict[str, list[Any]]:
     }
     for name in ("reader", "several", "tagger", "chooser", "filler"):
         found[f"info {name}"] = ["info", folders[name]]
-        found[f"bench {name}"] = ["bench", "--model", folders[name], "--seconds", 0]
+        found[f"bench {name}"] = ["bench", folders[name], "--seconds", 0]
     gates = {
         "reader": "squad.json",
         "classifier": "single.csv",

@@ -20,13 +20,7 @@ if TYPE_CHECKING:
 
 
 @click.command("bench")
-@click.option(
-    "--model",
-    default="default",
-    show_default=True,
-    metavar="MODEL",
-    help="default (the embedded model), a model folder or a hub id, of any task.",
-)
+@click.argument("model", default="default", metavar="[MODEL]")
 @runtime_option("auto")
 @click.option(
     "--threads", type=click.IntRange(min=1), help="Of one text at a time.  [default: the cores]"
@@ -56,6 +50,9 @@ def command(
     as_json: bool,
 ) -> None:
     """Measure MODEL on this machine, from strings to answers.
+
+    MODEL is default (the embedded reader, meant where none is named), a model folder or a hub id,
+    of any task.
 
     Texts of several lengths are asked one at a time, and then many at once, in the runtime and the
     layout (workers × threads) that a measurement chose; its candidates are shown too. Memory is
@@ -134,10 +131,10 @@ def _print(model: str, found: Benchmark) -> None:
     from rich.console import Console
     from rich.markup import escape
 
-    from potstill.cli.tuning import candidates_table
+    from potstill.cli.tuning import LEGEND, candidates_table, moment
     from potstill.runtime import machine
 
-    console = Console(soft_wrap=True, highlight=False)
+    console = Console(highlight=False)
     title = f"{model} on {machine.processor()}, {machine.usable_cores()} cores"
     console.print(f"[bold]{escape(title)}[/bold]")
     console.print(f"\none at a time: {_shown(found.one)}")
@@ -150,8 +147,10 @@ def _print(model: str, found: Benchmark) -> None:
         console.print(f"memory: {found.resident_mb:,.0f} MB")
     for name, opened in (("one at a time", found.one), ("many", found.many)):
         if opened.tuning:
-            console.print(f"\nmeasured for {name}, {opened.tuning.measured}:")
+            console.print(f"\nmeasured for {name}, {moment(opened.tuning)}:")
             console.print(candidates_table(opened.tuning))
+    if found.one.tuning or found.many.tuning:
+        console.print(f"\n{LEGEND}")
 
 
 def _shown(opened: Opened) -> str:
@@ -162,7 +161,7 @@ def _lengths_table(found: Benchmark) -> Table:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("tokens", "p50 ms", "p99 ms", "texts"):
+    for name in ("tokens", "median ms", "99% within ms", "texts"):
         table.add_column(name, justify="right")
     for row in found.by_length:
         table.add_row(str(row.tokens), f"{row.p50_ms:.2f}", f"{row.p99_ms:.2f}", f"{row.n:,}")

@@ -43,11 +43,12 @@ def show_tunings(models: Sequence[str], *, as_json: bool) -> None:
         return
     from rich.console import Console
 
-    console = Console(soft_wrap=True, highlight=False)
+    console = Console(highlight=False)
     for one in found:
         console.print(_title(one))
         console.print(candidates_table(one))
         console.print()
+    console.print(LEGEND)
 
 
 def _title(tuning: Tuning) -> str:
@@ -59,10 +60,23 @@ def _title(tuning: Tuning) -> str:
     known = ", ".join(f"{name} {value}" for name, value in versions.items())
     model = f"{key.get('name', '?')}/{key.get('file', '?')}"
     facts = [
-        f"[bold]{escape(model)}[/bold], measured {tuning.measured} in {tuning.seconds:.1f} s",
-        escape(f"{where}: {key.get('processor', '?')}, {key.get('cores', '?')} cores; {known}"),
+        f"[bold]{escape(model)}[/bold], measured {moment(tuning)} in {tuning.seconds:.1f} s",
+        escape(f"{where}: {key.get('processor', '?')}, {key.get('cores', '?')} cores"),
+        escape(known),
     ]
     return "\n".join(facts)
+
+
+LEGEND = (
+    "* was chosen. alone: one row at a time; else the tokens of a batch. ms: of one row of about "
+    "160 tokens. same: share of the decisions that are the reference's."
+)
+"""What the columns of `candidates_table` mean."""
+
+
+def moment(tuning: Tuning) -> str:
+    """When it was measured, to the minute."""
+    return f"{tuning.measured[:16].replace('T', ' ')} UTC"
 
 
 def candidates_table(tuning: Tuning) -> Group:
@@ -72,7 +86,7 @@ def candidates_table(tuning: Tuning) -> Group:
     from rich.text import Text
 
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("", "runtime", "workers × threads", "batches", "rows/s", "ms a row", "Δ"):
+    for name in ("", "runtime", "workers × threads", "batch", "rows/s", "ms", "same"):
         justify = "left" if name in ("", "runtime") else "right"
         table.add_column(name, justify=justify, no_wrap=bool(name))
     for one in tuning.candidates:
@@ -80,10 +94,10 @@ def candidates_table(tuning: Tuning) -> Group:
             "*" if one == tuning.chosen else " ",
             one.runtime,
             str(one.layout),
-            "alone" if one.batch_tokens == 1 else f"{one.batch_tokens} tokens",
+            "alone" if one.batch_tokens == 1 else f"{one.batch_tokens:,}",
             f"{one.rows_per_second:,.1f}" if one.rows_per_second else "-",
             _typical(one),
-            f"{one.difference:.4f}",
+            f"{one.same:.1%}",
         )
     reasons = dict.fromkeys(
         f"not {one.runtime}: {one.reason}" for one in tuning.candidates if one.reason
@@ -96,4 +110,4 @@ def _typical(candidate: Candidate) -> str:
     if not candidate.ms:
         return "-"
     tokens = min(map(int, candidate.ms), key=lambda n: abs(n - 160))
-    return f"{candidate.ms[str(tokens)]:.1f} at {tokens}"
+    return f"{candidate.ms[str(tokens)]:.1f}"

@@ -201,6 +201,28 @@ class QAClient(Client[ReadOptions]):
         shared = self.prepare(context) if isinstance(context, str) else context
         return self.predict_many([(one, shared) for one in question], **options)
 
+    @overload
+    def predict_many(
+        self,
+        pairs: Iterable[Pair],
+        *,
+        top_k: Literal[1] = 1,
+        max_answer_tokens: int | None = None,
+        no_answer: bool | None = None,
+        align_to_words: bool | None = None,
+        workers: int | None = None,
+    ) -> list[Answer | None]: ...
+    @overload
+    def predict_many(
+        self,
+        pairs: Iterable[Pair],
+        *,
+        top_k: int,
+        max_answer_tokens: int | None = None,
+        no_answer: bool | None = None,
+        align_to_words: bool | None = None,
+        workers: int | None = None,
+    ) -> list[list[Answer]]: ...
     def predict_many(
         self,
         pairs: Iterable[Pair],

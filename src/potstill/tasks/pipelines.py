@@ -10,6 +10,8 @@ from potstill.tasks.task import late
 
 if TYPE_CHECKING:
     from potstill.runtime.pipelines import QuestionAnsweringPipeline
+    from potstill.runtime.task_pipelines import MultipleChoicePipeline, TextClassificationPipeline
+    from potstill.runtime.token_pipelines import FillMaskPipeline, TokenClassificationPipeline
 
 
 @overload
@@ -19,6 +21,25 @@ def pipeline(
     tokenizer: Any = ...,
     **options: Any,
 ) -> QuestionAnsweringPipeline: ...
+@overload
+def pipeline(
+    task: Literal["text-classification", "sentiment-analysis"],
+    model: Any,
+    tokenizer: Any = None,
+    **options: Any,
+) -> TextClassificationPipeline: ...
+@overload
+def pipeline(
+    task: Literal["token-classification", "ner"], model: Any, tokenizer: Any = None, **options: Any
+) -> TokenClassificationPipeline: ...
+@overload
+def pipeline(
+    task: Literal["fill-mask"], model: Any, tokenizer: Any = None, **options: Any
+) -> FillMaskPipeline: ...
+@overload
+def pipeline(
+    task: Literal["multiple-choice"], model: Any, tokenizer: Any = None, **options: Any
+) -> MultipleChoicePipeline: ...
 @overload
 def pipeline(task: str, model: Any = None, tokenizer: Any = None, **options: Any) -> Any: ...
 def pipeline(
