@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import tarfile
 import zipfile
 from pathlib import Path
@@ -59,6 +61,13 @@ def test_it_answers_from_the_shell(installed, tmp_path: Path, model: str) -> Non
     assert CONTEXT[answer["start"] : answer["end"]] == answer["answer"]
     assert "Denver Broncos" in answer["answer"]
     assert 0 < answer["score"] <= 1
+
+
+def test_an_index_takes_both(installed) -> None:
+    pytest.importorskip("twine", reason="twine is not installed: the extra test")
+    command = [sys.executable, "-m", "twine", "check", "--strict", installed.wheel, installed.sdist]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
 
 
 def test_recipes_travel_with_it(installed, tmp_path: Path) -> None:
