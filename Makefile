@@ -139,6 +139,7 @@ format: $(DEV)/.ready
 docs: $(DEV)/.ready
 	$(DEV)/bin/python scripts/write_help.py
 	$(DEV)/bin/python scripts/write_recipes.py
+	$(DEV)/bin/python scripts/write_terminal.py
 	$(DEV)/bin/python scripts/write_openapi.py
 	$(DEV)/bin/python scripts/write_results.py
 	$(DEV)/bin/python scripts/write_performance.py
