@@ -21,7 +21,7 @@ namespace {
 // Tokens that short rows are put together to: enough that reading the weights costs little.
 constexpr uint32_t GROUP_TOKENS = 128;
 // Bytes of a feed-forward layer's inner rows that are held at once: less than half of a core's cache.
-constexpr int INNER_BYTES = 400 * 1024;
+constexpr int INNER_BYTES = 500 * 1024;
 // A thread is woken for no less than so many products, which take some 20 µs, and so many tokens.
 #if !defined(POTSTILL_PART_PRODUCTS)
 #define POTSTILL_PART_PRODUCTS 3000000  // tests have tiny models shared out too
@@ -185,7 +185,8 @@ void Group::lay_out(Pieces &p) {
   context_stride_ = most(padded(widest_), x_stride_);
   q_stride_ = context_stride_;
   qkv_stride_ = padded(3 * widest_ + 15);  // whole registers are read of its last columns
-  inner_rows_ = (int)most(16, INNER_BYTES / (padded(widest_inner_) * 5));
+  // Whole tiles of every kernel: AMX takes 32 rows at once.
+  inner_rows_ = (int)most(1, INNER_BYTES / (padded(widest_inner_) * 5 * 32)) * 32;
   inner_rows_ = inner_rows_ < 96 ? inner_rows_ : 96;
 
   rows_ = p.take<Row>(n_);
@@ -409,16 +410,15 @@ void Group::finish_layer(const Layer &layer, float *x, const float *context, uin
   const After after = activation == POTSTILL_GELU   ? After::GELU
                       : activation == POTSTILL_RELU ? After::RELU
                                                     : After::NOTHING;
-  const int n_panels = (n + inner_rows_ - 1) / inner_rows_;
-  for (int i = 0, row = 0; i < n_panels; i++) {
-    const int end = (int)((int64_t)n * (i + 1) / n_panels), some = end - row;
+  for (int row = 0, end = 0; row < n; row = end) {
+    end = n - row > inner_rows_ ? row + inner_rows_ : n;
+    const int some = end - row;
     const Rounded in = {q.q + row * q.stride, q.stride, q.scale + row, q.zero};
     k.linear(layer.up, in, some, s.inner, stride, after);
     if (after == After::NOTHING)
       for (int r = 0; r < some; r++) k.activate(s.inner + r * stride, layer.up.n_out, activation);
     k.round_from(s.inner, stride, some, layer.up.n_out, m_.floor, inner);
     k.linear(layer.down, inner, some, x + row * x_stride_, x_stride_, After::ADD);
-    row = end;
   }
   k.norm(x, x_stride_, n, m_.width, layer.ffn_norm, eps, last ? nullptr : &q);
 }

@@ -204,6 +204,29 @@ INLINE Floats load_first(const float *p, int n) {
 }
 
 // ((l0 + l8) + (l4 + l12)) + … : halves onto halves until one is left.
+#if POTSTILL_WIDTH >= 8
+INLINE __m256 upper_onto_lower(Floats v, bool adds) {
+#if POTSTILL_WIDTH == 16
+  const __m256 low = _mm512_castps512_ps256((__m512)v.r[0]);
+  const __m256 high = _mm512_extractf32x8_ps((__m512)v.r[0], 1);
+#else
+  const __m256 low = (__m256)v.r[0], high = (__m256)v.r[1];
+#endif
+  return adds ? _mm256_add_ps(low, high) : _mm256_max_ps(low, high);
+}
+INLINE float sum(Floats v) {
+  const __m256 eight = upper_onto_lower(v, true);
+  __m128 a = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+  a = _mm_add_ps(a, _mm_movehl_ps(a, a));
+  return _mm_cvtss_f32(_mm_add_ss(a, _mm_movehdup_ps(a)));
+}
+INLINE float largest(Floats v) {
+  const __m256 eight = upper_onto_lower(v, false);
+  __m128 a = _mm_max_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+  a = _mm_max_ps(a, _mm_movehl_ps(a, a));
+  return _mm_cvtss_f32(_mm_max_ss(a, _mm_movehdup_ps(a)));
+}
+#else
 INLINE float sum(Floats v) {
   float a[LANES];
   store(a, v);
@@ -218,6 +241,7 @@ INLINE float largest(Floats v) {
     for (int i = 0; i < half; i++) a[i] = a[i] > a[i + half] ? a[i] : a[i + half];
   return a[0];
 }
+#endif
 INLINE int32_t largest(Ints v) {
 #if POTSTILL_WIDTH == 16
   return _mm512_reduce_max_epi32((__m512i)v.r[0]);
