@@ -57,6 +57,17 @@ INLINE void dot_shorts(const int16_t *a, size_t a_stride, const int16_t *b, size
     _Pragma("GCC unroll 4") for (int c = 0; c < COLUMNS; c++) sums[r][c].r[0] = (IntReg)s[r][c];
 }
 
+// 2^-t of 32 exponents with 11 binary places, as `shares` in rows.h says.
+INLINE __m512i share(__m512i t) {
+  const __m512i r = _mm512_srli_epi16(t, 11);
+  const __m512i f = _mm512_slli_epi16(_mm512_and_si512(t, _mm512_set1_epi16(2047)), 4);
+  __m512i p = _mm512_add_epi16(_mm512_mulhrs_epi16(f, _mm512_set1_epi16(-1316)), _mm512_set1_epi16(7600));
+  p = _mm512_add_epi16(_mm512_mulhrs_epi16(p, f), _mm512_set1_epi16(-22670));
+  p = _mm512_add_epi16(_mm512_mulhrs_epi16(p, f), _mm512_set1_epi16(32767));
+  // (p + 2^r) >> (r + 1) as a rounding product with 2^(14 - r), which is 0 for r = 15.
+  return _mm512_mulhrs_epi16(p, _mm512_srlv_epi16(_mm512_set1_epi16(1 << 14), r));
+}
+
 // As in rows.h, 32 keys at a time.
 #define POTSTILL_SHARES
 INLINE int32_t shares(const int32_t *scores, int n, float factor, int16_t *out) {
@@ -78,13 +89,7 @@ INLINE int32_t shares(const int32_t *scores, int n, float factor, int16_t *out) 
     }
     const __m512i t =
         _mm512_permutexvar_epi64(order, _mm512_packs_epi32(half[0], half[1]));
-    const __m512i r = _mm512_srli_epi16(t, 11);
-    const __m512i f = _mm512_slli_epi16(_mm512_and_si512(t, _mm512_set1_epi16(2047)), 4);
-    __m512i p = _mm512_add_epi16(_mm512_mulhrs_epi16(f, _mm512_set1_epi16(-1316)),
-                                 _mm512_set1_epi16(7600));
-    p = _mm512_add_epi16(_mm512_mulhrs_epi16(p, f), _mm512_set1_epi16(-22670));
-    p = _mm512_add_epi16(_mm512_mulhrs_epi16(p, f), _mm512_set1_epi16(32767));
-    p = _mm512_srlv_epi16(_mm512_add_epi16(p, _mm512_sllv_epi16(one, r)), _mm512_add_epi16(r, one));
+    __m512i p = share(t);
     if (i + 32 > n) p = _mm512_maskz_mov_epi16((__mmask32)((1u << (n - i)) - 1), p);
     add_shorts(total, p, one);
     _mm512_storeu_si512(out + i, p);

@@ -142,6 +142,11 @@ class Group {
   float *query_scale(const Heads &heads, uint32_t token, uint32_t from) const {
     return query_scale_ + (size_t)from * most_heads_ + (size_t)(token - from) * heads.n;
   }
+  // Blocks of 16 keys that a row of so many tokens takes.
+  uint32_t blocks_of(uint32_t tokens) const {
+    const uint32_t unit = (uint32_t)m_.kernel->key_unit;
+    return (tokens + unit - 1) / unit * unit / 16;
+  }
   int scales_stride() const { return padded(4 * widest_); }
 
   const Call &call_;
@@ -153,7 +158,7 @@ class Group {
   Workspace *workspace_ = nullptr;
 
   // Widths of the model's widest layers, and what they make of the strides of rows.
-  int widest_ = 0, widest_packed_ = 0, widest_inner_ = 0, most_heads_ = 0, inner_rows_ = 0;
+  int widest_ = 0, widest_packed_ = 0, widest_padded_ = 0, widest_inner_ = 0, most_heads_ = 0, inner_rows_ = 0;
   size_t x_stride_ = 0, q_stride_ = 0, qkv_stride_ = 0, context_stride_ = 0;
 
   Row *rows_ = nullptr;
@@ -163,7 +168,7 @@ class Group {
   float *qkv_ = nullptr;
   int16_t *queries_ = nullptr;
   float *query_scale_ = nullptr;
-  int16_t *keys_ = nullptr;
+  uint8_t *keys_ = nullptr;
   int16_t *values_ = nullptr;
   float *largest_ = nullptr;  // [parts][rows][keys' and values' columns]
   float *context_ = nullptr;
@@ -173,11 +178,12 @@ class Group {
 
 // Lays the group's arrays out in the workspace, or only counts what they take.
 void Group::lay_out(Pieces &p) {
-  widest_ = widest_packed_ = widest_inner_ = most_heads_ = 0;
+  widest_ = widest_packed_ = widest_padded_ = widest_inner_ = most_heads_ = 0;
   for (int i = 0; i < m_.n_layers; i++) {
     const Heads &h = m_.layers[i].heads;
     widest_ = (int)most(widest_, h.all());
     widest_packed_ = (int)most(widest_packed_, (uint64_t)h.n * h.padded);
+    widest_padded_ = (int)most(widest_padded_, h.padded);
     widest_inner_ = (int)most(widest_inner_, m_.layers[i].up.n_out);
     most_heads_ = (int)most(most_heads_, h.n);
   }
@@ -195,8 +201,8 @@ void Group::lay_out(Pieces &p) {
   for (uint32_t i = 0; i < n_; i++) {
     const uint32_t length = call_.lengths[first_ + i];
     if (rows_) rows_[i] = {token, length, at, first_ + i, blocks};
-    blocks += (length + 15) / 16;
-    longest = most(longest, (length + 15) / 16);
+    blocks += blocks_of(length);
+    longest = most(longest, blocks_of(length));
     token += length;
     at += length;
   }
@@ -207,7 +213,7 @@ void Group::lay_out(Pieces &p) {
   qkv_ = p.take<float>(t * qkv_stride_);
   queries_ = p.take<int16_t>(t * widest_packed_);
   query_scale_ = p.take<float>(t * most_heads_);
-  keys_ = p.take<int16_t>(blocks * 16 * widest_packed_);
+  keys_ = p.take<uint8_t>(blocks * 16 * widest_packed_ * m_.kernel->key_bytes);
   values_ = p.take<int16_t>(blocks * 16 * widest_packed_);
   largest_ = p.take<float>((uint64_t)parts_ * n_ * padded(2 * widest_));
   context_ = p.take<float>(t * context_stride_);
@@ -220,7 +226,7 @@ void Group::lay_out(Pieces &p) {
     s.rounded.stride = (size_t)inner;
     s.rounded.scale = p.take<float>((uint64_t)inner_rows_ + 16);
     s.rounded.zero = 0;
-    s.attention = p.take<uint8_t>(attend_scratch((int)longest));
+    s.attention = p.take<uint8_t>(m_.kernel->attend_scratch((int)longest, widest_padded_));
     s.scales = p.take<float>((uint64_t)n_ * scales_stride());
   }
 }
@@ -337,7 +343,8 @@ void Group::project(const Layer &layer, uint32_t from, uint32_t to, int part) {
 Sequence Group::sequence(const Layer &layer, const Row &row, int part) const {
   const size_t at = row.packed * 16 * (size_t)(layer.heads.n * layer.heads.padded);
   const float *scales = scratch_[part].scales + (row.number - first_) * scales_stride();
-  return {(int)row.tokens, (int)(row.tokens + 15) / 16, keys_ + at, values_ + at, scales, scales + widest_};
+  return {(int)row.tokens, (int)blocks_of(row.tokens), (int16_t *)(keys_ + at * m_.kernel->key_bytes),
+          values_ + at, scales, scales + widest_};
 }
 
 void Group::pack(const Layer &layer, uint32_t from, uint32_t to, int part) {

@@ -50,7 +50,7 @@ struct Rounded {
   int zero;
 };
 
-// How attention's heads lie in a row; `padded` is a head's width in multiples of 16.
+// How attention's heads lie in a row; `padded` is a head's width in multiples of the kernel's head_unit.
 struct Heads {
   int n;
   int width;
@@ -61,7 +61,7 @@ struct Heads {
 // One sequence in attention: keys and values packed, `scale` and `value_scale` of this sequence.
 struct Sequence {
   int tokens;
-  int blocks;  // of 16 keys
+  int blocks;  // of 16 keys, a multiple of the kernel's key_unit
   int16_t *keys;
   int16_t *values;
   const float *key_scale;    // [heads]
@@ -70,6 +70,9 @@ struct Sequence {
 
 struct Kernel {
   const char *name;
+
+  // Heads' widths and rows' keys are padded to multiples of these; a number of a key takes key_bytes.
+  int head_unit, key_unit, key_bytes;
 
   // Weights [in][out] → how `linear` wants them; `packed` has packed_size bytes, all 0.
   size_t (*packed_size)(int n_in, int n_out);
@@ -98,7 +101,8 @@ struct Kernel {
                     const float *inverse, const Sequence &out);
   void (*pack_values)(const float *x, size_t stride, int from, int to, const Heads &heads,
                       const float *inverse, const Sequence &out);
-  // Queries of one sequence look at all of it. scratch: attend_scratch(blocks) bytes, 64-aligned.
+  // Queries of one sequence look at all of it. scratch: attend_scratch(blocks, padded) bytes, 64-aligned.
+  size_t (*attend_scratch)(int blocks, int padded);
   void (*attend)(const int16_t *queries, const float *query_scale, int rows, const Heads &heads,
                  const Sequence &sequence, void *scratch, float *out, size_t stride);
 
@@ -108,8 +112,3 @@ struct Kernel {
   void (*decode)(const float *x, int width, const int8_t *words, const float *scale, const float *bias,
                  int n_words, float *out);
 };
-
-constexpr int ATTEND_ROWS = 8;
-constexpr size_t attend_scratch(int blocks) {
-  return (size_t)ATTEND_ROWS * (blocks + 1) * 16 * (sizeof(int32_t) + sizeof(int16_t));
-}

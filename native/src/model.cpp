@@ -238,7 +238,8 @@ void read_layer(Reader &r, potstill_model &m, int i, Report &report) {
                       names[0], width, head_width));
     return;
   }
-  layer.heads = {width / head_width, head_width, (head_width + 15) / 16 * 16};
+  const int unit = m.kernel->head_unit;
+  layer.heads = {width / head_width, head_width, (head_width + unit - 1) / unit * unit};
   const char *const qkv[3] = {names[0], names[1], names[2]};
   layer.qkv = r.linear(qkv, 3, m.width, width);
   layer.output = r.linear(names[3], width, m.width);

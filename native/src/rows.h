@@ -142,6 +142,9 @@ void embed(const int8_t *word, float scale, const float *type, const float *posi
 
 // -- Attention ------------------------------------------------------------------------------------
 
+// Shares of attention are 2^-t, t in 2048 steps for each halving: 2048 · log2(e), over √width.
+constexpr float SHARE_UNIT = 2954.639443740597f;
+
 void round_queries(const float *x, const Heads &heads, int16_t *q, float *scale) {
   for (int h = 0; h < heads.n; h++, x += heads.width, q += heads.padded) {
     Floats most = floats(TINY);
@@ -161,6 +164,7 @@ void maxima(const float *x, size_t stride, int rows, int width, float *largest) 
       store(largest + i, max(load(largest + i), abs(load(x + i))));
 }
 
+#if !defined(POTSTILL_ATTEND)
 // Keys lie as [head][block of 16][pair of columns][key][2].
 void pack_keys(const float *x, size_t stride, int from, int to, const Heads &heads,
                const float *inverse, const Sequence &out) {
@@ -272,6 +276,13 @@ INLINE void mix(const int16_t *p, size_t p_stride, int pairs, const int16_t *val
   }
 }
 
+constexpr int HEAD_UNIT = 16, KEY_UNIT = 16, KEY_BYTES = 2;
+constexpr int ATTEND_ROWS = 8;
+
+size_t attend_scratch(int blocks, int) {
+  return (size_t)ATTEND_ROWS * (blocks + 1) * 16 * (sizeof(int32_t) + sizeof(int16_t));
+}
+
 template <int ROWS>
 INLINE void attend_rows(const int16_t *q, const float *query_scale, const Heads &heads, int h,
                         const Sequence &s, void *scratch, float *out, size_t stride) {
@@ -283,8 +294,7 @@ INLINE void attend_rows(const int16_t *q, const float *query_scale, const Heads 
   int b = 0;
   for (; b + 2 <= s.blocks; b += 2) score<ROWS, 2>(q, q_stride, heads, keys, b, scores, n_keys);
   if (b < s.blocks) score<ROWS, 1>(q, q_stride, heads, keys, b, scores, n_keys);
-  // 2048 steps for each halving: 2048 · log2(e) / √width
-  const float unit = 2954.639443740597f / __builtin_sqrtf((float)heads.width);
+  const float unit = SHARE_UNIT / __builtin_sqrtf((float)heads.width);
   float inverse[ROWS];
   for (int r = 0; r < ROWS; r++) {
     const float factor = (query_scale[r * heads.n] * s.key_scale[h]) * unit;
@@ -316,6 +326,8 @@ void attend(const int16_t *queries, const float *query_scale, int rows, const He
 #undef SOME
   }
 }
+
+#endif
 
 // -- Heads ----------------------------------------------------------------------------------------
 
@@ -351,6 +363,16 @@ void decode(const float *x, int width, const int8_t *words, const float *scale, 
 // SIGNED, whether its sums are of q - 128; and
 //   dot_bytes<ROWS>(a, stride, b, n_in padded, sums[ROWS][TILE_BLOCKS])
 
+template <After AFTER>
+INLINE void finish(Ints sum, Floats scale, Floats row_scale, Floats bias, float *to) {
+  Floats v = (to_floats(sum) * scale) * row_scale + bias;
+  if (AFTER == After::GELU) v = gelu(v);
+  if (AFTER == After::RELU) v = max(v, floats(0.0f));
+  if (AFTER == After::ADD) v = v + load(to);
+  store(to, v);
+}
+
+#if !defined(POTSTILL_MULTIPLY)
 template <int ROWS, After AFTER>
 INLINE void tile(const Linear &w, const Rounded &in, int row, int column, float *out, size_t stride) {
   Ints sums[ROWS][TILE_BLOCKS];
@@ -361,14 +383,8 @@ INLINE void tile(const Linear &w, const Rounded &in, int row, int column, float 
     const int at = column + c * 16;
     const Ints off = load(w.sums + at) * ints(offset);
     const Floats scale = load(w.scale + at), bias = load(w.bias + at);
-    _Pragma("GCC unroll 16") for (int r = 0; r < ROWS; r++) {
-      Floats v = (to_floats(sums[r][c] - off) * scale) * floats(in.scale[row + r]) + bias;
-      float *to = out + (row + r) * stride + at;
-      if (AFTER == After::GELU) v = gelu(v);
-      if (AFTER == After::RELU) v = max(v, floats(0.0f));
-      if (AFTER == After::ADD) v = v + load(to);
-      store(to, v);
-    }
+    _Pragma("GCC unroll 16") for (int r = 0; r < ROWS; r++)
+      finish<AFTER>(sums[r][c] - off, scale, floats(in.scale[row + r]), bias, out + (row + r) * stride + at);
   }
 }
 
@@ -388,10 +404,6 @@ struct Tiles<0, AFTER> {
 };
 
 template <After AFTER>
-void multiply(const Linear &w, const Rounded &in, int rows, float *out, size_t stride);
-
-#if !defined(POTSTILL_MULTIPLY)
-template <After AFTER>
 void multiply(const Linear &w, const Rounded &in, int rows, float *out, size_t stride) {
   // Tiles of nearly equal height: one row left over would cost as much as half a tile.
   const int n_tiles = (rows + TILE_ROWS - 1) / TILE_ROWS;
@@ -404,6 +416,9 @@ void multiply(const Linear &w, const Rounded &in, int rows, float *out, size_t s
 }
 #endif
 
+template <After AFTER>
+void multiply(const Linear &w, const Rounded &in, int rows, float *out, size_t stride);
+
 void linear(const Linear &w, const Rounded &in, int rows, float *out, size_t stride, After after) {
   if (after == After::NOTHING) multiply<After::NOTHING>(w, in, rows, out, stride);
   if (after == After::GELU) multiply<After::GELU>(w, in, rows, out, stride);
@@ -413,8 +428,9 @@ void linear(const Linear &w, const Rounded &in, int rows, float *out, size_t str
 
 }  // namespace
 
-#define POTSTILL_KERNEL(symbol, name)                                                              \
-  extern const Kernel symbol;                                                                      \
-  const Kernel symbol = {name,          packed_size, pack,      linear,      round, round_from, norm, \
-                         embed,         round_queries, maxima,  pack_keys,   pack_values, attend,  \
-                         activate,      float_linear, decode};
+#define POTSTILL_KERNEL(symbol, name)                                                                \
+  extern const Kernel symbol;                                                                        \
+  const Kernel symbol = {name,      HEAD_UNIT,      KEY_UNIT, KEY_BYTES,   packed_size, pack,         \
+                         linear,    round,          round_from, norm,      embed,       round_queries, \
+                         maxima,    pack_keys,      pack_values, attend_scratch, attend, activate,    \
+                         float_linear, decode};
