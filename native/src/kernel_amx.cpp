@@ -20,29 +20,29 @@ struct alignas(64) Shapes {
 };
 
 #if defined(POTSTILL_EMULATE_AMX)
-thread_local uint8_t tiles[8][16][64];
-thread_local Shapes shapes;
+thread_local uint8_t tile_bytes[8][16][64];
+thread_local Shapes tile_shapes;
 INLINE void shape_tiles(const Shapes &wanted) {
-  shapes = wanted;
-  memset(tiles, 0, sizeof tiles);
+  tile_shapes = wanted;
+  memset(tile_bytes, 0, sizeof tile_bytes);
 }
 INLINE void end_tiles() {}
 #define IN_MEMORY
-#define TILE_ZERO(t) memset(tiles[t], 0, sizeof tiles[t])
+#define TILE_ZERO(t) memset(tile_bytes[t], 0, sizeof tile_bytes[t])
 #define TILE_LOAD(t, from, stride)           \
-  for (int r_ = 0; r_ < shapes.rows[t]; r_++) \
-  memcpy(tiles[t][r_], (const uint8_t *)(from) + r_ * (size_t)(stride), shapes.bytes[t])
+  for (int r_ = 0; r_ < tile_shapes.rows[t]; r_++) \
+  memcpy(tile_bytes[t][r_], (const uint8_t *)(from) + r_ * (size_t)(stride), tile_shapes.bytes[t])
 #define TILE_STORE(t, to, stride)            \
-  for (int r_ = 0; r_ < shapes.rows[t]; r_++) \
-  memcpy((uint8_t *)(to) + r_ * (size_t)(stride), tiles[t][r_], shapes.bytes[t])
+  for (int r_ = 0; r_ < tile_shapes.rows[t]; r_++) \
+  memcpy((uint8_t *)(to) + r_ * (size_t)(stride), tile_bytes[t][r_], tile_shapes.bytes[t])
 template <class A, class B>
 void multiply_tiles(int t, int a, int b) {
-  for (int r = 0; r < shapes.rows[t]; r++)
-    for (int c = 0; c < shapes.bytes[t] / 4; c++) {
+  for (int r = 0; r < tile_shapes.rows[t]; r++)
+    for (int c = 0; c < tile_shapes.bytes[t] / 4; c++) {
       int32_t sum;
-      memcpy(&sum, tiles[t][r] + c * 4, 4);
-      for (int k = 0; k < shapes.bytes[a]; k++) sum += (A)tiles[a][r][k] * (B)tiles[b][k / 4][c * 4 + k % 4];
-      memcpy(tiles[t][r] + c * 4, &sum, 4);
+      memcpy(&sum, tile_bytes[t][r] + c * 4, 4);
+      for (int k = 0; k < tile_shapes.bytes[a]; k++) sum += (A)tile_bytes[a][r][k] * (B)tile_bytes[b][k / 4][c * 4 + k % 4];
+      memcpy(tile_bytes[t][r] + c * 4, &sum, 4);
     }
 }
 #define MULTIPLY_US(t, a, b) multiply_tiles<uint8_t, int8_t>(t, a, b)

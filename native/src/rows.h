@@ -66,10 +66,22 @@ void activate(float *x, int n, int activation) {
 
 // -- Rounding and norms ---------------------------------------------------------------------------
 
+// The largest of `width` floats that `value(i)` gives from i on, and TINY; four at a time, for speed.
+template <class Value>
+INLINE float largest_of(int width, Value value) {
+  Floats most[4] = {floats(TINY), floats(TINY), floats(TINY), floats(TINY)};
+  int i = 0;
+  for (; i + 4 * LANES <= width; i += 4 * LANES)
+    for (int j = 0; j < 4; j++) most[j] = max(most[j], value(i + j * LANES));
+  for (; i < width; i += LANES) {
+    const Floats v = value(i);
+    most[0] = max(most[0], width - i >= LANES ? v : keep(v, below(width - i)));
+  }
+  return largest(max(max(most[0], most[1]), max(most[2], most[3])));
+}
+
 INLINE void round_row(const float *x, int width, uint8_t *q, float *scale) {
-  Floats most = floats(TINY);
-  for (int i = 0; i < width; i += LANES) most = max(most, abs(load_first(x + i, width - i)));
-  const float top = largest(most);
+  const float top = largest_of(width, [x](int i) { return abs(load(x + i)); });
   const Floats steps = floats(127.0f / top);
   for (int i = 0; i < width; i += LANES)
     store_bytes(q + i, to_ints(load_first(x + i, width - i) * steps) + ints(128));
@@ -86,12 +98,7 @@ void round_from(const float *x, size_t stride, int rows, int width, float floor,
   for (int r = 0; r < rows; r++) {
     const float *row = x + r * stride;
     uint8_t *q = out.q + r * out.stride;
-    Floats most = floats(TINY);
-    for (int i = 0; i < width; i += LANES) {
-      const Floats v = load(row + i) - least;
-      most = max(most, width - i >= LANES ? v : keep(v, below(width - i)));
-    }
-    const float top = largest(most);
+    const float top = largest_of(width, [=](int i) { return load(row + i) - least; });
     const Floats steps = floats(255.0f / top);
     for (int i = 0; i < width; i += LANES)
       store_bytes(q + i, to_ints(max((load(row + i) - least) * steps, floats(0.0f))));
@@ -99,29 +106,41 @@ void round_from(const float *x, size_t stride, int rows, int width, float floor,
   }
 }
 
-INLINE void norm_row(float *x, int width, const Norm &norm, float eps) {
-  Floats total = floats(0.0f);
-  for (int i = 0; i < width; i += LANES) total = total + load_first(x + i, width - i);
-  const Floats mean = floats(sum(total) / (float)width);
-  Floats squares = floats(0.0f);
-  for (int i = 0; i < width; i += LANES) {
-    Floats d = load(x + i) - mean;
-    if (width - i < LANES) d = keep(d, below(width - i));
-    squares = squares + d * d;
+// Some rows side by side, since each adds its own up one after the other.
+template <int ROWS>
+INLINE void norm_rows(float *x, size_t stride, int width, const Norm &norm, float eps) {
+  Floats mean[ROWS], factor[ROWS], total[ROWS];
+  for (int r = 0; r < ROWS; r++) total[r] = floats(0.0f);
+  for (int i = 0; i < width; i += LANES)
+    for (int r = 0; r < ROWS; r++) total[r] = total[r] + load_first(x + r * stride + i, width - i);
+  for (int r = 0; r < ROWS; r++) {
+    mean[r] = floats(sum(total[r]) / (float)width);
+    total[r] = floats(0.0f);
   }
-  const Floats factor = floats(1.0f / __builtin_sqrtf(sum(squares) / (float)width + eps));
+  for (int i = 0; i < width; i += LANES)
+    for (int r = 0; r < ROWS; r++) {
+      Floats d = load(x + r * stride + i) - mean[r];
+      if (width - i < LANES) d = keep(d, below(width - i));
+      total[r] = total[r] + d * d;
+    }
+  for (int r = 0; r < ROWS; r++)
+    factor[r] = floats(1.0f / __builtin_sqrtf(sum(total[r]) / (float)width + eps));
   for (int i = 0; i < width; i += LANES) {
-    const Floats d = (load(x + i) - mean) * factor;
-    store(x + i, d * load(norm.weight + i) + load(norm.bias + i));
+    const Floats weight = load(norm.weight + i), bias = load(norm.bias + i);
+    for (int r = 0; r < ROWS; r++) {
+      float *at = x + r * stride + i;
+      store(at, ((load(at) - mean[r]) * factor[r]) * weight + bias);
+    }
   }
 }
 
 void norm(float *x, size_t stride, int rows, int width, const Norm &norm, float eps,
           const Rounded *out) {
-  for (int r = 0; r < rows; r++) {
-    norm_row(x + r * stride, width, norm, eps);
-    if (out) round_row(x + r * stride, width, out->q + r * out->stride, out->scale + r);
-  }
+  constexpr int SOME = POTSTILL_WIDTH >= 8 ? 4 : 1;  // whose sums stay in registers
+  int r = 0;
+  for (; r + SOME <= rows; r += SOME) norm_rows<SOME>(x + r * stride, stride, width, norm, eps);
+  for (; r < rows; r++) norm_rows<1>(x + r * stride, stride, width, norm, eps);
+  if (out) round(x, stride, rows, width, *out);
 }
 
 void embed(const int8_t *word, float scale, const float *type, const float *position, int width,
