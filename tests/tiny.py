@@ -11,6 +11,7 @@ from tokenizers import AddedToken, models, pre_tokenizers, processors, trainers
 
 from potstill.bundle.atomic import write_json
 from potstill.bundle.config import ModelConfig
+from potstill.bundle.encoders.table import ENCODERS
 from potstill.bundle.heads import hf_config
 from potstill.bundle.weights import expected_shapes, write_weights
 from potstill.text.opening import wordpiece
@@ -31,9 +32,13 @@ PLAIN = ("hf", "onnx", "fp16", "int8")
 
 BYTE_LEVEL_SIZE = 330
 """Most tokens of the vocabulary that `byte_level` makes."""
+UNIGRAM_SIZE = 130
+"""Most tokens of the vocabulary that `unigram` makes."""
 _SHAPES = {
     "distilbert": {"n_token_types": 0},
     "roberta": {"n_token_types": 1, "pad_id": 1, "vocab_size": BYTE_LEVEL_SIZE},
+    "xlm-roberta": {"n_token_types": 1, "pad_id": 1, "vocab_size": UNIGRAM_SIZE},
+    "camembert": {"n_token_types": 1, "pad_id": 1, "vocab_size": UNIGRAM_SIZE},
     "electra": {"embedding_width": 12},
     "mpnet": {"n_token_types": 0, "pad_id": 1, "vocab_size": len(VOCABULARY) + 5},
 }
@@ -119,17 +124,47 @@ def write_byte_level(folder: Path, *, pieces: bool = False) -> None:
         byte_level().save(str(folder / "tokenizer.json"))
 
 
+def unigram(special: tuple[str, ...] = ("<s>", "<pad>", "</s>", "<unk>")) -> tokenizers.Tokenizer:
+    """A Unigram over `SENTENCES`, its tokens around a text first and ``<mask>`` last."""
+    backend = tokenizers.Tokenizer(models.Unigram())
+    backend.pre_tokenizer = pre_tokenizers.Metaspace()
+    trainer = trainers.UnigramTrainer(
+        vocab_size=UNIGRAM_SIZE - len(special) - 1, special_tokens=[], show_progress=False
+    )
+    backend.train_from_iterator((text for text, *_ in SENTENCES * 3), trainer)
+    pieces = json.loads(backend.to_str())["model"]["vocab"]
+    mask = "<mask>" if "<s>" in special else "[MASK]"
+    vocabulary = [*((token, 0.0) for token in special), *map(tuple, pieces), (mask, 0.0)]
+    found = tokenizers.Tokenizer(models.Unigram(vocabulary, special.index("<unk>"), False))
+    found.add_special_tokens([*special, AddedToken(mask, lstrip=True, normalized=False)])
+    return found
+
+
+def write_unigram(folder: Path, name: str) -> None:
+    """``tokenizer.json`` of `unigram`, as of a class of transformers."""
+    folder.mkdir(parents=True, exist_ok=True)
+    unigram().save(str(folder / "tokenizer.json"))
+    write_json(folder / "tokenizer_config.json", {"tokenizer_class": name})
+
+
+def write_tokenizer_of(folder: Path, model_type: str) -> None:
+    """The files of the tokenizer that a type of encoder has."""
+    if model_type == "roberta":
+        write_byte_level(folder)
+    elif model_type in ("xlm-roberta", "camembert"):
+        write_unigram(folder, f"{ENCODERS[model_type].prefix}Tokenizer")
+    elif model_type == "mpnet":
+        write_mpnet_tokenizer(folder)
+    else:
+        write_tokenizer(folder)
+
+
 def write_model(
     folder: Path, model_type: str = "bert", *, seed: int = 0, head: str | None = "qa", **options
 ) -> Path:
     """A whole model folder in Hugging Face's layout, its ``head`` named as in `bundle.heads`."""
     shape = config(model_type, **options)
-    if model_type == "roberta":
-        write_byte_level(folder)
-    elif model_type == "mpnet":
-        write_mpnet_tokenizer(folder)
-    else:
-        write_tokenizer(folder)
+    write_tokenizer_of(folder, model_type)
     # Old folders do not name their head; that of a classifier decides what a name means.
     labelling = head in ("classification", "tagging", "choice")
     write_json(folder / "config.json", hf_config(shape, head) if labelling else shape.to_hf())

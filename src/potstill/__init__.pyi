@@ -4,10 +4,12 @@ from potstill import errors as errors
 from potstill import losses as losses
 from potstill.bundle.hf_configs import AutoConfig as AutoConfig
 from potstill.bundle.hf_configs import BertConfig as BertConfig
+from potstill.bundle.hf_configs import CamembertConfig as CamembertConfig
 from potstill.bundle.hf_configs import DistilBertConfig as DistilBertConfig
 from potstill.bundle.hf_configs import ElectraConfig as ElectraConfig
 from potstill.bundle.hf_configs import MPNetConfig as MPNetConfig
 from potstill.bundle.hf_configs import RobertaConfig as RobertaConfig
+from potstill.bundle.hf_configs import XLMRobertaConfig as XLMRobertaConfig
 from potstill.data.qa import load_qa as load_qa
 from potstill.documents.document import Document as Document
 from potstill.documents.files import read_documents as read_documents
@@ -28,6 +30,14 @@ from potstill.models.named import (
 )
 from potstill.models.named import BertForTokenClassification as BertForTokenClassification
 from potstill.models.named import BertModel as BertModel
+from potstill.models.named import CamembertForMaskedLM as CamembertForMaskedLM
+from potstill.models.named import CamembertForMultipleChoice as CamembertForMultipleChoice
+from potstill.models.named import CamembertForQuestionAnswering as CamembertForQuestionAnswering
+from potstill.models.named import (
+    CamembertForSequenceClassification as CamembertForSequenceClassification,
+)
+from potstill.models.named import CamembertForTokenClassification as CamembertForTokenClassification
+from potstill.models.named import CamembertModel as CamembertModel
 from potstill.models.named import DistilBertForMaskedLM as DistilBertForMaskedLM
 from potstill.models.named import DistilBertForMultipleChoice as DistilBertForMultipleChoice
 from potstill.models.named import DistilBertForQuestionAnswering as DistilBertForQuestionAnswering
@@ -61,6 +71,16 @@ from potstill.models.named import (
 )
 from potstill.models.named import RobertaForTokenClassification as RobertaForTokenClassification
 from potstill.models.named import RobertaModel as RobertaModel
+from potstill.models.named import XLMRobertaForMaskedLM as XLMRobertaForMaskedLM
+from potstill.models.named import XLMRobertaForMultipleChoice as XLMRobertaForMultipleChoice
+from potstill.models.named import XLMRobertaForQuestionAnswering as XLMRobertaForQuestionAnswering
+from potstill.models.named import (
+    XLMRobertaForSequenceClassification as XLMRobertaForSequenceClassification,
+)
+from potstill.models.named import (
+    XLMRobertaForTokenClassification as XLMRobertaForTokenClassification,
+)
+from potstill.models.named import XLMRobertaModel as XLMRobertaModel
 from potstill.records import Answer as Answer
 from potstill.records import QAExample as QAExample
 from potstill.records import Sentence as Sentence
@@ -82,6 +102,8 @@ from potstill.tasks.pipelines import pipeline as pipeline
 from potstill.text.auto import AutoTokenizer as AutoTokenizer
 from potstill.text.auto import BertTokenizer as BertTokenizer
 from potstill.text.auto import BertTokenizerFast as BertTokenizerFast
+from potstill.text.auto import CamembertTokenizer as CamembertTokenizer
+from potstill.text.auto import CamembertTokenizerFast as CamembertTokenizerFast
 from potstill.text.auto import DistilBertTokenizer as DistilBertTokenizer
 from potstill.text.auto import DistilBertTokenizerFast as DistilBertTokenizerFast
 from potstill.text.auto import ElectraTokenizer as ElectraTokenizer
@@ -90,6 +112,8 @@ from potstill.text.auto import MPNetTokenizer as MPNetTokenizer
 from potstill.text.auto import MPNetTokenizerFast as MPNetTokenizerFast
 from potstill.text.auto import RobertaTokenizer as RobertaTokenizer
 from potstill.text.auto import RobertaTokenizerFast as RobertaTokenizerFast
+from potstill.text.auto import XLMRobertaTokenizer as XLMRobertaTokenizer
+from potstill.text.auto import XLMRobertaTokenizerFast as XLMRobertaTokenizerFast
 from potstill.text.tokenizer import Tokenizer as Tokenizer
 
 __version__: str

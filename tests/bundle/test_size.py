@@ -21,7 +21,9 @@ SHAPES = st.builds(
 )
 
 
-@pytest.mark.parametrize("model_type", ["bert", "distilbert", "roberta", "electra", "mpnet"])
+@pytest.mark.parametrize(
+    "model_type", ["bert", "distilbert", "roberta", "camembert", "electra", "mpnet"]
+)
 @pytest.mark.parametrize("head", ["qa", "classification", "tagging", "choice", None])
 def test_parameters_are_those_of_the_weights(model_type, head):
     config = tiny.config(model_type, labels=("a", "b", "c"))

@@ -15,7 +15,9 @@ from potstill.runtime.session import OnnxSession
 from potstill.text.windows import Batch
 
 
-@pytest.mark.parametrize("model_type", ["bert", "distilbert", "roberta", "electra", "mpnet"])
+@pytest.mark.parametrize(
+    "model_type", ["bert", "distilbert", "roberta", "camembert", "electra", "mpnet"]
+)
 @pytest.mark.parametrize("activation", ["gelu", "gelu_new", "relu"])
 def test_float32(tmp_path, model_type, activation) -> None:
     config = tiny.config(model_type, activation=activation, norm_eps=1e-3)
@@ -77,7 +79,7 @@ def test_float16_with_large_activations(tmp_path) -> None:
     assert largest(found, expected(config, weights, rows), rows) < 0.1
 
 
-@pytest.mark.parametrize("model_type", ["bert", "roberta", "electra", "mpnet"])
+@pytest.mark.parametrize("model_type", ["bert", "roberta", "camembert", "electra", "mpnet"])
 def test_weights_are_read_back(tmp_path, model_type) -> None:
     config = tiny.config(model_type)
     weights = tiny.weights(config)

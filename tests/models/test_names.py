@@ -18,6 +18,8 @@ KINDS = {
     "roberta": "Roberta",
     "electra": "Electra",
     "mpnet": "MPNet",
+    "xlm-roberta": "XLMRoberta",
+    "camembert": "Camembert",
 }
 HEADS = {
     "bare": ("Model", "AutoModel"),

@@ -14,7 +14,9 @@ PROMPT = "The old king"
 CHOICES = ["built a tower.", "won the game in Denver.", "is a small red book."]
 
 
-@pytest.fixture(scope="module", params=["bert", "distilbert", "roberta", "electra", "mpnet"])
+@pytest.fixture(
+    scope="module", params=["bert", "distilbert", "roberta", "camembert", "electra", "mpnet"]
+)
 def folder(request, tmp_path_factory):
     return tiny.write_model(tmp_path_factory.mktemp(request.param), request.param, head="choice")
 

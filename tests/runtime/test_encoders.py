@@ -80,7 +80,7 @@ def test_a_full_window_fits_the_position_table(client):
     assert all(long[a.start : a.end] == a.text for a in reading.answers)
 
 
-@pytest.mark.parametrize("kind", ["roberta", "electra", "mpnet"])
+@pytest.mark.parametrize("kind", ["roberta", "xlm-roberta", "electra", "mpnet"])
 def test_every_format_is_verified_and_answers_alike(tmp_path, kind):
     folder = tiny.write_model(tmp_path / "model", kind)
     export_bundle(folder, tmp_path / "out", tiny.PLAIN)
@@ -97,7 +97,7 @@ def test_every_format_is_verified_and_answers_alike(tmp_path, kind):
     assert exact.score == pytest.approx(rough.score, rel=0.8)
 
 
-@pytest.mark.parametrize("kind", ["roberta", "electra", "mpnet"])
+@pytest.mark.parametrize("kind", ["roberta", "xlm-roberta", "electra", "mpnet"])
 def test_an_int8_file_alone_is_a_float_model_too(tmp_path, kind):
     folder = tiny.write_model(tmp_path / "model", kind)
     export_bundle(folder, tmp_path / "int8", ["int8"])

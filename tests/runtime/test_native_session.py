@@ -31,6 +31,7 @@ MODELS = {
     "roberta classification": ("classification", "roberta", {}),
     "electra choice": ("choice", "electra", {}),
     "bert mlm": ("mlm", "bert", {}),
+    "camembert": ("qa", "camembert", {}),
     "roberta mlm": ("mlm", "roberta", {"activation": "gelu_new"}),
     "relu": ("classification", "bert", {"activation": "relu"}),
     "wide": ("qa", "bert", {"hidden_width": 132, "n_heads": 2, "ffn_width": 70, "n_layers": 1}),

@@ -42,6 +42,9 @@ export const ONNX_FILES = Object.freeze({
  * @property {Record<string, object>} files what the manifest says of each file
  */
 
+/** Types of encoder whose positions count only what is not padding. */
+const SKIPS_PADDING = new Set(["roberta", "xlm-roberta", "camembert", "mpnet"]);
+
 /**
  * @param {Place} place
  * @returns {Promise<Bundle>}
@@ -69,7 +72,7 @@ export async function readBundle(place) {
   }
   const rows = config.max_position_embeddings ?? 512;
   // Rows of RoBERTa's position table that stand before position 0.
-  const offset = config.model_type === "roberta" ? (config.pad_token_id ?? 1) + 1 : 0;
+  const offset = SKIPS_PADDING.has(config.model_type) ? (config.pad_token_id ?? 1) + 1 : 0;
   if (!Number.isInteger(rows - offset) || rows - offset < 1) {
     throw new ConfigError(`${place.name} has ${rows} positions in its config.json: it is damaged`);
   }
@@ -96,7 +99,7 @@ function encoderOf(config) {
   return {
     headWidth: width / heads,
     activation: config.hidden_act ?? config.activation ?? "gelu",
-    padId: type === "roberta" ? (config.pad_token_id ?? 1) : -1,
+    padId: SKIPS_PADDING.has(type) ? (config.pad_token_id ?? 1) : -1,
     normEps: config.layer_norm_eps ?? 1e-12,
   };
 }

@@ -255,7 +255,8 @@ class ModelConfig:
         model_type = _model_type(values)
         if not isinstance(model_type, str) or model_type not in ENCODERS:
             raise ConfigError(
-                f"model_type {model_type!r:.60} is not supported; supported: {', '.join(ENCODERS)}"
+                f"model_type {model_type!r:.60} is not supported; supported: "
+                f"{', '.join(ENCODERS)}; ask for another in the project's issues"
             )
         names = ENCODERS[model_type].fields
         fields = dict(ENCODERS[model_type].defaults)

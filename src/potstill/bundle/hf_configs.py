@@ -122,6 +122,18 @@ class RobertaConfig(PretrainedConfig):
     kind = "roberta"
 
 
+class XLMRobertaConfig(PretrainedConfig):
+    """The config of an XLM-RoBERTa model."""
+
+    kind = "xlm-roberta"
+
+
+class CamembertConfig(PretrainedConfig):
+    """The config of a CamemBERT model."""
+
+    kind = "camembert"
+
+
 class ElectraConfig(PretrainedConfig):
     """The config of an ELECTRA discriminator."""
 
@@ -136,7 +148,15 @@ class MPNetConfig(PretrainedConfig):
 
 CONFIGS: Mapping[str, type[PretrainedConfig]] = {
     config.kind: config
-    for config in (BertConfig, DistilBertConfig, RobertaConfig, ElectraConfig, MPNetConfig)
+    for config in (
+        BertConfig,
+        DistilBertConfig,
+        RobertaConfig,
+        XLMRobertaConfig,
+        CamembertConfig,
+        ElectraConfig,
+        MPNetConfig,
+    )
 }
 """``model_type`` → class."""
 

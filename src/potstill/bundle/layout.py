@@ -21,6 +21,8 @@ MERGES = "merges.txt"
 ADDED_TOKENS = "added_tokens.json"
 ADAPTER = "adapter_config.json"
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
+SENTENCEPIECE = ("sentencepiece.bpe.model", "spiece.model", "spm.model")
+"""SentencePiece's own file of a Unigram vocabulary, by the names it is published under."""
 CARD = "README.md"
 MANIFEST = "potstill.json"
 METRICS = "metrics.jsonl"

@@ -145,6 +145,16 @@ def write_weights(
     """
     from safetensors.numpy import save
 
+    # save_file is not used: it makes files that only their owner may read.
+    write_bytes(path, save(to_hf(weights, config, head), metadata={"format": "pt"}))
+
+
+def to_hf(weights: Mapping[str, Array], config: ModelConfig, head: HeadName = "qa") -> Weights:
+    """The same arrays under Hugging Face's names.
+
+    Raises:
+        WeightsError: a name the description of the encoder does not know.
+    """
     renamed: Weights = {}
     for name, array in weights.items():
         try:
@@ -153,10 +163,9 @@ def write_weights(
             raise WeightsError(
                 f"{name} is not a parameter of a {config.model_type} model"
             ) from None
-        # The buffer is written as it lies in memory: a transposed view would be scrambled.
+        # A file holds the buffer as it lies in memory: a transposed view would be scrambled.
         renamed[theirs] = np.ascontiguousarray(array)
-    # save_file is not used: it makes files that only their owner may read.
-    write_bytes(path, save(renamed, metadata={"format": "pt"}))
+    return renamed
 
 
 def weights_file(folder: Path) -> Path:

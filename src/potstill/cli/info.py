@@ -110,12 +110,18 @@ def _described_data(
 
 
 def _described_model(target: str, seq_len: int) -> dict[str, Any]:
+    from potstill.bundle.config import read_config
     from potstill.bundle.find import find_model
+    from potstill.bundle.manifest import head_of_folder
     from potstill.evaluation.describe import describe_model
+    from potstill.runtime.runtimes import runtime_of
 
     folder = find_model(target)
     described = describe_model(folder, seq_len=seq_len)
-    return {"kind": "model", "model": target, "folder": str(folder), **described}
+    head = head_of_folder(folder, read_config(folder))
+    name, reason = ("", "") if head == "bare" else runtime_of(folder, head)
+    runs = {"runtime": name, "runtime_reason": reason}
+    return {"kind": "model", "model": target, "folder": str(folder), **runs, **described}
 
 
 def _compared(targets: tuple[str, ...], seq_len: int) -> list[dict[str, Any]]:
@@ -224,6 +230,9 @@ def _model_table(values: dict[str, Any]) -> Table:
         f"{_of_layers(values['layer_heads'])} heads, "
         f"feed-forward {_of_layers(values['layer_ffn'])}",
     )
+    if values["runtime"]:
+        reason = f": {values['runtime_reason']}" if values["runtime_reason"] else ""
+        table.add_row("runtime", _plain(values["runtime"] + reason))
     table.add_row("vocabulary", f"{values['vocab_size']:,}")
     table.add_row("positions", f"{values['max_positions']:,}")
     table.add_row("parameters", f"{values['parameters']:,}")
@@ -272,6 +281,7 @@ def _models_table(models: list[dict[str, Any]]) -> Table:
         table.add_row(label, shown(models[0][name]), *cells)
 
     add("type", "model_type", str)
+    add("runtime", "runtime", str)
     for name in ("n_layers", "hidden_width"):
         add(name, name, _count)
     add("n_heads", "layer_heads", _of_layers)

@@ -14,12 +14,13 @@ from potstill.bundle import layout
 from potstill.bundle.atomic import write_json, write_text
 from potstill.bundle.config import ModelConfig
 from potstill.bundle.heads import HeadName, hf_config
-from potstill.text.opening import open_folder, token_text
+from potstill.text.families import token_text
+from potstill.text.opening import CLASSES, open_folder
 
 _CLASSES = {"bert": "BertTokenizer", "distilbert": "DistilBertTokenizer"}
 """``model_type`` → class of its WordPiece tokenizer, where it has one of its own."""
 _SPECIAL = {"unk": "[UNK]", "sep": "[SEP]", "pad": "[PAD]", "cls": "[CLS]", "mask": "[MASK]"}
-_BYTE_LEVEL_SPECIAL = {
+_ANGLED = {
     "unk": "<unk>", "sep": "</s>", "pad": "<pad>", "cls": "<s>", "mask": "<mask>",
     "bos": "<s>", "eos": "</s>",
 }  # fmt: skip
@@ -46,8 +47,14 @@ def write_tokenizer(source: Path, out: Path, config: ModelConfig) -> None:
     values["truncation"] = values["padding"] = None
     write_text(out / layout.TOKENIZER, json.dumps(values, ensure_ascii=False))
     model: dict[str, Any] = values.get("model", {})
-    is_byte_level = "merges" in model
-    roles = _BYTE_LEVEL_SPECIAL if is_byte_level else _SPECIAL
+    is_byte_level, is_unigram = "merges" in model, isinstance(model.get("vocab"), list)
+    roles = _ANGLED if is_byte_level or is_unigram else _SPECIAL
+    if is_unigram:  # ALBERT's has both spellings
+        known = {
+            **_SPECIAL,
+            **{r: t for r, t in roles.items() if backend.token_to_id(t) is not None},
+        }
+        roles = {r: t for r, t in known.items() if backend.token_to_id(t) is not None}
     special = {f"{role}_token": token for role, token in roles.items()}
     given = {name: value for name, value in options.items() if value is not None}
     fallback: dict[str, Any] = {"tokenizer_class": _CLASSES.get(config.model_type, "BertTokenizer")}
@@ -57,6 +64,10 @@ def write_tokenizer(source: Path, out: Path, config: ModelConfig) -> None:
             "tokenizer_class": "RobertaTokenizer",
             "add_prefix_space": cut.get("add_prefix_space", False),
         }
+    if is_unigram:
+        name = config.spec.tokenizer
+        own = CLASSES[name] == "unigram"
+        fallback = {"tokenizer_class": f"{name}Tokenizer" if own else "PreTrainedTokenizerFast"}
     write_json(
         out / layout.TOKENIZER_CONFIG,
         {**fallback, **special, **given, "model_max_length": config.max_positions},

@@ -118,6 +118,78 @@ class RobertaForMultipleChoice(ChoiceModel):
     model_type = "roberta"
 
 
+class XLMRobertaModel(BareModel):
+    """XLM-RoBERTa without a head."""
+
+    model_type = "xlm-roberta"
+
+
+class XLMRobertaForQuestionAnswering(QuestionAnsweringModel):
+    """XLM-RoBERTa with the question-answering head."""
+
+    model_type = "xlm-roberta"
+
+
+class XLMRobertaForMaskedLM(MaskedLM):
+    """XLM-RoBERTa with the masked-LM head."""
+
+    model_type = "xlm-roberta"
+
+
+class XLMRobertaForSequenceClassification(ClassificationModel):
+    """XLM-RoBERTa with the text-classification head."""
+
+    model_type = "xlm-roberta"
+
+
+class XLMRobertaForTokenClassification(TaggingModel):
+    """XLM-RoBERTa with the token-classification head."""
+
+    model_type = "xlm-roberta"
+
+
+class XLMRobertaForMultipleChoice(ChoiceModel):
+    """XLM-RoBERTa with the multiple-choice head."""
+
+    model_type = "xlm-roberta"
+
+
+class CamembertModel(BareModel):
+    """CamemBERT without a head."""
+
+    model_type = "camembert"
+
+
+class CamembertForQuestionAnswering(QuestionAnsweringModel):
+    """CamemBERT with the question-answering head."""
+
+    model_type = "camembert"
+
+
+class CamembertForMaskedLM(MaskedLM):
+    """CamemBERT with the masked-LM head."""
+
+    model_type = "camembert"
+
+
+class CamembertForSequenceClassification(ClassificationModel):
+    """CamemBERT with the text-classification head."""
+
+    model_type = "camembert"
+
+
+class CamembertForTokenClassification(TaggingModel):
+    """CamemBERT with the token-classification head."""
+
+    model_type = "camembert"
+
+
+class CamembertForMultipleChoice(ChoiceModel):
+    """CamemBERT with the multiple-choice head."""
+
+    model_type = "camembert"
+
+
 class ElectraModel(BareModel):
     """ELECTRA's discriminator without a head; it has no pooler."""
 

@@ -178,7 +178,7 @@ class Filler(Client[FillOptions]):
         found: dict[int, None] = {}
         for target in wanted:
             pieces = self.target_pieces(target)
-            if self.tokenizer.byte_level and not target[:1].isspace():
+            if self.tokenizer.spaced and not target[:1].isspace():
                 word = self.target_pieces(f" {target}")  # as a word within a text
                 pieces = word if len(word) == 1 else pieces
             if len(pieces) != 1:
@@ -265,7 +265,7 @@ class Filler(Client[FillOptions]):
         at = int(text.places[place])
         start, end = (int(bound) for bound in text.encoded.offsets[at])
         spelling = self.tokenizer.tokens([token_id])[0]
-        if self.tokenizer.byte_level:  # a token that starts a word brings the space before it
+        if self.tokenizer.spaced:  # a token that starts a word brings the space before it
             before = text.text[: int(text.encoded.offsets[at - 1, 1]) if at else 0]
             token = inside = self.tokenizer.decode([token_id])
             if not before or before[-1].isspace():

@@ -222,6 +222,8 @@ def _library() -> ctypes.CDLL:
 
 
 def _described(config: ModelConfig, head: HeadName) -> _Config:
+    if not config.spec.engine:
+        raise ModelError(f"the engine runs no {config.model_type} models")
     inner = {"classification": config.pooler_activation, "choice": config.pooler_activation}
     inner["mlm"] = config.lm_activation
     try:

@@ -187,6 +187,26 @@ def open_usual(model: Runnable, share: Layout) -> tuple[str, Session]:
     return REFERENCE, open_runtime(model, REFERENCE, share)
 
 
+def runtime_of(folder: Path, head: HeadName) -> tuple[str, str]:
+    """The runtime that answers where nobody names one, and why that is not the engine.
+
+    Args:
+        folder: of the model.
+        head: which of its heads.
+
+    Returns:
+        `NATIVE` and nothing, or `REFERENCE` and a line.
+    """
+    file = layout.onnx_file(folder)
+    if file is None:
+        return REFERENCE, "the engine runs int8 files, and the folder has none"
+    try:
+        open_runtime(Runnable(folder=folder, file=file, head=head), NATIVE, Layout(1, 1))
+    except (InputError, ModelError) as error:
+        return REFERENCE, str(error).removeprefix(f"{file}: ")
+    return NATIVE, ""
+
+
 def candidates(model: Runnable) -> list[str]:
     """Runtimes that are installed here and may be worth measuring, the reference first.
 

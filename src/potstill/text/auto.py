@@ -33,6 +33,20 @@ class RobertaTokenizer(PretrainedTokenizer):
     model_input_names = ("input_ids", "attention_mask")
 
 
+class XLMRobertaTokenizer(PretrainedTokenizer):
+    """XLM-RoBERTa's tokenizer; ``XLMRobertaTokenizerFast`` is the same."""
+
+    model_type = "xlm-roberta"
+    model_input_names = ("input_ids", "attention_mask")
+
+
+class CamembertTokenizer(PretrainedTokenizer):
+    """CamemBERT's tokenizer; ``CamembertTokenizerFast`` is the same."""
+
+    model_type = "camembert"
+    model_input_names = ("input_ids", "attention_mask")
+
+
 class ElectraTokenizer(PretrainedTokenizer):
     """ELECTRA's tokenizer; ``ElectraTokenizerFast`` is the same."""
 
@@ -49,6 +63,8 @@ class MPNetTokenizer(PretrainedTokenizer):
 BertTokenizerFast = BertTokenizer
 DistilBertTokenizerFast = DistilBertTokenizer
 RobertaTokenizerFast = RobertaTokenizer
+XLMRobertaTokenizerFast = XLMRobertaTokenizer
+CamembertTokenizerFast = CamembertTokenizer
 ElectraTokenizerFast = ElectraTokenizer
 MPNetTokenizerFast = MPNetTokenizer
 
@@ -56,6 +72,8 @@ _CLASSES = (
     BertTokenizer,
     DistilBertTokenizer,
     RobertaTokenizer,
+    XLMRobertaTokenizer,
+    CamembertTokenizer,
     ElectraTokenizer,
     MPNetTokenizer,
 )

@@ -8,7 +8,6 @@ vocabulary stand in ``added_tokens_decoder`` or ``added_tokens.json``.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -16,27 +15,38 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 import tokenizers
-from tokenizers import AddedToken, decoders, models, normalizers, pre_tokenizers, processors
+from tokenizers import AddedToken, decoders, models, pre_tokenizers, processors
 
 from potstill.bundle import layout
 from potstill.bundle.encoders.table import ENCODERS
 from potstill.bundle.objects import read_object
 from potstill.errors import TokenizerError
+from potstill.text.families import as_bert, as_roberta, as_unigram, bert_normalizer, token_text
 
-Family: TypeAlias = Literal["wordpiece", "byte-level", "as it is"]
+Family: TypeAlias = Literal["wordpiece", "byte-level", "unigram", "as it is"]
 """What a class of transformers makes anew of its options; the rest comes from the file."""
 
-_CLASSES: Mapping[str, Family] = {
+CLASSES: Mapping[str, Family] = {
     **dict.fromkeys(
         "Bert DistilBert Electra MPNet MobileBert SqueezeBert RetriBert ConvBert LayoutLM".split(),
         "wordpiece",
     ),
     **dict.fromkeys("Roberta Longformer Bart".split(), "byte-level"),
+    **dict.fromkeys("XLMRoberta Camembert".split(), "unigram"),
     **dict.fromkeys(("PreTrained", "TokenizersBackend"), "as it is"),
 }
 """Class of transformers, without ``Tokenizer`` and ``Fast`` → family."""
-_WITHOUT_TYPES = frozenset(("DistilBert", "MPNet", "Roberta", "Longformer", "Bart"))
+_MODELS: Mapping[Family, type[models.Model]] = {
+    "wordpiece": models.WordPiece,
+    "byte-level": models.BPE,
+    "unigram": models.Unigram,
+}
+_WITHOUT_TYPES = frozenset(
+    ("DistilBert", "MPNet", "Roberta", "Longformer", "Bart", "XLMRoberta", "Camembert")
+)
 """Classes whose rows have no token types, whatever the model has."""
+_UNUSED = ["<s>NOTUSED", "</s>NOTUSED", "<unk>NOTUSED"]
+"""Special tokens that CamemBERT's vocabulary has and no text needs."""
 _ROLES = ("unk", "sep", "pad", "cls", "mask")
 _OTHER_ROLES = ("bos", "eos")
 
@@ -70,11 +80,15 @@ def open_folder(folder: Path) -> Opened:
 def _open(folder: Path) -> Opened:
     options = read_tokenizer_config(folder)
     name = _class_of(folder, options)
-    backend, family = _open_backend(folder, options, _CLASSES[name])
+    if name == "Camembert":
+        options.setdefault("additional_special_tokens", _UNUSED)
+    backend, family = _open_backend(folder, options, CLASSES[name])
     if family == "wordpiece":
-        _as_bert(backend, options, folder, name)
+        as_bert(backend, options, folder, name)
     elif family == "byte-level":
-        _as_roberta(backend, options, folder)
+        as_roberta(backend, options, folder)
+    elif family == "unigram":
+        as_unigram(backend, options, folder)
     _add_tokens(backend, folder, options)
     given = options.get("model_input_names")
     named = "token_type_ids" in given if isinstance(given, list) else name not in _WITHOUT_TYPES
@@ -115,8 +129,8 @@ def _class_of(folder: Path, options: Mapping[str, Any]) -> str:
         spec = ENCODERS.get(str(config.get("model_type")))
         return "PreTrained" if spec is None else spec.tokenizer
     name = str(named).removesuffix("Fast").removesuffix("Tokenizer")
-    if name not in _CLASSES:
-        known = ", ".join(f"{one}Tokenizer" for one in ("Bert", "Roberta", "MPNet"))
+    if name not in CLASSES:
+        known = ", ".join(f"{one}Tokenizer" for one in ("Bert", "Roberta", "MPNet", "XLMRoberta"))
         raise TokenizerError(
             f"{folder}: tokenizer_class {str(named)!r:.60} is not supported; supported: {known} "
             "and their kin, and PreTrainedTokenizerFast with a tokenizer.json"
@@ -131,7 +145,7 @@ def _open_backend(
     path = folder / layout.TOKENIZER
     if path.is_file():
         backend = _from_file(path)
-        fits = {"wordpiece": models.WordPiece, "byte-level": models.BPE}.get(family)
+        fits = _MODELS.get(family)
         return backend, family if fits and isinstance(backend.model, fits) else "as it is"
     vocabulary = folder / layout.VOCAB
     if vocabulary.is_file():
@@ -139,6 +153,12 @@ def _open_backend(
     pieces = folder / layout.VOCAB_JSON, folder / layout.MERGES
     if all(file.is_file() for file in pieces):
         return byte_level(*pieces, options), "as it is"
+    for name in layout.SENTENCEPIECE:
+        if (folder / name).is_file():
+            raise TokenizerError(
+                f"{folder} has {name} and no tokenizer.json: open it once with transformers' "
+                "AutoTokenizer and save_pretrained there"
+            )
     raise TokenizerError(
         f"{folder} has neither tokenizer.json nor vocab.txt, nor vocab.json with merges.txt"
     )
@@ -151,63 +171,6 @@ def _from_file(path: Path) -> tokenizers.Tokenizer:
         if isinstance(error, (KeyboardInterrupt, SystemExit)):
             raise
         raise TokenizerError(f"{path} is not a usable tokenizer: {error!s:.200}") from None
-
-
-def _state(part: Any) -> dict[str, Any]:
-    """What ``tokenizer.json`` holds of a part."""
-    return {} if part is None else json.loads(part.__getstate__())
-
-
-def _as_bert(backend: Any, options: Mapping[str, Any], folder: Path, name: str) -> None:
-    wanted = _bert_normalizer(options)
-    if _state(backend.normalizer) != _state(wanted):
-        backend.normalizer = wanted
-    if _state(backend.pre_tokenizer).get("type") != "BertPreTokenizer":
-        backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    usual = _BYTE_LEVEL if name == "MPNet" else _BERT
-    cls, sep = _ends(backend, options, usual, folder)
-    if name == "MPNet":
-        backend.post_processor = processors.RobertaProcessing(sep, cls)
-        return
-    backend.post_processor = processors.BertProcessing(sep, cls)
-
-
-def _ends(
-    backend: Any, options: Mapping[str, Any], usual: Mapping[str, str], folder: Path
-) -> tuple[tuple[str, int], tuple[str, int]]:
-    """What stands before and behind a text, each with its id."""
-    found: list[tuple[str, int]] = []
-    for role in ("cls", "sep"):
-        token = token_text(options, role, usual[role])
-        number = backend.token_to_id(token)
-        if number is None:
-            raise TokenizerError(
-                f"{folder}: the {role} token {token!r:.60} is not in the tokenizer's vocabulary"
-            )
-        found.append((token, number))
-    return found[0], found[1]
-
-
-def _bert_normalizer(options: Mapping[str, Any]) -> Any:
-    lower, chinese = options.get("do_lower_case"), options.get("tokenize_chinese_chars")
-    return normalizers.BertNormalizer(
-        clean_text=True,
-        handle_chinese_chars=True if chinese is None else chinese,
-        strip_accents=options.get("strip_accents"),
-        lowercase=True if lower is None else lower,
-    )
-
-
-def _as_roberta(backend: Any, options: Mapping[str, Any], folder: Path) -> None:
-    prefix = bool(options.get("add_prefix_space", False))
-    state = _state(backend.pre_tokenizer)
-    if state.get("type") != "ByteLevel" or state.get("add_prefix_space") != prefix:
-        backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=prefix)
-    cls, sep = _ends(backend, options, _BYTE_LEVEL, folder)
-    trims = options.get("trim_offsets")
-    backend.post_processor = processors.RobertaProcessing(
-        sep, cls, trim_offsets=True if trims is None else trims, add_prefix_space=prefix
-    )
 
 
 def _add_tokens(backend: Any, folder: Path, options: Mapping[str, Any]) -> None:
@@ -256,7 +219,6 @@ def _numbered(folder: Path, options: Mapping[str, Any]) -> dict[int, AddedToken]
 
 
 _ADDED = frozenset(("content", "single_word", "lstrip", "rstrip", "normalized", "special"))
-_BERT = {"cls": "[CLS]", "sep": "[SEP]"}
 _BYTE_LEVEL = {"cls": "<s>", "pad": "<pad>", "sep": "</s>", "unk": "<unk>", "mask": "<mask>"}
 
 
@@ -270,20 +232,6 @@ def read_options(path: Path) -> dict[str, Any]:
         return read_object(path, TokenizerError)
     except FileNotFoundError:
         return {}
-
-
-def token_text(config: Mapping[str, Any], role: str, otherwise: str) -> str:
-    """A special token as ``tokenizer_config.json`` names it; older ones keep it with its options.
-
-    Args:
-        config: the file's values.
-        role: ``cls``, ``sep``, ``pad``, ``mask`` or ``unk``.
-        otherwise: what it is where the file does not say.
-    """
-    named = config.get(f"{role}_token")
-    if isinstance(named, dict):
-        named = named.get("content")
-    return str(named or otherwise)
 
 
 def read_vocabulary(path: Path) -> dict[str, int]:
@@ -320,7 +268,7 @@ def wordpiece(vocabulary: dict[str, int], config: Mapping[str, Any]) -> tokenize
     backend = tokenizers.Tokenizer(
         models.WordPiece(vocabulary, unk_token=unknown, max_input_chars_per_word=100)
     )
-    backend.normalizer = _bert_normalizer(config)
+    backend.normalizer = bert_normalizer(config)
     backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     special = [t for t in ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]") if t in vocabulary]
     backend.add_special_tokens(special)

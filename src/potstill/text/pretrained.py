@@ -23,7 +23,8 @@ from potstill.text import arguments
 from potstill.text.arguments import plain
 from potstill.text.cutting import cut
 from potstill.text.encoding import BatchEncoding, to_tensors
-from potstill.text.opening import read_tokenizer_config, token_text
+from potstill.text.families import token_text
+from potstill.text.opening import read_tokenizer_config
 from potstill.text.surrogates import without_surrogates
 from potstill.text.tokenizer import BERT_PAIR, Tokenizer
 
@@ -223,7 +224,7 @@ class PretrainedTokenizer:
         clean = clean_up_tokenization_spaces
         if clean is None:
             clean = bool(self._options.get("clean_up_tokenization_spaces"))
-        if clean and not isinstance(self._backend.model, models.BPE):
+        if clean and isinstance(self._backend.model, models.WordPiece):
             for spaced in _CONTRACTIONS:
                 text = text.replace(spaced, spaced.strip())
         return text

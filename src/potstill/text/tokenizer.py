@@ -22,7 +22,8 @@ import tokenizers
 from tokenizers import decoders, models, processors
 
 from potstill.errors import TokenizerError
-from potstill.text.opening import open_folder, token_text
+from potstill.text.families import token_text
+from potstill.text.opening import open_folder
 from potstill.text.surrogates import without_surrogates
 
 IntArray = npt.NDArray[np.int32]
@@ -93,8 +94,8 @@ class Tokenizer:
 
         Args:
             backend: a tokenizer of the ``tokenizers`` library.
-            special: the texts of the ``cls``, ``sep`` and ``pad`` tokens, and of ``mask`` where
-                there is one.
+            special: the texts of the ``cls``, ``sep`` and ``pad`` tokens, of ``mask`` where there
+                is one, and of ``unk`` where the vocabulary is Unigram's.
             token_types: ``False`` where rows are of type 0 throughout, though the layout has two.
 
         Raises:
@@ -110,6 +111,8 @@ class Tokenizer:
         self.mask_id: int | None = backend.token_to_id(special.get("mask", ""))
         """``None`` where the vocabulary has none: such a model cannot learn to fill in words."""
         unknown: str | None = getattr(backend.model, "unk_token", None)
+        if isinstance(backend.model, models.Unigram):  # which does not tell
+            unknown = special.get("unk", "<unk>")
         self.unk_id: int | None = None if unknown is None else backend.token_to_id(unknown)
         """What stands for a word the vocabulary cannot spell; ``None`` where it spells any."""
         self.layout: PairLayout = self._find_layout()
@@ -150,6 +153,7 @@ class Tokenizer:
         for role, usual in _SPECIAL.items():
             known = [token for token in usual[::order] if backend.token_to_id(token) is not None]
             special[role] = token_text(opened.options, role, known[0] if known else usual[0])
+        special["unk"] = token_text(opened.options, "unk", "<unk>")
         return cls(backend, special, token_types=opened.token_types)
 
     def encode(self, text: str) -> Encoded:
@@ -206,9 +210,9 @@ class Tokenizer:
         return [self._backend.id_to_token(int(number)) or "" for number in ids]
 
     @property
-    def byte_level(self) -> bool:
-        """Whether the space before a word is part of its first token (RoBERTa)."""
-        return isinstance(self._backend.model, models.BPE)
+    def spaced(self) -> bool:
+        """Whether the space before a word is part of its first token: byte-level BPE, Unigram."""
+        return isinstance(self._backend.model, (models.BPE, models.Unigram))
 
     def token_id(self, token: str) -> int | None:
         """The id of a token in the vocabulary's own spelling; ``None`` where it has none."""
@@ -224,8 +228,9 @@ class Tokenizer:
         """The text of tokens in the vocabulary's own spelling."""
         decoder: Any = self._backend.decoder
         # Files made by hand, and `wordpiece` below, name no decoder: the model's own is used.
-        if decoder is None and self.byte_level:
-            decoder = decoders.ByteLevel()
+        if decoder is None and self.spaced:
+            bpe = isinstance(self._backend.model, models.BPE)
+            decoder = decoders.ByteLevel() if bpe else decoders.Metaspace()
         return (decoder or decoders.WordPiece(prefix=_CONTINUES)).decode(list(tokens))
 
     def _encoded(self, encoding: tokenizers.Encoding, text: str) -> Encoded:
@@ -257,15 +262,19 @@ class Tokenizer:
 
 
 def _leaves_blanks(backend: Any) -> bool:
-    """Whether byte-level offsets hold the blank before a word, or lose its first letter.
+    """Whether offsets hold the blank before a word, or lose its first letter.
 
-    They hold it where the files switch trimming off. Where something else cuts words before
-    ``ByteLevel`` adds a blank to each (RobBERT), trimming takes a letter for that blank.
+    Byte-level ones hold it where the files switch trimming off. Where something else cuts words
+    before ``ByteLevel`` adds a blank to each (RobBERT), trimming takes a letter for that blank.
+    ``Metaspace`` takes the blank into the token unless words have been cut at blanks before.
     """
     cut = backend.pre_tokenizer
     state = {} if cut is None else json.loads(cut.__getstate__())
     parts = state.get("pretokenizers", [state])
-    if not any(part.get("type") == "ByteLevel" for part in parts):
+    kinds = [part.get("type") for part in parts]
+    if "Metaspace" in kinds:
+        return "WhitespaceSplit" not in kinds
+    if "ByteLevel" not in kinds:
         return False
     ends = backend.post_processor
     trims = {} if ends is None else json.loads(ends.__getstate__())

@@ -6,6 +6,8 @@ both: where two rows have one name of ours, the first is the one that is written
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from potstill.bundle.encoders.spec import EncoderSpec, Rows
 
 FIELDS = {
@@ -149,6 +151,24 @@ ROBERTA = EncoderSpec(
     lm_activation="gelu",
     hidden_dropout_heads=("choice",),
     drops_twice=True,
+)
+
+# RoBERTa on another language or on a hundred, with a Unigram tokenizer.
+CAMEMBERT = replace(
+    ROBERTA,
+    model_type="camembert",
+    title="A CamemBERT",
+    prefix="Camembert",
+    tokenizer="Camembert",
+    defaults={"pad_id": 1},
+)
+XLM_ROBERTA = replace(
+    ROBERTA,
+    model_type="xlm-roberta",
+    title="An XLM-RoBERTa",
+    prefix="XLMRoberta",
+    tokenizer="XLMRoberta",
+    defaults={"pad_id": 1},
 )
 
 ELECTRA = EncoderSpec(

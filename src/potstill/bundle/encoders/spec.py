@@ -54,6 +54,8 @@ class EncoderSpec:
     """Whether positions count only what is not padding, from ``pad_id + 1`` on."""
     position_bias: bool = False
     """Whether every layer adds to its scores what one table says of distances."""
+    engine: bool = True
+    """Whether Potstill's own engine has all that its layers compute."""
     drops_behind_attention: bool = True
     """Whether there is dropout behind attention's output."""
 

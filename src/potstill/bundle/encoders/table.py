@@ -4,11 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from potstill.bundle.encoders.bert import BERT, DISTILBERT, ELECTRA, ROBERTA
+from potstill.bundle.encoders.bert import (
+    BERT,
+    CAMEMBERT,
+    DISTILBERT,
+    ELECTRA,
+    ROBERTA,
+    XLM_ROBERTA,
+)
 from potstill.bundle.encoders.mpnet import MPNET
 from potstill.bundle.encoders.spec import EncoderSpec
 
 ENCODERS: Mapping[str, EncoderSpec] = {
-    spec.model_type: spec for spec in (BERT, DISTILBERT, ROBERTA, ELECTRA, MPNET)
+    spec.model_type: spec
+    for spec in (BERT, DISTILBERT, ROBERTA, XLM_ROBERTA, CAMEMBERT, ELECTRA, MPNET)
 }
 """``model_type`` → description."""

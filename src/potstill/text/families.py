@@ -1,0 +1,140 @@
+"""What each class of transformers makes anew of a tokenizer, by the options of its files.
+
+As the constructors of transformers 5 do: a class keeps a file's vocabulary and merges, and has its
+own say on how texts are normalised, cut and put between special tokens.
+"""
+
+from __future__ import annotations
+
+import json
+from base64 import b64decode
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tokenizers import decoders, normalizers, pre_tokenizers, processors
+
+from potstill.errors import TokenizerError
+
+_BERT = {"cls": "[CLS]", "sep": "[SEP]"}
+_ANGLED = {"cls": "<s>", "sep": "</s>"}
+
+
+def as_bert(backend: Any, options: Mapping[str, Any], folder: Path, name: str) -> None:
+    """BERT's word pieces, and MPNet's, with their normalizer and template.
+
+    Args:
+        backend: is changed.
+        options: of ``tokenizer_config.json``.
+        folder: as messages call it.
+        name: of the class, without ``Tokenizer``.
+
+    Raises:
+        TokenizerError: a special token is not in the vocabulary.
+    """
+    wanted = bert_normalizer(options)
+    if _state(backend.normalizer) != _state(wanted):
+        backend.normalizer = wanted
+    if _state(backend.pre_tokenizer).get("type") != "BertPreTokenizer":
+        backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    usual = _ANGLED if name == "MPNet" else _BERT
+    cls, sep = _tokens(backend, options, folder, **usual)
+    if name == "MPNet":
+        backend.post_processor = processors.RobertaProcessing(sep, cls)
+        return
+    backend.post_processor = processors.BertProcessing(sep, cls)
+
+
+def bert_normalizer(options: Mapping[str, Any]) -> Any:
+    """BERT's normalizer by ``do_lower_case``, ``strip_accents``, ``tokenize_chinese_chars``."""
+    lower, chinese = options.get("do_lower_case"), options.get("tokenize_chinese_chars")
+    return normalizers.BertNormalizer(
+        clean_text=True,
+        handle_chinese_chars=True if chinese is None else chinese,
+        strip_accents=options.get("strip_accents"),
+        lowercase=True if lower is None else lower,
+    )
+
+
+def as_roberta(backend: Any, options: Mapping[str, Any], folder: Path) -> None:
+    """RoBERTa's byte-level BPE, by ``add_prefix_space`` and ``trim_offsets``; see `as_bert`."""
+    prefix = bool(options.get("add_prefix_space", False))
+    state = _state(backend.pre_tokenizer)
+    if state.get("type") != "ByteLevel" or state.get("add_prefix_space") != prefix:
+        backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=prefix)
+    cls, sep = _tokens(backend, options, folder, **_ANGLED)
+    trims = options.get("trim_offsets")
+    backend.post_processor = processors.RobertaProcessing(
+        sep, cls, trim_offsets=True if trims is None else trims, add_prefix_space=prefix
+    )
+
+
+def as_unigram(backend: Any, options: Mapping[str, Any], folder: Path) -> None:
+    """Unigram as XLM-RoBERTa and CamemBERT use it, by ``add_prefix_space``; see `as_bert`.
+
+    Of a file's normalizer only SentencePiece's own table of characters stays.
+    """
+    given = options.get("add_prefix_space")
+    scheme = "always" if given is None or given else "never"
+    backend.normalizer = _precompiled(backend.normalizer)
+    backend.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace(prepend_scheme=scheme)]
+    )
+    backend.decoder = decoders.Metaspace(prepend_scheme=scheme)
+    (bos, first), (eos, last) = _tokens(backend, options, folder, bos="<s>", eos="</s>")
+    backend.post_processor = processors.TemplateProcessing(
+        single=[bos, "$A", eos],
+        pair=[bos, "$A", eos, eos, "$B", eos],
+        special_tokens=[(bos, first), (eos, last)],
+    )
+
+
+def _precompiled(normalizer: Any) -> Any:
+    """SentencePiece's table of characters out of a file's normalizer: all that is kept of it."""
+    state = _state(normalizer)
+    for step in state.get("normalizers", [state]):
+        if step.get("type") == "Precompiled" and step.get("precompiled_charsmap"):
+            return normalizers.Precompiled(b64decode(step["precompiled_charsmap"]))
+    return None
+
+
+def _tokens(
+    backend: Any, options: Mapping[str, Any], folder: Path, **usual: str
+) -> list[tuple[str, int]]:
+    """Special tokens, each with its id.
+
+    Args:
+        backend: whose vocabulary has them.
+        options: which may name others.
+        folder: as messages call it.
+        usual: role → the token where nothing else is named.
+    """
+    found: list[tuple[str, int]] = []
+    for role, otherwise in usual.items():
+        token = token_text(options, role, otherwise)
+        number = backend.token_to_id(token)
+        if number is None:
+            raise TokenizerError(
+                f"{folder}: the {role} token {token!r:.60} is not in the tokenizer's vocabulary"
+            )
+        found.append((token, number))
+    return found
+
+
+def _state(part: Any) -> dict[str, Any]:
+    """What ``tokenizer.json`` holds of a part."""
+    return {} if part is None else json.loads(part.__getstate__())
+
+
+def token_text(config: Mapping[str, Any], role: str, otherwise: str) -> str:
+    """A special token as ``tokenizer_config.json`` names it; older ones keep it with its options.
+
+    Args:
+        config: the file's values.
+        role: ``cls``, ``sep``, ``pad``, ``mask`` or ``unk``.
+        otherwise: what it is where the file does not say.
+    """
+    named = config.get(f"{role}_token")
+    if isinstance(named, dict):
+        named = named.get("content")
+    return str(named or otherwise)
