@@ -40,6 +40,7 @@ _SHAPES = {
     "xlm-roberta": {"n_token_types": 1, "pad_id": 1, "vocab_size": UNIGRAM_SIZE},
     "camembert": {"n_token_types": 1, "pad_id": 1, "vocab_size": UNIGRAM_SIZE},
     "electra": {"embedding_width": 12},
+    "albert": {"embedding_width": 12, "vocab_size": UNIGRAM_SIZE},
     "mpnet": {"n_token_types": 0, "pad_id": 1, "vocab_size": len(VOCABULARY) + 5},
 }
 
@@ -143,7 +144,10 @@ def unigram(special: tuple[str, ...] = ("<s>", "<pad>", "</s>", "<unk>")) -> tok
 def write_unigram(folder: Path, name: str) -> None:
     """``tokenizer.json`` of `unigram`, as of a class of transformers."""
     folder.mkdir(parents=True, exist_ok=True)
-    unigram().save(str(folder / "tokenizer.json"))
+    albert = ("<pad>", "<unk>", "[CLS]", "[SEP]")
+    (unigram(albert) if name.startswith("Albert") else unigram()).save(
+        str(folder / "tokenizer.json")
+    )
     write_json(folder / "tokenizer_config.json", {"tokenizer_class": name})
 
 
@@ -151,7 +155,7 @@ def write_tokenizer_of(folder: Path, model_type: str) -> None:
     """The files of the tokenizer that a type of encoder has."""
     if model_type == "roberta":
         write_byte_level(folder)
-    elif model_type in ("xlm-roberta", "camembert"):
+    elif model_type in ("xlm-roberta", "camembert", "albert"):
         write_unigram(folder, f"{ENCODERS[model_type].prefix}Tokenizer")
     elif model_type == "mpnet":
         write_mpnet_tokenizer(folder)

@@ -2,6 +2,7 @@
 
 from potstill import errors as errors
 from potstill import losses as losses
+from potstill.bundle.hf_configs import AlbertConfig as AlbertConfig
 from potstill.bundle.hf_configs import AutoConfig as AutoConfig
 from potstill.bundle.hf_configs import BertConfig as BertConfig
 from potstill.bundle.hf_configs import CamembertConfig as CamembertConfig
@@ -22,6 +23,12 @@ from potstill.models.auto import (
     AutoModelForSequenceClassification as AutoModelForSequenceClassification,
 )
 from potstill.models.auto import AutoModelForTokenClassification as AutoModelForTokenClassification
+from potstill.models.named import AlbertForMaskedLM as AlbertForMaskedLM
+from potstill.models.named import AlbertForMultipleChoice as AlbertForMultipleChoice
+from potstill.models.named import AlbertForQuestionAnswering as AlbertForQuestionAnswering
+from potstill.models.named import AlbertForSequenceClassification as AlbertForSequenceClassification
+from potstill.models.named import AlbertForTokenClassification as AlbertForTokenClassification
+from potstill.models.named import AlbertModel as AlbertModel
 from potstill.models.named import BertForMaskedLM as BertForMaskedLM
 from potstill.models.named import BertForMultipleChoice as BertForMultipleChoice
 from potstill.models.named import BertForQuestionAnswering as BertForQuestionAnswering
@@ -99,6 +106,8 @@ from potstill.runtime.token_pipelines import (
     TokenClassificationPipeline as TokenClassificationPipeline,
 )
 from potstill.tasks.pipelines import pipeline as pipeline
+from potstill.text.auto import AlbertTokenizer as AlbertTokenizer
+from potstill.text.auto import AlbertTokenizerFast as AlbertTokenizerFast
 from potstill.text.auto import AutoTokenizer as AutoTokenizer
 from potstill.text.auto import BertTokenizer as BertTokenizer
 from potstill.text.auto import BertTokenizerFast as BertTokenizerFast

@@ -37,7 +37,7 @@ SMALL = {
         ("model_type", ["bert"], "is not supported"),
         ("problem_type", ["x"], "is not supported"),
         ("hidden_act", ["gelu"], "is not supported"),
-        ("hidden_act", "quick_gelu", "'quick_gelu' is not supported"),
+        ("hidden_act", "mish", "'mish' is not supported"),
         ("position_embedding_type", "relative_key", "'relative_key' is not supported"),
     ],
 )

@@ -20,6 +20,7 @@ KINDS = {
     "mpnet": "MPNet",
     "xlm-roberta": "XLMRoberta",
     "camembert": "Camembert",
+    "albert": "Albert",
 }
 HEADS = {
     "bare": ("Model", "AutoModel"),

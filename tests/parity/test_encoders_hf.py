@@ -29,6 +29,8 @@ UNIGRAM = {"vocab_size": tiny.UNIGRAM_SIZE, "type_vocab_size": 1, "layer_norm_ep
 ENCODERS = {
     "XLMRoberta": {**SHAPE, **UNIGRAM},
     "Camembert": {**SHAPE, **UNIGRAM},
+    "Albert": {**SHAPE, "vocab_size": tiny.UNIGRAM_SIZE, "embedding_size": 16},
+    "Albert-wide": {**SHAPE, "vocab_size": tiny.UNIGRAM_SIZE, "embedding_size": 32},
 }
 ENDINGS = {
     "Model": "bare",

@@ -63,6 +63,8 @@ MAKERS = {
     "bert": bert,
     "bert-relu": lambda: bert(hidden_act="relu"),
     "bert-gelu_new": lambda: bert(hidden_act="gelu_new"),
+    "bert-silu": lambda: bert(hidden_act="swish"),
+    "bert-quick_gelu": lambda: bert(hidden_act="quick_gelu"),
     "distilbert": distilbert,
     "distilbert-sinusoidal": lambda: distilbert(sinusoidal_pos_embds=True),
     "roberta": lambda: roberta(type_vocab_size=1, layer_norm_eps=1e-5),

@@ -68,6 +68,9 @@ def said(model, rows, *, choices: bool = False):
     [
         ("bert", {}),
         ("bert", {"hidden_act": "gelu_new"}),
+        ("bert", {"hidden_act": "gelu_fast"}),
+        ("bert", {"hidden_act": "silu"}),
+        ("bert", {"hidden_act": "quick_gelu"}),
         ("bert", {"hidden_act": "relu", "type_vocab_size": 1}),
         ("distilbert", {}),
         ("distilbert", {"sinusoidal_pos_embds": True, "activation": "relu"}),

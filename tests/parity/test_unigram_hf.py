@@ -13,7 +13,11 @@ from potstill.bundle.atomic import write_json
 from potstill.errors import TokenizerError
 from potstill.text.tokenizer import Tokenizer
 
-CLASSES = {"XLMRobertaTokenizer": "xlm-roberta", "CamembertTokenizer": "camembert"}
+CLASSES = {
+    "XLMRobertaTokenizer": "xlm-roberta",
+    "CamembertTokenizer": "camembert",
+    "AlbertTokenizer": "albert",
+}
 HOSTILE = [
     "", " ", "\n\t", "  Denver   won ", "▁the▁king ▁", "<s>king</s> <pad><mask>", "the <mask>.",
     "café cafe\u0301 ﬁne ½ №", "北京 hello", "\u200bking\u00a0won\u3000!", "👩‍👩‍👧 🇫🇷 won",
@@ -43,8 +47,14 @@ def compare(folder, n=300):
     return theirs, door
 
 
-@pytest.mark.parametrize("options", [{}, {"add_prefix_space": False}], ids=["", "no-prefix"])
-@pytest.mark.parametrize("name", CLASSES)
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        *((name, {}) for name in CLASSES),
+        *((name, {"add_prefix_space": False}) for name in CLASSES),
+        ("AlbertTokenizer", {"do_lower_case": False, "keep_accents": True}),
+    ],
+)
 def test_a_class_makes_the_rest_anew(tmp_path, name, options):
     tiny.write_unigram(tmp_path, name)
     write_json(tmp_path / "tokenizer_config.json", {"tokenizer_class": name, **options})

@@ -22,6 +22,7 @@ export const ONNX_FILES = Object.freeze({
  * @typedef {object} Encoder
  * @property {number} headWidth of attention
  * @property {string} activation of the feed-forward layers
+ * @property {string} [type] of an encoder that the engine does not compute
  * @property {number} padId -1; RoBERTa's padding token, whose positions count from it
  * @property {number} normEps
  */
@@ -44,6 +45,8 @@ export const ONNX_FILES = Object.freeze({
 
 /** Types of encoder whose positions count only what is not padding. */
 const SKIPS_PADDING = new Set(["roberta", "xlm-roberta", "camembert", "mpnet"]);
+/** Types whose layers the engine computes; the others are for onnxruntime. */
+const IN_ENGINE = new Set(["bert", "distilbert", "electra", ...SKIPS_PADDING]);
 
 /**
  * @param {Place} place
@@ -97,6 +100,7 @@ function encoderOf(config) {
   const width = config.hidden_size ?? config.dim ?? (small ? 256 : 768);
   const heads = config.num_attention_heads ?? config.n_heads ?? (small ? 4 : 12);
   return {
+    type: IN_ENGINE.has(type) ? undefined : type,
     headWidth: width / heads,
     activation: config.hidden_act ?? config.activation ?? "gelu",
     padId: SKIPS_PADDING.has(type) ? (config.pad_token_id ?? 1) : -1,

@@ -25,7 +25,7 @@ from potstill.errors import ConfigError
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-ACTIVATIONS = ("gelu", "gelu_new", "relu")
+ACTIVATIONS = ("gelu", "gelu_new", "relu", "silu", "quick_gelu")
 
 
 def position_offset(model_type: str, pad_id: int) -> int:
@@ -64,7 +64,12 @@ PROBLEMS = {
 
 _LABEL_KEYS = ("id2label", "label2id", "num_labels", "problem_type")
 _RATES = ("hidden_dropout", "attention_dropout", "qa_dropout")
-_ALIASES = {"gelu_python": "gelu", "gelu_pytorch_tanh": "gelu_new", "gelu_fast": "gelu_new"}
+_ALIASES = {
+    "gelu_python": "gelu",
+    **dict.fromkeys(("gelu_pytorch_tanh", "gelu_python_tanh"), "gelu_new"),
+    **dict.fromkeys(("gelu_fast", "gelu_accurate"), "gelu_new"),
+    "swish": "silu",
+}
 """Hugging Face's name of an activation → ours, of the same function."""
 _MOST = {
     "vocab_size": 10**8,
@@ -152,6 +157,8 @@ class ModelConfig:
         Raises:
             ConfigError: heads are to go where all layers share what their heads make of distances.
         """
+        if self.spec.shares_layers and (len(set(heads)) > 1 or len(set(ffn)) > 1):
+            raise ConfigError(f"all layers of an {self.model_type} model are of one shape")
         whole, even = set(heads) == {self.n_heads}, len(set(ffn)) == 1
         if self.has_position_bias and not whole:
             raise ConfigError(
@@ -174,7 +181,16 @@ class ModelConfig:
     @property
     def projects(self) -> bool:
         """Whether a projection takes the embeddings to ``hidden_width``."""
-        return self.table_width != self.hidden_width
+        return self.spec.always_projects or self.table_width != self.hidden_width
+
+    @property
+    def n_own_layers(self) -> int:
+        """Layers that have weights of their own."""
+        return 1 if self.spec.shares_layers else self.n_layers
+
+    def weights_of(self, layer: int) -> int:
+        """The layer whose weights a layer computes with: itself, or the first."""
+        return min(layer, self.n_own_layers - 1)
 
     @property
     def position_offset(self) -> int:
@@ -237,7 +253,7 @@ class ModelConfig:
             values = {**self.to_hf(), **self._label_values(), "num_labels": self.n_labels}
             values["id2label"] = {int(i): label for i, label in values["id2label"].items()}
             values.setdefault("problem_type", None)
-            if self.spec.fields.get(name) == "classifier_dropout":
+            if name not in values and self.spec.fields.get(name) == "classifier_dropout":
                 return None if self.spec.label_dropout is None else self.label_dropout
             if name not in values and name in BERT.fields:  # as their ``attribute_map`` does
                 return getattr(self, BERT.fields[name])

@@ -124,7 +124,7 @@ def _own_pooler(config: ModelConfig) -> tuple[Step, ...]:
 
 
 def _masked_lm(config: ModelConfig) -> tuple[Step, ...]:
-    dense = Linear("lm_head.dense", config.hidden_width, large=True)
+    dense = Linear("lm_head.dense", config.table_width, large=True)
     return dense, Activate(config.lm_activation), Norm("lm_head.norm"), Words("lm_head")
 
 

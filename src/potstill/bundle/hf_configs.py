@@ -146,6 +146,12 @@ class MPNetConfig(PretrainedConfig):
     kind = "mpnet"
 
 
+class AlbertConfig(PretrainedConfig):
+    """The config of an ALBERT model."""
+
+    kind = "albert"
+
+
 CONFIGS: Mapping[str, type[PretrainedConfig]] = {
     config.kind: config
     for config in (
@@ -156,6 +162,7 @@ CONFIGS: Mapping[str, type[PretrainedConfig]] = {
         CamembertConfig,
         ElectraConfig,
         MPNetConfig,
+        AlbertConfig,
     )
 }
 """``model_type`` → class."""

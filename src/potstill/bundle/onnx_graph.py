@@ -216,7 +216,7 @@ def _layer(
     first_only: bool = False,
 ) -> str:
     """One layer, [batch, seq, width], or [batch, 1, width] where only the first token is asked."""
-    name = f"layers.{i}"
+    name = f"layers.{config.weights_of(i)}"
     asking = g.op("Gather", x, g.ints(0), axis=1) if first_only else x
     if first_only and config.has_position_bias:
         bias = g.op("Gather", bias, g.ints(0), axis=2)
@@ -259,6 +259,9 @@ def _norm(g: Graph, config: ModelConfig, weights: Mapping[str, Array], name: str
 def _activate(g: Graph, activation: str, x: str) -> str:
     if activation in ("relu", "tanh"):
         return g.op(activation.title(), x)
+    if activation in ("silu", "quick_gelu"):
+        gate = g.op("Mul", x, g.scalar("steep", 1.702)) if activation == "quick_gelu" else x
+        return g.op("Mul", x, g.op("Sigmoid", gate))
     if activation == "gelu":  # exact: x · ½ · (1 + erf(x / √2)), in the order onnxruntime fuses
         inner = g.op("Erf", g.op("Div", x, g.scalar("root_two", math.sqrt(2))))
     else:  # gelu_new: the tanh approximation

@@ -55,7 +55,7 @@ def expected_shapes(config: ModelConfig, *, head: HeadName | None = "qa") -> Sha
         shapes |= linear_shapes("embedding_projection", width, narrow)
     if config.has_position_bias:
         shapes["embeddings.distance.weight"] = (BUCKETS, config.n_heads)
-    for i in range(config.n_layers):
+    for i in range(config.n_own_layers):
         heads, ffn = config.attention_width(i), config.ffn_of(i)
         for part in ("query", "key", "value"):
             shapes |= linear_shapes(f"layers.{i}.attention.{part}", heads, width)

@@ -32,7 +32,7 @@ def write(source: Source, file: Path, precision: str) -> None:
         MissingExtraError: coremltools is not installed.
     """
     assert precision == "fp16"
-    source.check_plain_attention("Core ML")
+    source.check_plain("Core ML")
     ct, mil = _coremltools()
     dims = (1, mil.get_new_symbol())
     specs = [mil.Builder.TensorSpec(shape=dims, dtype=mil.types.int32) for _ in source.inputs]
@@ -171,6 +171,10 @@ class _Net:
         mb = self.mb
         if activation in ("relu", "tanh"):
             return getattr(mb, activation)(x=x)
+        if activation == "silu":
+            return mb.silu(x=x)
+        if activation == "quick_gelu":
+            return mb.mul(x=x, y=mb.sigmoid(x=mb.mul(x=x, y=np.float32(1.702))))
         mode = {"gelu": "EXACT", "gelu_new": "TANH_APPROXIMATION"}[activation]
         return mb.gelu(x=x, mode=mode)
 

@@ -29,8 +29,9 @@ from potstill.bundle.onnx_weights import INT8, SCALE
 
 PAIR_LIMIT = 128
 """Most that the magnitudes of two neighbouring weights may sum to: 255 · 128 fits an int16."""
-_LEAST = {"gelu": -0.17, "gelu_new": -0.1702, "relu": 0.0}
-"""Least value an activation function gives (GELU: −0.169971; by tanh: −0.170041), rounded down."""
+_LEAST = {"gelu": -0.17, "gelu_new": -0.1702, "relu": 0.0, "silu": -0.2785, "quick_gelu": -0.1637}
+"""Least value an activation function gives (GELU: −0.169971; by tanh: −0.170041; SiLU: −0.278465,
+and that by 1.702 for the quick GELU), rounded down."""
 _LEVELS = np.arange(64, 161, 4)
 """Candidates for the integer that a column's largest weight is scaled to; above 127 it is cut."""
 _TINY = 1e-12
@@ -45,7 +46,9 @@ def int8_storage(config: ModelConfig) -> Storage:
         if x not in g.memo:  # query, key and value share their input
             g.memo[x] = _quantise_tokens(g, x, floor)
         tokens, token_scale = g.memo[x]
-        q, scale = round_linear(weight.T)
+        if name not in g.memo:  # layers may share their weights
+            g.memo[name] = round_linear(weight.T)
+        q, scale = g.memo[name]
         stored = g.const(f"{name}.weight{INT8}", q)
         y = g.op("Cast", g.op("MatMulInteger", tokens, stored, _zero(g, floor)), to=1)
         y = g.op("Mul", y, g.const(f"{name}.weight{SCALE}", scale))

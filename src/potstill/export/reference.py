@@ -48,7 +48,7 @@ def forward(
         x = _linear(x, w, "embedding_projection")
     allowed = attention_mask.astype(bool)[:, None, None, :]
     for i in range(config.n_layers):
-        name = f"layers.{i}"
+        name = f"layers.{config.weights_of(i)}"
         attended = _attention(x, w, f"{name}.attention", config, allowed)
         x = _norm(x + attended, w, f"{name}.attention_norm", config.norm_eps)
         inner = _ACTIVATIONS[config.activation](_linear(x, w, f"{name}.ffn.up"))
@@ -132,8 +132,23 @@ def _gelu_new(x: Floats) -> Floats:
     return 0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
 
 
+def _silu(x: Floats) -> Floats:
+    return x / (1 + np.exp(-x))
+
+
+def _quick_gelu(x: Floats) -> Floats:
+    return x / (1 + np.exp(-1.702 * x))
+
+
 def _relu(x: Floats) -> Floats:
     return np.maximum(x, 0)
 
 
-_ACTIVATIONS = {"gelu": _gelu, "gelu_new": _gelu_new, "relu": _relu, "tanh": np.tanh}
+_ACTIVATIONS = {
+    "gelu": _gelu,
+    "gelu_new": _gelu_new,
+    "relu": _relu,
+    "silu": _silu,
+    "quick_gelu": _quick_gelu,
+    "tanh": np.tanh,
+}

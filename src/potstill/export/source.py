@@ -33,16 +33,16 @@ class Source:
         """Names of the inputs: token types only where the model tells them apart."""
         return INPUTS if self.config.n_token_types > 1 else INPUTS[:2]
 
-    def check_plain_attention(self, target: str) -> None:
-        """Refuses an encoder whose attention a writer does not know.
+    def check_plain(self, target: str) -> None:
+        """Refuses an encoder whose layers a writer does not know.
 
         Args:
             target: the format, as messages call it.
 
         Raises:
-            ConfigError: there are position biases.
+            ConfigError: they are not BERT's.
         """
-        if self.config.has_position_bias:
+        if not self.config.spec.plain:
             raise ConfigError(
                 f"{self.config.model_type} models cannot be written as {target} yet: "
                 "use onnx, fp16, int8 or openvino"

@@ -42,7 +42,7 @@ def build_module(source: Source, *, scaled: bool = False) -> Any:
         ConfigError: the encoder has position biases.
         MissingExtraError: TensorFlow is not installed.
     """
-    source.check_plain_attention("a TensorFlow format")
+    source.check_plain("a TensorFlow format")
     kept = f"module scaled={scaled}"
     if kept not in source.memo:
         tf = tensorflow()
@@ -202,6 +202,8 @@ class _Net:
         tf = self.tf
         if activation in ("relu", "tanh"):
             return getattr(tf.nn, activation)(x)
+        if activation in ("silu", "quick_gelu"):
+            return x * tf.sigmoid(1.702 * x if activation == "quick_gelu" else x)
         if activation == "gelu":
             return (0.5 * x) * (1.0 + tf.math.erf(x * math.sqrt(0.5)))
         cube = x * x * x

@@ -62,7 +62,8 @@ class Encoder(nn.Module):
         self.embedding_projection = (
             nn.Linear(config.table_width, config.hidden_width) if config.projects else None
         )
-        self.layers = nn.ModuleList(Layer(config, i) for i in range(config.n_layers))
+        own = [Layer(config, i) for i in range(config.n_own_layers)]
+        self.layers = nn.ModuleList(own[config.weights_of(i)] for i in range(config.n_layers))
 
     def forward(
         self,

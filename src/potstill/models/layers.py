@@ -22,6 +22,8 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "gelu": F.gelu,
     "gelu_new": partial(F.gelu, approximate="tanh"),
     "relu": F.relu,
+    "silu": F.silu,
+    "quick_gelu": lambda x: x * torch.sigmoid(1.702 * x),
 }
 """Name in ``config.json`` → function."""
 
@@ -123,7 +125,8 @@ class Layer(nn.Module):
         self.ffn_norm = nn.LayerNorm(width, eps=config.norm_eps)
         drops = config.spec.drops_behind_attention
         self.attention_dropout = Dropout(config.hidden_dropout if drops else 0.0)
-        self.ffn_dropout = Dropout(config.hidden_dropout)
+        drops = config.spec.drops_behind_ffn
+        self.ffn_dropout = Dropout(config.hidden_dropout if drops else 0.0)
 
     def forward(self, hidden: Tensor, mask: Tensor | None) -> Tensor:
         """``[batch, seq, width]`` → ``[batch, seq, width]``; ``mask`` as in `Attention`."""

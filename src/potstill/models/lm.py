@@ -29,14 +29,14 @@ class LMHead(nn.Module):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        width = config.hidden_width
-        self.dense = nn.Linear(width, width)
+        width = config.table_width
+        self.dense = nn.Linear(config.hidden_width, width)
         self.activation = ACTIVATIONS[config.lm_activation]
         self.norm = nn.LayerNorm(width, eps=config.norm_eps)
         self.bias = nn.Parameter(torch.zeros(config.vocab_size))
 
     def forward(self, hidden: Tensor, words: Tensor) -> Tensor:
-        """``[…, width]`` states and the ``[vocab, width]`` word table → ``[…, vocab]`` logits."""
+        """``[…, width]`` states, ``[vocab, table_width]`` word table → ``[…, vocab]`` logits."""
         return F.linear(self.norm(self.activation(self.dense(hidden))), words, self.bias)
 
 

@@ -254,3 +254,39 @@ class MPNetForMultipleChoice(ChoiceModel):
     """MPNet with the multiple-choice head."""
 
     model_type = "mpnet"
+
+
+class AlbertModel(BareModel):
+    """ALBERT without a head."""
+
+    model_type = "albert"
+
+
+class AlbertForQuestionAnswering(QuestionAnsweringModel):
+    """ALBERT with the question-answering head."""
+
+    model_type = "albert"
+
+
+class AlbertForMaskedLM(MaskedLM):
+    """ALBERT with the masked-LM head."""
+
+    model_type = "albert"
+
+
+class AlbertForSequenceClassification(ClassificationModel):
+    """ALBERT with the text-classification head."""
+
+    model_type = "albert"
+
+
+class AlbertForTokenClassification(TaggingModel):
+    """ALBERT with the token-classification head."""
+
+    model_type = "albert"
+
+
+class AlbertForMultipleChoice(ChoiceModel):
+    """ALBERT with the multiple-choice head."""
+
+    model_type = "albert"

@@ -60,6 +60,14 @@ class MPNetTokenizer(PretrainedTokenizer):
     model_input_names = ("input_ids", "attention_mask")
 
 
+class AlbertTokenizer(PretrainedTokenizer):
+    """ALBERT's tokenizer; ``AlbertTokenizerFast`` is the same."""
+
+    model_type = "albert"
+    # As transformers 5 has it. Clients tell the texts of a pair apart, as the models learned to.
+    model_input_names = ("input_ids", "attention_mask")
+
+
 BertTokenizerFast = BertTokenizer
 DistilBertTokenizerFast = DistilBertTokenizer
 RobertaTokenizerFast = RobertaTokenizer
@@ -67,6 +75,7 @@ XLMRobertaTokenizerFast = XLMRobertaTokenizer
 CamembertTokenizerFast = CamembertTokenizer
 ElectraTokenizerFast = ElectraTokenizer
 MPNetTokenizerFast = MPNetTokenizer
+AlbertTokenizerFast = AlbertTokenizer
 
 _CLASSES = (
     BertTokenizer,
@@ -76,6 +85,7 @@ _CLASSES = (
     CamembertTokenizer,
     ElectraTokenizer,
     MPNetTokenizer,
+    AlbertTokenizer,
 )
 TOKENIZERS: Mapping[str, type[PretrainedTokenizer]] = {c.model_type: c for c in _CLASSES}
 """``model_type`` → class."""

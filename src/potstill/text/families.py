@@ -69,24 +69,47 @@ def as_roberta(backend: Any, options: Mapping[str, Any], folder: Path) -> None:
     )
 
 
-def as_unigram(backend: Any, options: Mapping[str, Any], folder: Path) -> None:
-    """Unigram as XLM-RoBERTa and CamemBERT use it, by ``add_prefix_space``; see `as_bert`.
+def as_unigram(backend: Any, options: Mapping[str, Any], folder: Path, name: str) -> None:
+    """Unigram as XLM-RoBERTa, CamemBERT and ALBERT use it; see `as_bert`.
 
-    Of a file's normalizer only SentencePiece's own table of characters stays.
+    Of a file's normalizer only SentencePiece's own table of characters stays. ALBERT's has case
+    and accents of its own, by ``do_lower_case`` and ``keep_accents``.
     """
     given = options.get("add_prefix_space")
     scheme = "always" if given is None or given else "never"
-    backend.normalizer = _precompiled(backend.normalizer)
+    table = _precompiled(backend.normalizer)
+    backend.normalizer = _albert_normalizer(options, table) if name == "Albert" else table
     backend.pre_tokenizer = pre_tokenizers.Sequence(
         [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace(prepend_scheme=scheme)]
     )
     backend.decoder = decoders.Metaspace(prepend_scheme=scheme)
+    if name == "Albert":
+        if backend.post_processor is None:
+            backend.post_processor = _with_types(*_tokens(backend, options, folder, **_BERT))
+        return
     (bos, first), (eos, last) = _tokens(backend, options, folder, bos="<s>", eos="</s>")
     backend.post_processor = processors.TemplateProcessing(
         single=[bos, "$A", eos],
         pair=[bos, "$A", eos, eos, "$B", eos],
         special_tokens=[(bos, first), (eos, last)],
     )
+
+
+def _with_types(cls: tuple[str, int], sep: tuple[str, int]) -> Any:
+    return processors.TemplateProcessing(
+        single=f"{cls[0]}:0 $A:0 {sep[0]}:0",
+        pair=f"{cls[0]}:0 $A:0 {sep[0]}:0 $B:1 {sep[0]}:1",
+        special_tokens=[cls, sep],
+    )
+
+
+def _albert_normalizer(options: Mapping[str, Any], table: Any) -> Any:
+    steps: list[Any] = [normalizers.Replace("``", '"'), normalizers.Replace("''", '"')]
+    if not options.get("keep_accents"):
+        steps += [normalizers.NFKD(), normalizers.StripAccents()]
+    if options.get("do_lower_case", True):
+        steps.append(normalizers.Lowercase())
+    return normalizers.Sequence(steps if table is None else [*steps, table])
 
 
 def _precompiled(normalizer: Any) -> Any:

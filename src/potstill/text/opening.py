@@ -32,7 +32,7 @@ CLASSES: Mapping[str, Family] = {
         "wordpiece",
     ),
     **dict.fromkeys("Roberta Longformer Bart".split(), "byte-level"),
-    **dict.fromkeys("XLMRoberta Camembert".split(), "unigram"),
+    **dict.fromkeys("XLMRoberta Camembert Albert".split(), "unigram"),
     **dict.fromkeys(("PreTrained", "TokenizersBackend"), "as it is"),
 }
 """Class of transformers, without ``Tokenizer`` and ``Fast`` → family."""
@@ -88,7 +88,7 @@ def _open(folder: Path) -> Opened:
     elif family == "byte-level":
         as_roberta(backend, options, folder)
     elif family == "unigram":
-        as_unigram(backend, options, folder)
+        as_unigram(backend, options, folder, name)
     _add_tokens(backend, folder, options)
     given = options.get("model_input_names")
     named = "token_type_ids" in given if isinstance(given, list) else name not in _WITHOUT_TYPES

@@ -105,6 +105,10 @@ def _make(
     facts: dict[str, Any],
 ) -> None:
     config = read_config(folder)
+    if config.spec.shares_layers:
+        raise RecipeError(
+            f"{config.model_type} models cannot be pruned: their layers share weights"
+        )
     weights = read_weights(folder, config, require_head=False)
     layers = select_layers(recipe.layers, config.n_layers, recipe.n_layers)
     if recipe.prune_criterion == "reconstruction":

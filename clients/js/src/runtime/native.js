@@ -77,7 +77,8 @@ async function bytesOf({ bytes, path }) {
 }
 
 /** @param {Encoder} encoder @returns {Uint8Array} a `potstill_config`, its head question answering */
-function described({ headWidth, activation, padId, normEps }) {
+function described({ type, headWidth, activation, padId, normEps }) {
+  if (type) throw new Refusal(Status.UNFIT, `the engine runs no ${type} models`);
   const config = new DataView(new ArrayBuffer(28));
   const known = ACTIVATIONS.indexOf(activation);
   if (known < 0) throw new Refusal(Status.UNFIT, `the engine knows no activation '${activation}'`);

@@ -54,10 +54,16 @@ class EncoderSpec:
     """Whether positions count only what is not padding, from ``pad_id + 1`` on."""
     position_bias: bool = False
     """Whether every layer adds to its scores what one table says of distances."""
+    shares_layers: bool = False
+    """Whether all layers compute with the weights of the first."""
+    always_projects: bool = False
+    """Whether a projection follows the embeddings where their width is the layers' own too."""
     engine: bool = True
     """Whether Potstill's own engine has all that its layers compute."""
     drops_behind_attention: bool = True
     """Whether there is dropout behind attention's output."""
+    drops_behind_ffn: bool = True
+    """Whether there is dropout behind the feed-forward layers' output."""
 
     has_pooler: bool = False
     """Whether a bare encoder has one."""
@@ -76,3 +82,8 @@ class EncoderSpec:
     """Whether a text classifier's head drops before its first layer too."""
     summary: bool = False
     """Whether the options of the multiple-choice head are those of a ``sequence_summary``."""
+
+    @property
+    def plain(self) -> bool:
+        """Whether its layers are BERT's: all that the writers of TensorFlow and Core ML know."""
+        return not (self.position_bias or self.shares_layers)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from potstill.bundle.encoders.albert import ALBERT
 from potstill.bundle.encoders.bert import (
     BERT,
     CAMEMBERT,
@@ -17,6 +18,6 @@ from potstill.bundle.encoders.spec import EncoderSpec
 
 ENCODERS: Mapping[str, EncoderSpec] = {
     spec.model_type: spec
-    for spec in (BERT, DISTILBERT, ROBERTA, XLM_ROBERTA, CAMEMBERT, ELECTRA, MPNET)
+    for spec in (BERT, DISTILBERT, ROBERTA, XLM_ROBERTA, CAMEMBERT, ELECTRA, MPNET, ALBERT)
 }
 """``model_type`` → description."""
