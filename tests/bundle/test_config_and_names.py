@@ -151,7 +151,7 @@ def test_a_config_names_the_class_of_its_head(model_type) -> None:
         ("{}", "model_type None"),
         ('{"model_type": "bert", "hidden_size": 10, "num_attention_heads": 3}', "multiple"),
         ('{"model_type": "bert", "hidden_size": "10"}', "hidden_width"),
-        ('{"model_type": "bert", "hidden_act": "silu"}', "silu"),
+        ('{"model_type": "bert", "hidden_act": "mish"}', "mish"),
         ('{"model_type": "bert", "hidden_dropout_prob": 1.5}', "hidden_dropout"),
         ('{"model_type": "roberta", "pad_token_id": -1}', "pad_id"),
         ('{"model_type": "electra", "embedding_size": "x"}', "embedding_width"),
