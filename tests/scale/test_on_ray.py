@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import time
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +15,8 @@ from potstill.errors import JobError, MissingExtraError
 from potstill.scale import job
 from potstill.scale.job import JobListeners, JobOptions, run_job
 from potstill.scale.predict import PredictOptions
-from potstill.scale.ray_cluster import library
+from potstill.scale.ray_cluster import library, saying_waits
+from running import wait_until
 
 
 def options(model, **more):
@@ -27,6 +29,33 @@ def test_without_ray_it_says_how_to_get_it(tmp_path, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "ray", None)
     with pytest.raises(MissingExtraError, match=r"pip install 'potstill\[ray\]'"):
         library("data", "--engine ray")
+
+
+class Busy:
+    """A cluster whose processors others hold."""
+
+    def cluster_resources(self):
+        return {"CPU": 4.0, "memory": 9.0}
+
+    def available_resources(self):
+        return {"memory": 9.0}
+
+
+def test_what_a_cluster_is_waited_for_is_said_until_work_has_begun(caplog):
+    with saying_waits(Busy(), 3, "ask for fewer --workers", seconds=0.02) as begun:
+        wait_until(lambda: len(caplog.messages) >= 2)
+        begun()
+        time.sleep(0.05)
+        n = len(caplog.messages)
+        time.sleep(0.1)
+        assert len(caplog.messages) == n
+    assert caplog.messages[0] == (
+        "waiting for 3 processors: the Ray cluster has 4, of which 0 are free; "
+        "ask for fewer --workers"
+    )
+    with saying_waits(object(), 3, "", seconds=0.02):  # a cluster that has gone
+        time.sleep(0.1)
+    assert len(caplog.messages) == n
 
 
 def test_a_cluster_of_ones_own_reads_by_the_runtime_of_local_workers(

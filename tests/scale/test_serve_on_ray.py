@@ -17,8 +17,10 @@ import tiny
 from potstill import QAClient
 from potstill.cli import main
 from potstill.errors import InputError, MissingExtraError, ModelError, ModelNotFoundError
+from potstill.scale import serve_on_ray
 from potstill.scale.serve_on_ray import RayOptions, RayServer, Replica
 from potstill.serving.options import ServeOptions
+from potstill.serving.server import listen
 
 CONTEXT = "The old king built a tower by the river Thames."
 QUESTION = "What was built?"
@@ -38,12 +40,45 @@ def replica(model):
     return Replica(values, "error")
 
 
+class NothingServed:
+    """Ray, as far as a server goes whose port is taken."""
+
+    applications = proxies = {}
+
+    def __init__(self):
+        self.serve = self
+        self.ended = 0
+
+    def is_initialized(self):
+        return False
+
+    def init(self, **_):
+        pass
+
+    def status(self):
+        return self
+
+    def shutdown(self):
+        self.ended += 1
+
+
+def test_a_port_that_is_taken_is_said_at_once(reader, monkeypatch):
+    ray = NothingServed()
+    monkeypatch.setattr(serve_on_ray, "library", lambda *_: ray)
+    with listen("127.0.0.1", 0) as taken:
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(InputError, match=rf"cannot listen on 127\.0\.0\.1:{port}: .*--port"):
+            RayServer(options(reader), RayOptions()).start("127.0.0.1", port)
+    assert ray.ended == 2  # the server and the cluster, which was its own
+
+
 def test_a_replica_is_a_whole_server(reader):
     """What Ray does to a replica, without Ray."""
     from starlette.testclient import TestClient
 
     one = replica(reader)
-    client = TestClient(one.__serve_build_asgi_app__())
+    client = TestClient(one.__serve_build_asgi_app__(), base_url="http://localhost")
     until = time.monotonic() + 20
     while client.get("/ready").status_code != 200:
         assert time.monotonic() < until

@@ -16,7 +16,7 @@ from typing import Any
 from potstill.errors import JobError, PotstillError
 from potstill.scale.parts import Left, Part
 from potstill.scale.predict import PredictOptions, Predictor, Said
-from potstill.scale.ray_cluster import connect, first_line, library
+from potstill.scale.ray_cluster import connect, first_line, library, saying_waits
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +41,17 @@ class RayEngine:
         ours = not ray.is_initialized()
         connect(ray, self.address, self.workers * options.threads)
         logging.getLogger("ray.data").setLevel(logging.ERROR)
+        cpus = self.workers * options.threads
+        remedy = "end what holds the others, or ask for fewer --workers"
         try:
-            answers = _answers(ray, self.left, options, self.workers)
-            for part in parts:
-                said: list[Said] = []
-                for _ in part.batches:
-                    said += next(answers)
-                yield part, part.join(said)
+            with saying_waits(ray, cpus, remedy) as begun:
+                answers = _answers(ray, self.left, options, self.workers)
+                for part in parts:
+                    said: list[Said] = []
+                    for _ in part.batches:
+                        said += next(answers)
+                        begun()
+                    yield part, part.join(said)
         except ray.exceptions.RayError as error:
             raise JobError(
                 f"Ray gave up ({first_line(error)}): run the same command to go on"
@@ -93,7 +97,8 @@ def _answers(ray: Any, left: Left, options: PredictOptions, workers: int) -> Ite
     context.target_max_block_size = 1
     # Every node has a resource of its own name: what asks for a little of it runs there.
     here = {f"node:{ray.util.get_node_ip_address()}": 0.001}
-    batches = ray.data.range(1).map_batches(
+    # Not `range`: that is a task which wants a processor, and the actors hold them all.
+    batches = ray.data.from_items([0]).map_batches(
         Reader(left), batch_size=None, num_cpus=0, resources=here
     )
     answers = batches.map_batches(

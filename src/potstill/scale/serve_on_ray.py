@@ -18,8 +18,9 @@ from potstill.bundle.config import read_config
 from potstill.bundle.find import find_model
 from potstill.errors import InputError, JobError, ModelError
 from potstill.runtime.session import usable_cores
-from potstill.scale.ray_cluster import connect, first_line, library
+from potstill.scale.ray_cluster import connect, first_line, library, saying_waits
 from potstill.serving.options import Limits, ServeOptions
+from potstill.serving.server import listen
 
 log = logging.getLogger("potstill.serving")
 
@@ -129,11 +130,14 @@ class RayServer:
     def _deploy(self, host: str, port: int, cpus: int, log_level: str) -> None:
         serve, options, where = self._serve, self.options, self.where
         quiet = {"log_level": "ERROR", "enable_access_log": False}
-        if where.name in serve.status().applications:
+        status = serve.status()
+        if where.name in status.applications:
             raise JobError(
                 f"the cluster serves an application {where.name!r} already: end it, or name "
                 "another cluster by --address"
             )
+        if not status.proxies:  # those of a cluster that serves something else have their port
+            listen(host, port).close()
         serve.start(
             proxy_location="EveryNode",
             http_options={"host": host, "port": port},
@@ -160,8 +164,12 @@ class RayServer:
     def _run(self, deployment: Any) -> None:
         values, log_level = self._deployed[1]
         application = deployment.bind(values, log_level)
+        options, n = self.options, self.where.replicas
+        cpus = n * (options.workers or 1) * (options.threads or 1)
+        remedy = "end what holds the others, or ask for fewer --replicas, --workers or --threads"
         try:
-            self._serve.run(application, name=self.where.name, route_prefix="/")
+            with saying_waits(self._ray, cpus, remedy):
+                self._serve.run(application, name=self.where.name, route_prefix="/")
         except RuntimeError as error:  # Ray Serve's own, for whatever a replica fails at
             raise ModelError(
                 f"Ray Serve could not start {self.where.replicas} replicas ({first_line(error)}): "
@@ -201,6 +209,7 @@ def run(
         MissingExtraError: Ray Serve is not installed.
         ModelError: a model cannot be opened.
         JobError: the cluster cannot be used.
+        InputError: the port is taken.
     """
     from potstill.serving.logs import set_up
 
@@ -230,7 +239,5 @@ def run(
 
 def _free_port(host: str) -> int:
     """A port that is free now: Ray has to be told a number."""
-    from potstill.serving.server import listen
-
     with listen(host, 0) as listener:
         return listener.getsockname()[1]
