@@ -18,7 +18,7 @@ JS := clients/js
 NODE_20 := command -v node >/dev/null && node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)'
 PORT ?= 8000
 
-.PHONY: help demo browser-demo wasm wheels addon npm test test-js formats extras check fuzz native lint types arch bench docs site format clean
+.PHONY: help demo browser-demo wasm wheels addon npm bundlers test test-js formats extras check fuzz native lint types arch bench docs site format clean
 .DELETE_ON_ERROR:
 
 help:
@@ -86,6 +86,11 @@ test-js:
 
 test: $(DEV)/.ready test-js
 	$(DEV)/bin/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+
+# The npm package in a page of each bundler: what they need is installed for them alone.
+bundlers: $(DEV)/.ready $(JS)/node_modules/.ready
+	cd tests/bundlers && npm ci --no-audit --no-fund
+	$(DEV)/bin/python -m pytest tests/bundlers
 
 # The tests of other formats, with the extras they need: TensorFlow, OpenVINO, coremltools. Where
 # there is Node, TensorFlow.js runs the exported files, too.

@@ -29,7 +29,7 @@ TARGETS = {
     "win32-x64": "x86_64-windows-gnu",
 }
 """Platform, as Node names it → what zig calls it."""
-_PACKED = ("src", "bin", "types", "README.md", "LICENSE")
+_PACKED = ("src", "bin", "dist", "models", "types", "README.md", "LICENSE")
 
 
 def main() -> None:
@@ -47,7 +47,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         for platform in [arguments.only] if arguments.only else TARGETS:
             _pack(npm, _addon(Path(scratch) / platform, platform, about), out)
-        subprocess.run([npm, "run", "types"], cwd=HOME, check=True, capture_output=True)
+        subprocess.run([npm, "run", "build"], cwd=HOME, check=True, capture_output=True)
         _pack(npm, _client(Path(scratch) / "client", about), out)
     for file in sorted(out.glob("*.tgz")):
         print(f"{file.stat().st_size:>10,}  {file.name}")

@@ -1,14 +1,17 @@
 /** Which model a caller means, and where it lies. */
 
 import { InputError, ModelNotFoundError, kindOf } from "./errors.js";
-import { IN_NODE, addressPlace, folderPlace, hubEndpoint, isAddress, isHubId } from "./places.js";
+import { IN_NODE } from "./env.js";
+import { addressPlace, folderPlace, hubEndpoint, isAddress, isHubId } from "./places.js";
 
 /** @import { LoadOptions, Place } from "./places.js" */
 
 /** Folder that downloaded models are kept in, beside the program that uses them. */
 export const MODELS_DIR = "./.models";
 
-/** The models of a checkout of Potstill, seen from this file. */
+/** The model inside this package, seen from this file. */
+const PACKED = "../models/small";
+/** The models of a checkout of Potstill, which has none packed. */
 const CHECKOUT = "../../../src/potstill/embedded";
 const EMBEDDED = ["default", "small"];
 
@@ -17,7 +20,7 @@ const EMBEDDED = ["default", "small"];
  *
  * In Node a name is, in this order, a folder, a folder inside `modelsDir`, or a hub id, which is
  * downloaded there. Where no name is given: what `POTSTILL_MODEL` names, `default` inside
- * `modelsDir`, or that of the checkout this file is part of, as for the name `small`.
+ * `modelsDir`, or the one inside this package, which is also what the name `small` means.
  *
  * In a page a name is an address, absolute or beginning with `.` or `/`, or a hub id, from which
  * files are fetched.
@@ -41,7 +44,8 @@ export async function findModel(model, options = {}) {
 function inPage(model, options) {
   if (model === undefined || EMBEDDED.includes(model)) {
     throw new ModelNotFoundError(
-      "a page has no model of its own: give the address of a model's folder, or a hub id",
+      "a page has no model of its own: copy models/small of this package beside the page, and give " +
+        "its address, such as ./small/, or give a hub id",
     );
   }
   if (isHubId(model)) return addressPlace(`${hubEndpoint()}/${model}/resolve/main`, options);
@@ -60,8 +64,10 @@ async function inNode(model, options) {
   const { fileURLToPath } = await import("node:url");
   const folder = name.startsWith("file:") ? fileURLToPath(name) : name;
   // A folder that happens to be called "default" is not what that name means.
+  const own = [`${CHECKOUT}/${name}`];
+  if (name === "small" || (model ?? process.env.POTSTILL_MODEL) === undefined) own.push(PACKED);
   const candidates = EMBEDDED.includes(name)
-    ? [`${modelsDir}/${name}`, fileURLToPath(new URL(`${CHECKOUT}/${name}`, import.meta.url))]
+    ? [`${modelsDir}/${name}`, ...own.map((one) => fileURLToPath(new URL(one, import.meta.url)))]
     : [folder, `${modelsDir}/${name}`];
   for (const candidate of candidates) {
     const place = folderPlace(candidate, options);

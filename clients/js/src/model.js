@@ -10,7 +10,8 @@ import {
   kindOf,
 } from "./errors.js";
 import { findModel } from "./find.js";
-import { IN_NODE } from "./places.js";
+import { MODEL_OPTIONS, objectOf } from "./options.js";
+import { IN_NODE } from "./env.js";
 import { openSession } from "./runtime/host.js";
 import { openRemote } from "./runtime/remote.js";
 
@@ -117,9 +118,7 @@ export async function initModel(options = {}) {
 
 /** @param {ModelOptions} options */
 function check(options) {
-  if (options === null || typeof options !== "object") {
-    throw new InputError(`a model's options must be an object, not ${kindOf(options)}`);
-  }
+  objectOf(options, MODEL_OPTIONS);
   const { runtime, path, precision, threads } = options;
   const runtimes = Object.values(RuntimeType);
   if (runtime !== undefined && !runtimes.includes(runtime)) {

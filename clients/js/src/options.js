@@ -65,8 +65,42 @@ export function settled(model, chosen) {
   };
 }
 
-/** @template {object} T @param {T} options @returns {T} */
-export function objectOf(options) {
-  if (options !== null && typeof options === "object") return options;
-  throw new InputError(`options must be an object, not ${kindOf(options)}`);
+/** Options of `initModel`. */
+export const MODEL_OPTIONS = Object.freeze([
+  "name", "path", "runtime", "precision", "file", "threads", "signatureName", "inputsNames",
+  "outputsNames", "cased", "modelsDir", "runtimeUrl", "headers", "timeoutMs", "onProgress", "signal",
+]);
+
+/** Options of `predict` and `predictMany`. */
+export const PREDICT_OPTIONS = Object.freeze([...Object.keys(CHECKS), "signal"]);
+
+/** Options of `QAClient.fromOptions`. */
+export const CLIENT_OPTIONS = Object.freeze([
+  ...new Set(["model", "tokenizer", "vocabPath", "timeIt", ...PREDICT_OPTIONS, ...MODEL_OPTIONS.slice(1)]),
+]);
+
+/**
+ * Options that have names which there are: a misspelt one would be without effect.
+ *
+ * @template {object} T
+ * @param {T} options
+ * @param {readonly string[]} known
+ * @returns {T}
+ */
+export function objectOf(options, known) {
+  if (options === null || typeof options !== "object") {
+    throw new InputError(`options must be an object, not ${kindOf(options)}`);
+  }
+  for (const name of Object.keys(options)) {
+    if (known.includes(name)) continue;
+    const meant = known.find((one) => plain(one) === plain(name));
+    const remedy = meant ? `did you mean '${meant}'?` : `there are ${known.join(", ")}`;
+    throw new InputError(`there is no option '${name.slice(0, 60)}': ${remedy}`);
+  }
+  return options;
+}
+
+/** @param {string} name @returns {string} as it is the same in `topk`, `top_k` and `topK` */
+function plain(name) {
+  return name.replace(/[^a-z0-9]/gi, "").toLowerCase();
 }

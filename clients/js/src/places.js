@@ -1,5 +1,6 @@
 /** Where a model's files lie: a folder, or an address that files are fetched from. */
 
+import { IN_NODE } from "./env.js";
 import { AbortedError, HubError, InputError, ModelNotFoundError, reason } from "./errors.js";
 
 /**
@@ -24,9 +25,6 @@ import { AbortedError, HubError, InputError, ModelNotFoundError, reason } from "
  * @property {(file: string) => Promise<Uint8Array<ArrayBuffer> | undefined>} read undefined where there is no such file
  * @property {(file: string) => Promise<string | undefined>} readText
  */
-
-/** Whether this is Node rather than a browser. */
-export const IN_NODE = typeof process === "object" && Boolean(process.versions?.node);
 
 const HUB_ID = /^[A-Za-z0-9][\w.-]*\/\w[\w.-]*$/;
 

@@ -4,7 +4,14 @@ import { readTokenizerOf } from "./bundle.js";
 import { EmptyInputError, InputError, checkSignal, kindOf } from "./errors.js";
 import { Having, Highlighter } from "./highlighting.js";
 import { Model, initModel } from "./model.js";
-import { objectOf, optionsOf, settled } from "./options.js";
+import {
+  CLIENT_OPTIONS,
+  MODEL_OPTIONS,
+  PREDICT_OPTIONS,
+  objectOf,
+  optionsOf,
+  settled,
+} from "./options.js";
 import { placeOfFile } from "./places.js";
 import { read } from "./reading.js";
 import { BertWordPieceTokenizer } from "./text/bert.js";
@@ -92,9 +99,11 @@ export class QAClient {
    * @throws {PotstillError} as `initModel` does
    */
   static async fromOptions(options = {}) {
-    const { model: named, tokenizer: given, vocabPath, timeIt = false, ...rest } = objectOf(options);
+    const known = objectOf(options, CLIENT_OPTIONS);
+    const { model: named, tokenizer: given, vocabPath, timeIt = false, ...rest } = known;
     const chosen = optionsOf(rest);
-    const model = named instanceof Model ? named : await initModel({ ...rest, name: named });
+    const own = Object.fromEntries(Object.entries(rest).filter(([key]) => MODEL_OPTIONS.includes(key)));
+    const model = named instanceof Model ? named : await initModel({ ...own, name: named });
     try {
       const tokenizer = await tokenizerOf(model, { given, vocabPath, cased: options.cased });
       return new QAClient(model, tokenizer, settled(model, chosen), timeIt);
@@ -180,7 +189,8 @@ export class QAClient {
    * @returns {Promise<any[]>} for each pair what `predict` returns for it
    */
   async predictMany(pairs, options = {}) {
-    const given = objectOf(typeof options === "number" ? { maxAnswerLength: options } : options);
+    const named = typeof options === "number" ? { maxAnswerLength: options } : options;
+    const given = objectOf(named, PREDICT_OPTIONS);
     if (!Array.isArray(pairs) || !pairs.every(Array.isArray)) {
       throw new InputError("pairs must be a list of [question, context]");
     }
@@ -215,7 +225,7 @@ export class QAClient {
    * @throws {QuestionTooLongError} the question leaves no room for a passage
    */
   async highlight(question, passages, options = {}) {
-    const { topK, signal } = objectOf(options);
+    const { topK, signal } = objectOf(options, ["topK", "signal"]);
     optionsOf({ topK });
     const [request] = await this.#requests([[question, passages]], 0, false);
     return (await this.#highlighter().highlight(request, signal)).slice(0, topK);
@@ -233,7 +243,7 @@ export class QAClient {
    * @throws {QuestionTooLongError} the question leaves no room for a passage
    */
   async prune(question, passages, options = {}) {
-    const { tokens, enough, signal } = objectOf(options);
+    const { tokens, enough, signal } = objectOf(options, ["tokens", "enough", "signal"]);
     const [request] = await this.#requests([[question, passages]], 0, false);
     return this.#highlighter().prune(request, { tokens, enough }, signal);
   }
@@ -249,7 +259,7 @@ export class QAClient {
    * @throws {QuestionTooLongError} a sentence of the answer leaves no room for a passage
    */
   async cite(answer, passages, options = {}) {
-    const { topK = 1, signal } = objectOf(options);
+    const { topK = 1, signal } = objectOf(options, ["topK", "signal"]);
     optionsOf({ topK });
     const [{ contexts }] = await this.#requests([[answer, passages]], 0, false);
     const having = new Having(this.tokenizer, contexts);

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
+import { readFileSync } from "node:fs";
 import { cp, rename, writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { test } from "node:test";
@@ -176,4 +177,16 @@ test("the article's program runs, and ends by itself", () => {
   const program = fileURLToPath(new URL("../examples/super-bowl.mjs", import.meta.url));
   const printed = execFileSync(process.execPath, [program], { encoding: "utf8", timeout: 60_000 });
   assert.match(printed, /text: 'Denver Broncos'/);
+});
+
+test("the package's own reader answers as docs/javascript.md says", async (t) => {
+  const page = readFileSync(new URL("../../../docs/javascript.md", import.meta.url), "utf8");
+  const [, question, context] = /predict\("(.*?)", "(.*?)"\);\n\/\/ \{/.exec(page);
+  const [, text, score, start, end] =
+    /\/\/ \{ text: '(.*?)', score: (\d\.\d+)…, start: (\d+), end: (\d+) \}/.exec(page);
+  const client = await QAClient.fromOptions({ model: "small" });
+  t.after(() => client.dispose());
+  const answer = await client.predict(question, context);
+  assert.deepEqual([answer.text, answer.start, answer.end], [text, Number(start), Number(end)]);
+  assert.equal(answer.score.toString().slice(0, score.length), score);
 });

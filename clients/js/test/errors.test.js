@@ -52,6 +52,17 @@ test("a question that leaves no room is refused", async () => {
   await refused(client.predict(["who", "who ".repeat(200)], "text"), "QUESTION_TOO_LONG", /question 1/);
 });
 
+test("options that there are not are refused", async () => {
+  await refused(client.predict("q", "text", { topk: 3 }), "INPUT", /no option 'topk': did you mean 'topK'/);
+  await refused(client.predictMany([["q", "text"]], { top_k: 3 }), "INPUT", /did you mean 'topK'/);
+  await refused(client.predict("q", "text", { limit: 3 }), "INPUT", /'limit': there are seqLen, /);
+  await refused(client.highlight("q", "text", { top: 3 }), "INPUT", /no option 'top'/);
+  await refused(client.prune("q", "text", { topK: 3 }), "INPUT", /there are tokens, enough, signal/);
+  await refused(client.cite("q", "text", { topk: 3 }), "INPUT", /did you mean 'topK'/);
+  await refused(QAClient.fromOptions({ Model: BERT }), "INPUT", /did you mean 'model'/);
+  await refused(initModel({ model: BERT }), "INPUT", /no option 'model'/);
+});
+
 test("options out of range are refused", async () => {
   for (const options of [
     { topK: 0 },

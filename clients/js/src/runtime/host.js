@@ -6,7 +6,8 @@
  */
 
 import { AbortedError, ModelError, errorOf, reason } from "../errors.js";
-import { IN_NODE } from "../places.js";
+import { pageWorker } from "./page_worker.js";
+import { IN_NODE } from "../env.js";
 
 /** @import { Encoder } from "../bundle.js" */
 /** @import { Batch } from "../text/windows.js" */
@@ -140,7 +141,7 @@ async function nodeThread(host) {
 
 /** @param {Host} host @returns {Promise<Thread>} */
 async function pageThread(host) {
-  const worker = new Worker(new URL("./worker.js", import.meta.url), { type: "module" });
+  const worker = pageWorker();
   worker.addEventListener("message", (event) => host.receive(event.data));
   worker.addEventListener("error", (event) => host.end(event.message || "it could not be loaded"));
   return { send: (message, transfer) => worker.postMessage(message, transfer), keep: () => {} };

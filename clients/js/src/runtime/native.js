@@ -1,7 +1,7 @@
 /** int8 ONNX files of Potstill in its own engine. Runs in a worker. */
 
 import { ModelError, UnfitError, reason } from "../errors.js";
-import { IN_NODE } from "../places.js";
+import { IN_NODE } from "../env.js";
 import { Refusal, Status } from "./library.js";
 import { wasmLibrary } from "./wasm.js";
 
@@ -48,9 +48,12 @@ export async function open(options) {
 /** @returns {Promise<Library>} the quickest there is: the addon, else WebAssembly */
 async function libraryHere() {
   // As Python's engine does, POTSTILL_KERNEL names what computes.
-  if (!IN_NODE || process.env.POTSTILL_KERNEL === "wasm") return wasmLibrary();
-  const { addonLibrary } = await import("./addon.js");
-  return (await addonLibrary()) ?? wasmLibrary();
+  if (IN_NODE && process.env.POTSTILL_KERNEL !== "wasm") {
+    const { addonLibrary } = await import("./addon.js");
+    const addon = await addonLibrary();
+    if (addon) return addon;
+  }
+  return wasmLibrary();
 }
 
 /**

@@ -1,7 +1,7 @@
 /** ONNX files in onnxruntime: onnxruntime-node in Node, onnxruntime-web in a page. Runs in a worker. */
 
 import { MissingPackageError, ModelError, reason } from "../errors.js";
-import { IN_NODE } from "../places.js";
+import { IN_NODE } from "../env.js";
 import { inputsOf, notForQuestions, outputsOf } from "./names.js";
 
 /** @import { Engine, EngineOptions } from "./host.js" */

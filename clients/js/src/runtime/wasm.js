@@ -1,7 +1,7 @@
 /** The engine in WebAssembly, native/include/potstill.h: each model in memory of its own. */
 
 import { reason } from "../errors.js";
-import { IN_NODE } from "../places.js";
+import { ENGINE, engineFile } from "./engine_file.js";
 import { Refusal, Status } from "./library.js";
 
 /** @import { Library, OpenModel } from "./library.js" */
@@ -22,7 +22,6 @@ import { Refusal, Status } from "./library.js";
  *   threads: number, out: number, nOut: number, message: number, room: number) => number} potstill_run
  */
 
-const ADDRESS = new URL("./potstill.wasm", import.meta.url);
 /** Bytes for a message. */
 const ROOM = 512;
 
@@ -37,19 +36,13 @@ export async function wasmLibrary() {
     return { open: (file, config) => open(module, file, config) };
   } catch (error) {
     loading = undefined; // the next one tries again
-    throw new Refusal(Status.UNFIT, `${ADDRESS} cannot be loaded: ${reason(error)}`);
+    throw new Refusal(Status.UNFIT, `${ENGINE} cannot be loaded: ${reason(error)}`);
   }
 }
 
 /** @returns {Promise<WebAssembly.Module>} */
 async function load() {
-  if (IN_NODE) {
-    const { readFile } = await import("node:fs/promises");
-    return WebAssembly.compile(await readFile(ADDRESS));
-  }
-  const answer = await fetch(ADDRESS);
-  if (!answer.ok) throw new Error(`the server answered ${answer.status}`);
-  return WebAssembly.compile(await answer.arrayBuffer());
+  return WebAssembly.compile(await engineFile());
 }
 
 /**

@@ -1,7 +1,7 @@
 /** The other thread: opens models, runs them one call after another, and closes them. */
 
 import { PotstillError, reason } from "../errors.js";
-import { IN_NODE } from "../places.js";
+import { IN_NODE } from "../env.js";
 
 /** @import { Call, Engine, EngineOptions } from "./host.js" */
 
