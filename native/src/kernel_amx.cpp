@@ -8,8 +8,6 @@
 
 namespace {
 
-constexpr int TILE_BLOCKS = 2;
-constexpr bool SIGNED = false;
 #define POTSTILL_PACK_BLOCKS 1  // a tile of weights is 16 columns
 
 // What ldtilecfg reads.
