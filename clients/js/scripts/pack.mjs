@@ -38,7 +38,8 @@ async function tools() {
     const wanted = TOOLS.map((name) => `${name}@${lock.packages[`node_modules/${name}`].version}`);
     const folder = await mkdtemp(join(tmpdir(), "potstill-pack-"));
     process.on("exit", () => execFileSync(process.execPath, ["-e", REMOVE, folder]));
-    const options = ["--no-save", "--no-audit", "--no-fund", "--prefix", folder];
+    // `npm pack --dry-run` would hand its own options down.
+    const options = ["--no-save", "--no-audit", "--no-fund", "--dry-run=false", "--prefix", folder];
     execFileSync("npm", ["install", ...options, ...wanted], { stdio: ["ignore", "ignore", "inherit"] });
     return folder;
   }
