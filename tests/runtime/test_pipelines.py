@@ -106,6 +106,35 @@ def test_a_generator_gives_an_iterator(pipe, expected):
     assert list(results) == [pytest.approx(expected)] * 3
 
 
+def test_a_dictionary_of_lists_is_a_list_of_pairs(pipe):
+    questions = [QUESTION, "Who?"]
+    expected = pipe(question=questions, context=[CONTEXT, LONG])
+    assert pipe({"question": questions, "context": [CONTEXT, LONG]}) == expected
+    shared = pipe(question=questions, context=CONTEXT)
+    assert pipe({"question": questions, "context": CONTEXT}) == shared
+    with pytest.raises(InputError, match="2 questions do not go with 1 contexts"):
+        pipe({"question": questions, "context": [CONTEXT]})
+
+
+def test_a_lone_candidate_comes_without_a_list(pipe):
+    one = pipe(question=QUESTION, context="Denver", top_k=5)
+    assert (one["answer"], one["start"], one["end"]) == ("Denver", 0, 6)
+    several = pipe(
+        [{"question": QUESTION, "context": text} for text in ("Denver", CONTEXT)], top_k=2
+    )
+    assert [type(found) for found in several] == [dict, list]
+
+
+def test_windows_are_no_longer_than_the_model_has_positions(pipe):
+    longest = pipe.client.max_positions
+    expected = pipe(question=QUESTION, context=LONG, max_seq_len=longest, doc_stride=16)
+    found = pipe(question=QUESTION, context=LONG, max_seq_len=9 * longest, doc_stride=16)
+    assert found == expected
+    for call in (pipe.client.read_many, pipe.client.logits_many):
+        with pytest.raises(InputError, match=f"seq_len {longest + 1} .* {longest} positions"):
+            call([(QUESTION, CONTEXT)], seq_len=longest + 1)
+
+
 def test_top_k(pipe, expected):
     results = pipe(question=QUESTION, context=LONG, top_k=5)
     assert len(results) == 5

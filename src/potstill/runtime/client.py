@@ -96,6 +96,8 @@ class Client(ABC, Generic[OptionsT]):
         self.workers = workers
         self.opened: Opened | None = None
         """How it was opened, by `from_options`."""
+        self.max_positions: int | None = None
+        """Tokens of the longest row; not known of a client that was put together from parts."""
         self._again: tuple[Any, ...] | None = None
 
     @classmethod
@@ -149,6 +151,7 @@ class Client(ABC, Generic[OptionsT]):
             options = replace(options, token_budget=opened.token_budget)
         client = cls(tokenizer, opened.session, options, workers=opened.layout.workers)
         client.opened = opened
+        client.max_positions = config.max_positions
         client._again = cls, model, dict(given), dict(opening)
         return client
 
@@ -169,12 +172,28 @@ class Client(ABC, Generic[OptionsT]):
         options: OptionsT | None = None,
     ) -> Self:
         """A client of the same parts but those that are given."""
-        return type(self)(
+        client = type(self)(
             tokenizer or self.tokenizer,
             session or self.session,
             options or self.options,
             workers=self.workers,
         )
+        client.max_positions = self.max_positions
+        return client
+
+    def options_with(self, given: Mapping[str, Any]) -> OptionsT:
+        """The client's options with those of a call in their place; ``None`` leaves one as it is.
+
+        Raises:
+            InputError: an option is unknown or out of range, or the model has no such positions.
+        """
+        options = self.options.updated(given)
+        if self.max_positions is not None and options.seq_len > self.max_positions:
+            raise InputError(
+                f"seq_len {options.seq_len} is more than the {self.max_positions} positions of the "
+                "model"
+            )
+        return options
 
     def run(self, plans: Sequence[Plan[Said]], *, token_budget: int | None = None) -> list[Said]:
         """Runs plans in batches of similar length, and finishes each.

@@ -47,6 +47,10 @@ def inputs_of(args: tuple[Any, ...], given: dict[str, Any]) -> Any:
 def _items(value: Any) -> Any:
     if isinstance(value, GeneratorType):
         return cast("Iterator[Any]", value)
+    if isinstance(value, Mapping):
+        row = cast("Mapping[str, Any]", value)
+        if isinstance(row.get("question"), (list, tuple)) and "context" in row:
+            return inputs_of((), {name: row[name] for name in ("question", "context")})
     if isinstance(value, Mapping) or hasattr(value, "question_text"):
         return [value]
     if isinstance(value, Iterable) and not isinstance(value, str):

@@ -93,24 +93,25 @@ class QuestionAnsweringPipeline:
         """Answers.
 
         Args:
-            *args: a dictionary with ``question`` and ``context``, an object with ``question_text``
-                and ``context_text``, a list of either, a generator of either, or a question and a
-                context.
+            *args: a dictionary with ``question`` and ``context`` (a text each, or as many of both),
+                an object with ``question_text`` and ``context_text``, a list of either, a generator
+                of either, or a question and a context.
             **kwargs: ``question`` and ``context`` (a string each, a list of questions with one
                 context, or two lists of one length), or ``data`` with any form of ``args``; and
 
                 - ``top_k`` (1): most answers to a question;
                 - ``doc_stride`` (128, at most half of ``max_seq_len``): tokens that windows share;
                 - ``max_answer_len`` (15): longest answer in tokens;
-                - ``max_seq_len`` (384): longest window in tokens;
+                - ``max_seq_len`` (384): longest window in tokens, at most the model's positions;
                 - ``max_question_len``: a longer question is cut to so many tokens, with a warning;
                 - ``handle_impossible_answer`` (False): "no answer", ``""``, competes;
                 - ``align_to_words`` (True): widen answers to whole words.
 
         Returns:
             For one input its answer, ``{"score", "start", "end", "answer"}``, or where ``top_k``
-            is above 1 a list of answers, best first. For several inputs a list of these; for a
-            generator an iterator over them.
+            is above 1 a list of answers, best first; the only one there is comes without a list,
+            as in transformers. For several inputs a list of these; for a generator an iterator
+            over them.
 
         Raises:
             InputError: the arguments are of no such form.
@@ -129,6 +130,8 @@ class QuestionAnsweringPipeline:
 
     def _answer(self, inputs: Iterable[Any], parameters: dict[str, Any]) -> Iterator[Any]:
         options = read_options(parameters, self.client.options)
+        if self.client.max_positions is not None:  # longer windows there are none
+            options["seq_len"] = min(options["seq_len"], self.client.max_positions)
         longest = parameters["max_question_len"]
         pairs: Iterable[Any] = (pair_of(item) for item in inputs)
         if longest is not None:
@@ -138,7 +141,7 @@ class QuestionAnsweringPipeline:
         top_k = parameters["top_k"]
         for reading in self.client.read_many(pairs, **options):
             answers = results_of(reading, parameters["handle_impossible_answer"])[:top_k]
-            yield answers if top_k > 1 else answers[0]
+            yield answers if len(answers) > 1 else answers[0]
 
 
 def read_options(parameters: Mapping[str, Any], own: ReadOptions) -> dict[str, Any]:

@@ -252,7 +252,7 @@ class QAClient(Client[ReadOptions]):
             EmptyInputError: a question or context holds no text.
             QuestionTooLongError: a question leaves no room for context in a window.
         """
-        chosen = self.options.updated(
+        chosen = self.options_with(
             {
                 "top_k": top_k,
                 "max_answer_tokens": max_answer_tokens,
@@ -289,7 +289,7 @@ class QAClient(Client[ReadOptions]):
             EmptyInputError: a question or context holds no text.
             QuestionTooLongError: a question leaves no room for context in a window.
         """
-        chosen = self.options.updated(options)
+        chosen = self.options_with(options)
         return self._many("read_many", pairs, chosen, workers, partial(search_all, options=chosen))
 
     def logits_many(
@@ -299,7 +299,7 @@ class QAClient(Client[ReadOptions]):
 
         ``said.search(options)`` then gives what `read_many` would have given.
         """
-        chosen = self.options.updated(options)
+        chosen = self.options_with(options)
         return self._many("logits_many", pairs, chosen, workers)
 
     def highlight(
