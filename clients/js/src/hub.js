@@ -81,7 +81,8 @@ async function listed(model, revision, signal) {
   try {
     const { siblings } = JSON.parse(new TextDecoder().decode(await body(answer, () => {}, signal)));
     const names = siblings.map((/** @type {{ rfilename: string }} */ file) => file.rfilename);
-    return names.filter((/** @type {string} */ name) => !name.split("/").includes(".."));
+    // Backslashes part folders, too, on Windows; no file of a model has one in its name.
+    return names.filter((/** @type {string} */ name) => !/(^|\/)\.\.(\/|$)|\\/.test(name));
   } catch (error) {
     if (error instanceof HubError || error instanceof AbortedError) throw error;
     throw new HubError(`${hub} gave no list of files for '${model}': ${reason(error)}`);

@@ -2,13 +2,14 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 
-import { BertWordPieceTokenizer } from "potstill";
+import { BertWordPieceTokenizer, download } from "potstill";
 
 import { readTokenizer } from "../src/text/files.js";
 import { sentences } from "../src/text/sentences.js";
 import { search } from "../src/text/spans.js";
 import { BERT_PAIR, ROBERTA_PAIR, byTokenBudget, pad, split } from "../src/text/windows.js";
-import { EMBEDDED, FIXTURES, fixture } from "./helpers.js";
+import { EMBEDDED, FIXTURES, environment, fixture, folder, server } from "./helpers.js";
+import { mutate } from "./mutations.js";
 
 for (const { name, files, cases } of fixture("tokenizers.json")) {
   test(`tokens are those of Python: ${name}`, async () => {
@@ -146,4 +147,23 @@ test("no text takes long to cut into sentences", () => {
     assert.deepEqual(sentences(text), [[0, text.length]]);
     assert.ok(performance.now() - began < 5000);
   }
+});
+
+test("damaged tokenizers are read, or refused by a typed error", () => {
+  const { read, refused, raw } = mutate(2000, 7);
+  assert.deepEqual(raw, []);
+  assert.ok(read > 200 && refused > 200);
+});
+
+test("a hub's file with a way out of its folder in its name is not asked for", async (t) => {
+  const files = ["tfjs/model.json", "tfjs/..\\..\\evil.json", "tfjs/../../evil.json", "tfjs/a\\b"];
+  const seen = [];
+  const address = await server(t, (request, response) => {
+    seen.push(request.url);
+    const listed = JSON.stringify({ siblings: files.map((rfilename) => ({ rfilename })) });
+    response.end(request.url.startsWith("/api/") ? listed : "{}");
+  });
+  environment(t, { HF_ENDPOINT: address });
+  await download("owner/tiny", { dir: await folder(t), format: "tfjs" });
+  assert.deepEqual(seen.slice(1), ["/owner/tiny/resolve/main/tfjs/model.json"]);
 });

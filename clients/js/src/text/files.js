@@ -1,6 +1,6 @@
 /** The files of a tokenizer → `Tokenizer`. */
 
-import { TokenizerError, reason } from "../errors.js";
+import { PotstillError, TokenizerError, reason } from "../errors.js";
 import { AddedTokens } from "./added.js";
 import { ByteLevelBpe } from "./bpe.js";
 import { normalize } from "./normal.js";
@@ -46,6 +46,17 @@ const USUAL = {
  * @throws {TokenizerError} files are missing, damaged, or of a kind that this package does not read
  */
 export function readTokenizer(files, { where = "the tokenizer", cased } = {}) {
+  try {
+    return opened(files, where, cased);
+  } catch (error) {
+    if (error instanceof PotstillError) throw error;
+    // Whatever a value of another kind than it should be led to.
+    throw new TokenizerError(`${where} has damaged tokenizer files: ${reason(error)}`);
+  }
+}
+
+/** @param {TokenizerFiles} files @param {string} where @param {boolean} [cased] @returns {Tokenizer} */
+function opened(files, where, cased) {
   const config = files.config === undefined ? {} : parse(files.config, where);
   if (files.tokenizer !== undefined) {
     return fromJson(parse(files.tokenizer, where), config, where, cased);
@@ -162,9 +173,9 @@ function fromJson(json, config, where, cased) {
 function wordPiece(json, where) {
   expect(json.pre_tokenizer, "BertPreTokenizer", where);
   return new WordPiece(new Map(Object.entries(json.model.vocab)), {
-    unknown: json.model.unk_token ?? "[UNK]",
-    prefix: json.model.continuing_subword_prefix ?? "##",
-    maxChars: json.model.max_input_chars_per_word ?? 100,
+    unknown: ofKind(json.model.unk_token ?? "[UNK]", "string", "unk_token", where),
+    prefix: ofKind(json.model.continuing_subword_prefix ?? "##", "string", "prefix", where),
+    maxChars: ofKind(json.model.max_input_chars_per_word ?? 100, "number", "max_input_chars", where),
   });
 }
 
@@ -186,9 +197,15 @@ function bpe(json, where) {
 
 /** @param {string | [string, string]} merge @returns {[string, string]} */
 function pairOf(merge) {
-  if (Array.isArray(merge)) return merge;
-  const [left, right] = merge.split(" ");
+  if (Array.isArray(merge) && merge.every((part) => typeof part === "string")) return merge;
+  const [left, right] = /** @type {string} */ (merge).split(" ");
   return [left, right ?? ""];
+}
+
+/** @param {any} value @param {string} kind @param {string} name @param {string} where */
+function ofKind(value, kind, name, where) {
+  if (typeof value === kind) return value;
+  throw new TokenizerError(`${where} has damaged tokenizer files: ${name} must be a ${kind}`);
 }
 
 /** @param {Json | null | undefined} part @param {string} type @param {string} where */
@@ -227,6 +244,10 @@ function normalizerOf(json, where, cased) {
  * @returns {Tokenizer}
  */
 function finish(model, normalizer, tokens, config, json) {
+  for (const [token, id] of [...model.vocabulary, ...tokens.map((one) => [one.content, one.id])]) {
+    if (Number.isInteger(id) && Number(id) >= 0) continue;
+    throw new TokenizerError(`the token ${JSON.stringify(token)} has ${JSON.stringify(id)} for an id`);
+  }
   const added = new AddedTokens(tokens, (content) =>
     normalizer ? normalize(content, normalizer).text : content,
   );
