@@ -40,6 +40,12 @@ _SHAPES = {
     "xlm-roberta": {"n_token_types": 1, "pad_id": 1, "vocab_size": UNIGRAM_SIZE},
     "camembert": {"n_token_types": 1, "pad_id": 1, "vocab_size": UNIGRAM_SIZE},
     "electra": {"embedding_width": 12},
+    "modernbert": {
+        "n_layers": 4,
+        "n_token_types": 0,
+        "vocab_size": BYTE_LEVEL_SIZE,
+        "extra": {"local_attention": 8, "classifier_pooling": "mean"},
+    },
     "albert": {"embedding_width": 12, "vocab_size": UNIGRAM_SIZE},
     "mpnet": {"n_token_types": 0, "pad_id": 1, "vocab_size": len(VOCABULARY) + 5},
 }
@@ -151,10 +157,32 @@ def write_unigram(folder: Path, name: str) -> None:
     write_json(folder / "tokenizer_config.json", {"tokenizer_class": name})
 
 
+def write_whole(folder: Path) -> None:
+    """``tokenizer.json`` of byte-level BPE with BERT's special tokens, as ModernBERT has it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    values = byte_level().to_str()
+    names = {"s": "CLS", "/s": "SEP", "pad": "PAD", "unk": "UNK", "mask": "MASK"}
+    for angled, name in names.items():
+        values = values.replace(f'"<{angled}>"', f'"[{name}]"')
+    backend = tokenizers.Tokenizer.from_str(values)
+    backend.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]",
+        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
+        special_tokens=[("[CLS]", 0), ("[SEP]", 2)],
+    )
+    backend.save(str(folder / "tokenizer.json"))
+    special = {f"{name.lower()}_token": f"[{name}]" for name in names.values()}
+    inputs = {"model_input_names": ["input_ids", "attention_mask"]}
+    named = {"tokenizer_class": "PreTrainedTokenizerFast"}
+    write_json(folder / "tokenizer_config.json", {**named, **inputs, **special})
+
+
 def write_tokenizer_of(folder: Path, model_type: str) -> None:
     """The files of the tokenizer that a type of encoder has."""
     if model_type == "roberta":
         write_byte_level(folder)
+    elif model_type == "modernbert":
+        write_whole(folder)
     elif model_type in ("xlm-roberta", "camembert", "albert"):
         write_unigram(folder, f"{ENCODERS[model_type].prefix}Tokenizer")
     elif model_type == "mpnet":

@@ -8,6 +8,7 @@ from potstill.bundle.hf_configs import BertConfig as BertConfig
 from potstill.bundle.hf_configs import CamembertConfig as CamembertConfig
 from potstill.bundle.hf_configs import DistilBertConfig as DistilBertConfig
 from potstill.bundle.hf_configs import ElectraConfig as ElectraConfig
+from potstill.bundle.hf_configs import ModernBertConfig as ModernBertConfig
 from potstill.bundle.hf_configs import MPNetConfig as MPNetConfig
 from potstill.bundle.hf_configs import RobertaConfig as RobertaConfig
 from potstill.bundle.hf_configs import XLMRobertaConfig as XLMRobertaConfig
@@ -62,6 +63,16 @@ from potstill.models.named import (
 )
 from potstill.models.named import ElectraForTokenClassification as ElectraForTokenClassification
 from potstill.models.named import ElectraModel as ElectraModel
+from potstill.models.named import ModernBertForMaskedLM as ModernBertForMaskedLM
+from potstill.models.named import ModernBertForMultipleChoice as ModernBertForMultipleChoice
+from potstill.models.named import ModernBertForQuestionAnswering as ModernBertForQuestionAnswering
+from potstill.models.named import (
+    ModernBertForSequenceClassification as ModernBertForSequenceClassification,
+)
+from potstill.models.named import (
+    ModernBertForTokenClassification as ModernBertForTokenClassification,
+)
+from potstill.models.named import ModernBertModel as ModernBertModel
 from potstill.models.named import MPNetForMaskedLM as MPNetForMaskedLM
 from potstill.models.named import MPNetForMultipleChoice as MPNetForMultipleChoice
 from potstill.models.named import MPNetForQuestionAnswering as MPNetForQuestionAnswering
@@ -119,6 +130,7 @@ from potstill.text.auto import ElectraTokenizer as ElectraTokenizer
 from potstill.text.auto import ElectraTokenizerFast as ElectraTokenizerFast
 from potstill.text.auto import MPNetTokenizer as MPNetTokenizer
 from potstill.text.auto import MPNetTokenizerFast as MPNetTokenizerFast
+from potstill.text.auto import PreTrainedTokenizerFast as PreTrainedTokenizerFast
 from potstill.text.auto import RobertaTokenizer as RobertaTokenizer
 from potstill.text.auto import RobertaTokenizerFast as RobertaTokenizerFast
 from potstill.text.auto import XLMRobertaTokenizer as XLMRobertaTokenizer

@@ -13,7 +13,8 @@ from logits import batch, expected, largest, save
 from potstill.bundle.config import read_config
 from potstill.bundle.heads import HEADS, LOGITS, TASKS, architecture
 from potstill.bundle.manifest import Manifest, read_manifest, write_manifest
-from potstill.bundle.onnx_graph import Storage, build_graph
+from potstill.bundle.onnx_graph import build_graph
+from potstill.bundle.onnx_nodes import Storage
 from potstill.bundle.onnx_weights import read_onnx_weights
 from potstill.bundle.weights import read_weights
 from potstill.errors import ExportError

@@ -8,7 +8,8 @@ import pytest
 
 import tiny
 from logits import batch, expected, largest, save
-from potstill.bundle.onnx_graph import Storage, build_graph
+from potstill.bundle.onnx_graph import build_graph
+from potstill.bundle.onnx_nodes import Storage
 from potstill.bundle.onnx_weights import read_onnx_weights
 from potstill.errors import WeightsError
 from potstill.runtime.session import OnnxSession

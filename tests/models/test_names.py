@@ -21,6 +21,7 @@ KINDS = {
     "xlm-roberta": "XLMRoberta",
     "camembert": "Camembert",
     "albert": "Albert",
+    "modernbert": "ModernBert",
 }
 HEADS = {
     "bare": ("Model", "AutoModel"),

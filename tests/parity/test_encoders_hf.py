@@ -14,6 +14,8 @@ from logits import largest
 from potstill.bundle.heads import HEADS
 from potstill.bundle.weights import to_hf
 from potstill.export.bundle import export_bundle
+from potstill.runtime.qa import QAClient
+from potstill.runtime.runtimes import runtime_of
 from potstill.runtime.session import OnnxSession
 
 TOLERANCE = {"atol": 1e-5, "rtol": 0}
@@ -26,11 +28,29 @@ SHAPE = {
     "max_position_embeddings": 514,
 }
 UNIGRAM = {"vocab_size": tiny.UNIGRAM_SIZE, "type_vocab_size": 1, "layer_norm_eps": 1e-5}
+MODERN = {
+    "vocab_size": tiny.BYTE_LEVEL_SIZE,
+    "local_attention": 8,
+    "max_position_embeddings": 2048,
+    "pad_token_id": 1,
+    "bos_token_id": 0,
+    "cls_token_id": 0,
+    "eos_token_id": 2,
+    "sep_token_id": 2,
+}
 ENCODERS = {
     "XLMRoberta": {**SHAPE, **UNIGRAM},
     "Camembert": {**SHAPE, **UNIGRAM},
     "Albert": {**SHAPE, "vocab_size": tiny.UNIGRAM_SIZE, "embedding_size": 16},
     "Albert-wide": {**SHAPE, "vocab_size": tiny.UNIGRAM_SIZE, "embedding_size": 32},
+    "ModernBert": {**SHAPE, **MODERN},
+    "ModernBert-mean": {
+        **SHAPE,
+        **MODERN,
+        "classifier_pooling": "mean",
+        "layer_types": ["sliding_attention", "full_attention", "sliding_attention"],
+        "rope_parameters": {"full_attention": {"rope_theta": 500.0, "rope_type": "default"}},
+    },
 }
 ENDINGS = {
     "Model": "bare",
@@ -174,3 +194,23 @@ def test_their_folder_exported_by_us(encoder, ending, tmp_path):
         assert largest(session.run(rows), wanted, rows, by_token=head.by_token) < 1e-5 * scale
         for name in head.outputs:
             assert torch.equal(getattr(repeated, name), getattr(said, name))
+
+
+@pytest.mark.parametrize("model_type", ["albert", "modernbert"])
+def test_a_whole_folder_answers_as_theirs_does(model_type, tmp_path):
+    """Tokens, offsets and answers; in int8 too, by onnxruntime, and the reason is said."""
+    folder = tiny.write_model(tmp_path / "model", model_type)
+    theirs = transformers.AutoTokenizer.from_pretrained(str(folder))
+    door = potstill.AutoTokenizer.from_pretrained(str(folder))
+    options = {"return_offsets_mapping": True}
+    for text in ("Denver won the game, café!", "", " \n The  king [MASK] 😀", "naïve [SEP] x"):
+        assert dict(door(text, "the king", **options)) == dict(theirs(text, "the king", **options))
+    export_bundle(folder, tmp_path / "int8", ["int8"])
+    assert runtime_of(tmp_path / "int8", "qa") == (
+        "onnxruntime",
+        f"the engine runs no {model_type} models",
+    )
+    context = " ".join(text for text, *_ in tiny.SENTENCES)
+    for source in (folder, tmp_path / "int8"):
+        answer = QAClient.from_options(source, threads=1).predict("Who won?", context)
+        assert context[answer.start : answer.end] == answer.text and answer.text.strip()

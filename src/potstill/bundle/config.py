@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from potstill.bundle import layer_shapes
+from potstill.bundle import layer_shapes, rotary
 from potstill.bundle.encoders.bert import BERT
 from potstill.bundle.encoders.mpnet import BUCKETS
 from potstill.bundle.encoders.spec import EncoderSpec
@@ -201,6 +201,24 @@ class ModelConfig:
         """
         return position_offset(self.model_type, self.pad_id)
 
+    def reach_of(self, layer: int) -> int:
+        """Tokens on either side that a layer sees; 0 for all."""
+        if not self.spec.rotary or self._kind(layer) == "full_attention":
+            return 0
+        return rotary.reach(self.extra)
+
+    def theta_of(self, layer: int) -> float:
+        """Base of the angles by which positions turn a layer's queries and keys (rotary)."""
+        return rotary.theta(self.extra, self._kind(layer))
+
+    def _kind(self, layer: int) -> str:
+        return rotary.kinds(self.extra, self.n_layers)[layer]
+
+    @property
+    def pools_mean(self) -> bool:
+        """Whether labels of a text are read from the mean of all tokens, not from the first."""
+        return self.spec.rotary and self.extra.get("classifier_pooling") == "mean"
+
     @property
     def has_position_bias(self) -> bool:
         """Whether every layer adds to its scores what one table says of distances (MPNet)."""
@@ -343,6 +361,8 @@ class ModelConfig:
                 raise ConfigError(
                     f"{name} {self.extra[name]!r:.40} is not supported; only {value!r} is"
                 )
+        if self.spec.rotary:
+            rotary.check(self.extra, self.n_layers)
         if self.spec.pad_id not in (None, self.pad_id):
             raise ConfigError(
                 f"pad_token_id of an {self.model_type} model must be {self.spec.pad_id}, "

@@ -29,6 +29,7 @@ class Linear:
 
     name: str
     n_out: int
+    bias: bool = True
     large: bool = False
     """Whether it is rounded to int8 as the encoder's layers are. The others stay float: what they
     would gain is less than what they lose."""
@@ -46,6 +47,7 @@ class Norm:
     """A layer norm of a head."""
 
     name: str
+    bias: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +85,10 @@ class Head:
         width = config.hidden_width
         for step in self.steps(config):
             if isinstance(step, Linear):
-                found |= linear_shapes(step.name, step.n_out, width)
+                found |= linear_shapes(step.name, step.n_out, width, step.bias)
                 width = step.n_out
             elif isinstance(step, Norm):
-                found |= norm_shapes(step.name, width)
+                found |= norm_shapes(step.name, width, step.bias)
             elif isinstance(step, Words):
                 found[f"{step.name}.bias"] = (config.vocab_size,)
         return found
@@ -101,18 +103,32 @@ class Head:
         return (config.vocab_size,) if isinstance(last, Words) else (list(widths.values())[-1],)
 
 
-def linear_shapes(name: str, n_out: int, n_in: int) -> Shapes:
+def linear_shapes(name: str, n_out: int, n_in: int, bias: bool = True) -> Shapes:
     """Parameters of a linear layer."""
-    return {f"{name}.weight": (n_out, n_in), f"{name}.bias": (n_out,)}
+    return {f"{name}.weight": (n_out, n_in), **({f"{name}.bias": (n_out,)} if bias else {})}
 
 
-def norm_shapes(name: str, width: int) -> Shapes:
+def norm_shapes(name: str, width: int, bias: bool = True) -> Shapes:
     """Parameters of a layer norm."""
-    return {f"{name}.weight": (width,), f"{name}.bias": (width,)}
+    return {f"{name}.weight": (width,), **({f"{name}.bias": (width,)} if bias else {})}
 
 
 def _pooled(config: ModelConfig, n_out: int) -> tuple[Step, ...]:
-    return (*_pooler(config), Linear("classifier", n_out))
+    first = _transform(config) if config.spec.head_transform else _pooler(config)
+    return (*first, Linear("classifier", n_out))
+
+
+def _by_token(config: ModelConfig, name: str, n_out: int) -> tuple[Step, ...]:
+    first = _transform(config, large=True) if config.spec.head_transform else ()
+    return (*first, Linear(name, n_out))
+
+
+def _transform(
+    config: ModelConfig, name: str = "transform", *, large: bool = False
+) -> tuple[Step, ...]:
+    bias = config.spec.biases
+    dense = Linear(f"{name}.dense", config.table_width, bias=bias, large=large)
+    return dense, Activate(config.lm_activation), Norm(f"{name}.norm", bias)
 
 
 def _pooler(config: ModelConfig) -> tuple[Step, ...]:
@@ -124,8 +140,7 @@ def _own_pooler(config: ModelConfig) -> tuple[Step, ...]:
 
 
 def _masked_lm(config: ModelConfig) -> tuple[Step, ...]:
-    dense = Linear("lm_head.dense", config.table_width, large=True)
-    return dense, Activate(config.lm_activation), Norm("lm_head.norm"), Words("lm_head")
+    return (*_transform(config, "lm_head", large=True), Words("lm_head"))
 
 
 def _classes(ending: str) -> dict[str, str]:
@@ -136,7 +151,7 @@ HEADS: Mapping[HeadName, Head] = {
     "qa": Head(
         title="question-answering head",
         task="question-answering",
-        steps=lambda config: (Linear("qa_head", 2),),
+        steps=lambda config: _by_token(config, "qa_head", 2),
         by_token=True,
         outputs=QA_OUTPUTS,
         architectures=_classes("ForQuestionAnswering"),
@@ -165,7 +180,7 @@ HEADS: Mapping[HeadName, Head] = {
     "tagging": Head(
         title="token-classification head",
         task="token-classification",
-        steps=lambda config: (Linear("classifier", config.n_labels),),
+        steps=lambda config: _by_token(config, "classifier", config.n_labels),
         by_token=True,
         architectures=_classes("ForTokenClassification"),
         remedy="fine-tune it first with `potstill finetune` and a recipe of token-classification",

@@ -152,6 +152,12 @@ class AlbertConfig(PretrainedConfig):
     kind = "albert"
 
 
+class ModernBertConfig(PretrainedConfig):
+    """The config of a ModernBERT model."""
+
+    kind = "modernbert"
+
+
 CONFIGS: Mapping[str, type[PretrainedConfig]] = {
     config.kind: config
     for config in (
@@ -163,6 +169,7 @@ CONFIGS: Mapping[str, type[PretrainedConfig]] = {
         ElectraConfig,
         MPNetConfig,
         AlbertConfig,
+        ModernBertConfig,
     )
 }
 """``model_type`` → class."""

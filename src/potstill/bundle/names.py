@@ -31,6 +31,7 @@ def _rows(model_type: str, head: HeadName | None) -> list[tuple[str, str]]:
 def from_hf(model_type: str, name: str, head: HeadName | None = None) -> str | None:
     """Our name of the parameter Hugging Face calls ``name``; ``None`` where we have no use for it.
 
+    Where it holds several of ours, their modules with ``|`` between them: see `parts`.
     Names without the leading ``bert.`` and the like (a bare encoder's) are understood too.
     """
     module, _, tensor = name.rpartition(".")
@@ -40,8 +41,15 @@ def from_hf(model_type: str, name: str, head: HeadName | None = None) -> str | N
         for candidate in (module, f"{ENCODERS[model_type].base}.{module}"):
             match = _pattern(theirs).fullmatch(candidate)
             if match:
-                return f"{ours.format(*match.groups())}.{_TENSORS[tensor]}"
+                number = match[1] if match.groups() else ""
+                return f"{ours.replace('{}', number)}.{_TENSORS[tensor]}"
     return None
+
+
+def parts(ours: str) -> list[str]:
+    """Our names in one that `from_hf` gave: several where theirs holds several matrices."""
+    modules, _, tensor = ours.rpartition(".")
+    return [f"{module}.{tensor}" for module in modules.split("|")]
 
 
 def to_hf(model_type: str, name: str, head: HeadName | None = None) -> str:
@@ -50,11 +58,22 @@ def to_hf(model_type: str, name: str, head: HeadName | None = None) -> str:
     Raises:
         KeyError: the description has no such parameter for this model type.
     """
+    return placed(model_type, name, head)[0]
+
+
+def placed(model_type: str, name: str, head: HeadName | None = None) -> tuple[str, int, int]:
+    """Hugging Face's name of our parameter, which part of that it is, and of how many.
+
+    Raises:
+        KeyError: the description has no such parameter for this model type.
+    """
     module, _, tensor = name.rpartition(".")
-    for theirs, ours in _rows(model_type, head):
-        match = _pattern(ours).fullmatch(module)
-        if match:
-            return f"{theirs.format(*match.groups())}.{tensor}"
+    for theirs, joined in _rows(model_type, head):
+        several = joined.split("|")
+        for at, ours in enumerate(several):
+            match = _pattern(ours).fullmatch(module)
+            if match:
+                return f"{theirs.format(*match.groups())}.{tensor}", at, len(several)
     raise KeyError(name)
 
 

@@ -1,6 +1,6 @@
 """The ONNX graph of an encoder with one of its heads, written from config and weights.
 
-No torch: the graph is put together node by node with ``onnx.helper``. All supported encoders
+No torch: the graph is put together node by node, see `bundle.onnx_nodes`. All supported encoders
 are one function with options. Only standard operators are used, so onnxruntime,
 onnxruntime-web (and with it transformers.js) and OpenVINO read the file; the patterns are the ones
 onnxruntime fuses.
@@ -18,105 +18,24 @@ Initialisers keep our parameter names (a linear layer's weight is transposed to 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from collections.abc import Mapping
+from typing import TypeAlias
 
 import numpy as np
 import onnx
-from numpy.typing import NDArray
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
 
 from potstill.bundle import heads
 from potstill.bundle.config import ModelConfig, position_bucket
 from potstill.bundle.encoders.spec import HeadName
-
-Array: TypeAlias = NDArray[Any]
+from potstill.bundle.onnx_nodes import Array, Graph, Storage, float_linear, float_table
+from potstill.bundle.onnx_positions import distances, mean, near, turned
 
 OPSET = 17
 """The first with LayerNormalization; newer ones buy nothing here and shut older readers out."""
 IR_VERSION = 8
 MASKED = -1e4
 """Added to the score of a masked position: exp(-1e4) is 0, and float16 holds it."""
-
-
-_ONE = helper.make_tensor("one", TensorProto.INT64, [1], [1])
-
-
-@dataclass
-class Graph:
-    """A graph being written: nodes and initialisers in order, with fresh names for values."""
-
-    dtype: Any = np.float32
-    """Type of the values between nodes."""
-    nodes: list[onnx.NodeProto] = field(default_factory=list)
-    initializers: dict[str, onnx.TensorProto] = field(default_factory=dict)
-    domains: set[str] = field(default_factory=set)
-    """Operator sets used beside the standard one."""
-    memo: dict[Any, Any] = field(default_factory=dict)
-    """What a storage remembers while one graph is written, such as values it has quantised."""
-
-    def op(self, kind: str, *inputs: str, n_out: int = 1, **attributes: Any) -> Any:  # noqa: ANN401
-        """Appends a node; returns the name of its output, or the list of names if ``n_out`` > 1."""
-        outputs = [f"v{len(self.nodes)}_{kind}" + (f"_{i}" if i else "") for i in range(n_out)]
-        if attributes.get("domain"):
-            self.domains.add(attributes["domain"])
-        self.nodes.append(helper.make_node(kind, list(inputs), outputs, **attributes))
-        return outputs[0] if n_out == 1 else outputs
-
-    def const(self, name: str, value: Array | Sequence[int]) -> str:
-        """Adds an initialiser as it is (once, if the name is already there); returns its name."""
-        if name not in self.initializers:
-            self.initializers[name] = numpy_helper.from_array(np.ascontiguousarray(value), name)
-        return name
-
-    def ints(self, *values: int) -> str:
-        """A one-dimensional int64 constant."""
-        name = "i" + "_".join(str(v).replace("-", "m") for v in values)
-        return self.const(name, np.array(values, dtype=np.int64))
-
-    def scalar(self, name: str, value: float, dtype: Any = None) -> str:  # noqa: ANN401
-        """A scalar constant of the graph's type."""
-        return self.const(name, np.array(value, dtype=dtype or self.dtype))
-
-    def weight(self, name: str, value: Array) -> str:
-        """Adds a parameter in the graph's type."""
-        return self.const(name, value.astype(self.dtype))
-
-
-Linear: TypeAlias = Callable[[Graph, str, str, Array, Array], str]
-"""(graph, input value, our module name, weight [out, in], bias [out]) → output value."""
-Table: TypeAlias = Callable[[Graph, str, str, Array], str]
-"""(graph, ids value, our module name, weight [rows, width]) → rows of the table, looked up."""
-
-
-def float_linear(graph: Graph, x: str, name: str, weight: Array, bias: Array) -> str:
-    """``x @ weight.T + bias`` with the weight stored in the graph's floating-point type."""
-    product = graph.op("MatMul", x, graph.weight(f"{name}.weight", weight.T))
-    return graph.op("Add", product, graph.weight(f"{name}.bias", bias))
-
-
-def float_table(graph: Graph, ids: str, name: str, weight: Array) -> str:
-    """Rows of an embedding table stored in the graph's floating-point type."""
-    return graph.op("Gather", graph.weight(f"{name}.weight", weight), ids)
-
-
-def float_decoder(graph: Graph, x: str, name: str, weight: Array) -> str:
-    """``x @ weight.T`` with the embedding table that `float_table` stored."""
-    table = graph.weight(f"{name}.weight", weight)
-    return graph.op("MatMul", x, graph.op("Transpose", table, perm=(1, 0)))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Storage:
-    """How the large parameters are stored, and thereby computed with."""
-
-    linear: Linear = float_linear
-    word_table: Table = float_table
-    decoder: Table = float_decoder
-    """From states back to words: what the word table gives when it is multiplied with."""
-    dtype: Any = np.float32
-    """Type of all values between nodes: float32 or float16."""
 
 
 def build_graph(
@@ -145,8 +64,10 @@ def build_graph(
     x = _embeddings(graph, config, weights, storage)
     for i in range(config.n_layers):
         # A head that reads the first token alone needs nothing else of the last layer.
-        first = not known.by_token and i == config.n_layers - 1
+        first = not (known.by_token or config.pools_mean) and i == config.n_layers - 1
         x = _layer(graph, config, weights, storage, i, x, bias, first_only=first)
+    if config.spec.pre_norm:
+        x = _norm(graph, config, weights, "final_norm", x)
     outputs = _head(graph, config, weights, storage, x, known)
     return _model(graph, config, outputs)
 
@@ -165,11 +86,7 @@ def _position_bias(g: Graph, config: ModelConfig, weights: Mapping[str, Array]) 
     buckets = np.array([position_bucket(distance) for distance in range(1 - n, n)], np.int64)
     table = weights["embeddings.distance.weight"]
     by_distance = float_table(g, g.const("buckets", buckets), "embeddings.distance", table)
-    # From 1 on, padding counted too: only differences are looked at.
-    ones = g.op("ConstantOfShape", g.op("Shape", "input_ids", start=1, end=2), value=_ONE)
-    at = g.op("CumSum", ones, g.scalar("first", 0, np.int64))
-    apart = g.op("Sub", g.op("Unsqueeze", at, g.ints(0)), g.op("Unsqueeze", at, g.ints(1)))
-    found = g.op("Gather", by_distance, g.op("Add", apart, g.ints(n - 1)))
+    found = g.op("Gather", by_distance, g.op("Add", distances(g), g.ints(n - 1)))
     return g.op("Transpose", found, perm=(2, 0, 1))
 
 
@@ -183,7 +100,8 @@ def _embeddings(
     elif config.n_token_types:
         types = weights["embeddings.token_type.weight"]
         x = g.op("Add", x, float_table(g, "token_type_ids", "embeddings.token_type", types))
-    x = g.op("Add", x, _positions(g, config, weights["embeddings.position.weight"]))
+    if not config.spec.rotary:
+        x = g.op("Add", x, _positions(g, config, weights["embeddings.position.weight"]))
     x = _norm(g, config, weights, "embeddings.norm", x)
     if config.projects:
         module = "embedding_projection"
@@ -217,29 +135,52 @@ def _layer(
 ) -> str:
     """One layer, [batch, seq, width], or [batch, 1, width] where only the first token is asked."""
     name = f"layers.{config.weights_of(i)}"
+    before = x
+    if config.spec.pre_norm and i:
+        x = _norm(g, config, weights, f"{name}.attention_norm", x)
     asking = g.op("Gather", x, g.ints(0), axis=1) if first_only else x
-    if first_only and config.has_position_bias:
+    pre = config.spec.pre_norm
+    if config.reach_of(i):
+        bias = near(g, bias, config.reach_of(i), MASKED)
+    if first_only and (config.has_position_bias or config.reach_of(i)):
         bias = g.op("Gather", bias, g.ints(0), axis=2)
 
     def linear(value: str, part: str) -> str:
         module = f"{name}.{part}"
-        w, b = weights[f"{module}.weight"], weights[f"{module}.bias"]
-        return storage.linear(g, value, module, w, b)
+        return storage.linear(
+            g, value, module, weights[f"{module}.weight"], weights.get(f"{module}.bias")
+        )
 
     def heads(value: str, order: tuple[int, ...]) -> str:
         split = g.op("Reshape", value, g.ints(0, 0, config.heads_of(i), config.head_width))
         return g.op("Transpose", split, perm=order)
 
+    scale = 1 / math.sqrt(config.head_width)
     q = heads(linear(asking, "attention.query"), (0, 2, 1, 3))  # [batch, heads, seq, head_width]
-    k = heads(linear(x, "attention.key"), (0, 2, 3, 1))  # [batch, heads, head_width, seq]
+    k = linear(x, "attention.key")
     v = heads(linear(x, "attention.value"), (0, 2, 1, 3))
     # Scaling the query touches seq × width numbers, scaling the scores heads × seq × seq.
-    q = g.op("Mul", q, g.scalar("scale", 1 / math.sqrt(config.head_width)))
+    if config.spec.rotary and not first_only:
+        q = turned(g, q, config.theta_of(i), config.head_width, scale)
+    else:  # position 0 turns nothing
+        q = g.op("Mul", q, g.scalar("scale", scale))
+    if config.spec.rotary:
+        k = turned(g, heads(k, (0, 2, 1, 3)), config.theta_of(i), config.head_width)
+        k = g.op("Transpose", k, perm=(0, 1, 3, 2))
+    else:
+        k = heads(k, (0, 2, 3, 1))  # [batch, heads, head_width, seq]
     share = g.op("Softmax", g.op("Add", g.op("MatMul", q, k), bias), axis=-1)
     mixed = g.op("Transpose", g.op("MatMul", share, v), perm=(0, 2, 1, 3))
     mixed = g.op("Reshape", mixed, g.ints(0, 0, config.attention_width(i)))
     attended = linear(mixed, "attention.output")
 
+    if pre:
+        before = g.op("Gather", before, g.ints(0), axis=1) if first_only else before
+        x = g.op("Add", before, attended)
+        normed = _norm(g, config, weights, f"{name}.ffn_norm", x)
+        inner = _activate(g, config.activation, linear(normed, "ffn.up"))
+        inner = g.op("Mul", inner, linear(normed, "ffn.gate"))
+        return g.op("Add", x, linear(inner, "ffn.down"))
     x = _norm(g, config, weights, f"{name}.attention_norm", g.op("Add", attended, asking))
     inner = _activate(g, config.activation, linear(x, "ffn.up"))
     return _norm(g, config, weights, f"{name}.ffn_norm", g.op("Add", linear(inner, "ffn.down"), x))
@@ -249,10 +190,11 @@ def _norm(g: Graph, config: ModelConfig, weights: Mapping[str, Array], name: str
     # In float32 always: squares of float16 activations overflow, and 1e-12 is 0 there.
     half = g.dtype != np.float32
     scale = g.const(f"{name}.weight", weights[f"{name}.weight"].astype(np.float32))
-    shift = g.const(f"{name}.bias", weights[f"{name}.bias"].astype(np.float32))
+    known = weights.get(f"{name}.bias")
+    shift = () if known is None else (g.const(f"{name}.bias", known.astype(np.float32)),)
     if half:
         x = g.op("Cast", x, to=TensorProto.FLOAT)
-    x = g.op("LayerNormalization", x, scale, shift, axis=-1, epsilon=config.norm_eps)
+    x = g.op("LayerNormalization", x, scale, *shift, axis=-1, epsilon=config.norm_eps)
     return g.op("Cast", x, to=TensorProto.FLOAT16) if half else x
 
 
@@ -287,7 +229,7 @@ def _head(
     axes: Shape = ["batch", "seq"]
     if not head.by_token:
         axes = ["batch"]
-        x = g.op("Squeeze", x, g.ints(1))  # [batch, width]
+        x = mean(g, x) if config.pools_mean else g.op("Squeeze", x, g.ints(1))  # [batch, width]
     for step in head.steps(config):
         if isinstance(step, heads.Linear):
             x = _linear_of(g, weights, storage, step, x)
@@ -314,7 +256,7 @@ def _linear_of(
     g: Graph, weights: Mapping[str, Array], storage: Storage, step: heads.Linear, x: str
 ) -> str:
     write = storage.linear if step.large else float_linear
-    return write(g, x, step.name, weights[f"{step.name}.weight"], weights[f"{step.name}.bias"])
+    return write(g, x, step.name, weights[f"{step.name}.weight"], weights.get(f"{step.name}.bias"))
 
 
 def _as_float32(g: Graph, x: str) -> str:

@@ -40,7 +40,8 @@ def flops_per_token(config: ModelConfig, seq_len: int, head: HeadName = "qa") ->
         2 · (sum over layers of (4·w·a + 2·w·f + 2·n·a) + h)
 
     4·w·a are query, key, value and output; 2·w·f the feed-forward's two layers; 2·n·a attention's
-    two products with n positions, scores and weighted sum; h the weights of the head: 2·w for
+    two products with n positions, scores and weighted sum (of fewer where a layer sees only what is
+    near); a gate is one more w·f; h the weights of the head: 2·w for
     question answering; the word table too for masked language modelling; those of a head that
     speaks of the whole row are shared among its n tokens. Where a projection widens the embeddings
     (ELECTRA), embedding_width · w comes to it. The factor 2 counts a multiplication and an addition
@@ -53,7 +54,8 @@ def flops_per_token(config: ModelConfig, seq_len: int, head: HeadName = "qa") ->
     """
     width = config.hidden_width
     layers = sum(
-        (4 * width + 2 * seq_len) * config.attention_width(i) + 2 * width * config.ffn_of(i)
+        (4 * width + 2 * _seen(config, i, seq_len)) * config.attention_width(i)
+        + (2 + config.spec.gated) * width * config.ffn_of(i)
         for i in range(config.n_layers)
     )
     projection = config.table_width * width * config.projects
@@ -63,3 +65,9 @@ def flops_per_token(config: ModelConfig, seq_len: int, head: HeadName = "qa") ->
     if not HEADS[head].by_token:
         own = round(own / seq_len)
     return 2 * (projection + layers + own)
+
+
+def _seen(config: ModelConfig, layer: int, seq_len: int) -> int:
+    """Positions that a token of a layer sees at most."""
+    reach = config.reach_of(layer)
+    return min(seq_len, 2 * reach + 1) if reach else seq_len

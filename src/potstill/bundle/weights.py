@@ -44,13 +44,14 @@ def expected_shapes(config: ModelConfig, *, head: HeadName | None = "qa") -> Sha
     """
     width = config.hidden_width
     narrow = config.table_width
-    shapes: Shapes = {
-        "embeddings.word.weight": (config.vocab_size, narrow),
-        "embeddings.position.weight": (config.max_positions + config.position_offset, narrow),
-    }
+    biased = config.spec.biases
+    shapes: Shapes = {"embeddings.word.weight": (config.vocab_size, narrow)}
+    if not config.spec.rotary:
+        rows = config.max_positions + config.position_offset
+        shapes["embeddings.position.weight"] = (rows, narrow)
     if config.n_token_types:
         shapes["embeddings.token_type.weight"] = (config.n_token_types, narrow)
-    shapes |= norm_shapes("embeddings.norm", narrow)
+    shapes |= norm_shapes("embeddings.norm", narrow, biased)
     if config.projects:
         shapes |= linear_shapes("embedding_projection", width, narrow)
     if config.has_position_bias:
@@ -58,12 +59,16 @@ def expected_shapes(config: ModelConfig, *, head: HeadName | None = "qa") -> Sha
     for i in range(config.n_own_layers):
         heads, ffn = config.attention_width(i), config.ffn_of(i)
         for part in ("query", "key", "value"):
-            shapes |= linear_shapes(f"layers.{i}.attention.{part}", heads, width)
-        shapes |= linear_shapes(f"layers.{i}.attention.output", width, heads)
-        shapes |= norm_shapes(f"layers.{i}.attention_norm", width)
-        shapes |= linear_shapes(f"layers.{i}.ffn.up", ffn, width)
-        shapes |= linear_shapes(f"layers.{i}.ffn.down", width, ffn)
-        shapes |= norm_shapes(f"layers.{i}.ffn_norm", width)
+            shapes |= linear_shapes(f"layers.{i}.attention.{part}", heads, width, biased)
+        shapes |= linear_shapes(f"layers.{i}.attention.output", width, heads, biased)
+        if i or not config.spec.pre_norm:
+            shapes |= norm_shapes(f"layers.{i}.attention_norm", width, biased)
+        for part in ("up", "gate") if config.spec.gated else ("up",):
+            shapes |= linear_shapes(f"layers.{i}.ffn.{part}", ffn, width, biased)
+        shapes |= linear_shapes(f"layers.{i}.ffn.down", width, ffn, biased)
+        shapes |= norm_shapes(f"layers.{i}.ffn_norm", width, biased)
+    if config.spec.pre_norm:
+        shapes |= norm_shapes("final_norm", width, biased)
     return shapes | HEADS[head].shapes(config) if head else shapes
 
 
@@ -88,7 +93,7 @@ def read_weights(
         MissingExtraError: the folder only has ``pytorch_model.bin`` and torch is not installed.
     """
     architecture(config, head)  # refuses a head that such models do not have
-    stored = _read_any(folder, config, head)
+    stored = _parted(_read_any(folder, config, head))
     known = HEADS[head]
     of_head = known.shapes(config)
     missing = [name for name in of_head if name not in stored]
@@ -155,17 +160,38 @@ def to_hf(weights: Mapping[str, Array], config: ModelConfig, head: HeadName = "q
     Raises:
         WeightsError: a name the description of the encoder does not know.
     """
-    renamed: Weights = {}
+    found: dict[str, list[Array | None]] = {}
     for name, array in weights.items():
         try:
-            theirs = names.to_hf(config.model_type, name, head)
+            theirs, at, n = names.placed(config.model_type, name, head)
         except KeyError:
             raise WeightsError(
                 f"{name} is not a parameter of a {config.model_type} model"
             ) from None
+        found.setdefault(theirs, [None] * n)[at] = array
+    renamed: Weights = {}
+    for theirs, several in found.items():
+        whole = [array for array in several if array is not None]
+        if len(whole) < len(several):
+            raise WeightsError(f"{theirs} is held in {len(several)} parts, and some are missing")
         # A file holds the buffer as it lies in memory: a transposed view would be scrambled.
-        renamed[theirs] = np.ascontiguousarray(array)
+        renamed[theirs] = np.ascontiguousarray(
+            whole[0] if len(whole) == 1 else np.concatenate(whole)
+        )
     return renamed
+
+
+def _parted(stored: Weights) -> Weights:
+    """Matrices that a file holds one below the other, each under its own name."""
+    found: Weights = {}
+    for name, array in stored.items():
+        ours = names.parts(name)
+        if len(ours) > 1 and (not array.ndim or array.shape[0] % len(ours)):
+            raise WeightsError(
+                f"{' and '.join(ours)} have {_text(array.shape)} numbers in all: damaged"
+            )
+        found |= zip(ours, np.split(array, len(ours)) if len(ours) > 1 else [array], strict=True)
+    return found
 
 
 def weights_file(folder: Path) -> Path:

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from potstill.bundle import rotary
 from potstill.bundle.config import ModelConfig
 from potstill.bundle.weights import Weights
 from potstill.errors import RecipeError
@@ -98,13 +99,22 @@ def take_layers(
     Returns:
         The smaller config and its weights.
     """
+    if config.spec.pre_norm and 0 in layers[1:]:
+        raise RecipeError(
+            f"layer 0 of a {config.model_type} model has no norm before it: it can only be first"
+        )
     kept: Weights = {name: array for name, array in weights.items() if not _LAYER.match(name)}
     for new, old in enumerate(layers):
         for name, array in weights.items():
             match = _LAYER.match(name)
-            if match and int(match[1]) == old:
+            nameless = (
+                config.spec.pre_norm and not new and name.startswith(f"layers.{old}.attention_norm")
+            )
+            if match and int(match[1]) == old and not nameless:
                 kept[f"layers.{new}.{match[2]}"] = array
     shapes = [config.heads_of(i) for i in layers], [config.ffn_of(i) for i in layers]
+    if config.spec.rotary:
+        config = replace(config, extra=rotary.taken(config.extra, config.n_layers, layers))
     return config.with_layer_shapes(*shapes), kept
 
 
@@ -140,11 +150,15 @@ def fresh_config(
     Raises:
         RecipeError: the heads do not divide the width.
     """
+    extra = config.extra
+    if n_layers not in (0, config.n_layers):  # the pattern goes on, the list would not fit
+        extra = {name: value for name, value in extra.items() if name != "layer_types"}
     # A base that was pruned lends its shape only where its layers still fit.
     layer_heads = () if n_layers or hidden_width or n_heads else config.layer_heads
     layer_ffn = () if n_layers or ffn_width else config.layer_ffn
     shape = replace(
         config,
+        extra=extra,
         layer_heads=layer_heads,
         layer_ffn=layer_ffn,
         n_layers=n_layers or config.n_layers,

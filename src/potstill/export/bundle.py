@@ -28,7 +28,8 @@ from potstill.bundle.manifest import (
     record_file,
     write_manifest,
 )
-from potstill.bundle.onnx_graph import Storage, build_graph
+from potstill.bundle.onnx_graph import build_graph
+from potstill.bundle.onnx_nodes import Storage
 from potstill.bundle.weights import Weights, read_weights, weights_file, write_weights
 from potstill.errors import ExportError, InputError, OutputError
 from potstill.export.card import write_card

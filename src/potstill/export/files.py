@@ -49,7 +49,8 @@ def write_tokenizer(source: Path, out: Path, config: ModelConfig) -> None:
     model: dict[str, Any] = values.get("model", {})
     is_byte_level, is_unigram = "merges" in model, isinstance(model.get("vocab"), list)
     roles = _ANGLED if is_byte_level or is_unigram else _SPECIAL
-    if is_unigram:  # ALBERT's has both spellings
+    own = CLASSES[config.spec.tokenizer]
+    if is_unigram or is_byte_level and own != "byte-level":  # ALBERT's has both spellings
         known = {
             **_SPECIAL,
             **{r: t for r, t in roles.items() if backend.token_to_id(t) is not None},
@@ -58,16 +59,16 @@ def write_tokenizer(source: Path, out: Path, config: ModelConfig) -> None:
     special = {f"{role}_token": token for role, token in roles.items()}
     given = {name: value for name, value in options.items() if value is not None}
     fallback: dict[str, Any] = {"tokenizer_class": _CLASSES.get(config.model_type, "BertTokenizer")}
-    if is_byte_level:
+    if is_byte_level and own == "byte-level":
         cut = values.get("pre_tokenizer") or {}
         fallback = {
             "tokenizer_class": "RobertaTokenizer",
             "add_prefix_space": cut.get("add_prefix_space", False),
         }
-    if is_unigram:
-        name = config.spec.tokenizer
-        own = CLASSES[name] == "unigram"
-        fallback = {"tokenizer_class": f"{name}Tokenizer" if own else "PreTrainedTokenizerFast"}
+    elif is_byte_level or is_unigram:
+        named = f"{config.spec.tokenizer}Tokenizer"
+        whole = "PreTrainedTokenizerFast"
+        fallback = {"tokenizer_class": named if is_unigram and own == "unigram" else whole}
     write_json(
         out / layout.TOKENIZER_CONFIG,
         {**fallback, **special, **given, "model_max_length": config.max_positions},

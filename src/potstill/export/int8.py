@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from potstill.bundle.config import ModelConfig
-from potstill.bundle.onnx_graph import Array, Graph, Storage
+from potstill.bundle.onnx_nodes import Array, Graph, Storage
 from potstill.bundle.onnx_weights import INT8, SCALE
 
 PAIR_LIMIT = 128
@@ -41,8 +41,9 @@ def int8_storage(config: ModelConfig) -> Storage:
     """How an int8 graph stores and computes its linear layers and the word table."""
     least = _LEAST[config.activation]
 
-    def linear(g: Graph, x: str, name: str, weight: Array, bias: Array) -> str:
-        floor = least if name.endswith("ffn.down") else None
+    def linear(g: Graph, x: str, name: str, weight: Array, bias: Array | None) -> str:
+        # A gate may turn what was activated around: then nothing is known of its least value.
+        floor = least if name.endswith("ffn.down") and not config.spec.gated else None
         if x not in g.memo:  # query, key and value share their input
             g.memo[x] = _quantise_tokens(g, x, floor)
         tokens, token_scale = g.memo[x]
@@ -53,6 +54,8 @@ def int8_storage(config: ModelConfig) -> Storage:
         y = g.op("Cast", g.op("MatMulInteger", tokens, stored, _zero(g, floor)), to=1)
         y = g.op("Mul", y, g.const(f"{name}.weight{SCALE}", scale))
         y = g.op("Mul", y, token_scale)
+        if bias is None:
+            return y
         added = g.weight(f"{name}.bias", bias)
         if floor:
             # x = scale · tokens + floor, so x @ w = scale · (tokens @ w) + floor · (sum of w).

@@ -40,7 +40,8 @@ def forward(
     """
     w = {name: np.asarray(value, np.float64) for name, value in weights.items()}
     x = w["embeddings.word.weight"][input_ids]  # [batch, seq, width]
-    x = x + w["embeddings.position.weight"][_positions(config, input_ids)]
+    if not config.spec.rotary:
+        x = x + w["embeddings.position.weight"][_positions(config, input_ids)]
     if config.n_token_types:
         x = x + w["embeddings.token_type.weight"][token_type_ids * (config.n_token_types > 1)]
     x = _norm(x, w, "embeddings.norm", config.norm_eps)
@@ -49,17 +50,50 @@ def forward(
     allowed = attention_mask.astype(bool)[:, None, None, :]
     for i in range(config.n_layers):
         name = f"layers.{config.weights_of(i)}"
+        if config.spec.pre_norm:
+            x = _pre_norm_layer(x, w, i, config, allowed)
+            continue
         attended = _attention(x, w, f"{name}.attention", config, allowed)
         x = _norm(x + attended, w, f"{name}.attention_norm", config.norm_eps)
         inner = _ACTIVATIONS[config.activation](_linear(x, w, f"{name}.ffn.up"))
         x = _norm(x + _linear(inner, w, f"{name}.ffn.down"), w, f"{name}.ffn_norm", config.norm_eps)
+    if config.spec.pre_norm:
+        x = _norm(x, w, "final_norm", config.norm_eps)
+    if not HEADS[head].by_token:
+        real = attention_mask[:, :, None]
+        x = (x * real).sum(axis=1) / real.sum(axis=1) if config.pools_mean else x[:, 0]
     return _head(config, w, x, HEADS[head])
+
+
+def _pre_norm_layer(
+    x: Floats, w: Mapping[str, Floats], i: int, config: ModelConfig, allowed: NDArray[np.bool_]
+) -> Floats:
+    name, eps = f"layers.{i}", config.norm_eps
+    at = np.arange(x.shape[1])
+    if config.reach_of(i):
+        far = np.abs(at[:, None] - at) > config.reach_of(i)
+        # Padding that sees nothing but padding sees itself, so that its sums are numbers.
+        allowed = (allowed & ~far) | np.eye(len(at), dtype=bool)
+    normed = _norm(x, w, f"{name}.attention_norm", eps) if i else x
+    angles = at[:, None] / config.theta_of(i) ** (
+        np.arange(0, config.head_width, 2) / config.head_width
+    )
+    x = x + _attention(normed, w, f"{name}.attention", config, allowed, angles)
+    normed = _norm(x, w, f"{name}.ffn_norm", eps)
+    inner = _ACTIVATIONS[config.activation](_linear(normed, w, f"{name}.ffn.up"))
+    return x + _linear(inner * _linear(normed, w, f"{name}.ffn.gate"), w, f"{name}.ffn.down")
+
+
+def _turned(x: Floats, angles: Floats) -> Floats:
+    """Pairs of numbers, half a width apart, as complex ones times e^(i · angle)."""
+    half = x.shape[-1] // 2
+    spun = (x[..., :half] + 1j * x[..., half:]) * np.exp(1j * angles)
+    return np.concatenate([spun.real, spun.imag], axis=-1)
 
 
 def _head(
     config: ModelConfig, w: Mapping[str, Floats], x: Floats, head: Head
 ) -> tuple[Floats, ...]:
-    x = x if head.by_token else x[:, 0]
     for step in head.steps(config):
         if isinstance(step, Linear):
             x = _linear(x, w, step.name)
@@ -83,17 +117,22 @@ def _positions(config: ModelConfig, input_ids: Ints) -> Ints:
 
 
 def _linear(x: Floats, w: Mapping[str, Floats], name: str) -> Floats:
-    return x @ w[f"{name}.weight"].T + w[f"{name}.bias"]
+    return x @ w[f"{name}.weight"].T + w.get(f"{name}.bias", 0.0)
 
 
 def _norm(x: Floats, w: Mapping[str, Floats], name: str, eps: float) -> Floats:
     centred = x - x.mean(axis=-1, keepdims=True)
     variance = np.square(centred).mean(axis=-1, keepdims=True)
-    return centred / np.sqrt(variance + eps) * w[f"{name}.weight"] + w[f"{name}.bias"]
+    return centred / np.sqrt(variance + eps) * w[f"{name}.weight"] + w.get(f"{name}.bias", 0.0)
 
 
 def _attention(
-    x: Floats, w: Mapping[str, Floats], name: str, config: ModelConfig, allowed: NDArray[np.bool_]
+    x: Floats,
+    w: Mapping[str, Floats],
+    name: str,
+    config: ModelConfig,
+    allowed: NDArray[np.bool_],
+    angles: Floats | None = None,
 ) -> Floats:
     batch, seq, _ = x.shape
 
@@ -101,7 +140,10 @@ def _attention(
         value = _linear(x, w, f"{name}.{part}")
         return value.reshape(batch, seq, -1, config.head_width).transpose(0, 2, 1, 3)
 
-    scores = heads("query") @ heads("key").transpose(0, 1, 3, 2) / math.sqrt(config.head_width)
+    query, key = heads("query"), heads("key")
+    if angles is not None:
+        query, key = _turned(query, angles), _turned(key, angles)
+    scores = query @ key.transpose(0, 1, 3, 2) / math.sqrt(config.head_width)
     if config.has_position_bias:
         scores = scores + _position_bias(w["embeddings.distance.weight"], seq)
     scores = np.where(allowed, scores, -np.inf)  # every row of a batch may look somewhere

@@ -20,7 +20,8 @@ from typing import Any
 import numpy as np
 
 from potstill.bundle.heads import HEADS, Activate, Head, Linear, Norm
-from potstill.bundle.onnx_graph import MASKED, Array
+from potstill.bundle.onnx_graph import MASKED
+from potstill.bundle.onnx_nodes import Array
 from potstill.export.source import Source, library
 
 _TINY = 1e-12

@@ -47,6 +47,6 @@ class BareModel(Pretrained):
             return_dict: whether to return names with the values; otherwise a plain tuple.
         """
         states = self.encoder(input_ids, attention_mask, token_type_ids)
-        pooled = None if self.pooler is None else self.pooler(states[-1])
+        pooled = None if self.pooler is None else self.pooler(states[-1][:, 0])
         output = EncoderOutput(states[-1], pooled, states if output_hidden_states else None)
         return returned(output, return_dict)

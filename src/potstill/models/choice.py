@@ -9,7 +9,7 @@ from potstill.bundle.config import ModelConfig
 from potstill.errors import ConfigError
 from potstill.models.dropout import Dropout
 from potstill.models.encoder import Encoder, initialize
-from potstill.models.layers import Pooler
+from potstill.models.layers import Pooler, Transform, of_row
 from potstill.models.output import ClassifierOutput, returned
 from potstill.models.pretrained import Pretrained
 
@@ -25,7 +25,9 @@ class ChoiceModel(Pretrained):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__(config)
         self.encoder = Encoder(config)
-        self.pooler = Pooler(config)
+        transforms = config.spec.head_transform
+        self.transform = Transform(config) if transforms else None
+        self.pooler = None if transforms else Pooler(config)
         self.head_dropout = Dropout(_dropout(config))
         self.classifier = nn.Linear(config.hidden_width, 1)
         initialize(self, config.initializer_range)
@@ -56,7 +58,12 @@ class ChoiceModel(Pretrained):
             for part in (attention_mask, token_type_ids)
         ]
         states = self.encoder(input_ids.flatten(0, 1), *rows)
-        scores = self.classifier(self.head_dropout(self.pooler(states[-1])))
+        pooled = of_row(self.config, states[-1], rows[0])
+        if self.pooler is not None:
+            pooled = self.pooler(pooled)
+        if self.transform is not None:
+            pooled = self.transform(pooled)
+        scores = self.classifier(self.head_dropout(pooled))
         logits = scores.view(-1, n_choices)
         loss = None if labels is None else F.cross_entropy(logits, labels)
         output = ClassifierOutput(loss, logits, states if output_hidden_states else None)

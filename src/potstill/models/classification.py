@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from potstill.bundle.config import ModelConfig
 from potstill.models.dropout import Dropout
 from potstill.models.encoder import Encoder, initialize
-from potstill.models.layers import Pooler
+from potstill.models.layers import Pooler, Transform, of_row
 from potstill.models.output import ClassifierOutput, returned
 from potstill.models.pretrained import Pretrained
 
@@ -26,7 +26,9 @@ class ClassificationModel(Pretrained):
         rate = config.label_dropout
         self.encoder = Encoder(config)
         self.pooler_dropout = Dropout(rate if config.spec.drops_twice else 0.0)
-        self.pooler = Pooler(config)
+        transforms = config.spec.head_transform
+        self.transform = Transform(config) if transforms else None
+        self.pooler = None if transforms else Pooler(config)
         self.head_dropout = Dropout(rate)
         self.classifier = nn.Linear(config.hidden_width, config.n_labels)
         initialize(self, config.initializer_range)
@@ -55,7 +57,11 @@ class ClassificationModel(Pretrained):
             return_dict: whether to return names with the values; otherwise a plain tuple.
         """
         states = self.encoder(input_ids, attention_mask, token_type_ids)
-        pooled = self.pooler(self.pooler_dropout(states[-1][:, :1]))
+        pooled = of_row(self.config, states[-1], attention_mask)
+        if self.pooler is not None:
+            pooled = self.pooler(self.pooler_dropout(pooled))
+        if self.transform is not None:
+            pooled = self.transform(pooled)
         logits = self.classifier(self.head_dropout(pooled))
         loss = None
         if labels is not None:

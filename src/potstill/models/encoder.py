@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from potstill.bundle.config import ModelConfig
 from potstill.models.dropout import Dropout
-from potstill.models.layers import Layer, PositionBias
+from potstill.models.layers import Layer, PositionBias, PreNormLayer, norm
 
 
 class Embeddings(nn.Module):
@@ -22,20 +22,26 @@ class Embeddings(nn.Module):
         self.pad_id = config.pad_id
         self.skips_padding = config.position_offset > 0
         self.word = nn.Embedding(config.vocab_size, width, padding_idx=config.pad_id)
-        self.position = nn.Embedding(
-            config.max_positions + config.position_offset,
-            width,
-            padding_idx=config.pad_id if self.skips_padding else None,
+        self.position = (
+            None
+            if config.spec.rotary
+            else nn.Embedding(
+                config.max_positions + config.position_offset,
+                width,
+                padding_idx=config.pad_id if self.skips_padding else None,
+            )
         )
         types = config.n_token_types
         self.token_type = nn.Embedding(types, width) if types else None
         self.distance = PositionBias(config) if config.has_position_bias else None
-        self.norm = nn.LayerNorm(width, eps=config.norm_eps)
-        self.dropout = Dropout(config.hidden_dropout)
+        self.norm = norm(config, width)
+        self.dropout = Dropout(0.0 if config.spec.pre_norm else config.hidden_dropout)
 
     def forward(self, input_ids: Tensor, token_type_ids: Tensor | None) -> Tensor:
         """``[batch, seq]`` ids → ``[batch, seq, width]``."""
-        hidden = self.word(input_ids) + self._positions(input_ids)
+        hidden = self.word(input_ids)
+        if self.position is not None:
+            hidden = hidden + self._positions(input_ids, self.position)
         if self.token_type is not None:
             if token_type_ids is None or self.token_type.num_embeddings == 1:
                 hidden = hidden + self.token_type.weight[0]
@@ -43,13 +49,13 @@ class Embeddings(nn.Module):
                 hidden = hidden + self.token_type(token_type_ids)
         return self.dropout(self.norm(hidden))
 
-    def _positions(self, input_ids: Tensor) -> Tensor:
+    def _positions(self, input_ids: Tensor, position: nn.Embedding) -> Tensor:
         if not self.skips_padding:
-            return self.position.weight[: input_ids.shape[1]]
+            return position.weight[: input_ids.shape[1]]
         # The n-th token that is no padding has row pad_id + n, padding row pad_id: Liu et al.
         # 2019, as in fairseq's `make_positions`.
         real = (input_ids != self.pad_id).long()
-        return self.position(real.cumsum(1) * real + self.pad_id)
+        return position(real.cumsum(1) * real + self.pad_id)
 
 
 class Encoder(nn.Module):
@@ -62,8 +68,10 @@ class Encoder(nn.Module):
         self.embedding_projection = (
             nn.Linear(config.table_width, config.hidden_width) if config.projects else None
         )
-        own = [Layer(config, i) for i in range(config.n_own_layers)]
+        kind = PreNormLayer if config.spec.pre_norm else Layer
+        own = [kind(config, i) for i in range(config.n_own_layers)]
         self.layers = nn.ModuleList(own[config.weights_of(i)] for i in range(config.n_layers))
+        self.final_norm = norm(config, config.hidden_width) if config.spec.pre_norm else None
 
     def forward(
         self,
@@ -82,13 +90,15 @@ class Encoder(nn.Module):
 
         Returns:
             Hidden states ``[batch, seq, width]``: the embeddings' (projected, where the model does
-            so), then one for each layer.
+            so), then one for each layer; the last one normed, where a norm follows the layers.
         """
         self.check_length(input_ids.shape[1])
         states = [self.embed(input_ids, token_type_ids)]
         mask = self.mask(states[0], attention_mask)
         for layer in self.layers:
             states.append(layer(states[-1], mask))
+        if self.final_norm is not None:
+            states[-1] = self.final_norm(states[-1])
         return tuple(states)
 
     def embed(self, input_ids: Tensor, token_type_ids: Tensor | None = None) -> Tensor:
@@ -133,7 +143,8 @@ def initialize(module: nn.Module, std: float) -> None:
     for part in module.modules():
         if isinstance(part, nn.Linear):
             nn.init.normal_(part.weight, std=std)
-            nn.init.zeros_(part.bias)
+            if part.bias is not None:
+                nn.init.zeros_(part.bias)
         elif isinstance(part, nn.Embedding):
             nn.init.normal_(part.weight, std=std)
             if part.padding_idx is not None:

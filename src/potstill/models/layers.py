@@ -61,6 +61,36 @@ def plain_attention(
     return dropout(scores.softmax(-1), dropout_p) @ value
 
 
+class Rotary(nn.Module):
+    """Turns queries and keys by their positions.
+
+    Source:
+        Su et al. 2021, equation 34 (https://arxiv.org/abs/2104.09864), with the two numbers of a
+        pair half a width apart, as transformers keeps them.
+    """
+
+    speeds: Tensor
+    """Angle from one position to the next, for each pair: float32 ``[head_width / 2]``."""
+
+    def __init__(self, width: int, theta: float) -> None:
+        super().__init__()
+        speeds = 1.0 / theta ** (torch.arange(0, width, 2, dtype=torch.float) / width)
+        self.register_buffer("speeds", speeds, persistent=False)
+
+    def forward(self, *vectors: Tensor) -> list[Tensor]:
+        """``[batch, heads, seq, head_width]`` each → the same, turned, in their dtype."""
+        at = torch.arange(vectors[0].shape[2], device=vectors[0].device, dtype=torch.float)
+        angles = at[:, None] * self.speeds.float()
+        angles = torch.cat([angles, angles], dim=-1)  # (seq, head_width)
+        cosine, sine = angles.cos(), angles.sin()
+        found: list[Tensor] = []
+        for vector in vectors:
+            first, second = vector.float().chunk(2, dim=-1)
+            across = torch.cat([-second, first], dim=-1)
+            found.append((vector.float() * cosine + across * sine).to(vector.dtype))
+        return found
+
+
 class Attention(nn.Module):
     """Multi-head self-attention with separate query, key, value and output projections."""
 
@@ -69,10 +99,13 @@ class Attention(nn.Module):
         width, inner = config.hidden_width, config.attention_width(layer)
         self.n_heads = config.heads_of(layer)
         self.dropout = config.attention_dropout
-        self.query = nn.Linear(width, inner)
-        self.key = nn.Linear(width, inner)
-        self.value = nn.Linear(width, inner)
-        self.output = nn.Linear(inner, width)
+        bias = config.spec.biases
+        self.query = nn.Linear(width, inner, bias)
+        self.key = nn.Linear(width, inner, bias)
+        self.value = nn.Linear(width, inner, bias)
+        self.output = nn.Linear(inner, width, bias)
+        turns = config.spec.rotary
+        self.rotary = Rotary(config.head_width, config.theta_of(layer)) if turns else None
 
     def forward(self, hidden: Tensor, mask: Tensor | None) -> Tensor:
         """Mixes every position with those it may see.
@@ -88,6 +121,8 @@ class Attention(nn.Module):
             project(hidden).unflatten(-1, (self.n_heads, -1)).transpose(1, 2)
             for project in (self.query, self.key, self.value)
         ]  # 3 × (batch, heads, seq, head_width)
+        if self.rotary is not None:
+            heads = [*self.rotary(*heads[:2]), heads[2]]
         rate = self.dropout if self.training else 0.0
         attend = F.scaled_dot_product_attention
         if self.training and hidden.device.type == "cpu":
@@ -104,13 +139,37 @@ class FeedForward(nn.Module):
 
     def __init__(self, config: ModelConfig, layer: int = 0) -> None:
         super().__init__()
-        self.up = nn.Linear(config.hidden_width, config.ffn_of(layer))
+        width, inner, bias = config.hidden_width, config.ffn_of(layer), config.spec.biases
+        self.up = nn.Linear(width, inner, bias)
         self.activation = ACTIVATIONS[config.activation]
-        self.down = nn.Linear(config.ffn_of(layer), config.hidden_width)
+        self.down = nn.Linear(inner, width, bias)
 
     def forward(self, hidden: Tensor) -> Tensor:
         """``[…, width]`` → ``[…, width]``."""
         return self.down(self.activation(self.up(hidden)))
+
+
+class GatedFeedForward(FeedForward):
+    """Linear layers with an activation and a gate between them (GeGLU).
+
+    Source:
+        Shazeer 2020 (https://arxiv.org/abs/2002.05202).
+    """
+
+    def __init__(self, config: ModelConfig, layer: int = 0) -> None:
+        super().__init__(config, layer)
+        self.gate = nn.Linear(config.hidden_width, config.ffn_of(layer), config.spec.biases)
+        self.dropout = Dropout(config.hidden_dropout)
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """``[…, width]`` → ``[…, width]``."""
+        inner = self.activation(self.up(hidden)) * self.gate(hidden)
+        return self.down(self.dropout(inner))
+
+
+def norm(config: ModelConfig, width: int) -> nn.LayerNorm:
+    """A layer norm of an encoder."""
+    return nn.LayerNorm(width, eps=config.norm_eps, bias=config.spec.biases)
 
 
 class Layer(nn.Module):
@@ -133,6 +192,36 @@ class Layer(nn.Module):
         attended = self.attention_dropout(self.attention(hidden, mask))
         hidden = self.attention_norm(hidden + attended)
         return self.ffn_norm(hidden + self.ffn_dropout(self.ffn(hidden)))
+
+
+class PreNormLayer(nn.Module):
+    """One layer with norms before attention and feed-forward, of which some see only what is near.
+
+    As in ModernBERT (Warner et al. 2024, https://arxiv.org/abs/2412.13663).
+    """
+
+    def __init__(self, config: ModelConfig, layer: int = 0) -> None:
+        super().__init__()
+        width = config.hidden_width
+        self.reach = config.reach_of(layer)
+        self.attention_norm = norm(config, width) if layer else nn.Identity()
+        self.attention = Attention(config, layer)
+        self.attention_dropout = Dropout(config.attention_dropout)
+        self.ffn_norm = norm(config, width)
+        self.ffn = GatedFeedForward(config, layer)
+
+    def forward(self, hidden: Tensor, mask: Tensor | None) -> Tensor:
+        """``[batch, seq, width]`` → the same; ``mask`` True where a key may be seen, or none."""
+        seen = self._near(hidden, mask) if self.reach else mask
+        attended = self.attention(self.attention_norm(hidden), seen)
+        hidden = hidden + self.attention_dropout(attended)
+        return hidden + self.ffn(self.ffn_norm(hidden))
+
+    def _near(self, hidden: Tensor, mask: Tensor | None) -> Tensor:
+        at = torch.arange(hidden.shape[1], device=hidden.device)
+        near = ((at[:, None] - at).abs() <= self.reach)[None, None]  # (1, 1, seq, seq)
+        # Padding may see nothing at all: torch's attention gives it zeros then, as transformers'.
+        return near if mask is None else near & mask
 
 
 class PositionBias(nn.Embedding):
@@ -160,13 +249,43 @@ class PositionBias(nn.Embedding):
         return by_distance[at - at[:, None] + n - 1].permute(2, 0, 1)[None]
 
 
+class Transform(nn.Module):
+    """What a head begins with: a dense layer, an activation and a norm."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.dense = nn.Linear(config.hidden_width, config.table_width, config.spec.biases)
+        self.activation = ACTIVATIONS[config.lm_activation]
+        self.norm = norm(config, config.table_width)
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """``[…, width]`` → ``[…, table_width]``."""
+        return self.norm(self.activation(self.dense(hidden)))
+
+
+def of_row(config: ModelConfig, hidden: Tensor, attention_mask: Tensor | None) -> Tensor:
+    """The state that stands for a whole row: the first token's, or the mean of all.
+
+    Args:
+        config: says which.
+        hidden: ``[batch, seq, width]``.
+        attention_mask: 1 for real tokens, ``[batch, seq]``, or ``None``.
+    """
+    if not config.pools_mean:
+        return hidden[:, 0]
+    if attention_mask is None:
+        return hidden.mean(1)
+    real = attention_mask[..., None].to(hidden.dtype)
+    return (hidden * real).sum(1) / real.sum(1)
+
+
 class Pooler(nn.Linear):
-    """One state for a whole row: a dense layer on that of the first token, and an activation."""
+    """A dense layer and an activation, on the state that stands for a whole row."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__(config.hidden_width, config.hidden_width)
         self.activation = POOLER_ACTIVATIONS[config.pooler_activation]
 
     def forward(self, input: Tensor) -> Tensor:
-        """``[batch, seq, width]`` → ``[batch, width]``."""
-        return self.activation(super().forward(input[:, 0]))
+        """``[…, width]`` → ``[…, width]``."""
+        return self.activation(super().forward(input))

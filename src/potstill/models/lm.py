@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from potstill.bundle.config import ModelConfig
 from potstill.models.encoder import Encoder, initialize
-from potstill.models.layers import ACTIVATIONS
+from potstill.models.layers import Transform
 from potstill.models.output import Output, returned
 from potstill.models.pretrained import Pretrained
 
@@ -24,15 +24,11 @@ class LMOutput(Output):
     """Embeddings and every layer, each ``[batch, seq, width]``, where asked for."""
 
 
-class LMHead(nn.Module):
+class LMHead(Transform):
     """Dense, activation, norm, and the bias of a decoder whose matrix is the word table."""
 
     def __init__(self, config: ModelConfig) -> None:
-        super().__init__()
-        width = config.table_width
-        self.dense = nn.Linear(config.hidden_width, width)
-        self.activation = ACTIVATIONS[config.lm_activation]
-        self.norm = nn.LayerNorm(width, eps=config.norm_eps)
+        super().__init__(config)
         self.bias = nn.Parameter(torch.zeros(config.vocab_size))
 
     def forward(self, hidden: Tensor, words: Tensor) -> Tensor:

@@ -290,3 +290,39 @@ class AlbertForMultipleChoice(ChoiceModel):
     """ALBERT with the multiple-choice head."""
 
     model_type = "albert"
+
+
+class ModernBertModel(BareModel):
+    """ModernBERT without a head; it has no pooler."""
+
+    model_type = "modernbert"
+
+
+class ModernBertForQuestionAnswering(QuestionAnsweringModel):
+    """ModernBERT with the question-answering head."""
+
+    model_type = "modernbert"
+
+
+class ModernBertForMaskedLM(MaskedLM):
+    """ModernBERT with the masked-LM head."""
+
+    model_type = "modernbert"
+
+
+class ModernBertForSequenceClassification(ClassificationModel):
+    """ModernBERT with the text-classification head."""
+
+    model_type = "modernbert"
+
+
+class ModernBertForTokenClassification(TaggingModel):
+    """ModernBERT with the token-classification head."""
+
+    model_type = "modernbert"
+
+
+class ModernBertForMultipleChoice(ChoiceModel):
+    """ModernBERT with the multiple-choice head."""
+
+    model_type = "modernbert"

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from potstill.bundle.config import ModelConfig
 from potstill.models.dropout import Dropout
 from potstill.models.encoder import Encoder, initialize
+from potstill.models.layers import Transform
 from potstill.models.output import Output, returned
 from potstill.models.pretrained import Pretrained
 
@@ -33,7 +34,9 @@ class QuestionAnsweringModel(Pretrained):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__(config)
         self.encoder = Encoder(config)
-        self.head_dropout = Dropout(config.qa_dropout)
+        transforms = config.spec.head_transform
+        self.transform = Transform(config) if transforms else None
+        self.head_dropout = Dropout(config.label_dropout if transforms else config.qa_dropout)
         self.qa_head = nn.Linear(config.hidden_width, 2)
         initialize(self, config.initializer_range)
 
@@ -60,7 +63,8 @@ class QuestionAnsweringModel(Pretrained):
             return_dict: whether to return names with the values; otherwise a plain tuple.
         """
         states = self.encoder(input_ids, attention_mask, token_type_ids)
-        logits = self.qa_head(self.head_dropout(states[-1]))
+        last = states[-1] if self.transform is None else self.transform(states[-1])
+        logits = self.qa_head(self.head_dropout(last))
         start, end = logits.unbind(-1)
         loss = None
         if start_positions is not None and end_positions is not None:

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from potstill.bundle.config import ModelConfig
 from potstill.models.dropout import Dropout
 from potstill.models.encoder import Encoder, initialize
+from potstill.models.layers import Transform
 from potstill.models.output import ClassifierOutput, returned
 from potstill.models.pretrained import Pretrained
 
@@ -22,6 +23,7 @@ class TaggingModel(Pretrained):
         as_states = "tagging" in config.spec.hidden_dropout_heads
         rate = config.hidden_dropout if as_states else config.label_dropout
         self.encoder = Encoder(config)
+        self.transform = Transform(config) if config.spec.head_transform else None
         self.head_dropout = Dropout(rate)
         self.classifier = nn.Linear(config.hidden_width, config.n_labels)
         initialize(self, config.initializer_range)
@@ -47,7 +49,8 @@ class TaggingModel(Pretrained):
             return_dict: whether to return names with the values; otherwise a plain tuple.
         """
         states = self.encoder(input_ids, attention_mask, token_type_ids)
-        logits = self.classifier(self.head_dropout(states[-1]))
+        last = states[-1] if self.transform is None else self.transform(states[-1])
+        logits = self.classifier(self.head_dropout(last))
         loss = None
         if labels is not None:
             loss = F.cross_entropy(logits.flatten(0, 1), labels.flatten())

@@ -68,6 +68,12 @@ class AlbertTokenizer(PretrainedTokenizer):
     model_input_names = ("input_ids", "attention_mask")
 
 
+class PreTrainedTokenizerFast(PretrainedTokenizer):
+    """A tokenizer that is all in its ``tokenizer.json``, as ModernBERT's."""
+
+    model_type = "modernbert"
+
+
 BertTokenizerFast = BertTokenizer
 DistilBertTokenizerFast = DistilBertTokenizer
 RobertaTokenizerFast = RobertaTokenizer
@@ -86,6 +92,7 @@ _CLASSES = (
     ElectraTokenizer,
     MPNetTokenizer,
     AlbertTokenizer,
+    PreTrainedTokenizerFast,
 )
 TOKENIZERS: Mapping[str, type[PretrainedTokenizer]] = {c.model_type: c for c in _CLASSES}
 """``model_type`` → class."""

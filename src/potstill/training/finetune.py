@@ -130,6 +130,10 @@ def finishing(model: QuestionAnsweringModel, recipe: Recipe) -> Callable[[], Non
     share = recipe.base_share
     start = {n: p.detach().clone() for n, p in model.named_parameters()} if share else {}
     if recipe.adapter_rank:
+        if not model.config.spec.parted:
+            raise RecipeError(
+                f"adapter_rank is not for {model.config.model_type} models yet: omit it"
+            )
         adapters.adapt(model.encoder, recipe.adapter_rank)
 
     @torch.no_grad()

@@ -105,9 +105,10 @@ def _make(
     facts: dict[str, Any],
 ) -> None:
     config = read_config(folder)
-    if config.spec.shares_layers:
+    if not config.spec.parted:
         raise RecipeError(
-            f"{config.model_type} models cannot be pruned: their layers share weights"
+            f"{config.model_type} models cannot be pruned yet: prune one of type bert, distilbert, "
+            "roberta or electra"
         )
     weights = read_weights(folder, config, require_head=False)
     layers = select_layers(recipe.layers, config.n_layers, recipe.n_layers)

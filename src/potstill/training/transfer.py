@@ -73,10 +73,10 @@ class Transfer:
                 f"{ours.vocab_size}: omit alpha_hidden, alpha_attention and alpha_relation"
             )
         for model in (theirs, ours):
-            if model.spec.shares_layers and (recipe.alpha_attention or recipe.alpha_relation):
+            if not model.spec.parted and (recipe.alpha_attention or recipe.alpha_relation):
                 raise RecipeError(
-                    f"layers of {model.model_type} models share their weights: omit "
-                    "alpha_attention and alpha_relation"
+                    f"alpha_attention and alpha_relation are not for {model.model_type} models "
+                    "yet: omit them"
                 )
         mapped = map_layers(recipe.layer_map, theirs.n_layers, ours.n_layers)
         self.pairs = [(s, t) for s, t in enumerate(mapped) if t >= 0]

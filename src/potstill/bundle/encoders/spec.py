@@ -16,7 +16,8 @@ HeadName: TypeAlias = Literal["qa", "mlm", "classification", "tagging", "choice"
 text; ``tagging``: a label for each token; ``choice``: one of several texts; ``bare``: none, but the
 pooler of the encoders that have one."""
 Rows: TypeAlias = "tuple[tuple[str, str], ...]"
-"""Hugging Face's module, our module; ``{}`` stands for the number of a layer."""
+"""Hugging Face's module, our module; ``{}`` stands for the number of a layer, ``|`` stands between
+ours where theirs holds several matrices of one shape, one below the other."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +55,18 @@ class EncoderSpec:
     """Whether positions count only what is not padding, from ``pad_id + 1`` on."""
     position_bias: bool = False
     """Whether every layer adds to its scores what one table says of distances."""
+    pre_norm: bool = False
+    """Whether norms stand before attention and feed-forward, and one behind the last layer; the
+    first layer's attention has none."""
+    rotary: bool = False
+    """Whether positions turn queries and keys, and some layers see only what is near; there is no
+    table of positions then."""
+    gated: bool = False
+    """Whether feed-forward layers multiply what they activate with a gate."""
+    biases: bool = True
+    """Whether linear layers, norms and heads have biases (but for the last layer of each head)."""
+    head_transform: bool = False
+    """Whether every head begins with a dense layer, an activation and a norm."""
     shares_layers: bool = False
     """Whether all layers compute with the weights of the first."""
     always_projects: bool = False
@@ -85,5 +98,10 @@ class EncoderSpec:
 
     @property
     def plain(self) -> bool:
-        """Whether its layers are BERT's: all that the writers of TensorFlow and Core ML know."""
-        return not (self.position_bias or self.shares_layers)
+        """Whether its layers are BERT's: all that TensorFlow's and Core ML's writers know."""
+        return not (self.position_bias or self.shares_layers or self.pre_norm)
+
+    @property
+    def parted(self) -> bool:
+        """Whether each layer has matrices of its own, one by one: pruning and adapters need it."""
+        return not (self.shares_layers or self.pre_norm)

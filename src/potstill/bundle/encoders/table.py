@@ -13,11 +13,22 @@ from potstill.bundle.encoders.bert import (
     ROBERTA,
     XLM_ROBERTA,
 )
+from potstill.bundle.encoders.modernbert import MODERNBERT
 from potstill.bundle.encoders.mpnet import MPNET
 from potstill.bundle.encoders.spec import EncoderSpec
 
 ENCODERS: Mapping[str, EncoderSpec] = {
     spec.model_type: spec
-    for spec in (BERT, DISTILBERT, ROBERTA, XLM_ROBERTA, CAMEMBERT, ELECTRA, MPNET, ALBERT)
+    for spec in (
+        BERT,
+        DISTILBERT,
+        ROBERTA,
+        XLM_ROBERTA,
+        CAMEMBERT,
+        ELECTRA,
+        MPNET,
+        ALBERT,
+        MODERNBERT,
+    )
 }
 """``model_type`` → description."""
