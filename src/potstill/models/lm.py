@@ -24,11 +24,13 @@ class LMOutput(Output):
     """Embeddings and every layer, each ``[batch, seq, width]``, where asked for."""
 
 
-class LMHead(Transform):
+class LMHead(nn.Module):
     """Dense, activation, norm, and the bias of a decoder whose matrix is the word table."""
 
     def __init__(self, config: ModelConfig) -> None:
-        super().__init__(config)
+        super().__init__()
+        first = Transform(config)
+        self.dense, self.activation, self.norm = first.dense, first.activation, first.norm
         self.bias = nn.Parameter(torch.zeros(config.vocab_size))
 
     def forward(self, hidden: Tensor, words: Tensor) -> Tensor:
