@@ -14,8 +14,6 @@ from logits import largest
 from potstill.bundle.heads import HEADS
 from potstill.bundle.weights import to_hf
 from potstill.export.bundle import export_bundle
-from potstill.runtime.qa import QAClient
-from potstill.runtime.runtimes import runtime_of
 from potstill.runtime.session import OnnxSession
 
 TOLERANCE = {"atol": 1e-5, "rtol": 0}
@@ -194,23 +192,3 @@ def test_their_folder_exported_by_us(encoder, ending, tmp_path):
         assert largest(session.run(rows), wanted, rows, by_token=head.by_token) < 1e-5 * scale
         for name in head.outputs:
             assert torch.equal(getattr(repeated, name), getattr(said, name))
-
-
-@pytest.mark.parametrize("model_type", ["albert", "modernbert"])
-def test_a_whole_folder_answers_as_theirs_does(model_type, tmp_path):
-    """Tokens, offsets and answers; in int8 too, by onnxruntime, and the reason is said."""
-    folder = tiny.write_model(tmp_path / "model", model_type)
-    theirs = transformers.AutoTokenizer.from_pretrained(str(folder))
-    door = potstill.AutoTokenizer.from_pretrained(str(folder))
-    options = {"return_offsets_mapping": True}
-    for text in ("Denver won the game, café!", "", " \n The  king [MASK] 😀", "naïve [SEP] x"):
-        assert dict(door(text, "the king", **options)) == dict(theirs(text, "the king", **options))
-    export_bundle(folder, tmp_path / "int8", ["int8"])
-    assert runtime_of(tmp_path / "int8", "qa") == (
-        "onnxruntime",
-        f"the engine runs no {model_type} models",
-    )
-    context = " ".join(text for text, *_ in tiny.SENTENCES)
-    for source in (folder, tmp_path / "int8"):
-        answer = QAClient.from_options(source, threads=1).predict("Who won?", context)
-        assert context[answer.start : answer.end] == answer.text and answer.text.strip()
