@@ -99,8 +99,10 @@ def test_their_folder_exported_by_us(tmp_path, kind, options) -> None:
         rows = batch(config, lengths)
         wanted = run(model, rows)
         assert largest(session.run(rows), wanted, rows) < 1e-5 * max(1, np.abs(wanted).max())
+        # gelu_fast is written as gelu_new: the same function, in another order of operations.
+        apart = 1e-6 if options.get("hidden_act") == "gelu_fast" else 0.0
         for one, other in zip(run(again, rows), wanted, strict=True):
-            assert np.array_equal(one, other)
+            np.testing.assert_allclose(one, other, rtol=0, atol=apart)
 
 
 ROBERTA = {"vocab_size": tiny.BYTE_LEVEL_SIZE, "max_position_embeddings": 66, "type_vocab_size": 1}

@@ -198,7 +198,7 @@ def test_long_texts_are_counted(base, files, tmp_path):
     train.write_text("text,label\n" + "the king built a red tower again,x\nthe king,y\n" * 4)
     made = recipe(base, train, tmp_path / "longer", seq_len=8, split=0.0, max_steps=1)
     start(made, listeners=Listeners(note=notes.append))
-    assert notes[-2].startswith("4 of 8 rows are longer than seq_len 8")
+    assert any(note.startswith("4 of 8 rows are longer than seq_len 8") for note in notes)
 
 
 def test_a_model_is_scored_and_calibrated_as_it_will_read(base, tmp_path):

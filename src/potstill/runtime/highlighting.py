@@ -225,7 +225,7 @@ class Having:
         held: list[npt.NDArray[np.int64]] = []
         for number, context in enumerate(contexts):
             for one, inside in _sentences(number, context):
-                held.append(context.encoded.ids[inside])
+                held.append(context.encoded.ids[inside].astype(np.int64))
                 self.found.append(one)
         sizes = [len(own) for own in held]
         of = np.repeat(np.arange(len(held), dtype=np.int64), sizes)
