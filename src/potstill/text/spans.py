@@ -112,9 +112,7 @@ def search(
     top = max(top, null)
     if top == -math.inf:
         return SpanResult([], 0.0, null_logit)
-    total = sum(
-        float(np.exp((band - top) / temperature, dtype=np.float64).sum()) for band in bands.values()
-    )
+    total = sum(float(_masses(band, top, temperature).sum()) for band in bands.values())
     null_mass = math.exp((null - top) / temperature)
     total += null_mass
     spans = [
@@ -147,8 +145,7 @@ def start_scores(
     if top == -math.inf:
         return {context: np.zeros(len(band)) for context, band in bands.items()}
     masses = {
-        context: np.exp((band - top) / temperature, dtype=np.float64).sum(axis=1)
-        for context, band in bands.items()
+        context: _masses(band, top, temperature).sum(axis=1) for context, band in bands.items()
     }
     total = sum(float(mass.sum()) for mass in masses.values()) + math.exp(
         (null - top) / temperature
@@ -218,9 +215,9 @@ def _search_whole(
     if null_threshold is not None:
         nulls = np.array([w.null for w in windows], np.float64) - null_threshold
     tops = np.maximum(best, nulls)
-    known = np.where(np.isfinite(tops), tops, 0.0).astype(np.float32)  # as `search` has it
+    known = np.where(np.isfinite(tops), tops, 0.0)
     # Summed token by token, so that padding behind a window cannot move the last digit.
-    masses = np.exp((bands - known[:, None, None]) / temperature, dtype=np.float64).sum(axis=2)
+    masses = _masses(bands, known[:, None, None], temperature).sum(axis=2)
     found: list[SpanResult] = []
     for i, w in enumerate(windows):
         top, logit, start = float(tops[i]), float(best[i]), int(first[i])
@@ -331,3 +328,10 @@ def _best(bands: dict[int, FloatArray], top_k: int) -> list[tuple[int, int, int,
         band[start:stop] = -np.inf
         best[first:stop] = band[first:stop].max(axis=1)
     return found
+
+
+def _masses(
+    logits: npt.NDArray[np.floating[Any]], top: float | npt.NDArray[Any], temperature: float
+) -> npt.NDArray[np.float64]:
+    """exp((logits - top) / temperature) in float64: as JavaScript has it, to the last digits."""
+    return np.exp(np.subtract(logits, top, dtype=np.float64) / temperature)

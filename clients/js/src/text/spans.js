@@ -150,7 +150,7 @@ function bandOf(context, windows, most) {
 function mass(values, top, temperature) {
   let sum = 0;
   for (const logit of values) {
-    if (logit !== -Infinity) sum += Math.exp(Math.fround(Math.fround(logit - top) / temperature));
+    if (logit !== -Infinity) sum += Math.exp((logit - top) / temperature);
   }
   return sum;
 }
