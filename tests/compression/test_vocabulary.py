@@ -68,6 +68,21 @@ def test_a_limit_keeps_the_commonest_pieces_when_pruned(tokenizer):
         kept_pieces(values, counts, least - 1)
 
 
+def test_an_ending_that_spells_many_rare_words_stays_rather_than_one_of_them():
+    letters = sorted(set("thehikingbv"))
+    words = ["the", "hiking", "biking", "viking", "##iking"]
+    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *letters, *(f"##{x}" for x in letters), *words]
+    backend = wordpiece({piece: number for number, piece in enumerate(pieces)}, {})
+    counts = np.zeros(len(pieces), np.int64)
+    for word, times in {"the": 3, "hiking": 2, "biking": 2, "viking": 2, "##iking": 1}.items():
+        counts[backend.token_to_id(word)] = times
+    values = json.loads(backend.to_str())
+    least = len(kept_pieces(values, np.zeros_like(counts)))
+    kept = kept_pieces(values, counts, least + 2)
+    small = tokenizers.Tokenizer.from_str(json.dumps(trim_tokenizer(values, kept)))
+    assert small.encode("the viking").tokens == ["the", "v", "##iking"]
+
+
 def test_only_wordpiece_can_be_pruned():
     values = json.loads(tiny.byte_level().to_str())
     with pytest.raises(RecipeError, match="for WordPiece vocabularies, not for BPE"):
