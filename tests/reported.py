@@ -62,7 +62,7 @@ def evaluation(*, f1: float = 70.0, ms: float = 10.0, **more) -> Kept:
 
 def evaluated(folder: Path, *, f1: float = 70.0, ms: float = 10.0, **shape) -> Path:
     """A finished run with an evaluation."""
-    write_kept(run(folder, **shape), evaluation(f1=f1, ms=ms))
+    write_kept(run(folder, **shape) / "evaluations", evaluation(f1=f1, ms=ms))
     return folder
 
 

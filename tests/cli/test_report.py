@@ -118,12 +118,16 @@ def test_a_run_that_is_not_finished_is_left_out(tmp_path):
     assert not (tmp_path / "none.html").exists()
 
 
-def test_only_a_folder_of_ones_own_can_keep(tmp_path):
+def test_what_a_model_by_name_is_worth_is_kept_in_the_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("POTSTILL_CACHE", str(tmp_path / "cache"))
     data = tiny.write_squad(tmp_path / "dev.json")
-    found = run("eval", "default", data, "--keep")
-    assert found.exit_code == 1
-    assert "potstill export" in found.stderr
-    assert found.stderr.count("\n") == 1
+    found = run("eval", "small", data, "--keep", "--json")
+    assert found.exit_code == 0, found.output
+    assert str(tmp_path / "cache" / "evaluations" / "small-") in found.stderr
+    own = reported.evaluated(tmp_path / "own", recipe={"epochs": 1})
+    out = tmp_path / "r.html"
+    assert run("report", "small", own, "--out", out).exit_code == 0
+    assert f"{json.loads(found.stdout)['f1']:.2f}" in out.read_text()
 
 
 def test_the_teacher_may_be_named_as_a_folder(tmp_path):

@@ -83,7 +83,7 @@ def test_when_to_say_there_is_no_answer(tmp_path, page):
     columns = {"threshold": [-1.0, 2.0], "f1": [50, 60], "HasAns_f1": [20, 80],
                "NoAns_f1": [80, 40]}  # fmt: skip
     folder = reported.run(tmp_path / "run")
-    write_kept(folder, replace(kept, curve={**kept.curve, "no_answer": columns}))
+    write_kept(folder / "evaluations", replace(kept, curve={**kept.curve, "no_answer": columns}))
     found = report([read_run(folder)], ReportOptions())
     assert "When to say there is no answer" in words(found)
     assert "F1 by null threshold" in found
@@ -117,7 +117,7 @@ def test_scores_of_other_numbers_of_questions_are_not_compared_in_silence(tmp_pa
     folders = [reported.run(tmp_path / name, recipe={"epochs": n}) for n, name in enumerate("ab")]
     for folder, total in zip(folders, (4, 5), strict=True):
         kept = reported.evaluation()
-        write_kept(folder, replace(kept, scores={**kept.scores, "total": total}))
+        write_kept(folder / "evaluations", replace(kept, scores={**kept.scores, "total": total}))
     text = words(report([read_run(one) for one in folders], ReportOptions()))
     assert "Do not compare: these were scored on 4, 5 examples." in text
 
@@ -149,7 +149,7 @@ def hostile(tmp_path, examples):
                     starts=(0,))  # fmt: skip
     said = Asked(one.id, HOSTILE, len(HOSTILE) + 1, 0.9, 0.0, 0.5)
     write_kept(
-        folder,
+        folder / "evaluations",
         reported.evaluation(data=HOSTILE, command=HOSTILE, hardware={HOSTILE: HOSTILE},
                             questions=[said]),
     )  # fmt: skip

@@ -28,15 +28,18 @@ def test_a_run_says_all_it_knows(tmp_path):
 
 def test_what_is_kept_is_read_back(tmp_path):
     kept = reported.evaluation(limit=3, precision="int8", data="a/b c?.json")
-    path = write_kept(tmp_path, kept)
+    path = write_kept(tmp_path / "evaluations", kept)
     assert path.parent == tmp_path / "evaluations"
     assert path.name == "a-b-c-.json-3-int8.json"
     assert read_kept(path) == kept
     said = (Said("a", ("x", "y"), 0.5), Said("b", (), None))
     texts = reported.evaluation(questions=[], said=said, layout={"text": "sentence"})
-    assert read_kept(write_kept(tmp_path, texts)) == texts
+    assert read_kept(write_kept(tmp_path / "evaluations", texts)) == texts
     odd = reported.evaluation(scores={"pearson": float("nan"), "f1": 1.0})
-    assert read_kept(write_kept(tmp_path, odd)).scores == {"pearson": None, "f1": 1.0}
+    assert read_kept(write_kept(tmp_path / "evaluations", odd)).scores == {
+        "pearson": None,
+        "f1": 1.0,
+    }
 
 
 @pytest.mark.parametrize(
@@ -57,7 +60,7 @@ def test_what_is_kept_is_read_back(tmp_path):
     ],
 )
 def test_a_damaged_evaluation_is_refused(tmp_path, change):
-    path = write_kept(tmp_path, reported.evaluation())
+    path = write_kept(tmp_path / "evaluations", reported.evaluation())
     path.write_text(json.dumps(json.loads(path.read_text()) | change))
     with pytest.raises(DataError, match=r"potstill eval --keep"):
         read_kept(path)
@@ -90,7 +93,7 @@ def test_an_export_belongs_to_its_run(tmp_path):
     (export / "onnx" / "model_quantized.onnx").write_bytes(b"x" * 99)
     manifest = read_manifest(source)
     write_manifest(export, manifest)
-    write_kept(export, reported.evaluation(precision="int8"))
+    write_kept(export / "evaluations", reported.evaluation(precision="int8"))
     for order in ((source, export), (export, source)):
         (one,) = in_series([read_run(folder) for folder in order])
         (run,) = one.runs

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from potstill.cli.keeping import keeper
 from potstill.cli.options import (
     columns_option,
     no_answer_option,
@@ -87,8 +86,8 @@ if TYPE_CHECKING:
 @click.option(
     "--keep",
     is_flag=True,
-    help="Keep scores, curves, answers and the milliseconds of one example at a time in MODEL's "
-    "folder, for potstill report.",
+    help="Keep scores, curves, answers and the milliseconds of one example at a time for potstill "
+    "report: in MODEL's folder, or in the cache where MODEL is a name.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(
@@ -125,8 +124,6 @@ def command(
     from potstill.runtime.runtimes import AUTO, runtime_name
     from potstill.tasks.table import task_of
 
-    if keep:
-        keeper(model)
     folder = find_model(model)
     task = task_of(folder)
     own = {

@@ -1,4 +1,4 @@
-"""``potstill eval --keep``: what was found, written into the model's folder."""
+"""``potstill eval --keep``: what was found, written where the model keeps it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from potstill.cli.typed import typed
-from potstill.errors import InputError
 
 if TYPE_CHECKING:
     from potstill.evaluation.kept import Asked, Kept, Said
@@ -20,21 +19,6 @@ if TYPE_CHECKING:
 N_TIMED = 200
 """Examples that are asked one at a time, for the milliseconds."""
 _WARM_UP = 3
-
-
-def keeper(model: str) -> Path:
-    """The user's own folder of a model.
-
-    Raises:
-        InputError: the model is the embedded one or a hub id.
-    """
-    folder = Path(model).expanduser()
-    if not folder.is_dir():
-        raise InputError(
-            f"--keep writes into the model's folder, and {model!r} is none of yours: "
-            "`potstill export` it into one first"
-        )
-    return folder
 
 
 def timed(call: Callable[[Any], Any], examples: Sequence[Any], threads: int) -> dict[str, float]:
@@ -65,15 +49,16 @@ def keep(
     said: Sequence[Said] = (),
     layout: Mapping[str, Any] | None = None,
 ) -> None:
-    """Writes an evaluation into the model's folder and says where; see `Kept` for the values.
+    """Writes an evaluation where its model keeps them and says where; see `Kept` for the values.
 
     Raises:
         OutputError: it could not be written.
     """
+    from potstill.bundle.find import find_model
     from potstill.bundle.layout import precision_of
     from potstill.bundle.machine import describe_machine, today, without_folders
     from potstill.bundle.manifest import sha256_of
-    from potstill.evaluation.kept import thin_curve, write_kept
+    from potstill.evaluation.kept import kept_folder, thin_curve, write_kept
 
     file: Path | None = getattr(opened.session, "file", None)  # torch runs no file
     kept = _described(
@@ -91,7 +76,9 @@ def keep(
         layout=dict(layout or {}),
         tools=_tools(opened.runtime),
     )
-    path = write_kept(keeper(model), replace(kept, questions=questions, said=said))
+    path = write_kept(
+        kept_folder(model, find_model(model)), replace(kept, questions=questions, said=said)
+    )
     click.echo(f"kept in {path}", err=True)
 
 

@@ -1,4 +1,4 @@
-"""What `potstill eval --keep` leaves in a model's folder, for `potstill report` to show."""
+"""What `potstill eval --keep` leaves of a model, for `potstill report` to show."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from typing import Any
 import numpy as np
 
 from potstill.bundle.atomic import write_text
-from potstill.bundle.layout import EVALUATIONS
+from potstill.bundle.cache import cache_folder
+from potstill.bundle.layout import CONFIG, EVALUATIONS, MANIFEST
+from potstill.bundle.manifest import sha256_of
 from potstill.data.files import read_json
 from potstill.errors import DataError
 from potstill.evaluation.confidence import Confidences
@@ -111,8 +113,26 @@ def asked(
     return found
 
 
+def kept_folder(model: str | Path, folder: Path) -> Path:
+    """Where a model's evaluations are kept.
+
+    In a folder of the user's own; of a model by name (one that comes with the package, or a hub
+    id) in the cache, under the hash of its manifest or config, so that another version of it has
+    none.
+
+    Args:
+        model: as it was named.
+        folder: where its files are.
+    """
+    if folder.resolve() == Path(model).expanduser().resolve():
+        return folder / EVALUATIONS
+    facts = folder / MANIFEST if (folder / MANIFEST).is_file() else folder / CONFIG
+    name = re.sub(r"[^\w.-]+", "-", str(model))
+    return cache_folder() / EVALUATIONS / f"{name}-{sha256_of(facts)[:12]}"
+
+
 def write_kept(folder: Path, kept: Kept) -> Path:
-    """Writes an evaluation into a model's folder, over an older one of the same data and file.
+    """Writes an evaluation into `kept_folder`, over an older one of the same data and file.
 
     Raises:
         OutputError: the file could not be written.
@@ -120,7 +140,7 @@ def write_kept(folder: Path, kept: Kept) -> Path:
     name = re.sub(r"[^\w.-]+", "-", kept.data) or "data"
     if kept.limit is not None:
         name += f"-{kept.limit}"
-    path = folder / EVALUATIONS / f"{name}-{kept.precision}.json"
+    path = folder / f"{name}-{kept.precision}.json"
     values = {**asdict(kept), "questions": [list(asdict(q).values()) for q in kept.questions]}
     values["said"] = [list(asdict(one).values()) for one in kept.said]
     values["scores"] = {name: _finite(value) for name, value in kept.scores.items()}

@@ -18,7 +18,7 @@ from potstill.bundle.size import flops_per_token, parameters
 from potstill.data.files import open_text
 from potstill.errors import DataError
 from potstill.evaluation.classification import MAIN_METRIC
-from potstill.evaluation.kept import Kept, read_kept
+from potstill.evaluation.kept import Kept, kept_folder, read_kept
 
 POINTS = 100
 """Most points of a curve: more would not be seen in a plot."""
@@ -109,7 +109,7 @@ def read_run(model: str | Path) -> Run:
     head = head_of_folder(folder, config)
     metric = _METRICS.get(head) or MAIN_METRIC.get(config.problem, "accuracy")
     commands = [str(line.get("command", "")) for line in json_lines(folder / layout.COMMANDS)]
-    kept = [read_kept(path) for path in sorted((folder / layout.EVALUATIONS).glob("*.json"))]
+    kept = [read_kept(path) for path in sorted(kept_folder(model, folder).glob("*.json"))]
     commands += [one.command for one in kept if one.command]
     return Run(
         name=_name(model),
