@@ -99,10 +99,10 @@ formats: $(DEV)/.ready
 	@if $(NODE_20); then $(MAKE) $(JS)/node_modules/.ready; fi
 	$(DEV)/bin/python -m pytest -n $(WORKERS) --dist loadfile tests/export tests/examples/test_native.py
 
-# The tests of the adapters, with the libraries that they are for.
+# The tests of the adapters and of hub data sets, with the libraries that they are for.
 extras: $(DEV)/.ready
-	$(DEV)/bin/python -m pip install -q $(PIP_ARGS) -c constraints.txt haystack-ai langchain-core llama-index-core
-	$(DEV)/bin/python -m pytest -n $(WORKERS) --dist loadfile tests/adapters
+	$(DEV)/bin/python -m pip install -q $(PIP_ARGS) -c constraints.txt haystack-ai langchain-core llama-index-core datasets
+	$(DEV)/bin/python -m pytest -n $(WORKERS) --dist loadfile tests/adapters tests/data/test_hub_set.py
 
 check: lint types arch native test
 

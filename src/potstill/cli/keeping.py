@@ -58,13 +58,15 @@ def keep(
     from potstill.bundle.layout import precision_of
     from potstill.bundle.machine import describe_machine, today, without_folders
     from potstill.bundle.manifest import sha256_of
+    from potstill.data.hub_set import local_data
     from potstill.evaluation.kept import kept_folder, thin_curve, write_kept
 
+    source = local_data(data)
     file: Path | None = getattr(opened.session, "file", None)  # torch runs no file
     kept = _described(
         task=task,
         data=Path(data).name,
-        sha256=sha256_of(Path(data)) if Path(data).is_file() else "",
+        sha256=sha256_of(source) if source.is_file() else "",
         limit=limit,
         precision=precision_of(file) if file else "fp32",
         scores=dict(scores),

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from potstill.data.files import open_text, take
+from potstill.data.hub_set import local_data
 from potstill.data.labels import as_number
 from potstill.data.squad import as_id
 from potstill.data.table import check_header, kind_of, rows, shown, wide_fields
@@ -50,7 +51,7 @@ def load_choices(path: str | Path, *, labelled: bool = True) -> list[ChoiceExamp
         DataError: the file cannot be read, a column is missing, a row does not fit the others, a
             prompt is empty, there are fewer than two choices, or a label is none of them.
     """
-    path = Path(path)
+    path = local_data(path)
     if kind_of(path) in (".csv", ".tsv"):
         examples = list(_read_table(path, "," if kind_of(path) == ".csv" else "\t", labelled))
     else:

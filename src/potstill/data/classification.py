@@ -18,6 +18,7 @@ import numpy.typing as npt
 from potstill.data.cells import Label as Label
 from potstill.data.cells import Labels, is_left_out, read_labels
 from potstill.data.cells import TextLayout as TextLayout
+from potstill.data.hub_set import local_data
 from potstill.data.labels import some
 from potstill.data.squad import as_id
 from potstill.data.table import Row, kind_of, rows
@@ -59,7 +60,7 @@ def load_texts(
         DataError: the file cannot be read, a column is missing, a row does not fit the others, a
             text is empty, or a label cannot be read, see `read_labels`.
     """
-    path, layout = Path(path), layout or TextLayout()
+    path, layout = local_data(path), layout or TextLayout()
     ragged: list[int] = []
     found = list(_rows(path, layout, labelled, ragged))
     if not found:

@@ -13,6 +13,7 @@ from pathlib import Path
 from random import Random
 
 from potstill.data.cloze import cloze_questions
+from potstill.data.hub_set import local_data
 from potstill.data.nearest import Nearest
 from potstill.data.qa import check_ids, open_questions
 from potstill.errors import DataError, InputError
@@ -123,7 +124,7 @@ def load_pairs(path: str | Path) -> list[QAExample]:
         DataError: the file cannot be read, holds no questions, repeats an id, or a question or a
             context is empty.
     """
-    path = Path(path)
+    path = local_data(path)
     _, rows = open_questions(path, labelled=False)
     examples = [replace(row, answers=(), starts=(), is_impossible=False) for row in rows]
     if not examples:

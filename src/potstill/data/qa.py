@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from potstill.data.files import read_json
+from potstill.data.hub_set import local_data
 from potstill.data.squad import is_v2, read_squad, row_example
 from potstill.data.table import is_lines, kind_of, read_rows, rows_of_json
 from potstill.errors import DataError
@@ -91,7 +92,7 @@ def load_qa(path: str | Path, *, offsets: _Offsets = "keep") -> QAData:
         DataError: the file cannot be read or holds something wrong, an id occurs twice, or
             (``"strict"``, ``"fix"``) an answer is not in its context.
     """
-    path = Path(path)
+    path = local_data(path)
     contradicted: list[str] = []
     version, rows = open_questions(path, contradicted=contradicted)
     examples, wrong, unplaced = [], [], []

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from potstill.data.files import open_text, take
+from potstill.data.hub_set import local_data
 from potstill.data.labels import UnmatchedError, match_labels, some
 from potstill.data.squad import as_id
 from potstill.data.table import Row, kind_of, rows
@@ -117,7 +118,7 @@ def load_tags(
             fewer columns than the others, the first column only counts the words, a tag does not
             fit the scheme, or tags are numbers and nobody says what they mean.
     """
-    path, layout = Path(path), layout or TagLayout()
+    path, layout = local_data(path), layout or TagLayout()
     if kind_of(path) in _ROW_SUFFIXES:
         examples = [_of_row(row, layout, labelled) for row in rows(path)]
     else:
