@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,13 @@ TAKEN_WHERE = {
     "shared": lambda: bool(os.environ.get("POTSTILL_DATA")),
 }
 """Marker → whether this machine has what its tests need."""
+LACKING = {
+    "network": "the network: POTSTILL_NETWORK is not set",
+    "gpu": "a GPU: there is none",
+    "engine": "the native engine: there was no C++ compiler",
+    "shared": "data sets: POTSTILL_DATA is not set",
+}
+"""Marker → what its tests wanted, in the summary."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -59,3 +67,20 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in left_out]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """One list of what was left out, and for want of what."""
+    reasons: Counter[str] = Counter()
+    for report in terminalreporter.stats.get("skipped", []):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        reasons[reason.removeprefix("Skipped: ")] += 1
+    lines = [f"{n} {'test' if n == 1 else 'tests'}: {why}" for why, n in sorted(reasons.items())]
+    absent = (LACKING[marker] for marker, present in TAKEN_WHERE.items() if not present())
+    lines += [f"all that need {lack}" for lack in absent]
+    if shutil.which("node") is None:
+        lines.append("all of clients/js: there is no Node 20")
+    if lines:
+        terminalreporter.section("left out on this machine")
+        for line in lines:
+            terminalreporter.line(line)
