@@ -39,6 +39,32 @@ _LINE_SECONDS = 30.0
     "second text of a pair. May be given several times.",
 )
 @click.option("--prefix", default="", metavar="TEXT", help="Put before the new columns' names.")
+@click.option(
+    "--index",
+    metavar="DIR",
+    type=click.Path(),
+    help="Ask the documents that `potstill index DIR` has read: rows need no context.",
+)
+@click.option(
+    "--give",
+    type=click.Choice(["answer", "highlight", "prune", "cite"]),
+    default="answer",
+    show_default=True,
+    help="Of a reader: the answer, or the sentences that answer, are worth keeping, or support the "
+    "row's answer.",
+)
+@click.option(
+    "--top-k",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Most sentences of highlight, and of each claim of cite.  [default: 3, and 1]",
+)
+@click.option(
+    "--tokens",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Most tokens that prune keeps.  [default: what is likely to hold the answer]",
+)
 @no_answer_option
 @click.option(
     "--threshold",
@@ -88,6 +114,10 @@ def command(
     revision: str | None,
     columns: tuple[str, ...],
     prefix: str,
+    index: str | None,
+    give: str,
+    top_k: int | None,
+    tokens: int | None,
     no_answer: bool | None,
     threshold: float | None,
     windows: int | None,
@@ -104,8 +134,9 @@ def command(
 
     IN is a JSONL, CSV, TSV or Parquet file, or a glob in quotation marks; OUT is any of them. The
     text formats may be packed (.gz, .xz, .zst). All columns and the order are kept. A reader adds
-    answer, score, start and end; a classifier label and score, or labels and scores, and truncated;
-    a tagger entities. Rows that cannot be read go to OUT.bad.jsonl with the reason.
+    answer, score, start and end, with --index source and place too, or with --give sentences or
+    claims; a classifier label and score, or labels and scores, and truncated; a tagger entities.
+    Rows that cannot be read go to OUT.bad.jsonl with the reason.
 
     One runtime reads all rows of a job: without --runtime the quickest on this machine, or, in a
     cluster at --address, onnxruntime.
@@ -128,6 +159,10 @@ def command(
             threads=threads,
             runtime=runtime_name(runtime, otherwise=AUTO),
             prefix=prefix,
+            give=give,
+            index=index,
+            top_k=top_k,
+            tokens=tokens,
         ),
         columns=_pairs(columns),
         engine=engine,

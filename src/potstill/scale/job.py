@@ -25,10 +25,10 @@ from potstill.scale.predict import (
     PredictOptions,
     Predictor,
     Said,
+    columns_read,
     model_fingerprint,
     model_name,
     quickest_runtime,
-    task_of_model,
 )
 from potstill.scale.sources import Source, find_inputs, fingerprint, kind_of
 from potstill.scale.writers import Joined, bad_file, plain, write_rows
@@ -246,15 +246,15 @@ def _check(options: JobOptions) -> None:
 
 
 def _columns(options: JobOptions) -> tuple[str, ...]:
-    task = task_of_model(options.predict)
-    known = task.columns + task.more_columns
+    needed, more = columns_read(options.predict)
+    known = needed + more
     for name in options.columns:
         if name not in known:
             raise InputError(f"the model reads {', '.join(known)}, not {name!r}")
     return tuple(
         options.columns.get(name, name)
         for name in known
-        if name in task.columns or name in options.columns
+        if name in needed or name in options.columns
     )
 
 
@@ -282,8 +282,12 @@ def _runtime_so_far(folder: Path) -> str | None:
 def _facts(files: list[Path], rows: Source, options: JobOptions) -> dict[str, Any]:
     predict = asdict(options.predict)
     # How fast it goes changes nothing of what comes out; where the model lies neither.
-    for name in ("threads", "model", "revision"):
+    for name in ("threads", "model", "revision", "index"):
         del predict[name]
+    if options.predict.index:
+        from potstill.scale.asking import documents_fingerprint
+
+        predict["documents"] = documents_fingerprint(options.predict.index)
     return {
         "format_version": FORMAT_VERSION,
         "input": fingerprint(files),
@@ -333,7 +337,7 @@ def _open(out: Path, folder: Path, facts: dict[str, Any]) -> dict[str, int] | No
 _NAMES = {
     "input": "input (a file changed, came or went)",
     "model_sha256": "model",
-    "options": "set of options",
+    "options": "set of options, or other documents",
     "part_rows": "--part-rows",
 }
 

@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from potstill.bundle.find import find_model
 from potstill.bundle.layout import CONFIG, MANIFEST, TEXT_FILES
@@ -19,6 +19,10 @@ from potstill.runtime.client import Client
 from potstill.runtime.runtimes import AUTO, REFERENCE
 from potstill.tasks.table import TASKS, task_of
 from potstill.tasks.task import Task
+
+if TYPE_CHECKING:
+    from potstill.runtime.qa import QAClient
+    from potstill.scale.asking import Asking
 
 Texts: TypeAlias = "tuple[str, ...]"
 """What the model reads of a row: question and context, a text, or a pair of them."""
@@ -54,6 +58,19 @@ class PredictOptions:
     """What runs the model; not ``auto``, so that all rows of a job are read by one runtime."""
     prefix: str = ""
     """Stands before the name of every new column."""
+    give: str = "answer"
+    """What a reader gives of each row: answer, or sentences by highlight, prune or cite."""
+    index: str | None = None
+    """Folder of an index whose documents a reader is asked of, instead of each row's context."""
+    top_k: int | None = None
+    """Most sentences of highlight, and of each claim of cite."""
+    tokens: int | None = None
+    """Most tokens that prune keeps."""
+
+    @property
+    def asks(self) -> bool:
+        """Whether a reader is asked for more than the answer in a row's own context."""
+        return self.give != "answer" or self.index is not None
 
     def own(self) -> dict[str, Any]:
         """Options of the task's own that were given."""
@@ -74,15 +91,18 @@ class Predictor:
     options: PredictOptions
     _task: Task[Any] = field(init=False)
     _client: Client[Any] = field(init=False)
+    _asking: Asking | None = field(init=False)
 
     def __post_init__(self) -> None:
         self._task = task_of_model(self.options)
         self._client = _open(self._task, self.options)
+        self._asking = _asking(self._client, self.options)
 
     @property
     def columns(self) -> dict[str, str]:
         """Name of each new column → its type, as Arrow writes it."""
-        kinds = self._task.value_kinds(self._client)
+        asking = self._asking
+        kinds = asking.kinds if asking else self._task.value_kinds(self._client)
         return {self.options.prefix + name: kind for name, kind in kinds.items()}
 
     def __call__(self, batch: Sequence[Texts]) -> list[Said]:
@@ -95,15 +115,44 @@ class Predictor:
             ModelError: the model gives logits that are no numbers.
         """
         batch = [tuple(texts) for texts in batch]
-        try:
-            return [self._named(values) for values in self._task.values(self._client, batch)]
-        except InputError as error:
-            if len(batch) == 1:
-                return [Said(None, str(error))]
+        if self._asking is None or len(batch) == 1:
+            try:
+                return [self._named(values) for values in self._values(batch)]
+            except InputError as error:
+                if len(batch) == 1:
+                    return [Said(None, str(error))]
         return [said for texts in batch for said in self([texts])]
+
+    def _values(self, batch: Sequence[Texts]) -> list[Values]:
+        if self._asking is None:
+            return self._task.values(self._client, batch)
+        return [self._asking.values(texts) for texts in batch]
 
     def _named(self, values: Values) -> Said:
         return Said({self.options.prefix + name: value for name, value in values.items()})
+
+
+def _asking(client: Client[Any], options: PredictOptions) -> Asking | None:
+    if not options.asks:
+        return None
+    from potstill.scale.asking import Asking
+
+    return Asking(cast("QAClient", client), options)
+
+
+def columns_read(options: PredictOptions) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The columns that a job reads by default, and those that it reads where they are given.
+
+    Raises:
+        ModelNotFoundError: there is no such model.
+        InputError: as of `task_of_model`.
+    """
+    task = task_of_model(options)
+    if not options.asks:
+        return task.columns, task.more_columns
+    from potstill.scale.asking import columns_of
+
+    return columns_of(options), ()
 
 
 def task_of_model(options: PredictOptions) -> Task[Any]:
@@ -120,12 +169,26 @@ def task_of_model(options: PredictOptions) -> Task[Any]:
             f"{options.model} is a model for {task.name}, which bulk jobs do not have: they have "
             f"{known}"
         )
+    _check_asking(task, options)
     for name in options.own():
         if not task.takes(name):
             raise InputError(
                 f"{options.model} is a model for {task.name}, which has no {name}: omit it"
             )
     return task
+
+
+def _check_asking(task: Task[Any], options: PredictOptions) -> None:
+    given = options.asks or options.top_k is not None or options.tokens is not None
+    if given and not task.documents:
+        raise InputError(
+            f"{options.model} is a model for {task.name}: only models that answer questions read "
+            "an index, highlight, prune and cite"
+        )
+    if given:
+        from potstill.scale.asking import check
+
+        check(options)
 
 
 def quickest_runtime(options: PredictOptions, workers: int) -> str:

@@ -203,11 +203,20 @@ def _arrow_type(kind: str) -> Any:
     }
     if kind in simple:
         return simple[kind]
-    entity = {"text": "string", "label": "string", "score": "double", "start": "int64"}
+    span = {"text": "string", "score": "double", "start": "int64", "end": "int64"}
+    place = {"source": "string", "page": "int64", "sheet": "string", "row": "int64"}
+    sentence = {**span, **place, "line": "int64", "heading": "string"}
+
+    def struct(fields: Mapping[str, str]) -> Any:
+        return pa.struct([(name, simple[one]) for name, one in fields.items()])
+
+    claim = [("text", pa.string()), ("start", pa.int64()), ("end", pa.int64())]
     types: dict[str, Any] = {
         "list<string>": pa.string(),
         "list<double>": pa.float64(),
-        "list<entity>": pa.struct([(n, simple[k]) for n, k in {**entity, "end": "int64"}.items()]),
+        "list<entity>": struct({"text": "string", "label": "string", **span}),
+        "list<sentence>": struct(sentence),
+        "list<claim>": pa.struct([*claim, ("sources", pa.list_(struct(sentence)))]),
     }
     return pa.list_(types[kind])
 

@@ -35,6 +35,7 @@ class QuestionAnswering(Task[QAClient]):
     columns = ("question", "context")
     eval_options = frozenset("predictions null_odds calibration curve".split())
     planned = True
+    documents = True
     embedded = True
     served = "potstill.serving.qa:ServedReader"
     card = Card(

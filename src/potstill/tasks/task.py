@@ -105,6 +105,8 @@ class Task(ABC, Generic[ClientT]):
     """Options of ``potstill eval`` that only some tasks have."""
     planned: ClassVar[bool] = False
     """Whether ``potstill plan`` knows how its requests are made."""
+    documents: ClassVar[bool] = False
+    """Whether its models answer from documents, and say which sentences do."""
     embedded: ClassVar[bool] = False
     """Whether a model of it ships inside the package."""
     served: ClassVar[str] = ""
