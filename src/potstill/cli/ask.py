@@ -84,9 +84,8 @@ def command(
         runtime=runtime,
         threads=threads,
         max_answer_tokens=max_answer_tokens,
-        no_answer=no_answer,
     )
-    found = asked.ask(question, reader, top_k, None if read_all else windows)
+    found = asked.ask(question, reader, top_k, None if read_all else windows, no_answer=no_answer)
     if found.n_read < found.n_passages:
         more = "" if index else "; --all reads every one"
         click.echo(

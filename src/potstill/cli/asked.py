@@ -20,8 +20,19 @@ if TYPE_CHECKING:
 class Asked(Protocol):
     """Documents that can be asked."""
 
-    def ask(self, question: str, reader: QAClient, top_k: int, windows: int | None) -> Found:
-        """Answers a question from ``windows`` passages, or from all."""
+    def ask(
+        self,
+        question: str,
+        reader: QAClient,
+        top_k: int,
+        windows: int | None,
+        *,
+        no_answer: bool | None = None,
+    ) -> Found:
+        """Answers a question from ``windows`` passages, or from all.
+
+        ``no_answer``: whether "no answer" may win; by default as the model was trained.
+        """
         ...
 
     def passages(self, question: str, reader: QAClient, windows: int) -> list[Hit]:
@@ -90,10 +101,18 @@ class _Index:
 
         self._index = Index.open(folder)
 
-    def ask(self, question: str, reader: QAClient, top_k: int, windows: int | None) -> Found:
+    def ask(
+        self,
+        question: str,
+        reader: QAClient,
+        top_k: int,
+        windows: int | None,
+        *,
+        no_answer: bool | None = None,
+    ) -> Found:
         if windows is None:
             raise click.UsageError("--all goes without --index: give a larger --windows.")
-        return self._index.ask(question, reader, top_k=top_k, windows=windows)
+        return self._index.ask(question, reader, top_k=top_k, windows=windows, no_answer=no_answer)
 
     def passages(self, question: str, reader: QAClient, windows: int) -> list[Hit]:
         return self._index.search(question, windows, reader=reader)
@@ -105,10 +124,18 @@ class _Files:
     def __init__(self, sources: Sources) -> None:
         self._documents = sources.found
 
-    def ask(self, question: str, reader: QAClient, top_k: int, windows: int | None) -> Found:
+    def ask(
+        self,
+        question: str,
+        reader: QAClient,
+        top_k: int,
+        windows: int | None,
+        *,
+        no_answer: bool | None = None,
+    ) -> Found:
         from potstill.retrieval.asking import Found, passages_of, read_passages
 
-        options: dict[str, Any] = {"top_k": top_k}
+        options: dict[str, Any] = {"top_k": top_k, "no_answer": no_answer}
         passages = passages_of(self._documents)
         if windows is not None and len(passages) > windows:
             from potstill.retrieval.index import Index

@@ -24,10 +24,10 @@ CANDIDATES = 200
 """Passages with the best BM25, of which those that are read are chosen."""
 _CAN_CHANGE = "pip install"
 """What stands in a reason that is none any more where a library has been installed."""
-_FAR = 0.8
+_FAR = 0.6
 """A passage is not read whose rank is so much less than the best one's: what it holds would not be
 the answer (docs/log.md)."""
-_LEAST = 4
+_LEAST = 6
 """Passages that are read at least: a rare word alone must not decide."""
 _COMMIT = 64_000_000
 """Code points of text after which what was done is made safe."""

@@ -19,7 +19,7 @@ from potstill.errors import IndexDataError, OutputError
 from potstill.retrieval.packing import LEVEL, Packing
 from potstill.retrieval.passages import Chunk, chunks
 from potstill.retrieval.ranking import idf
-from potstill.retrieval.words import NAME, analyzer, words
+from potstill.retrieval.words import NAME, analyzer, asked_words
 from potstill.text.surrogates import without_surrogates
 
 _HEAP = 96_000_000
@@ -169,7 +169,7 @@ class Store:
         searcher = self._index.searcher()
         return {
             word: idf(searcher.num_docs, searcher.doc_freq("body", word))
-            for word in dict.fromkeys(words(without_surrogates(question)))
+            for word in dict.fromkeys(asked_words(without_surrogates(question)))
         }
 
     def search(self, terms: Sequence[str], n: int) -> list[Hit]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from typing import Any
 
@@ -17,6 +18,9 @@ _FUNCTION_WORDS = (
 """Words that nearly every passage has: they find nothing, and make an index larger by a fifth."""
 _WORD = r"[\p{Han}\p{Hiragana}\p{Katakana}]|[\p{L}\p{N}\p{M}--[\p{Han}\p{Hiragana}\p{Katakana}]]+"
 """A word, or a sign of a script that puts no spaces between words."""
+
+
+_HOW = re.compile(r"\bhow (?:much|many)\b", re.IGNORECASE)
 
 
 @cache
@@ -38,3 +42,8 @@ def analyzer() -> Any:
 def words(text: str) -> list[str]:
     """The words of a text, in order."""
     return analyzer().analyze(text)
+
+
+def asked_words(question: str) -> list[str]:
+    """The words of a question that a text which answers it is likely to have."""
+    return words(_HOW.sub(" ", question))
