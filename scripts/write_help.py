@@ -13,6 +13,24 @@ PAGE = Path(__file__).parent.parent / "docs" / "help.md"
 HEAD = """# The command line
 
 Written by `make docs` from the program itself; do not edit.
+
+## Completion in a shell
+
+Verbs, options, the names of models, recipes and runtimes, and files are completed by the shell
+after its line of these in its start-up file:
+
+```text
+# bash, ~/.bashrc
+eval "$(_POTSTILL_COMPLETE=bash_source potstill)"
+# zsh, ~/.zshrc
+eval "$(_POTSTILL_COMPLETE=zsh_source potstill)"
+# fish, ~/.config/fish/completions/potstill.fish
+_POTSTILL_COMPLETE=fish_source potstill | source
+# PowerShell, $PROFILE (with click 8.5 or later)
+$env:_POTSTILL_COMPLETE = "powershell_source"
+potstill | Out-String | Invoke-Expression
+Remove-Item Env:_POTSTILL_COMPLETE
+```
 """
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from potstill.cli.completing import MODEL
 from potstill.cli.options import runtime_option
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @click.command("bench")
-@click.argument("model", default="default", metavar="[MODEL]")
+@click.argument("model", default="default", metavar="[MODEL]", type=MODEL)
 @runtime_option("auto")
 @click.option(
     "--threads", type=click.IntRange(min=1), help="Of one text at a time.  [default: the cores]"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from potstill.cli.completing import FILE, MODEL
 from potstill.cli.options import no_answer_option, runtime_option, windows_option
 
 if TYPE_CHECKING:
@@ -19,13 +20,14 @@ _LINE_SECONDS = 30.0
 
 
 @click.command("bulk")
-@click.argument("source", metavar="IN")
+@click.argument("source", metavar="IN", type=FILE)
 @click.argument("out", metavar="OUT", type=click.Path(dir_okay=False, path_type=Path))
 @click.option(
     "--model",
     default="default",
     show_default=True,
     metavar="MODEL",
+    type=MODEL,
     help="default or small (the embedded readers), or a folder or hub id of a model that answers "
     "questions, classifies or tags.",
 )

@@ -8,6 +8,7 @@ import sys
 
 import click
 
+from potstill.cli.completing import MODEL
 from potstill.cli.options import runtime_option
 
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]+")
@@ -20,6 +21,7 @@ _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]+")
     "--model",
     required=True,
     metavar="MODEL",
+    type=MODEL,
     help="A folder or hub id of a model for multiple choice.",
 )
 @click.option("--revision", help="Branch, tag or commit of a hub id.")

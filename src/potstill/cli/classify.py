@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from potstill.cli.completing import MODEL
 from potstill.cli.options import runtime_option, windows_option
 
 if TYPE_CHECKING:
@@ -21,7 +22,11 @@ _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]+")
 @click.argument("texts", nargs=-1, metavar="[TEXT]...")
 @click.option("--pair", metavar="TEXT", help="The second text, for a model of pairs.")
 @click.option(
-    "--model", required=True, metavar="MODEL", help="A folder or hub id of a text classifier."
+    "--model",
+    required=True,
+    metavar="MODEL",
+    type=MODEL,
+    help="A folder or hub id of a text classifier.",
 )
 @click.option("--revision", help="Branch, tag or commit of a hub id.")
 @click.option(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from potstill.cli.completing import MODEL
 from potstill.cli.options import (
     columns_option,
     no_answer_option,
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @click.command("eval")
-@click.argument("model")
+@click.argument("model", type=MODEL)
 @click.argument("data", type=click.Path())
 @click.option(
     "--predictions",

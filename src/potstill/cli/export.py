@@ -6,12 +6,13 @@ from typing import Any
 
 import click
 
+from potstill.cli.completing import MODEL
 from potstill.cli.options import columns_option
 from potstill.export.formats import FORMATS
 
 
 @click.command("export")
-@click.argument("model")
+@click.argument("model", type=MODEL)
 @click.argument("out", required=False, type=click.Path(file_okay=False))
 @click.option(
     "--format",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from potstill.cli.completing import MODEL
 from potstill.cli.options import runtime_option
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]+")
     "--model",
     required=True,
     metavar="MODEL",
+    type=MODEL,
     help="A folder or hub id of a masked language model.",
 )
 @click.option("--revision", help="Branch, tag or commit of a hub id.")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from potstill.cli.completing import MODEL
 from potstill.cli.options import columns_option
 
 if TYPE_CHECKING:
@@ -18,12 +19,13 @@ _DATA_SUFFIXES = {".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".parquet", ".gz
 
 
 @click.command("info")
-@click.argument("targets", metavar="[MODEL_OR_DATA] [MODEL]...", nargs=-1)
+@click.argument("targets", metavar="[MODEL_OR_DATA] [MODEL]...", nargs=-1, type=MODEL)
 @click.option(
     "--model",
     default="default",
     show_default=True,
     metavar="MODEL",
+    type=MODEL,
     help="Whose tokenizer counts the tokens of a data file: default, a folder or a hub id.",
 )
 @click.option(

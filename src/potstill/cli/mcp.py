@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from potstill.cli.completing import MODEL
 from potstill.cli.options import runtime_option
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     default="default",
     show_default=True,
     metavar="MODEL",
+    type=MODEL,
     help="default or small (the embedded readers), a model folder or a hub id.",
 )
 @click.option("--threads", type=click.IntRange(min=1), help="Threads.  [default: the cores]")

@@ -8,6 +8,8 @@ from typing import Any, TypeVar
 
 import click
 
+from potstill.cli.completing import MODEL, RUNTIME
+
 Decorated = TypeVar("Decorated", bound=Callable[..., object])
 
 
@@ -22,6 +24,7 @@ def runtime_option(
     return click.option(
         "--runtime",
         metavar="NAME",
+        type=RUNTIME,
         callback=_checked,
         help="What runs the model: native, onnxruntime, openvino, openvino:bf16, torch and others, "
         "or auto for the quickest here, by measurement.  "
@@ -49,6 +52,7 @@ def documents_options(verb: str) -> Callable[[Decorated], Decorated]:
             default="default",
             show_default=True,
             metavar="MODEL",
+            type=MODEL,
             help="default or small (the embedded readers), a model folder or a hub id.",
         ),
     )

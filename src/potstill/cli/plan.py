@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from potstill.cli.completing import MODEL
+
 if TYPE_CHECKING:
     from potstill.scale.plan import Plan
     from potstill.scale.profile import Profile
@@ -42,7 +44,9 @@ if TYPE_CHECKING:
     help="Most of the workers' time to use at the peak.",
 )
 @click.option("--price-per-hour", type=float, metavar="X", help="Of a machine, in any currency.")
-@click.option("--model", default="default", show_default=True, help="default, a folder or hub id.")
+@click.option(
+    "--model", default="default", show_default=True, type=MODEL, help="default, a folder or hub id."
+)
 @click.option("--workers", type=click.IntRange(min=1), help="Of the server.  [default: the cores]")
 @click.option(
     "--threads", type=click.IntRange(min=1), default=1, show_default=True, help="Of each worker."

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import click
 
+from potstill.cli.completing import FILE
+
 
 @click.command("push")
 @click.argument("repository", metavar="ID")
-@click.argument("model", metavar="MODEL")
+@click.argument("model", metavar="MODEL", type=FILE)
 @click.option("--private", is_flag=True, help="Only you see it, where the repository is new.")
 @click.option("--revision", metavar="BRANCH", help="Branch; made where there is none.")
 @click.option("--message", metavar="TEXT", default="", help="Of the commit.")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+from potstill.cli.completing import RECIPE
+
 
 @click.group("recipes", invoke_without_command=True)
 @click.pass_context
@@ -26,7 +28,7 @@ def command(context: click.Context) -> None:
 
 
 @command.command("show")
-@click.argument("recipe")
+@click.argument("recipe", type=RECIPE)
 def show(recipe: str) -> None:
     """Print the file of RECIPE, by its name."""
     from potstill.training.shipped import find_recipe, read_text
@@ -35,7 +37,7 @@ def show(recipe: str) -> None:
 
 
 @command.command("keys")
-@click.argument("recipe")
+@click.argument("recipe", type=RECIPE)
 @click.pass_context
 def keys(context: click.Context, recipe: str) -> None:
     """Print what each key of RECIPE means.

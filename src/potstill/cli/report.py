@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from potstill.cli.completing import FILE
+
 if TYPE_CHECKING:
     from potstill.evaluation.runs import Run
     from potstill.evaluation.text_mistakes import TextLike
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @click.command("report")
-@click.argument("runs", nargs=-1, required=True, metavar="RUN...")
+@click.argument("runs", nargs=-1, required=True, metavar="RUN...", type=FILE)
 @click.option(
     "--out",
     type=click.Path(dir_okay=False, path_type=Path),

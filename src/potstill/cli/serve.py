@@ -7,6 +7,7 @@ import signal
 
 import click
 
+from potstill.cli.completing import MODEL
 from potstill.cli.options import runtime_option
 from potstill.errors import InputError, MissingExtraError
 
@@ -17,6 +18,7 @@ from potstill.errors import InputError, MissingExtraError
     "models",
     multiple=True,
     metavar="[NAME=]MODEL",
+    type=MODEL,
     help="default, a model folder or a hub id, under a name; again for several. "
     "The first answers where a request names none.  [default: default]",
 )

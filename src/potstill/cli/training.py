@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from potstill.bundle.machine import note_command
+from potstill.cli.completing import RECIPE
 from potstill.cli.progress import TrainingProgress
 from potstill.cli.typed import typed
 from potstill.errors import MissingExtraError
@@ -179,7 +180,7 @@ def recipe_options(command: Callable[..., None]) -> Callable[..., None]:
     """The arguments and options of every verb that takes a recipe."""
     for option in reversed(
         (
-            click.argument("recipe"),
+            click.argument("recipe", type=RECIPE),
             click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]..."),
             click.option(
                 "--resume",
