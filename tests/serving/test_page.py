@@ -11,6 +11,7 @@ import pytest
 
 from pdfs import made
 from potstill import QAClient
+from potstill.retrieval.index import Index
 from potstill.serving.options import ServeOptions
 from running import Running, wait_until
 
@@ -113,7 +114,11 @@ def test_files_are_asked_together_and_the_answer_says_where_it_stands(page):
     page.fill("#question", "Who patented it?")
     page.click("#ask")
     page.wait_for_selector("#result:not([hidden])")
-    assert page.inner_text("#place") in ("a.html, Stills", "c.txt")
+    assert page.inner_text("#place") == "a.html, Stills"
+    assert page.inner_text("#text mark") == page.inner_text("#answer").rpartition("\n")[0]
+    places = page.locator("#candidates small").all_inner_texts()
+    assert places[0] == "a.html, Stills" and set(places) <= {"a.html, Stills", "c.txt"}
+    assert page.is_hidden("#no-answer") and page.is_hidden("#heat")
     page.fill("#context", "Another text.")
     assert page.is_hidden("#result")
     dropped = """() => {
@@ -123,6 +128,27 @@ def test_files_are_asked_together_and_the_answer_says_where_it_stands(page):
     }"""
     page.evaluate(dropped)
     wait_until(lambda: page.evaluate("document.querySelector('#context').value === '# A title'"))
+
+
+def test_a_folder_is_asked_and_its_files_are_told_apart_by_their_paths(page, tmp_path):
+    texts = {
+        "a/notes.txt": "The pot is of copper.",
+        "b/notes.txt": "Aeneas Coffey patented it.",
+        ".git/x": "Aeneas Coffey patented nothing.",
+    }
+    for name, text in texts.items():
+        (tmp_path / "papers" / name).parent.mkdir(parents=True)
+        (tmp_path / "papers" / name).write_text(text)
+    page.set_input_files("#folder", tmp_path / "papers")
+    wait_until(lambda: page.inner_text("#status").startswith("2 files: "))
+    page.fill("#question", "Who patented it?")
+    page.click("#ask")
+    page.wait_for_selector("#result:not([hidden])")
+    assert page.inner_text("#place") == "papers/b/notes.txt"
+    page.fill("#question", "Which elephants sing?")
+    page.click("#ask")
+    wait_until(lambda: "documents do not" in page.inner_text("#answer"))
+    assert page.is_hidden("#inside")
 
 
 def test_what_went_wrong_is_said(page):
@@ -154,6 +180,31 @@ def test_snippets_run(page, site, monkeypatch):
         assert "Aeneas Coffey" in done.stdout, done.stderr
 
 
+def test_the_documents_of_the_server_are_asked(browser, tmp_path):
+    (tmp_path / "stills.md").write_text(f"# Stills\n\n{WHISKY}\n")
+    Index.open(tmp_path, create=True).update()
+    with Running(ServeOptions(index=str(tmp_path))) as running:
+        page = browser.new_page()
+        page.goto(running.url)
+        page.wait_for_selector("#of:not([hidden])")
+        assert "1 passages" in page.inner_text("#of")
+        page.check("#of-index")
+        assert page.is_hidden("#context")
+        page.click("#ask")
+        page.wait_for_selector("#result:not([hidden])")
+        assert page.inner_text("#answer").startswith("Aeneas Coffey")
+        assert page.inner_text("#text mark") == "Aeneas Coffey"
+        assert page.inner_text("#place") == "stills.md, line 3, Stills"
+        assert page.locator("#times dd").count() == 4
+        page.click("[data-copy=python]")
+        code = page.inner_text("#snippet")
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+        assert ast.literal_eval(done.stdout)[0]["source"] == "stills.md", done.stderr
+        page.check("#of-text")
+        assert page.is_hidden("#result") and page.is_visible("#context")
+        page.close()
+
+
 @pytest.fixture(scope="module")
 def two():
     with Running(ServeOptions(models={"large": "default", "small": "small"})) as running:
@@ -176,6 +227,11 @@ def test_one_of_several_models_is_asked_by_the_page_and_by_its_snippets(two, bro
     answers = ast.literal_eval(done.stdout)
     assert [a["start"] for a in answers] == [a["start"] for a in found["answers"]], done.stderr
     assert answers[0]["score"] == pytest.approx(found["answers"][0]["score"], abs=1e-5)
+    assert page.is_hidden("#no-answer")  # this one was never taught to refuse
+    page.select_option("#model", "large")
+    assert page.is_hidden("#result")
+    ask(page, WHISKY, QUESTION)
+    assert page.is_visible("#no-answer")
     page.close()
 
 

@@ -19,6 +19,7 @@ PASSAGES = [
     "Denver won the first game. Carolina lost.",
 ]
 QUESTION = "Who wrote the book?"
+A = {"name": "a.txt", "text": "The king built a tower."}
 
 
 @pytest.fixture(scope="module")
@@ -102,6 +103,26 @@ def test_documents_answer_with_their_places(asked, client, index):
     assert asked.ask("/info")[2]["passages"] == 2
 
 
+def test_documents_that_are_sent_are_asked(server, client):
+    documents = [
+        {"name": "a.txt", "text": "The queen wrote a red book."},
+        {"name": "b.txt", "text": "First line.\n\nThe king built a tower in Paris."},
+    ]
+    call = {"question": "What did the king build?", "documents": documents, "no_answer": False}
+    status, _, found = server.ask("/ask", call)
+    assert status == 200
+    of = {one["name"]: one["text"] for one in documents}
+    (one,) = found
+    assert of[one["source"]][one["start"] : one["end"]] == one["answer"]
+    many = [{"name": f"{i}.txt", "text": f"Elephant number {i}."} for i in range(80)]
+    call = {**call, "documents": [*many, *documents], "top_k": 5}
+    first, again = (server.ask("/ask", call)[2] for _ in range(2))
+    assert {one["source"] for one in first} == {"b.txt"}
+    assert first == again
+    _, _, other = server.ask("/ask", {**call, "documents": many})
+    assert other == []
+
+
 def expected_of(index, client, call):
     found = Index.open(index).ask(
         call["question"], client, top_k=call["top_k"], no_answer=call["no_answer"]
@@ -148,6 +169,15 @@ def test_an_index_is_read_as_it_is_now(folders, tmp_path):
     ("path", "call", "status", "field"),
     [
         ("/ask", {"question": "Who?"}, 404, None),
+        ("/ask", {"question": "Who?", "documents": []}, 400, "documents"),
+        ("/ask", {"question": "Who?", "documents": [A, A]}, 422, "documents.1.name"),
+        (
+            "/ask",
+            {"question": "Who?", "documents": [{"name": "a", "text": " "}]},
+            400,
+            "documents.0.text",
+        ),
+        ("/ask", {"question": "Who?", "documents": [{"name": "a"}]}, 422, "documents.0.text"),
         ("/highlight", {"question": "Who?"}, 404, None),
         ("/highlight", {"question": "Who?", "passages": []}, 400, "passages"),
         ("/highlight", {"question": "Who?", "passages": ["a", " "]}, 400, "passages.1"),

@@ -20,7 +20,7 @@ from potstill.runtime.asking import Request as Asked
 from potstill.runtime.highlighting import ENOUGH, Having, Plans, Support
 from potstill.runtime.plans import Plan
 from potstill.serving import schemas
-from potstill.serving.documents import Documents
+from potstill.serving.documents import Documents, SentCache, SentDocuments
 from potstill.serving.faults import Refusal, refusal_of
 from potstill.serving.http import ASKING, parse, reply, takes
 from potstill.serving.qa import ServedReader
@@ -39,7 +39,7 @@ def add_paths(api: FastAPI, service: Service) -> None:
             AskCall,
             list[schemas.CitationOut],
             _ask,
-            "Answer a question from the documents of the server's index.",
+            "Answer a question from the server's documents, or from some that are sent.",
         ),
         (
             "/highlight",
@@ -83,9 +83,12 @@ def _endpoint(service: Service, schema: type[Any], plans: Callable[..., list[Pla
             raise Refusal(404, f"the model {model.facts.name} is for {model.task}", field="model")
         documents = service.documents
         passages = getattr(call, "passages", None)
-        if passages is None and documents is None:
-            more = "" if schema is AskCall else ", or send passages"
-            raise Refusal(404, f"the server has no index: start it with --index DIR{more}")
+        sent = getattr(call, "documents", None)
+        if passages is None and sent is None and documents is None:
+            what = "documents" if schema is AskCall else "passages"
+            raise Refusal(
+                404, f"the server has no index: start it with --index DIR, or send {what}"
+            )
         if passages is not None and call.windows is not None:
             raise Refusal(
                 422, "windows: is of the server's documents, not of passages", field="windows"
@@ -93,7 +96,7 @@ def _endpoint(service: Service, schema: type[Any], plans: Callable[..., list[Pla
         with service.admitted(model.facts.name):
             found, times = await service.answer(
                 model.facts.name,
-                lambda: plans(model, call, documents),
+                lambda: plans(model, call, documents if sent is None else service.sent),
                 call.timeout_ms,
                 request.receive,
             )
@@ -103,9 +106,10 @@ def _endpoint(service: Service, schema: type[Any], plans: Callable[..., list[Pla
     return endpoint
 
 
-def _ask(model: ServedReader, call: AskCall, documents: Documents) -> list[Plan[Any]]:
+def _ask(model: ServedReader, call: AskCall, documents: Documents | SentCache) -> list[Plan[Any]]:
     model.check_text(call.question, "question")
-    hits, pieces = documents.likely(call.question, model.client, call.windows or WINDOWS)
+    asked = documents if isinstance(documents, Documents) else _sent(model, call, documents)
+    hits, pieces = asked.likely(call.question, model.client, call.windows or WINDOWS)
     options = {"no_answer": call.no_answer, "max_answer_tokens": call.max_answer_tokens}
     try:
         found = answer_plan(
@@ -120,6 +124,25 @@ def _ask(model: ServedReader, call: AskCall, documents: Documents) -> list[Plan[
     except PotstillError as error:
         raise refusal_of(error, "question") from None
     return [found.then(_citations)]
+
+
+def _sent(model: ServedReader, call: AskCall, cache: SentCache) -> SentDocuments:
+    """The documents that a call brings.
+
+    Raises:
+        Refusal: one of them is empty or too long, or two have one name.
+    """
+    texts = [(one.name, one.text) for one in call.documents or ()]
+    if not texts:
+        raise Refusal(400, "documents is an empty list: give at least one", field="documents")
+    names: set[str] = set()
+    for i, (name, text) in enumerate(texts):
+        model.check_text(text, f"documents.{i}.text")
+        if name in names:
+            field = f"documents.{i}.name"
+            raise Refusal(422, f"{field}: another document is called {name!r}, too", field=field)
+        names.add(name)
+    return cache.get(texts)
 
 
 def _citations(found: Sequence[Citation]) -> list[dict[str, Any]]:

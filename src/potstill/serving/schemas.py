@@ -167,10 +167,22 @@ _Passages = Annotated[
 ]
 
 
+class DocumentIn(_Body):
+    """A text with the name by which answers out of it are cited."""
+
+    name: str = Field(examples=["final.txt"])
+    text: str = Field(examples=["The Denver Broncos defeated the Carolina Panthers."])
+
+
 class AskCall(_TimedCall):
-    """A question of the server's documents."""
+    """A question of documents: of the server's, or of those that are sent."""
 
     question: str = Field(examples=["Who won?"])
+    documents: list[DocumentIn] | None = Field(
+        default=None,
+        description="Texts to answer from; by default the documents that the server has an index "
+        "of.",
+    )
     top_k: int = Field(default=1, ge=1, le=1000, description="Most answers.")
     windows: int | None = _WINDOWS
     no_answer: bool | None = Field(

@@ -21,7 +21,7 @@ from potstill.runtime.plans import Plan
 from potstill.runtime.runtimes import AUTO, Layout, runtime_name, warm_up
 from potstill.serving.batcher import Batcher, Ticket
 from potstill.serving.cache import ContextCache
-from potstill.serving.documents import Documents
+from potstill.serving.documents import Documents, SentCache
 from potstill.serving.faults import Refusal
 from potstill.serving.metrics import Metrics
 from potstill.serving.opening import open_served
@@ -58,6 +58,7 @@ class Service:
         self.models: dict[str, Served[Any, Any]] = {}
         self.documents: Documents | None = None
         """The documents that can be asked, once they were opened."""
+        self.sent = SentCache(options.limits.cache)
         self.state: State = "loading"
         self.failure: PotstillError | None = None
         self.layout = _layout(options)

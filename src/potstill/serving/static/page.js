@@ -1,10 +1,12 @@
-// The page: asks /explain and shows what it says. Offsets from the server count code points.
+// The page: asks /explain of a text, or /ask of several files or the server's documents, and shows what
+// it says. Offsets from the server count code points.
 import { snippets } from "/static/snippets.js";
 
 const $ = (id) => document.getElementById(id);
 const form = $("form");
-let parts = []; // of the text, where it came from files: { start, name, places }
-let shown = null; // the answer on the page: { points, found, asked, chosen }
+let parts = []; // of the text, where it came from files: { start, name, text, places }
+let shown = null; // the answer on the page: { points, found, asked, took, chosen }
+let canRefuse = {}; // model → whether it was taught to say that there is no answer
 
 function headers(type = "application/json") {
   const token = $("token").value.trim();
@@ -18,16 +20,27 @@ function say(text, bad = false) {
 }
 
 function asked() {
-  const call = {
-    inputs: { question: $("question").value, context: $("context").value },
-    parameters: {
-      top_k: Number($("top-k").value) || 1,
-      max_answer_len: Number($("longest").value) || 15,
-      handle_impossible_answer: true,
-    },
-  };
-  if ($("model").selectedIndex > 0) call.model = $("model").value; // the first answers unasked
-  return call;
+  const question = $("question").value;
+  const top_k = Number($("top-k").value) || 1;
+  const longest = Number($("longest").value) || 15;
+  const call = { question, top_k, max_answer_tokens: longest };
+  const documents = parts.length > 1 && parts.map(({ name, text }) => ({ name, text }));
+  const own = $("of-index").checked
+    ? call
+    : documents
+      ? { ...call, documents }
+      : {
+          inputs: { question, context: $("context").value },
+          parameters: { top_k, max_answer_len: longest, handle_impossible_answer: canRefuse[$("model").value] ?? true },
+        };
+  return $("model").selectedIndex > 0 ? { ...own, model: $("model").value } : own; // the first answers unasked
+}
+
+// What /ask says in the form of /explain: answers with their passages, and no tokens.
+function cited(answers, headers) {
+  const ms = (name) => Number(headers.get(`x-${name}-time`)) || 0;
+  const milliseconds = { prepare: ms("prepare"), queue: ms("queue"), inference: ms("inference") };
+  return { answers, null_score: null, tokens: [], milliseconds };
 }
 
 async function ask(event) {
@@ -37,12 +50,15 @@ async function ask(event) {
   say("Reading…");
   try {
     const began = performance.now();
-    const answer = await fetch("/explain", { method: "POST", headers: headers(), body: JSON.stringify(call) });
+    const path = call.inputs ? "/explain" : "/ask";
+    const answer = await fetch(path, { method: "POST", headers: headers(), body: JSON.stringify(call) });
     const body = await answer.json();
     const took = performance.now() - began;
     if (!answer.ok) throw new Error(body.error?.message ?? `the server said ${answer.status}`);
-    show({ points: Array.from(call.inputs.context), found: body, asked: call, took, chosen: 0 });
-    say(`Read in ${Math.round(took)} ms, ${body.windows} ${body.windows === 1 ? "window" : "windows"}.`);
+    const found = call.inputs ? body : cited(body, answer.headers);
+    show({ points: Array.from(call.inputs?.context ?? ""), found, asked: call, took, chosen: 0 });
+    const windows = call.inputs ? `, ${body.windows} ${body.windows === 1 ? "window" : "windows"}` : "";
+    say(`Read in ${Math.round(took)} ms${windows}.`);
   } catch (error) {
     $("result").hidden = true;
     say(error instanceof TypeError ? "The server cannot be reached." : error.message, true);
@@ -56,14 +72,19 @@ const percent = (p) => `${(100 * p).toFixed(p > 0 && p < 0.1 ? 1 : 0)}%`;
 function show(now) {
   shown = now;
   const [best] = now.found.answers;
-  const none = now.found.null_score > (best?.score ?? 0);
+  const sure = now.found.null_score; // null where the model cannot say it, or did not
+  const none = !best || sure > best.score;
   const score = document.createElement("small");
-  score.textContent = percent(none ? now.found.null_score : best.score);
-  $("answer").replaceChildren(none ? "The text does not seem to say." : best.answer, score);
-  $("place").textContent = none ? "" : placed(best.start);
-  $("null").value = now.found.null_score;
-  $("null-value").textContent = percent(now.found.null_score);
+  score.textContent = !none ? percent(best.score) : sure === null ? "" : percent(sure);
+  const what = now.asked.inputs ? "text does" : "documents do";
+  $("answer").replaceChildren(none ? `The ${what} not seem to say.` : best.answer, score);
+  $("place").textContent = none ? "" : placed(best);
+  $("no-answer").hidden = sure === null;
+  $("null").value = sure ?? 0;
+  $("null-value").textContent = percent(sure ?? 0);
   $("snippet").hidden = true;
+  $("heat").hidden = !now.found.tokens.length;
+  $("inside").hidden = !best;
   $("result").hidden = false; // before the text, which can only be scrolled to its mark when it is there
   showText();
   showCandidates();
@@ -79,13 +100,14 @@ function showCandidates() {
       button.setAttribute("aria-pressed", String(i === shown.chosen));
       button.addEventListener("click", () => {
         shown.chosen = i;
-        $("place").textContent = placed(answer.start);
+        $("place").textContent = placed(answer);
         showText();
         showCandidates();
         $("candidates").querySelectorAll("button")[i].focus();
       });
-      const item = document.createElement("li");
-      item.append(button);
+      const item = document.createElement("li"), where = document.createElement("small");
+      where.textContent = placed(answer);
+      item.append(button, where);
       return item;
     }),
   );
@@ -93,9 +115,12 @@ function showCandidates() {
 
 // Pieces of the text: plain, inside the answer, or warm; a token is never cut by the answer's edge.
 function showText() {
-  const { points, found, chosen } = shown;
-  const answer = found.answers[chosen];
-  const kind = document.querySelector("[name=heat]:checked").value;
+  const { found, chosen } = shown;
+  const cited = found.answers[chosen];
+  const at0 = cited?.passage_start ?? 0; // of what is shown: a passage, or the whole text
+  const points = cited?.passage === undefined ? shown.points : Array.from(cited.passage);
+  const answer = cited && { start: cited.start - at0, end: cited.end - at0 };
+  const kind = found.tokens.length ? document.querySelector("[name=heat]:checked").value : "";
   const piece = (a, b) => points.slice(a, b).join("");
   const nodes = [];
   let at = 0;
@@ -162,17 +187,21 @@ async function read(file) {
   const pdf = file.type === "application/pdf" || /\.pdf$/i.test(file.name);
   const type = pdf ? "application/pdf" : "application/octet-stream";
   const url = `/text?name=${encodeURIComponent(file.name)}`;
-  const answer = await fetch(url, { method: "POST", headers: headers(type), body: file });
-  const body = await answer.json();
-  if (!answer.ok) throw new Error(body.error?.message ?? `the server said ${answer.status}`);
-  return { name: file.name, ...body };
+  for (let again = 5; ; again--) {
+    const answer = await fetch(url, { method: "POST", headers: headers(type), body: file });
+    const body = await answer.json();
+    if (answer.ok) return { name: file.path || file.webkitRelativePath || file.name, ...body };
+    // The server reads a few files at a time, of everybody.
+    if (answer.status !== 429 || !again) throw new Error(body.error?.message ?? `the server said ${answer.status}`);
+    await new Promise((wake) => setTimeout(wake, 1000 * (Number(answer.headers.get("retry-after")) || 1)));
+  }
 }
 
 // Files one behind the other; one that cannot be read is named, and the others are taken.
 async function open(files) {
   const found = [], missed = [];
-  for (const file of files) {
-    say(`Reading ${file.name}…`);
+  for (const [i, file] of files.entries()) {
+    say(`Reading ${file.name}${files.length > 1 ? ` (${i + 1} of ${files.length})` : ""}…`);
     try {
       found.push(await read(file));
     } catch (error) {
@@ -184,12 +213,13 @@ async function open(files) {
   parts = [];
   let at = 0;
   for (const one of found) {
-    parts.push({ start: at, name: one.name, places: one.places });
+    parts.push({ start: at, name: one.name, text: one.text, places: one.places });
     at += Array.from(one.text).length + 2;
   }
   const text = found.map((one) => one.text).join("\n\n");
   $("context").value = text;
-  $("result").hidden = true;
+  $("of-text").checked = true;
+  changed();
   const pages = found.length === 1 && found[0].pages;
   const what = found.length === 1 ? found[0].name : `${found.length} files`;
   const counted = pages ? `${pages} ${pages === 1 ? "page" : "pages"}, ` : "";
@@ -198,13 +228,25 @@ async function open(files) {
   $("question").focus();
 }
 
-// Where in which file an offset stands: "a.pdf, page 3, Fees".
-function placed(at) {
-  const part = parts.findLast((one) => one.start <= at);
-  if (!part) return "";
-  const place = part.places.findLast((one) => part.start + one.start <= at) ?? {};
-  const numbered = ["page", "sheet", "row"].filter((name) => place[name]).map((name) => `${name} ${place[name]}`);
-  return [part.name, ...numbered, ...(place.heading ? [place.heading] : [])].join(", ");
+// Where in which file an answer stands: "a.pdf, page 3, Fees".
+function placed(answer) {
+  const source = answer.source; // of /ask: the name of a document
+  const part = source === undefined
+    ? parts.findLast((one) => one.start <= answer.start)
+    : shown.asked.documents && parts.find((one) => one.name === source);
+  if (!part && source === undefined) return "";
+  const at = answer.start - (source === undefined ? part.start : 0);
+  const place = part ? part.places.findLast((one) => one.start <= at) ?? {} : answer;
+  const named = ["page", "sheet", "row", "line"].filter((name) => place[name]).map((name) => `${name} ${place[name]}`);
+  return [source ?? part.name, ...named, ...(place.heading ? [place.heading] : [])].join(", ");
+}
+
+// What was answered is not of what is asked now.
+function changed() {
+  $("result").hidden = true;
+  $("of").classList.toggle("index", $("of-index").checked);
+  for (const id of ["context", "drop"]) $(id).hidden = $("of-index").checked;
+  $("context").required = !$("of-index").checked;
 }
 
 // The files of what was dropped, those in folders too.
@@ -214,7 +256,11 @@ async function dropped(transfer) {
   const files = [];
   const walk = async (entry) => {
     if (entry.name.startsWith(".")) return;
-    if (entry.isFile) return void files.push(await new Promise((take, fail) => entry.file(take, fail)));
+    if (entry.isFile) {
+      const file = await new Promise((take, fail) => entry.file(take, fail));
+      file.path = entry.fullPath.slice(1); // two folders may each have a file of one name
+      return void files.push(file);
+    }
     const reader = entry.createReader();
     for (;;) { // a reader gives some at a time
       const some = await new Promise((take, fail) => reader.readEntries(take, fail));
@@ -230,7 +276,11 @@ async function models() {
   try {
     const answer = await fetch("/info", { headers: headers() });
     if (!answer.ok) return;
-    const all = (await answer.json()).models;
+    const info = await answer.json();
+    const all = info.models;
+    canRefuse = Object.fromEntries(Object.entries(all).map(([name, one]) => [name, one.manifest?.no_answer ?? false]));
+    $("of").hidden = !info.passages;
+    $("n-passages").textContent = info.passages.toLocaleString("en");
     const names = Object.keys(all).filter((name) => all[name].task === "question-answering");
     $("model").replaceChildren(...names.map((name) => new Option(name, name)));
     $("model").hidden = document.querySelector("label[for=model]").hidden = names.length < 2;
@@ -240,8 +290,14 @@ async function models() {
 form.addEventListener("submit", ask);
 $("copies").addEventListener("click", copy);
 document.querySelectorAll("[name=heat]").forEach((radio) => radio.addEventListener("change", showText));
-$("file").addEventListener("change", (event) => open(Array.from(event.target.files)));
-$("context").addEventListener("input", () => { parts = []; $("result").hidden = true; });
+for (const id of ["file", "folder"])
+  $(id).addEventListener("change", (event) => {
+    const kept = (file) => !file.webkitRelativePath.split("/").some((name) => name.startsWith("."));
+    open(Array.from(event.target.files).filter(kept));
+    event.target.value = ""; // the same file again is a change, too
+  });
+$("context").addEventListener("input", () => { parts = []; changed(); });
+for (const id of ["model", "of-text", "of-index"]) $(id).addEventListener("change", changed);
 $("token").addEventListener("change", models);
 for (const kind of ["dragenter", "dragover"])
   form.addEventListener(kind, (event) => { event.preventDefault(); form.classList.add("dropping"); });
