@@ -27,6 +27,7 @@ from typing import Any
 from records import add_options, finish
 
 from potstill import QAClient
+from potstill.bundle.manifest import sha256_of
 from potstill.data.text import documents
 from potstill.errors import PotstillError
 from potstill.retrieval.index import FOLDER, Index
@@ -83,23 +84,33 @@ def change(files: list[Path], word: str) -> None:
 def kill(folder: Path, files: list[Path], times: int, longest: float) -> int:
     """Ends updates at random moments; gives how often the index was whole afterwards.
 
-    Whole is: it opens, every file stands in it once, and has the passages that its record says.
+    Whole is: it opens, every file stands in it once and has the passages that its record says, and
+    those that were changed are as they were before or as they are, in the record and in what is
+    found.
     """
     pick = random.Random(0)
+    known = {os.path.relpath(file, folder).replace(os.sep, "/") for file in files}
     whole = 0
     for number in range(times):
-        change(pick.sample(files, min(200, len(files))), f"kill{number}x")
+        word = f"kill{number}x"
+        some = pick.sample(files, min(200, len(files)))
+        old = {record.name: record.sha256 for record in Index.open(folder).files()}
+        change(some, word)
+        new = {file: sha256_of(file) for file in some}
         command = [sys.executable, "-c", _UPDATE, str(folder)]
         child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         time.sleep(pick.uniform(0.1, longest))
         child.kill()
         child.wait()
         index = Index.open(folder)
-        records = index.files()
-        names = {record.name for record in records}
-        known = {os.path.relpath(file, folder).replace(os.sep, "/") for file in files}
-        hits = index.n_passages == sum(record.n_passages for record in records)
-        whole += names == known and hits
+        records = {record.name: record for record in index.files()}
+        names = {os.path.relpath(file, folder).replace(os.sep, "/"): new[file] for file in some}
+        taken = {name for name, sha256 in names.items() if records[name].sha256 == sha256}
+        left = all(records[name].sha256 == old[name] for name in records.keys() - taken)
+        n_passages = sum(record.n_passages for record in records.values())
+        found = {index.name_of(hit.name) for hit in index.search(word, len(some))}
+        good = records.keys() == known and index.n_passages == n_passages and left
+        whole += good and found == taken
     update(folder)
     return whole
 

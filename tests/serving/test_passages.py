@@ -177,7 +177,7 @@ def test_an_index_is_read_as_it_is_now(folders, tmp_path):
             400,
             "documents.0.text",
         ),
-        ("/ask", {"question": "Who?", "documents": [{"name": "a"}]}, 422, "documents.0.text"),
+        ("/ask", {"question": "Who?", "documents": [{"name": "a"}]}, 422, "documents.0"),
         ("/highlight", {"question": "Who?"}, 404, None),
         ("/highlight", {"question": "Who?", "passages": []}, 400, "passages"),
         ("/highlight", {"question": "Who?", "passages": ["a", " "]}, 400, "passages.1"),

@@ -10,6 +10,26 @@ from potstill.retrieval.passages import Chunk
 
 LEVEL = 6
 """How hard zstd tries, for what is kept on disk."""
+FIRST_LEVEL = 11
+"""The same where a store is filled for the first time: a fiftieth of the text less, for three times
+as long (docs/log.md)."""
+_MAGIC = b"\x28\xb5\x2f\xfd"
+
+
+def packed_text(text: bytes) -> bytes:
+    """A text that is kept by itself."""
+    import zstandard
+
+    return zstandard.ZstdCompressor(level=FIRST_LEVEL).compress(text)
+
+
+def unpacked_text(packed: bytes) -> bytes:
+    """The text that `packed_text` took, or one that was kept as it is."""
+    import zstandard
+
+    if not packed.startswith(_MAGIC):
+        return packed
+    return zstandard.ZstdDecompressor().decompress(packed)
 
 
 class Packing:

@@ -16,7 +16,13 @@ from typing import Any
 
 from potstill.documents.document import Document
 from potstill.errors import IndexDataError, OutputError
-from potstill.retrieval.packing import LEVEL, Packing
+from potstill.retrieval.packing import (
+    FIRST_LEVEL,
+    LEVEL,
+    Packing,
+    packed_text,
+    unpacked_text,
+)
 from potstill.retrieval.passages import Chunk, chunks
 from potstill.retrieval.ranking import idf
 from potstill.retrieval.words import NAME, analyzer, asked_words
@@ -29,9 +35,9 @@ _HEADS = 0.3
 _BITS = 12
 """Bits of a passage's number within its chunk."""
 _CHUNKS_KEPT = 64
-_COMMON = 1_000_000
+_COMMON = 2_000_000
 """Bytes of the first documents that all chunks are packed against, as if they stood before each:
-files are short, and what they share would not be seen within one (0.34 of the text, not 0.39)."""
+files are short, and what they share would not be seen within one."""
 _OF_EACH = 8_000
 """Of which so many are taken from the beginning of a document."""
 _WAITING = 16_000_000
@@ -153,7 +159,7 @@ class Store:
         """Takes what the chunks are packed against; once written it never changes."""
         if self.folder is not None and not self._packing.common:
             for _, record in self._of_kind("common"):
-                self._packing = Packing(record["packed"][0], LEVEL)
+                self._packing = Packing(unpacked_text(record["packed"][0]), LEVEL)
 
     @property
     def n_passages(self) -> int:
@@ -285,8 +291,8 @@ class Writer:
         self._settled = True
         common = b"".join(self._common)
         if len(common) >= 2 * _OF_EACH:
-            self._packing = Packing(common, LEVEL)
-            self._write(kind="common", packed=common)
+            self._packing = Packing(common, FIRST_LEVEL)
+            self._write(kind="common", packed=packed_text(common))
         for document, record in self._waiting:
             self._add(document, record)
         self._waiting.clear()
