@@ -5,8 +5,9 @@
 CORPUS is a text file or a folder of them, with titles as dumps of Wikipedia have them (`= Title
 =`); every article becomes a file. Measured are time, peak memory and size of the first index; an
 update after ``--changed`` files were changed, and one after none was; a question in a process
-that has the index open, and in a new one. ``--kills`` updates are ended by kill −9 at a random
-moment, and what is in the index afterwards is compared with the files.
+that has the index open, and in a new one. Beside the seconds of the clock stand those of the
+processor, which others on the machine do not lengthen. ``--kills`` updates are ended by kill −9 at
+a random moment, and what is in the index afterwards is compared with the files.
 """
 
 from __future__ import annotations
@@ -40,12 +41,15 @@ QUESTIONS = (
 )  # fmt: skip
 _UPDATE = """
 import json, resource, sys, time
+def processor():
+    both = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
+    return sum(one.ru_utime + one.ru_stime for one in both)
 from potstill.retrieval.index import Index
 began = time.perf_counter()
 changes = Index.open(sys.argv[1], create=True).update()
 scale = 1 if sys.platform == "darwin" else 1024
 print(json.dumps({
-    "seconds": time.perf_counter() - began,
+    "seconds": time.perf_counter() - began, "processor": processor(),
     "memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale,
     "added": changes.added, "changed": changes.changed, "unchanged": changes.unchanged,
 }))
@@ -115,12 +119,14 @@ def kill(folder: Path, files: list[Path], times: int, longest: float) -> int:
     return whole
 
 
-def cold(folder: Path, question: str) -> float:
-    """Seconds of a new process for one question."""
-    began = time.perf_counter()
+def cold(folder: Path, question: str) -> tuple[float, float]:
+    """Seconds of a new process for one question, by the clock and of the processor."""
+    began, before = time.perf_counter(), os.times()
     command = [sys.executable, "-m", "potstill", "ask", question, "--index", str(folder), "--json"]
     subprocess.run(command, check=True, capture_output=True)
-    return time.perf_counter() - began
+    took, now = time.perf_counter() - began, os.times()
+    used = now.children_user + now.children_system
+    return took, used - before.children_user - before.children_system
 
 
 def measure(corpus: str, megabytes: float, changed: int, kills: int) -> dict[str, Any]:
@@ -135,23 +141,29 @@ def measure(corpus: str, megabytes: float, changed: int, kills: int) -> dict[str
         again = update(folder)
         nothing = update(folder)
         index, reader = Index.open(folder), QAClient.from_options()
-        warm: list[float] = []
+        warm: list[tuple[float, float]] = []
         for question in (QUESTIONS[0], *QUESTIONS, *QUESTIONS):
-            began = time.perf_counter()
+            began, before = time.perf_counter(), time.process_time()
             index.ask(question, reader)
-            warm.append(time.perf_counter() - began)
+            warm.append((time.perf_counter() - began, time.process_time() - before))
+        fresh = [cold(folder, question) for question in QUESTIONS[:4]]
         found = {
             "files": n_files,
             "bytes": size,
             "passages": index.n_passages,
             "seconds": first["seconds"],
+            "processor": first["processor"],
             "memory": first["memory"],
             "size_share": on_disk / size,
             "changed": again["changed"],
             "changed_seconds": again["seconds"],
+            "changed_processor": again["processor"],
             "unchanged_seconds": nothing["seconds"],
-            "warm": statistics.median(warm[1:]),
-            "cold": statistics.median(cold(folder, question) for question in QUESTIONS[:4]),
+            "unchanged_processor": nothing["processor"],
+            "warm": statistics.median(seconds for seconds, _ in warm[1:]),
+            "warm_processor": statistics.median(used for _, used in warm[1:]),
+            "cold": statistics.median(seconds for seconds, _ in fresh),
+            "cold_processor": statistics.median(used for _, used in fresh),
             "kills": kills,
             "whole": kill(folder, files, kills, max(1.0, again["seconds"])) if kills else 0,
         }
@@ -178,11 +190,14 @@ def main(arguments: list[str] | None = None) -> int:
         print(
             f"{found['files']:,} files, {found['bytes'] / 1e6:.1f} MB, "
             f"{found['passages']:,} passages\n"
-            f"first index {found['seconds']:.1f} s, {found['memory'] / 1e6:.0f} MB of memory, "
+            f"first index {found['seconds']:.1f} s ({found['processor']:.1f} of the processor), "
+            f"{found['memory'] / 1e6:.0f} MB of memory, "
             f"{found['size_share']:.3f} of the text on disk\n"
-            f"{found['changed']:,} files changed: {found['changed_seconds']:.1f} s; "
-            f"none: {found['unchanged_seconds']:.2f} s\n"
-            f"a question, warm {found['warm']:.3f} s, in a new process {found['cold']:.3f} s"
+            f"{found['changed']:,} files changed: {found['changed_seconds']:.1f} s "
+            f"({found['changed_processor']:.1f}); none: {found['unchanged_seconds']:.2f} s "
+            f"({found['unchanged_processor']:.2f})\n"
+            f"a question, warm {found['warm']:.3f} s ({found['warm_processor']:.3f}), in a new "
+            f"process {found['cold']:.3f} s ({found['cold_processor']:.3f})"
         )
         if given.kills:
             print(f"killed {given.kills} times: whole {found['whole']} times")
