@@ -1,7 +1,8 @@
 """Writes clients/js/test/fixtures: what Python's own rooms say, for the JavaScript package's tests.
 
 Tokens, windows and spans come from `potstill.text`, answers from `QAClient` with two tiny models
-(written here too) and with the embedded one. Offsets are in UTF-16 units, as JavaScript counts.
+(written here too) and with the embedded one, labels and entities from `Classifier` and `Tagger`
+with tiny models of theirs. Offsets are in UTF-16 units, as JavaScript counts.
 ``--check`` writes nothing and fails where a fixture no longer is what Python says.
 """
 
@@ -17,12 +18,15 @@ from typing import Any
 
 import numpy as np
 
-from potstill import QAClient
+from potstill import Classifier, QAClient, Tagger
 from potstill.bundle.config import read_config
 from potstill.bundle.find import embedded_folder
+from potstill.bundle.heads import TASKS
 from potstill.bundle.onnx_graph import build_graph
 from potstill.bundle.weights import read_weights
-from potstill.records import Answer, Sentence
+from potstill.export.int8 import int8_storage
+from potstill.records import Answer, Classification, Entity, Sentence
+from potstill.runtime.entities import AGGREGATIONS
 from potstill.runtime.highlighting import Support
 from potstill.text.opening import read_options, wordpiece
 from potstill.text.sentences import sentences
@@ -119,6 +123,60 @@ ASKED: list[tuple[str, str | list[str], dict[str, Any]]] = [
     ("What is masked?", "The token [MASK] and the separator [SEP] are special.", {"topK": 2}),
 ]
 """Question, context or contexts, options of JavaScript's ``predict``."""
+
+LABELLERS: dict[str, tuple[str, str, int, dict[str, Any], dict[str, Any] | None]] = {
+    "single": (
+        "classification",
+        "bert",
+        19,
+        {"labels": ("dull", "fair", "good"), "problem": "single-label"},
+        {"seq_len": 24, "max_windows": 3, "calibration": {"temperature": 1.7}},
+    ),
+    "several": (
+        "classification",
+        "electra",
+        15,
+        {"labels": ("river", "city", "king", "book"), "problem": "multi-label"},
+        {
+            "seq_len": 32,
+            "max_windows": 0,
+            "calibration": {
+                "temperatures": {"river": 0.8, "king": 2.5},
+                "thresholds": {"city": 0.2, "king": 0.6, "book": 0.7},
+            },
+        },
+    ),
+    "number": ("classification", "distilbert", 11, {"labels": ("stars",)}, None),
+    "tags": (
+        "tagging",
+        "bert",
+        17,
+        {"labels": ("O", "B-place", "I-place", "B-group", "I-group")},
+        {"seq_len": 48, "stride": 12},
+    ),
+    "letters": ("tagging", "roberta", 11, {"labels": ("place", "S-x", "E-x", "I-x")}, None),
+}
+"""Folder → head, type of encoder, seed, shape, and what of a manifest; folders without one say by
+their config what they are."""
+
+JUDGED: list[str | list[str]] = [
+    "The queen wrote a red book.",
+    " \u3000The small team won 🏈!  ",
+    "Zoe\u0308 Café \u0000 by 東京",
+    ["Who wrote the book?", "The queen wrote a red book in 1889."],
+    ["Who won?", "In the first game of the year the team of Denver won, and lost the last. " * 4],
+    ["A river? " * 30, "A city. " * 20],
+    "In the last year the old king built a large tower by the river Thames. " * 12,
+    "The king " * 200,
+]
+"""Texts and pairs."""
+
+TAGGED = [*TEXTS[2:9], TEXTS[11], TEXTS[15], LONG[:250]]
+WORDS = [
+    ["Denver", "Broncos", "won", "in", "Paris", ",", "didn't", "they?"],
+    ["\u0000", "The", "Zoe\u0308", "🏈x", "\u200b", "supercalifragilistic"],
+    ["The", "old", "king", "of", "London", "."] * 30,
+]
 
 _OPTIONS = {
     "topK": "top_k",
@@ -319,6 +377,44 @@ def highlights(client: QAClient) -> list[dict[str, Any]]:
     return found
 
 
+def judgements(classifier: Classifier) -> list[dict[str, Any]]:
+    """What a classifier says of everything in `JUDGED`, in several ways."""
+
+    def row(said: Classification) -> dict[str, Any]:
+        labels = [label.to_dict() for label in said.labels]
+        return {"chosen": list(said.chosen), "labels": labels, "truncated": said.truncated}
+
+    found: list[dict[str, Any]] = []
+    for given in ({}, {"maxWindows": 1}, {"seqLen": 16, "maxWindows": 2}, {"threshold": 0.4}):
+        ours = {
+            {"maxWindows": "max_windows", "seqLen": "seq_len"}.get(k, k): v
+            for k, v in given.items()
+        }
+        if "threshold" in ours:
+            ours["thresholds"] = (ours.pop("threshold"),)
+        own = classifier.using(options=classifier.options.updated(ours))
+        texts = [text if isinstance(text, str) else (text[0], text[1]) for text in JUDGED]
+        said = [row(one) for one in own.classify_many(texts)]
+        found.append({"options": given, "said": said})
+    return found
+
+
+def labelled(tagger: Tagger) -> dict[str, Any]:
+    """What a tagger finds in `TAGGED`, and the tags of `WORDS`."""
+
+    def row(entity: Entity, text: str) -> dict[str, Any]:
+        place = units(text)
+        return {**entity.to_dict(), "start": place[entity.start], "end": place[entity.end]}
+
+    spans: list[dict[str, Any]] = []
+    for aggregation in AGGREGATIONS:
+        given = {"aggregation": aggregation, "ignore": ["O"] if aggregation != "max" else []}
+        said = tagger.tag_many(TAGGED, **given)
+        rows = [[row(one, text) for one in own] for text, own in zip(TAGGED, said, strict=True)]
+        spans.append({"options": given, "said": rows})
+    return {"spans": spans, "tags": tagger.tag_words_many(WORDS)}
+
+
 def cut_sentences() -> list[dict[str, Any]]:
     """Texts, and where their sentences are."""
     return [
@@ -344,6 +440,42 @@ def write_models(out: Path) -> None:
         (folder / "onnx" / "model.onnx").write_bytes(graph.SerializeToString())
 
 
+def write_labellers(out: Path) -> None:
+    """Tiny classifiers and taggers, each with an ONNX file in float32 and one in int8."""
+    for name, (head, model_type, seed, shape, manifest) in LABELLERS.items():
+        folder = out / name
+        with tempfile.TemporaryDirectory() as work:
+            made = tiny.write_model(Path(work) / name, model_type, seed=seed, head=head, **shape)
+            config = read_config(made)
+            weights = read_weights(made, config, head=head)
+            (folder / "onnx").mkdir(parents=True, exist_ok=True)
+            for file in made.iterdir():
+                if file.suffix in (".json", ".txt"):
+                    text = file.read_text(encoding="utf-8")
+                    (folder / file.name).write_text(text, encoding="utf-8")
+        for storage, file in ((None, "model.onnx"), (int8_storage(config), "model_quantized.onnx")):
+            graph = build_graph(config, weights, *([storage] if storage else []), head=head)
+            (folder / "onnx" / file).write_bytes(graph.SerializeToString())
+        if manifest is not None:
+            values = {"format_version": 1, "task": TASKS[head], **manifest}
+            text = json.dumps(values, indent=2) + "\n"
+            (folder / "potstill.json").write_text(text, encoding="utf-8")
+
+
+def labels(models: Path) -> dict[str, Any]:
+    """Folder and precision → what a classifier or a tagger says."""
+    found: dict[str, Any] = {}
+    for name, (head, *_) in LABELLERS.items():
+        for precision, runtime in (("fp32", "onnxruntime"), ("int8", "native")):
+            how = {"precision": precision, "runtime": runtime}
+            if head == "classification":
+                said = judgements(Classifier.from_options(models / name, **how))
+            else:
+                said = labelled(Tagger.from_options(models / name, **how))
+            found[f"{name} {precision}"] = said
+    return found
+
+
 def fixtures(models: Path) -> dict[str, Any]:
     """File name → what it holds."""
     short = {"seq_len": 64, "stride": 16}
@@ -358,6 +490,7 @@ def fixtures(models: Path) -> dict[str, Any]:
         "spans.json": searches(),
         "sentences.json": cut_sentences(),
         "highlights.json": {name: highlights(client) for name, client in opened.items()},
+        "labels.json": {"texts": JUDGED, "tagged": TAGGED, "words": WORDS, "said": labels(models)},
         "answers.json": {name: answers(client) for name, client in opened.items()},
     }
 
@@ -379,6 +512,7 @@ def main() -> None:
     parser.add_argument("--check", action="store_true", help="write nothing; fail on a difference")
     if not parser.parse_args().check:
         write_models(OUT)
+        write_labellers(OUT)
         for name, value in fixtures(OUT).items():
             text = json.dumps(value, separators=(",", ":"))
             (OUT / name).write_text(text + "\n", encoding="utf-8")

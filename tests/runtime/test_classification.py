@@ -167,7 +167,7 @@ def test_empty_texts_are_refused(single, text):
         single.classify_many([text])
 
 
-@pytest.mark.parametrize("text", [None, 3, ("a", "b", "c"), ("a", 1)])
+@pytest.mark.parametrize("text", [None, 3, ("a",), ("a", "b", "c"), ("a", 1)])
 def test_what_is_no_text_is_refused(single, text):
     with pytest.raises(InputError, match="give|not a string"):
         single.classify_many([text])

@@ -1,8 +1,10 @@
 /** A model folder: its config, its manifest and its tokenizer, as far as answering needs them. */
 
 import { ConfigError, ModelError, ModelNotFoundError, reason } from "./errors.js";
+import { HEADS, headOf } from "./heads.js";
 import { readTokenizer } from "./text/files.js";
 
+/** @import { HeadName } from "./heads.js" */
 /** @import { Place } from "./places.js" */
 /** @import { Tokenizer } from "./text/tokenizer.js" */
 
@@ -22,6 +24,7 @@ export const ONNX_FILES = Object.freeze({
  * @typedef {object} Encoder
  * @property {number} headWidth of attention
  * @property {string} activation of the feed-forward layers
+ * @property {string} pooler activation between the two layers of a text classifier's head
  * @property {string} [type] of an encoder that the engine does not compute
  * @property {number} padId -1; RoBERTa's padding token, whose positions count from it
  * @property {number} normEps
@@ -32,6 +35,9 @@ export const ONNX_FILES = Object.freeze({
  *
  * @typedef {object} Bundle
  * @property {Place} place
+ * @property {HeadName} head
+ * @property {string[]} labels in the order of the logits; none of a reader
+ * @property {string} problem of a classifier: `single-label`, `multi-label` or `regression`
  * @property {number} maxPositions longest window the model takes, in tokens
  * @property {Encoder} encoder
  * @property {number} seqLen
@@ -40,28 +46,35 @@ export const ONNX_FILES = Object.freeze({
  * @property {boolean} noAnswer whether "no answer" competes
  * @property {number} nullThreshold
  * @property {number} temperature
+ * @property {number} maxWindows in which a classifier reads a long text; 0 for as many as it takes
+ * @property {Record<string, number>} temperatures of labels, where several may be given
+ * @property {Record<string, number>} thresholds of them
  * @property {Record<string, object>} files what the manifest says of each file
  */
 
 /** Types of encoder whose positions count only what is not padding. */
 const SKIPS_PADDING = new Set(["roberta", "xlm-roberta", "camembert", "mpnet"]);
+/** Activation of a classifier's pooler, where it is not tanh. */
+const POOLERS = /** @type {Record<string, string>} */ ({ distilbert: "relu", electra: "gelu" });
 /** Types whose layers the engine computes; the others are for onnxruntime. */
 const IN_ENGINE = new Set(["bert", "distilbert", "electra", ...SKIPS_PADDING]);
 
 /**
  * @param {Place} place
+ * @param {HeadName} [wanted] by whoever opens it
  * @returns {Promise<Bundle>}
  * @throws {ModelNotFoundError} there is no model in the place
  * @throws {ModelError} its files are damaged, or it is for another task
  */
-export async function readBundle(place) {
+export async function readBundle(place, wanted) {
   const config = await json(place, "config.json");
   if (!config) {
     throw new ModelNotFoundError(
       `${place.name} is no model: it has no config.json; give a folder or address that has one`,
     );
   }
-  const manifest = (await json(place, "potstill.json")) ?? { format_version: FORMAT_VERSION };
+  const own = await json(place, "potstill.json");
+  const manifest = own ?? { format_version: FORMAT_VERSION };
   const version = manifest.format_version;
   if (!Number.isInteger(version) || version < 1 || version > FORMAT_VERSION) {
     throw new ModelError(
@@ -69,28 +82,115 @@ export async function readBundle(place) {
         `${FORMAT_VERSION}: upgrade potstill`,
     );
   }
-  const task = manifest.task ?? "question-answering";
-  if (task !== "question-answering") {
-    throw new ModelError(`${place.name} was trained for ${task}, not question answering`);
-  }
+  const task = own ? (manifest.task ?? HEADS.qa.task) : undefined;
+  const head = headOf(place.name, task, config.architectures, wanted);
   const rows = config.max_position_embeddings ?? 512;
   // Rows of RoBERTa's position table that stand before position 0.
   const offset = SKIPS_PADDING.has(config.model_type) ? (config.pad_token_id ?? 1) + 1 : 0;
   if (!Number.isInteger(rows - offset) || rows - offset < 1) {
     throw new ConfigError(`${place.name} has ${rows} positions in its config.json: it is damaged`);
   }
+  const labels = head === "qa" ? [] : labelsOf(place, config);
   return {
     place,
+    head,
+    labels,
+    problem: head === "classification" ? problemOf(place, config, labels) : "",
     maxPositions: rows - offset,
     encoder: encoderOf(config),
-    seqLen: Math.min(manifest.seq_len ?? 384, rows - offset),
-    stride: manifest.stride ?? 128,
-    maxAnswerTokens: manifest.max_answer_tokens ?? 30,
-    noAnswer: manifest.no_answer ?? false,
-    nullThreshold: manifest.null_threshold ?? 0,
-    temperature: manifest.calibration?.temperature ?? 1,
+    ...settingsOf(place.at("potstill.json"), manifest),
+    seqLen: Math.min(manifest.seq_len ?? (own ? 384 : HEADS[head].seqLen), rows - offset),
     files: manifest.files ?? {},
   };
+}
+
+/**
+ * How a model is to be asked, by its manifest.
+ *
+ * @param {string} where
+ * @param {Record<string, any>} manifest
+ * @throws {ModelError} a value is of the wrong kind
+ */
+function settingsOf(where, manifest) {
+  /** @param {string} name @param {any} value @param {string} kind @param {boolean} right */
+  const checked = (name, value, kind, right) => {
+    if (right) return value;
+    throw new ModelError(`${where}: ${name} must be ${kind}, not ${JSON.stringify(value)}`);
+  };
+  /** @param {string} name @param {number} usual @param {number} [least] */
+  const whole = (name, usual, least = 1) => {
+    const value = manifest[name] ?? usual;
+    return checked(name, value, `a whole number of at least ${least}`, Number.isInteger(value) && value >= least);
+  };
+  whole("seq_len", 384);
+  const { no_answer = false, null_threshold = 0, calibration = {} } = manifest;
+  const { temperature = 1, temperatures = {}, thresholds = {} } = calibration ?? {};
+  /** @param {number} value */
+  const above0 = (value) => Number.isFinite(value) && value > 0;
+  for (const [label, value] of Object.entries(temperatures)) {
+    checked(`the temperature of '${label}'`, value, "a number above 0", above0(value));
+  }
+  for (const [label, value] of Object.entries(thresholds)) {
+    const right = Number.isFinite(value) && value >= 0 && value <= 1;
+    checked(`the threshold of '${label}'`, value, "a number from 0 to 1", right);
+  }
+  return {
+    stride: whole("stride", 128),
+    maxWindows: whole("max_windows", 1, 0),
+    maxAnswerTokens: whole("max_answer_tokens", 30),
+    noAnswer: checked("no_answer", no_answer, "true or false", typeof no_answer === "boolean"),
+    nullThreshold: checked("null_threshold", null_threshold, "a number", Number.isFinite(null_threshold)),
+    temperature: checked("calibration's temperature", temperature, "a number above 0", above0(temperature)),
+    temperatures,
+    thresholds,
+  };
+}
+
+/**
+ * Names of the labels, as Hugging Face's models have them.
+ *
+ * @param {Place} place
+ * @param {Record<string, any>} config
+ * @returns {string[]}
+ */
+function labelsOf(place, { id2label, label2id, num_labels, architectures }) {
+  /** @type {[any, any][]} */
+  const named = id2label
+    ? Object.entries(id2label)
+    : Object.entries(label2id ?? {}).map(([label, number]) => [number, label]);
+  if (!named.length) {
+    const n = Number.isInteger(num_labels) && num_labels > 0 && num_labels <= 1e6 ? num_labels : 2;
+    return Array.from({ length: n }, (_, i) => `LABEL_${i}`);
+  }
+  /** @type {string[]} */
+  const labels = new Array(named.length);
+  for (const [number, label] of named) labels[Number(number)] = String(label);
+  if (labels.length === named.length && !labels.includes(/** @type {any} */ (undefined))) return labels;
+  if (Array.isArray(architectures) && architectures.length && !String(architectures).includes("Classification")) {
+    return ["LABEL_0", "LABEL_1"]; // left over from elsewhere: such a head has no labels
+  }
+  throw new ConfigError(`${place.at("config.json")}: id2label must number its labels from 0 on`);
+}
+
+/** Hugging Face's `problem_type` → what labels are to a text. */
+const PROBLEMS = /** @type {Record<string, string>} */ ({
+  regression: "regression",
+  single_label_classification: "single-label",
+  multi_label_classification: "multi-label",
+});
+
+/**
+ * @param {Place} place
+ * @param {Record<string, any>} config
+ * @param {string[]} labels
+ * @returns {string} where the config does not say, one label of several, or a lone one's number
+ */
+function problemOf(place, { problem_type }, labels) {
+  if (problem_type == null) return labels.length === 1 ? "regression" : "single-label";
+  if (problem_type in PROBLEMS) return PROBLEMS[problem_type];
+  throw new ConfigError(
+    `${place.at("config.json")}: problem_type '${problem_type}' is none of ${Object.keys(PROBLEMS).join(", ")}`,
+  );
 }
 
 /** @param {Record<string, any>} config of Hugging Face, whose defaults it leaves out @returns {Encoder} */
@@ -103,6 +203,7 @@ function encoderOf(config) {
     type: IN_ENGINE.has(type) ? undefined : type,
     headWidth: width / heads,
     activation: config.hidden_act ?? config.activation ?? "gelu",
+    pooler: POOLERS[type] ?? "tanh",
     padId: SKIPS_PADDING.has(type) ? (config.pad_token_id ?? 1) : -1,
     normEps: config.layer_norm_eps ?? 1e-12,
   };

@@ -10,6 +10,7 @@ import {
   kindOf,
 } from "./errors.js";
 import { findModel } from "./find.js";
+import { HEADS } from "./heads.js";
 import { MODEL_OPTIONS, objectOf } from "./options.js";
 import { IN_NODE } from "./env.js";
 import { openSession } from "./runtime/host.js";
@@ -18,7 +19,8 @@ import { openRemote } from "./runtime/remote.js";
 /** @import { Bundle } from "./bundle.js" */
 /** @import { LoadOptions } from "./places.js" */
 /** @import { EngineOptions, Session } from "./runtime/host.js" */
-/** @import { InputsNames, OutputsNames } from "./runtime/names.js" */
+/** @import { HeadName, OutputsNames } from "./heads.js" */
+/** @import { InputsNames } from "./runtime/names.js" */
 
 /** What runs a model. */
 export const RuntimeType = Object.freeze({
@@ -83,6 +85,11 @@ export class Model {
     return this.bundle.place.name;
   }
 
+  /** What it is for: `question-answering`, `text-classification` or `token-classification`. */
+  get task() {
+    return HEADS[this.bundle.head].task;
+  }
+
   /** Frees what the model holds; nothing can be asked of it any more. */
   async dispose() {
     await this.session.dispose();
@@ -95,20 +102,32 @@ export class Model {
  * @param {ModelOptions} [options]
  * @returns {Promise<Model>}
  * @throws {ModelNotFoundError} there is no such model, or it has no file for the runtime
- * @throws {ModelError} its files are damaged, or it is no question-answering model
+ * @throws {ModelError} its files are damaged, or it is for a task that this package does not run
  * @throws {MissingPackageError} the runtime's package is not installed
  * @throws {RemoteError} the server cannot be asked
  */
 export async function initModel(options = {}) {
+  return openModel(options);
+}
+
+/**
+ * As `initModel`, for a client.
+ *
+ * @param {ModelOptions} options
+ * @param {HeadName} [head] that the model must have, or has where its folder does not say
+ * @returns {Promise<Model>}
+ */
+export async function openModel(options, head) {
   check(options);
   const { runtime, signal, cased } = options;
   checkSignal(signal);
   const remote = runtime === RuntimeType.Remote;
   const place = await findModel(remote ? options.name : inFolder(options), options);
-  const bundle = await readBundle(place);
+  const bundle = await readBundle(place, head);
   if (remote) {
     const path = String(options.path);
-    return new Model(bundle, await openRemote(path, options, signal), { runtime, path, cased });
+    const session = await openRemote(path, bundle.head, options, signal);
+    return new Model(bundle, session, { runtime, path, cased });
   }
   const found = runtime
     ? { runtime, ...(await openLocal(bundle, runtime, options)) }
@@ -220,7 +239,7 @@ async function openLocal(bundle, runtime, options, bytes) {
   const path = await fileOf(bundle, runtime, options);
   const { signatureName, inputsNames, outputsNames, signal } = options;
   /** @type {EngineOptions} */
-  const engine = { where: place.at(path), signatureName, inputsNames, outputsNames };
+  const engine = { where: place.at(path), head: bundle.head, signatureName, inputsNames, outputsNames };
   engine.threads = options.threads ?? (IN_NODE ? await cores() : 1);
   if (runtime === "onnx" || runtime === "native") {
     if (runtime === "native") engine.encoder = bundle.encoder;

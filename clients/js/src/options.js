@@ -3,67 +3,106 @@
 import { InputError, kindOf } from "./errors.js";
 
 /** @import { Model } from "./model.js" */
-/** @import { ReadOptions } from "./reading.js" */
 
-/** What may be given for one option: its name in `ReadOptions`, and what it must be. */
-const CHECKS = {
-  seqLen: { to: "seqLen", kind: "whole", least: 1 },
-  stride: { to: "stride", kind: "whole", least: 0 },
-  maxAnswerLength: { to: "maxAnswerTokens", kind: "whole", least: 1 },
-  tokenBudget: { to: "tokenBudget", kind: "whole", least: 1 },
-  topK: { to: "topK", kind: "whole", least: 1 },
-  nullThreshold: { to: "nullThreshold", kind: "number", least: -Infinity },
-  temperature: { to: "temperature", kind: "number", least: Number.MIN_VALUE },
-  noAnswer: { to: "noAnswer", kind: "boolean", least: 0 },
-  alignToWords: { to: "alignToWords", kind: "boolean", least: 0 },
-};
+/**
+ * What may be given for one option.
+ *
+ * @typedef {object} Check
+ * @property {"whole" | "number" | "boolean" | "name"} kind
+ * @property {number} [least] 0 by default
+ * @property {number} [most]
+ * @property {readonly string[]} [of] the names that there are
+ * @property {string} [to] what the option is called within
+ */
+
+/** @typedef {Readonly<Record<string, Check>>} Checks */
+
+/** @type {Checks} */
+export const READING = Object.freeze({
+  seqLen: { kind: "whole", least: 1 },
+  stride: { kind: "whole" },
+  maxAnswerLength: { kind: "whole", least: 1, to: "maxAnswerTokens" },
+  tokenBudget: { kind: "whole", least: 1 },
+  topK: { kind: "whole", least: 1 },
+  nullThreshold: { kind: "number", least: -Infinity },
+  temperature: { kind: "number", least: Number.MIN_VALUE },
+  noAnswer: { kind: "boolean" },
+  alignToWords: { kind: "boolean" },
+});
+
+/** Shortest row of two texts: special tokens, and a few of each text. */
+const SHORTEST_PAIR = 8;
+
+/** @type {Checks} */
+export const CLASSIFYING = Object.freeze({
+  seqLen: { kind: "whole", least: SHORTEST_PAIR },
+  maxWindows: { kind: "whole" },
+  threshold: { kind: "number", most: 1 },
+  tokenBudget: { kind: "whole", least: 1 },
+});
+
+/** How tokens become entities; see `Aggregation` in entities.js. */
+export const AGGREGATIONS = Object.freeze(["none", "simple", "first", "max", "average"]);
+
+/** @type {Checks} */
+export const TAGGING = Object.freeze({
+  seqLen: { kind: "whole", least: 3 },
+  stride: { kind: "whole" },
+  aggregation: { kind: "name", of: AGGREGATIONS },
+  tokenBudget: { kind: "whole", least: 1 },
+});
 
 /**
  * The options that were given, checked.
  *
  * @param {Record<string, any>} given
- * @returns {Partial<ReadOptions>}
+ * @param {Checks} [checks]
+ * @returns {Record<string, any>}
  */
-export function optionsOf(given) {
+export function optionsOf(given, checks = READING) {
   /** @type {Record<string, any>} */
   const found = {};
-  for (const [name, { to, kind, least }] of Object.entries(CHECKS)) {
+  for (const [name, check] of Object.entries(checks)) {
     const value = given[name];
     if (value === undefined) continue;
-    const right =
-      kind === "boolean"
-        ? typeof value === "boolean"
-        : Number.isFinite(value) && value >= least && (kind !== "whole" || Number.isInteger(value));
-    if (!right) {
-      const wanted = { boolean: "true or false", whole: "a whole number", number: "a number" }[kind];
-      const bound = kind === "boolean" || least === -Infinity ? "" : least ? " above 0" : " of at least 0";
-      throw new InputError(`${name} must be ${wanted}${bound}, not ${String(value)}`);
-    }
-    found[to] = value;
+    if (!isRight(value, check)) throw new InputError(`${name} must be ${wanted(check)}, not ${String(value)}`);
+    found[check.to ?? name] = value;
   }
   return found;
 }
 
-/** @param {Model} model @param {Partial<ReadOptions>} chosen @returns {ReadOptions} */
-export function settled(model, chosen) {
-  const { bundle, session } = model;
-  const longest = session.fixedLength || bundle.maxPositions;
-  if (chosen.seqLen !== undefined && chosen.seqLen > longest) {
-    throw new InputError(`seqLen ${chosen.seqLen} is more than the ${longest} of ${model.name}`);
-  }
-  return {
-    seqLen: Math.min(bundle.seqLen, longest),
-    stride: bundle.stride,
-    maxAnswerTokens: bundle.maxAnswerTokens,
-    noAnswer: bundle.noAnswer,
-    nullThreshold: bundle.nullThreshold,
-    temperature: bundle.temperature,
-    tokenBudget: 512,
-    topK: 1,
-    alignToWords: false,
-    ...chosen,
-  };
+/** @param {any} value @param {Check} check */
+function isRight(value, { kind, least = 0, most = Infinity, of = [] }) {
+  if (kind === "boolean") return typeof value === "boolean";
+  if (kind === "name") return of.includes(value);
+  return Number.isFinite(value) && value >= least && value <= most && (kind !== "whole" || Number.isInteger(value));
 }
+
+/** @param {Check} check */
+function wanted({ kind, least = 0, most, of = [] }) {
+  if (kind === "boolean") return "true or false";
+  if (kind === "name") return `one of ${of.join(", ")}`;
+  const what = kind === "whole" ? "a whole number" : "a number";
+  if (most !== undefined) return `${what} from ${least} to ${most}`;
+  if (least === -Infinity) return what;
+  return least === Number.MIN_VALUE ? `${what} above 0` : `${what} of at least ${least}`;
+}
+
+/**
+ * @param {Model} model
+ * @param {number | undefined} seqLen that was asked for
+ * @returns {number} the longest row
+ * @throws {InputError} the model has no such positions
+ */
+export function rowLength({ bundle, session, name }, seqLen) {
+  const longest = session.fixedLength || bundle.maxPositions;
+  if (seqLen === undefined) return Math.min(bundle.seqLen, longest);
+  if (seqLen <= longest) return seqLen;
+  throw new InputError(`seqLen ${seqLen} is more than the ${longest} of ${name}`);
+}
+
+/** Most tokens of a batch, padding included. */
+export const TOKEN_BUDGET = 512;
 
 /** Options of `initModel`. */
 export const MODEL_OPTIONS = Object.freeze([
@@ -72,12 +111,7 @@ export const MODEL_OPTIONS = Object.freeze([
 ]);
 
 /** Options of `predict` and `predictMany`. */
-export const PREDICT_OPTIONS = Object.freeze([...Object.keys(CHECKS), "signal"]);
-
-/** Options of `QAClient.fromOptions`. */
-export const CLIENT_OPTIONS = Object.freeze([
-  ...new Set(["model", "tokenizer", "vocabPath", "timeIt", ...PREDICT_OPTIONS, ...MODEL_OPTIONS.slice(1)]),
-]);
+export const PREDICT_OPTIONS = Object.freeze([...Object.keys(READING), "signal"]);
 
 /**
  * Options that have names which there are: a misspelt one would be without effect.

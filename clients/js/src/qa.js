@@ -1,30 +1,18 @@
 /** `QAClient`: questions and contexts in, answers out. */
 
-import { readTokenizerOf } from "./bundle.js";
+import { openClient } from "./client.js";
 import { EmptyInputError, InputError, checkSignal, kindOf } from "./errors.js";
 import { Having, Highlighter } from "./highlighting.js";
-import { Model, initModel } from "./model.js";
-import {
-  CLIENT_OPTIONS,
-  MODEL_OPTIONS,
-  PREDICT_OPTIONS,
-  objectOf,
-  optionsOf,
-  settled,
-} from "./options.js";
-import { placeOfFile } from "./places.js";
+import { PREDICT_OPTIONS, READING, TOKEN_BUDGET, objectOf, optionsOf, rowLength } from "./options.js";
 import { read } from "./reading.js";
-import { BertWordPieceTokenizer } from "./text/bert.js";
-import { fromVocabulary, vocabularyOf } from "./text/files.js";
 import { sentences } from "./text/sentences.js";
-import { Tokenizer } from "./text/tokenizer.js";
 import { isBlank } from "./text/unicode.js";
 
 /** @import { Sentence, Support } from "./highlighting.js" */
-/** @import { ModelFields } from "./model.js" */
-/** @import { LoadOptions } from "./places.js" */
+/** @import { Opening } from "./client.js" */
+/** @import { Model } from "./model.js" */
 /** @import { Answer, ReadOptions, Request } from "./reading.js" */
-/** @import { Encoded } from "./text/tokenizer.js" */
+/** @import { Encoded, Tokenizer } from "./text/tokenizer.js" */
 
 /** Requests of `predictMany` that are tokenized, sorted by length and run together. */
 const CHUNK = 64;
@@ -56,9 +44,6 @@ export class PreparedContext {
 
 /**
  * @typedef {object} ClientFields
- * @property {Model | string | URL} [model] an open model, a folder, an address or a hub id
- * @property {Tokenizer | BertWordPieceTokenizer} [tokenizer] instead of the model's own
- * @property {string} [vocabPath] `vocab.txt` of a tokenizer, instead of the model's own
  * @property {boolean} [timeIt] measure: answers carry `inferenceTime` and `totalTime`
  * @property {number} [seqLen] longest window in tokens
  * @property {number} [stride] tokens that consecutive windows of a long context share
@@ -69,7 +54,7 @@ export class PreparedContext {
  * @property {number} [tokenBudget] most tokens of one batch of windows, padding included
  */
 
-/** @typedef {ClientFields & Omit<ModelFields, "name"> & LoadOptions} ClientOptions */
+/** @typedef {ClientFields & Opening} ClientOptions */
 
 /**
  * Answers questions from texts with one model.
@@ -99,18 +84,8 @@ export class QAClient {
    * @throws {PotstillError} as `initModel` does
    */
   static async fromOptions(options = {}) {
-    const known = objectOf(options, CLIENT_OPTIONS);
-    const { model: named, tokenizer: given, vocabPath, timeIt = false, ...rest } = known;
-    const chosen = optionsOf(rest);
-    const own = Object.fromEntries(Object.entries(rest).filter(([key]) => MODEL_OPTIONS.includes(key)));
-    const model = named instanceof Model ? named : await initModel({ ...own, name: named });
-    try {
-      const tokenizer = await tokenizerOf(model, { given, vocabPath, cased: options.cased });
-      return new QAClient(model, tokenizer, settled(model, chosen), timeIt);
-    } catch (error) {
-      if (!(named instanceof Model)) await model.dispose();
-      throw error;
-    }
+    const opened = await openClient("qa", options, READING, settled, ["timeIt"]);
+    return new QAClient(opened.model, opened.tokenizer, opened.options, options.timeIt ?? false);
   }
 
   /**
@@ -347,20 +322,19 @@ function notEmpty(text, encoded, which) {
   throw new EmptyInputError(`${which} holds nothing that the model can read: ${shown}`);
 }
 
-/**
- * @param {Model} model
- * @param {{ given?: Tokenizer | BertWordPieceTokenizer, vocabPath?: string, cased?: boolean }} options
- * @returns {Promise<Tokenizer>}
- */
-async function tokenizerOf(model, { given, vocabPath, cased = model.cased }) {
-  if (given instanceof BertWordPieceTokenizer) return given.core;
-  if (given instanceof Tokenizer) return given;
-  if (given !== undefined) {
-    throw new InputError(`a tokenizer must be one of this package, not ${kindOf(given)}`);
-  }
-  if (vocabPath === undefined) return readTokenizerOf(model.bundle.place, { cased });
-  const { place, file } = placeOfFile(checked(vocabPath, "vocabPath"));
-  const text = await place.readText(file);
-  if (text === undefined) throw new InputError(`there is no vocabulary ${vocabPath}`);
-  return fromVocabulary(vocabularyOf(text), {}, cased);
+/** @param {Model} model @param {Record<string, any>} chosen @returns {ReadOptions} */
+function settled(model, chosen) {
+  const { bundle } = model;
+  return {
+    stride: bundle.stride,
+    maxAnswerTokens: bundle.maxAnswerTokens,
+    noAnswer: bundle.noAnswer,
+    nullThreshold: bundle.nullThreshold,
+    temperature: bundle.temperature,
+    tokenBudget: TOKEN_BUDGET,
+    topK: 1,
+    alignToWords: false,
+    ...chosen,
+    seqLen: rowLength(model, chosen.seqLen),
+  };
 }

@@ -1,11 +1,12 @@
 /** Windows of one or more questions → logits → the answers in their contexts. */
 
-import { ModelError, QuestionTooLongError, checkSignal } from "./errors.js";
+import { ModelError, QuestionTooLongError } from "./errors.js";
+import { runRows } from "./rows.js";
 import { search } from "./text/spans.js";
 import { isBare, isBlank } from "./text/unicode.js";
-import { assemble, byTokenBudget, pad, windows } from "./text/windows.js";
+import { assemble, windows } from "./text/windows.js";
 
-/** @import { Session } from "./runtime/host.js" */
+/** @import { Logits, Session } from "./runtime/host.js" */
 /** @import { Span, WindowLogits } from "./text/spans.js" */
 /** @import { Encoded, Tokenizer } from "./text/tokenizer.js" */
 /** @import { Window } from "./text/windows.js" */
@@ -67,16 +68,22 @@ export async function read(session, tokenizer, requests, options, signal) {
  */
 export async function logitsOf(session, tokenizer, requests, options, signal) {
   const todo = requests.flatMap((request, i) => windowsOf(i, request, options, tokenizer));
+  const rows = todo.map((window) => ({
+    ids: assemble(tokenizer, requests[window.question].question, contextOf(requests, window).encoded, window),
+    secondAt: window.contextAt,
+  }));
+  const logits = await runRows(session, rows, tokenizer, options.tokenBudget, signal);
   /** @type {WindowLogits[][]} */
   const said = requests.map(() => []);
-  for (const indices of byTokenBudget(todo.map((window) => window.length), options.tokenBudget)) {
-    checkSignal(signal);
-    const group = indices.map((i) => todo[i]);
-    const logits = await run(session, tokenizer, requests, group, signal);
-    for (const [i, window] of group.entries()) said[window.question].push(logits[i]);
+  for (const [i, window] of todo.entries()) {
+    said[window.question].push(logitsOfWindow(logits[i], window, contextOf(requests, window)));
   }
-  checkSignal(signal);
   return said;
+}
+
+/** @param {Request[]} requests @param {Window} window @returns {Text} */
+function contextOf(requests, { question, context }) {
+  return requests[question].contexts[context];
 }
 
 /** @param {number} number @param {Request} request @param {ReadOptions} options @param {Tokenizer} tokenizer */
@@ -93,40 +100,25 @@ function windowsOf(number, request, { seqLen, stride }, { layout }) {
 }
 
 /**
- * @param {Session} session
- * @param {Tokenizer} tokenizer
- * @param {Request[]} requests
- * @param {Window[]} group
- * @param {AbortSignal} [signal]
- * @returns {Promise<WindowLogits[]>}
+ * @param {Logits} logits of the window's row
+ * @param {Window} window
+ * @param {Text} context
+ * @returns {WindowLogits}
  */
-async function run(session, tokenizer, requests, group, signal) {
-  const rows = group.map((w) =>
-    assemble(tokenizer, requests[w.question].question, requests[w.question].contexts[w.context].encoded, w),
-  );
-  const at = group.map((w) => w.contextAt);
-  const batch = pad(rows, at, tokenizer.padId, tokenizer.layout, session.fixedLength);
-  const { start, end } = await session.run(batch, signal);
-  if (start.length !== batch.n * batch.length || end.length !== start.length) {
-    throw new ModelError(`the model gives no logits of the shape [${batch.n}, ${batch.length}]`);
+function logitsOfWindow({ start, end }, window, context) {
+  if (start.length !== window.length || end.length !== start.length) {
+    throw new ModelError("the model gives more than one start and end logit of a token: it is no reader");
   }
-  if (!start.every(Number.isFinite) || !end.every(Number.isFinite)) {
-    throw new ModelError("the model gives logits that are no finite numbers: it is damaged");
-  }
-  return group.map((w, i) => {
-    const row = i * batch.length;
-    const first = row + w.contextAt;
-    const last = first + w.stop - w.start;
-    const pieces = tokensOf(requests[w.question].contexts[w.context], w);
-    return {
-      context: w.context,
-      at: w.start,
-      start: masked(start.slice(first, last), pieces),
-      end: masked(end.slice(first, last), pieces),
-      null: start[row] + end[row],
-      bare: pieces.map(isBare),
-    };
-  });
+  const [first, last] = [window.contextAt, window.contextAt + window.stop - window.start];
+  const pieces = tokensOf(context, window);
+  return {
+    context: window.context,
+    at: window.start,
+    start: masked(start.slice(first, last), pieces),
+    end: masked(end.slice(first, last), pieces),
+    null: start[0] + end[0],
+    bare: pieces.map(isBare),
+  };
 }
 
 /**
@@ -191,7 +183,7 @@ function answerOf(request, span, alignToWords) {
  * @param {Encoded} encoded
  * @param {number} following token
  */
-function withMarks(text, end, encoded, following) {
+export function withMarks(text, end, encoded, following) {
   const limit = following < encoded.ids.length ? encoded.offsets[2 * following] : text.length;
   const marks = /^\p{M}+/u.exec(text.slice(end, Math.max(end, limit)));
   return end + (marks ? marks[0].length : 0);

@@ -116,7 +116,7 @@ test("models that are damaged, or for another task, are refused", async (t) => {
   const open = () => QAClient.fromOptions({ model });
   await again();
   await write("potstill.json", { format_version: 1, task: "text-classification" });
-  await refused(open(), "MODEL", /text-classification, not question answering/);
+  await refused(open(), "MODEL", /model is a text classifier: open it with Classifier$/);
   await write("potstill.json", { format_version: 9 });
   await refused(open(), "MODEL", /format_version 9/);
   await write("potstill.json", "{");

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { access, readdir } from "node:fs/promises";
 import { test } from "node:test";
 
-import { QAClient } from "potstill";
+import { Classifier, QAClient, Tagger } from "potstill";
 
 import { serve, write } from "../../../examples/browser/serve.mjs";
 import { FIXTURES, fixture, folder, golden } from "./helpers.js";
@@ -148,6 +148,27 @@ test("a page computes the bits of the golden file, and Node's answers", { skip }
   assert.ok(!asked.some(({ pathname }) => pathname.startsWith("/vendor/")), "onnxruntime is not fetched");
   assert.deepEqual(faults, []);
 });
+
+for (const [name, Client, call] of [["several", Classifier, "classifyMany"], ["tags", Tagger, "tagMany"]]) {
+  test(`a page labels as Node does: ${name}`, { skip }, async (t) => {
+    const { opened, faults } = await page(t, `${FIXTURES}/${name}`);
+    await opened.waitForSelector("body[data-state=failed]", { timeout: 120_000 });
+    assert.match(await opened.textContent("#said"), new RegExp(`open it with ${Client.name}`));
+    const { texts, tagged } = fixture("labels.json");
+    const given = [Client.name, call, call === "tagMany" ? tagged : texts];
+    const { runtime, found } = await opened.evaluate(async ([client, method, asked]) => {
+      const here = await import("potstill");
+      const own = await here[client].fromOptions({ model: "./model/", precision: "int8" });
+      return { runtime: own.model.runtime, found: await own[method](asked) };
+    }, given);
+    assert.equal(runtime, "native");
+    const client = await Client.fromOptions({ model: `${FIXTURES}/${name}`, precision: "int8" });
+    const digits = (said) => JSON.stringify(said, (key, one) => (key === "score" ? one.toFixed(12) : one));
+    assert.equal(digits(found), digits(await client[call](given[2])));
+    await client.dispose();
+    assert.deepEqual(faults.filter((fault) => !/404/.test(fault)), []);
+  });
+}
 
 test("the page can be written into a folder", async (t) => {
   const out = await folder(t);

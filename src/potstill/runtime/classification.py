@@ -258,7 +258,8 @@ class Classifier(Client[ClassifyOptions]):
         n = len(self.options.labels)
 
         def finish(said: Sequence[Outputs]) -> Said:
-            logits = said[0][0] if len(said) == 1 else np.mean([one for (one,) in said], axis=0)
+            rows = np.array([one for (one,) in said], np.float64)
+            logits = rows.mean(axis=0).astype(np.float32)
             if len(logits) != n:
                 raise ModelError(f"the model gives {len(logits)} logits for its {n} labels")
             check_finite(logits)
@@ -269,7 +270,7 @@ class Classifier(Client[ClassifyOptions]):
 
 def _check(text: Any, name: str, *, blanks: bool = False) -> None:
     parts = (text,) if isinstance(text, str) else text
-    if not isinstance(parts, (tuple, list)) or not 1 <= len(parts) <= 2:
+    if not isinstance(parts, (tuple, list)) or (parts is text and len(parts) != 2):
         raise InputError(f"{name} is a {type(text).__name__}: give a string, or a pair of them")
     for part in parts:
         check_text(part, name, blank=blanks)

@@ -11,14 +11,21 @@ import { IN_NODE } from "../env.js";
 
 /** @import { Encoder } from "../bundle.js" */
 /** @import { Batch } from "../text/windows.js" */
-/** @import { InputsNames, OutputsNames } from "./names.js" */
+/** @import { HeadName, OutputsNames } from "../heads.js" */
+/** @import { InputsNames } from "./names.js" */
 
-/** @typedef {{ start: Float32Array, end: Float32Array }} Logits both of `n * length` */
+/**
+ * What a model says of a batch: the outputs of its head, `start` and `end` or `logits`, each of
+ * `n * length` values, or of `n`, times the columns.
+ *
+ * @typedef {Record<string, Float32Array>} Logits
+ */
 
 /**
  * Whatever turns a batch of rows into logits.
  *
  * @typedef {object} Session
+ * @property {HeadName} head what the model says, and of what
  * @property {number} fixedLength the only length of rows the model takes; 0 for any
  * @property {string} [kernel] of the engine, which computes
  * @property {(batch: Batch, signal?: AbortSignal) => Promise<Logits>} run
@@ -38,6 +45,7 @@ import { IN_NODE } from "../env.js";
 /**
  * @typedef {object} EngineOptions
  * @property {string} where the file, for messages
+ * @property {HeadName} head
  * @property {string} [path] of a local file or folder
  * @property {Uint8Array} [bytes] of a file that was fetched
  * @property {Record<string, Uint8Array>} [files]
@@ -188,6 +196,7 @@ export async function openSession(engine, options, signal) {
     throw new AbortedError();
   }
   return {
+    head: options.head,
     fixedLength,
     kernel,
     run: (batch, stop) => {

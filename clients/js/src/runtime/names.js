@@ -1,18 +1,14 @@
 /** The names of a model's inputs and outputs in its own file. */
 
+import { HEADS } from "../heads.js";
+
+/** @import { HeadName, OutputsNames } from "../heads.js" */
+
 /**
  * @typedef {object} InputsNames
  * @property {string} [ids]
  * @property {string} [attentionMask]
  * @property {string} [tokenTypeIds]
- */
-
-/** @typedef {{ startLogits?: string, endLogits?: string }} OutputsNames */
-
-/**
- * @typedef {object} Names
- * @property {InputsNames} [inputsNames]
- * @property {OutputsNames} [outputsNames]
  */
 
 /**
@@ -35,29 +31,28 @@ export function inputsOf(inputs, given = {}) {
 }
 
 /**
- * The model's names of start and end logits.
+ * Our names of a head's outputs → the model's own.
  *
+ * @param {HeadName} head
  * @param {string[]} outputs of the model
  * @param {OutputsNames} [given]
- * @returns {{ start: string, end: string } | undefined} undefined where it has none
+ * @returns {[string, string][] | undefined} undefined where the model lacks one
  */
-export function outputsOf(outputs, given = {}) {
-  for (const [start, end] of [
-    [given.startLogits, given.endLogits],
-    ["start_logits", "end_logits"],
-    ["output_0", "output_1"],
-  ]) {
-    if (start && end && outputs.includes(start) && outputs.includes(end)) return { start, end };
-  }
-  return undefined;
+export function outputsOf(head, outputs, given = {}) {
+  const wanted = Object.entries(HEADS[head].outputs);
+  const named = wanted.map(([, { option }]) => given[option]);
+  const usual = wanted[0][1].names.map((_, i) => wanted.map(([, { names }]) => names[i]));
+  const found = [named, ...usual].find((names) => names.every((one) => one && outputs.includes(one)));
+  return found?.map((name, i) => [wanted[i][0], /** @type {string} */ (name)]);
 }
 
 /**
  * @param {string} where
+ * @param {HeadName} head
  * @param {string[]} inputs
  * @param {string[]} outputs
  */
-export function notForQuestions(where, inputs, outputs) {
+export function notOfHead(where, head, inputs, outputs) {
   const [takes, gives] = [inputs, outputs].map((names) => [...names].sort().join(", "));
-  return `${where} is no question-answering model: it takes ${takes} and gives ${gives}`;
+  return `${where} is not ${HEADS[head].title}: it takes ${takes} and gives ${gives}`;
 }

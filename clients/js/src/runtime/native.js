@@ -2,16 +2,18 @@
 
 import { ModelError, UnfitError, reason } from "../errors.js";
 import { IN_NODE } from "../env.js";
+import { HEADS } from "../heads.js";
 import { Refusal, Status } from "./library.js";
 import { wasmLibrary } from "./wasm.js";
 
 /** @import { Encoder } from "../bundle.js" */
+/** @import { Head } from "../heads.js" */
 /** @import { Batch } from "../text/windows.js" */
 /** @import { Engine, EngineOptions } from "./host.js" */
 /** @import { Library } from "./library.js" */
 
 /** `potstill_activation`. */
-const ACTIVATIONS = ["gelu", "gelu_new", "relu"];
+const ACTIVATIONS = ["gelu", "gelu_new", "relu", "tanh"];
 
 /**
  * @param {EngineOptions} options
@@ -21,8 +23,9 @@ const ACTIVATIONS = ["gelu", "gelu_new", "relu"];
  */
 export async function open(options) {
   const { where, threads = 1 } = options;
+  const head = HEADS[options.head];
   const model = await tried(where, async () => {
-    const config = described(/** @type {Encoder} */ (options.encoder));
+    const config = described(/** @type {Encoder} */ (options.encoder), head);
     const library = await libraryHere();
     return library.open(await bytesOf(options), config);
   });
@@ -34,10 +37,11 @@ export async function open(options) {
       if (!rows) throw new ModelError(`${where} takes padding behind a row only: the mask has holes`);
       const { ids, types, lengths } = rows;
       const out = await tried(where, async () => model.run(ids, types, lengths, threads));
-      return {
-        start: padded(out.subarray(0, ids.length), lengths, batch.length),
-        end: padded(out.subarray(ids.length), lengths, batch.length),
-      };
+      const names = Object.keys(head.outputs);
+      const size = out.length / names.length;
+      const parts = names.map((_, i) => out.subarray(i * size, (i + 1) * size));
+      const found = head.byToken ? parts.map((part) => padded(part, lengths, batch.length)) : parts;
+      return Object.fromEntries(names.map((name, i) => [name, found[i]]));
     },
     async dispose() {
       model.close();
@@ -79,16 +83,17 @@ async function bytesOf({ bytes, path }) {
   return readFile(/** @type {string} */ (path));
 }
 
-/** @param {Encoder} encoder @returns {Uint8Array} a `potstill_config`, its head question answering */
-function described({ type, headWidth, activation, padId, normEps }) {
+/** @param {Encoder} encoder @param {Head} head @returns {Uint8Array} a `potstill_config` */
+function described({ type, headWidth, activation, pooler, padId, normEps }, head) {
   if (type) throw new Refusal(Status.UNFIT, `the engine runs no ${type} models`);
   const config = new DataView(new ArrayBuffer(28));
-  const known = ACTIVATIONS.indexOf(activation);
+  // Heads that speak of every token have no pooler: 0.
+  const [known, inner] = [activation, head.byToken ? "gelu" : pooler].map((one) => ACTIVATIONS.indexOf(one));
   if (known < 0) throw new Refusal(Status.UNFIT, `the engine knows no activation '${activation}'`);
   if (!Number.isInteger(headWidth) || headWidth < 1) {
     throw new Refusal(Status.UNFIT, `heads are ${headWidth} wide by config.json`);
   }
-  [28, 0, headWidth, known, 0].forEach((value, i) => config.setUint32(4 * i, value, true));
+  [28, head.number, headWidth, known, inner].forEach((value, i) => config.setUint32(4 * i, value, true));
   config.setInt32(20, padId, true);
   config.setFloat32(24, normEps, true);
   return new Uint8Array(config.buffer);
@@ -115,9 +120,10 @@ function unpadded({ n, length, inputIds, attentionMask, tokenTypeIds }) {
 
 /** @param {Float32Array} values of each token @param {Uint32Array} lengths @param {number} length */
 function padded(values, lengths, length) {
-  const found = new Float32Array(lengths.length * length);
-  for (let row = 0, at = 0; row < lengths.length; at += lengths[row++]) {
-    found.set(values.subarray(at, at + lengths[row]), row * length);
+  const columns = values.length / lengths.reduce((sum, one) => sum + one, 0);
+  const found = new Float32Array(lengths.length * length * columns);
+  for (let row = 0, at = 0; row < lengths.length; at += columns * lengths[row++]) {
+    found.set(values.subarray(at, at + columns * lengths[row]), row * length * columns);
   }
   return found;
 }

@@ -2,7 +2,7 @@
 
 import { MissingPackageError, ModelError, reason } from "../errors.js";
 import { IN_NODE } from "../env.js";
-import { inputsOf, notForQuestions, outputsOf } from "./names.js";
+import { inputsOf, notOfHead, outputsOf } from "./names.js";
 
 /** @import { Engine, EngineOptions } from "./host.js" */
 
@@ -12,7 +12,7 @@ import { inputsOf, notForQuestions, outputsOf } from "./names.js";
  */
 export async function open(options) {
   const ort = await load(options);
-  const { where } = options;
+  const { where, head } = options;
   let session;
   try {
     session = await ort.InferenceSession.create(options.bytes ?? options.path, {
@@ -29,10 +29,10 @@ export async function open(options) {
     throw new ModelError(`${where} is damaged or no ONNX model: ${reason(error)}`);
   }
   const inputs = inputsOf([...session.inputNames], options.inputsNames);
-  const outputs = outputsOf([...session.outputNames], options.outputsNames);
+  const outputs = outputsOf(head, [...session.outputNames], options.outputsNames);
   if (!inputs || !outputs) {
     await session.release();
-    throw new ModelError(notForQuestions(where, [...session.inputNames], [...session.outputNames]));
+    throw new ModelError(notOfHead(where, head, [...session.inputNames], [...session.outputNames]));
   }
   return {
     fixedLength: 0,
@@ -45,11 +45,11 @@ export async function open(options) {
       }
       let found;
       try {
-        found = await session.run(feeds, [outputs.start, outputs.end]);
+        found = await session.run(feeds, outputs.map(([, name]) => name));
       } catch (error) {
         throw new ModelError(`${where} could not be run: ${reason(error)}`);
       }
-      return { start: found[outputs.start].data, end: found[outputs.end].data };
+      return Object.fromEntries(outputs.map(([ours, name]) => [ours, found[name].data]));
     },
     async dispose() {
       await session.release();

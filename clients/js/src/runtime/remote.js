@@ -1,11 +1,13 @@
 /** A model that TensorFlow Serving, or a server that speaks its REST protocol, runs elsewhere. */
 
 import { AbortedError, RemoteError, reason } from "../errors.js";
-import { inputsOf, notForQuestions, outputsOf } from "./names.js";
+import { HEADS } from "../heads.js";
+import { inputsOf, notOfHead, outputsOf } from "./names.js";
 
 /** @import { Batch } from "../text/windows.js" */
 /** @import { Session } from "./host.js" */
-/** @import { InputsNames, OutputsNames } from "./names.js" */
+/** @import { HeadName, OutputsNames } from "../heads.js" */
+/** @import { InputsNames } from "./names.js" */
 
 /**
  * @typedef {object} RemoteOptions
@@ -18,12 +20,13 @@ import { inputsOf, notForQuestions, outputsOf } from "./names.js";
 
 /**
  * @param {string} path the model's address, such as `http://localhost:8501/v1/models/qa`
+ * @param {HeadName} head
  * @param {RemoteOptions} options
  * @param {AbortSignal} [signal]
  * @returns {Promise<Session>}
  * @throws {RemoteError} nobody answers there, or it is no such model
  */
-export async function openRemote(path, options, signal) {
+export async function openRemote(path, head, options, signal) {
   const address = path.replace(/\/+$/, "");
   const { signatureName = "serving_default", timeoutMs = 60_000 } = options;
   const said = await request(`${address}/metadata`, { headers: options.headers }, timeoutMs, signal);
@@ -34,11 +37,12 @@ export async function openRemote(path, options, signal) {
   const inputNames = Object.keys(signature.inputs);
   const outputNames = Object.keys(signature.outputs);
   const inputs = inputsOf(inputNames, options.inputsNames);
-  const outputs = outputsOf(outputNames, options.outputsNames);
-  if (!inputs || !outputs) throw new RemoteError(notForQuestions(address, inputNames, outputNames));
+  const outputs = outputsOf(head, outputNames, options.outputsNames);
+  if (!inputs || !outputs) throw new RemoteError(notOfHead(address, head, inputNames, outputNames));
   const size = signature.inputs[inputs[0][1]].tensor_shape?.dim?.[1]?.size;
   let closed = false;
   return {
+    head,
     fixedLength: Math.max(0, Number(size ?? 0) || 0),
     async run(batch, stop) {
       if (closed) throw new RemoteError(`${address} was disposed of: open the model again`);
@@ -48,10 +52,11 @@ export async function openRemote(path, options, signal) {
       const body = JSON.stringify({ signature_name: signatureName, inputs: feeds });
       const init = { method: "POST", body, headers: options.headers };
       const answer = await request(`${address}:predict`, init, timeoutMs, stop);
-      return {
-        start: flat(answer?.outputs?.[outputs.start], batch, address),
-        end: flat(answer?.outputs?.[outputs.end], batch, address),
-      };
+      // A server leaves the name of a lone output out.
+      const said = outputs.length > 1 ? answer?.outputs : { [outputs[0][1]]: answer?.outputs };
+      return Object.fromEntries(
+        outputs.map(([ours, name]) => [ours, flat(said?.[name], batch, HEADS[head].byToken, address)]),
+      );
     },
     async dispose() {
       closed = true;
@@ -108,12 +113,17 @@ function rowsOf(values, { n, length }) {
   return Array.from({ length: n }, (_, i) => [...values.subarray(i * length, (i + 1) * length)]);
 }
 
-/** @param {unknown} rows @param {Batch} batch @param {string} address @returns {Float32Array} */
-function flat(rows, { n, length }, address) {
-  const right =
-    Array.isArray(rows) &&
-    rows.length === n &&
-    rows.every((row) => Array.isArray(row) && row.length === length);
-  if (!right) throw new RemoteError(`${address} gave no logits of the shape [${n}, ${length}]`);
-  return Float32Array.from(rows.flat());
+/**
+ * @param {unknown} rows
+ * @param {Batch} batch
+ * @param {boolean} byToken
+ * @param {string} address
+ * @returns {Float32Array}
+ */
+function flat(rows, { n, length }, byToken, address) {
+  /** @param {any} list @param {number} size */
+  const holds = (list, size) => Array.isArray(list) && list.length === size;
+  const right = holds(rows, n) && /** @type {any[]} */ (rows).every((row) => holds(row, byToken ? length : row?.length));
+  if (right) return Float32Array.from(/** @type {any[]} */ (rows).flat(2));
+  throw new RemoteError(`${address} gave no logits of the shape [${n}${byToken ? `, ${length}` : ""}, …]`);
 }

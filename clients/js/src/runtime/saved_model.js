@@ -1,7 +1,7 @@
 /** SavedModels in TensorFlow's own library, through @tensorflow/tfjs-node. Runs in a worker. */
 
 import { MissingPackageError, ModelError, reason } from "../errors.js";
-import { inputsOf, notForQuestions, outputsOf } from "./names.js";
+import { inputsOf, notOfHead, outputsOf } from "./names.js";
 
 /** @import { Engine, EngineOptions } from "./host.js" */
 
@@ -11,7 +11,7 @@ import { inputsOf, notForQuestions, outputsOf } from "./names.js";
  */
 export async function open(options) {
   const tf = await load();
-  const { where, path, signatureName = "serving_default" } = options;
+  const { where, head, path, signatureName = "serving_default" } = options;
   let signature;
   let model;
   try {
@@ -26,10 +26,10 @@ export async function open(options) {
   const inputNames = Object.keys(signature.inputs);
   const outputNames = Object.keys(signature.outputs);
   const inputs = inputsOf(inputNames, options.inputsNames);
-  const outputs = outputsOf(outputNames, options.outputsNames);
+  const outputs = outputsOf(head, outputNames, options.outputsNames);
   if (!inputs || !outputs) {
     model.dispose();
-    throw new ModelError(notForQuestions(where, inputNames, outputNames));
+    throw new ModelError(notOfHead(where, head, inputNames, outputNames));
   }
   return {
     fixedLength: Math.max(0, sizeOf(signature.inputs[inputs[0][1]].shape?.[1])),
@@ -42,10 +42,9 @@ export async function open(options) {
       );
       try {
         const found = model.predict(feeds);
-        const wanted = [found[outputs.start], found[outputs.end]];
-        const [start, end] = await Promise.all(wanted.map((tensor) => tensor.data()));
+        const said = await Promise.all(outputs.map(([, name]) => found[name].data()));
         tf.dispose(found);
-        return { start, end };
+        return Object.fromEntries(outputs.map(([ours], i) => [ours, said[i]]));
       } catch (error) {
         throw new ModelError(`${where} could not be run: ${reason(error)}`);
       } finally {

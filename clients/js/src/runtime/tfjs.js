@@ -1,7 +1,7 @@
 /** TensorFlow.js graph models on the wasm backend. Runs in a worker. */
 
 import { MissingPackageError, ModelError, reason } from "../errors.js";
-import { inputsOf, notForQuestions, outputsOf } from "./names.js";
+import { inputsOf, notOfHead, outputsOf } from "./names.js";
 
 /** @import { Engine, EngineOptions } from "./host.js" */
 
@@ -12,7 +12,7 @@ import { inputsOf, notForQuestions, outputsOf } from "./names.js";
  */
 export async function open(options) {
   const { tf, converter } = await load();
-  const { where, files } = options;
+  const { where, head, files } = options;
   let model;
   try {
     const json = JSON.parse(new TextDecoder().decode(files?.model));
@@ -34,10 +34,10 @@ export async function open(options) {
   const inputNames = Object.keys(signature.inputs ?? {});
   const outputNames = Object.keys(signature.outputs ?? {});
   const inputs = inputsOf(inputNames, options.inputsNames);
-  const outputs = outputsOf(outputNames, options.outputsNames);
+  const outputs = outputsOf(head, outputNames, options.outputsNames);
   if (!inputs || !outputs) {
     model.dispose();
-    throw new ModelError(notForQuestions(where, inputNames, outputNames));
+    throw new ModelError(notOfHead(where, head, inputNames, outputNames));
   }
   /** @param {string} name of an output */
   const tensorOf = (name) => signature.outputs[name].name;
@@ -52,10 +52,11 @@ export async function open(options) {
         ]),
       );
       try {
-        const found = model.execute(feeds, [tensorOf(outputs.start), tensorOf(outputs.end)]);
-        const [start, end] = await Promise.all(found.map((/** @type {any} */ t) => t.data()));
+        // A list of one name gives a tensor, not a list of one.
+        const found = [model.execute(feeds, outputs.map(([, name]) => tensorOf(name)))].flat();
+        const said = await Promise.all(found.map((/** @type {any} */ t) => t.data()));
         tf.dispose(found);
-        return { start, end };
+        return Object.fromEntries(outputs.map(([ours], i) => [ours, said[i]]));
       } catch (error) {
         throw new ModelError(`${where} could not be run: ${reason(error)}`);
       } finally {
