@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { readFile, readdir, stat, writeFile } from "node:fs/promises";
+import { mkdir, readFile, readdir, stat, writeFile } from "node:fs/promises";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 
 import { QAClient, download } from "potstill";
 
-import { FIXTURES, environment, folder, server } from "./helpers.js";
+import { FIXTURES, environment, fixture, folder, server } from "./helpers.js";
 
 const PROGRAM = fileURLToPath(new URL("../bin/potstill.js", import.meta.url));
 const BERT = `${FIXTURES}/bert`;
@@ -67,6 +67,55 @@ test("ask prints answers for people and for programs", async (t) => {
   assert.equal(given.status, 0);
 });
 
+test("ask reads a folder, shows the sentence, and says what it did not read", async (t) => {
+  const home = await folder(t);
+  await mkdir(`${home}/more`);
+  await writeFile(`${home}/a.md`, "# Old\n\nNothing here. The old king built a tower by the river! It was new.\n");
+  await writeFile(`${home}/more/b.html`, "<table><tr><th>Who<th>What<tr><td>The queen<td>wrote a book</table>");
+  await writeFile(`${home}/c.pdf`, "%PDF-1.7");
+  const asked = ["ask", "What did the old king build?", home];
+  const people = await run(asked);
+  assert.equal(people.status, 0, people.err);
+  assert.equal(people.err, `potstill: skipped: ${home}/c.pdf: .pdf is not read here: \`potstill ask\` of the Python package reads it\n`);
+  const lines = people.out.split("\n");
+  assert.match(lines[0], /^a tower/);
+  assert.equal(lines[1], "  The old king built a tower by the river!");
+  assert.match(lines[2], /^ {2}0\.\d\d {2}.*\/a\.md:3$/);
+  const [row] = JSON.parse((await run([...asked, "--json"])).out);
+  assert.deepEqual([row.answer, row.sentence, row.source], [lines[0], lines[1].trim(), `${home}/a.md`]);
+  const table = await run(["ask", "Who wrote a book?", `${home}/more`, "--any", "--json"]);
+  assert.match(JSON.parse(table.out)[0].sentence, /^Who: The queen \|\tWhat: wrote a book$/);
+  const nothing = await run(["ask", "q", `${home}/c.pdf`, "--model", BERT]);
+  assert.equal(nothing.status, 1);
+  assert.match(nothing.err, /^potstill: there is no text to ask: [^\n]+c\.pdf: \.pdf is not read here[^\n]+\n$/);
+});
+
+test("classify and tag print for people and for programs", async () => {
+  const single = ["--model", `${FIXTURES}/single`];
+  const { texts, tagged, words, said } = fixture("labels.json");
+  const [{ said: labels }] = said["single fp32"];
+  const one = await run(["classify", texts[0], ...single]);
+  assert.equal(one.status, 0, one.err);
+  const lines = labels[0].labels.map(({ label, score, chosen }) => `${chosen ? "*" : " "} ${score.toFixed(3)}  ${label}\n`);
+  assert.equal(one.out, lines.join(""));
+  const several = await run(["classify", ...single, "--top-k", "1", "--json", "--windows=1", "--", texts[0], texts[6]]);
+  const [first, long] = JSON.parse(several.out);
+  assert.deepEqual(first.chosen, labels[0].chosen);
+  assert.equal(first.labels.length, 1);
+  assert.ok(long.truncated);
+  assert.match(several.err, /1 of 2 texts are longer than the 24 tokens that are read: their ends were left out/);
+  const pair = await run(["classify", "-", "--pair", texts[3][1], "--json", ...single], { input: texts[3][0] });
+  assert.deepEqual(JSON.parse(pair.out).chosen, labels[3].chosen);
+  const tags = ["--model", `${FIXTURES}/tags`];
+  const { said: spans } = said["tags fp32"].spans.find(({ options }) => options.aggregation === "first");
+  const found = await run(["tag", tagged[0], "--json", ...tags]);
+  assert.deepEqual(JSON.parse(found.out).map(({ text }) => text), spans[0].map(({ text }) => text));
+  const people = await run(["tag", ...tags, "--aggregation", "max"], { input: tagged[0] });
+  assert.match(people.out, /^(\d\.\d\d {2}(place|group) {2}.+ {2}\d+:\d+\n)+$/);
+  const byWord = await run(["tag", "--words", words[0].join(" "), ...tags]);
+  assert.equal(byWord.out, words[0].map((word, i) => `${word}\t${said["tags fp32"].tags[0][i]}\n`).join(""));
+});
+
 test("the exit status tells what went wrong, in one line", async () => {
   const cases = [
     [["ask"], 2],
@@ -75,6 +124,14 @@ test("the exit status tells what went wrong, in one line", async () => {
     [["ask", "q", "--context", "x", "--top-k", "none"], 2],
     [["brew"], 2],
     [["download"], 2],
+    [["ask", "q", "--json=yes"], 2],
+    [["classify", "text"], 2],
+    [["classify", "a", "b", "--pair", "c", "--model", BERT], 2],
+    [["classify", "a", "--model", `${FIXTURES}/single`, "--threshold", "2"], 1],
+    [["classify", "a", "--model", BERT], 1],
+    [["tag", "a", "b", "--model", `${FIXTURES}/tags`], 2],
+    [["tag", "a", "--model", `${FIXTURES}/tags`, "--aggregation", "last"], 2],
+    [["tag", "a", "--model", `${FIXTURES}/single`], 1],
     [["ask", "q", "--context", "x", "--model", "/nowhere"], 1],
     [["ask", "q", "/nowhere.txt", "--model", BERT], 1],
     [["ask", "", "--context", "x", "--model", BERT], 1],
