@@ -5,20 +5,15 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import re
 import shutil
 import subprocess
-import tarfile
-import threading
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
 HERE = Path(__file__).parent
-CLIENT = HERE.parents[1] / "clients" / "js"
 TOOLS = HERE / "node_modules"
 NODE, NPM = shutil.which("node"), shutil.which("npm")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -27,7 +22,7 @@ MAIN = """
 import { QAClient } from "potstill";
 
 async function main() {
-  const client = await QAClient.fromOptions({ model: "./small/" });
+  const client = await QAClient.fromOptions({ model: "./reader/" });
   const answer = await client.predict("Who won?", "The Denver Broncos won the title.");
   return { ...answer, runtime: client.model.runtime };
 }
@@ -52,18 +47,6 @@ pytestmark = [
     pytest.mark.skipif(not (NODE and NPM), reason="needs Node 20 and npm"),
     pytest.mark.skipif(not (TOOLS / "vite").is_dir(), reason="needs the bundlers: make bundlers"),
 ]
-
-
-@pytest.fixture(scope="module")
-def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What npm gets, unpacked."""
-    place = tmp_path_factory.mktemp("package")
-    command = [NPM, "pack", "--pack-destination", str(place)]
-    subprocess.run(command, cwd=CLIENT, check=True, capture_output=True, timeout=600)
-    (packed,) = place.glob("potstill-*.tgz")
-    with tarfile.open(packed) as archive:
-        archive.extractall(place, filter="data")
-    return place / "package"
 
 
 @pytest.fixture
@@ -94,7 +77,9 @@ def built(project: Path, bundler: str) -> Path:
 
 
 @pytest.mark.parametrize("bundler", [*BUILDS, "none"])
-def test_a_page_answers(project: Path, package: Path, bundler: str, record_property) -> None:
+def test_a_page_answers(
+    project: Path, package: Path, bundler: str, record_property, request
+) -> None:
     if bundler == "none":  # a plain module script
         out = project / "out"
         out.mkdir()
@@ -109,51 +94,13 @@ def test_a_page_answers(project: Path, package: Path, bundler: str, record_prope
     assert scripts < 350_000  # the engine's 184 kB as text among them
     if CHROMIUM is None:
         pytest.skip("built, but there is no Chromium to open it: apt-get install chromium")
-    shutil.copytree(package / "models" / "small", out / "small")
-    answer, faults = opened(out)
+    shutil.copytree(package / "models" / "reader", out / "reader")
+    page, faults = request.getfixturevalue("browse")(out)
+    page.wait_for_function("document.body.textContent.startsWith('{')", timeout=240_000)
+    answer = json.loads(page.text_content("body") or "{}")
     assert not faults, faults
     assert answer["text"] == "The Denver Broncos", answer
     assert (answer["start"], answer["end"], answer["runtime"]) == (0, 18, "native")
-
-
-def opened(folder: Path) -> tuple[dict[str, object], list[str]]:
-    """What a page in a folder says, and what went wrong or went elsewhere."""
-    from playwright.sync_api import sync_playwright
-
-    faults: list[str] = []
-    with serving(folder) as base, sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        page = browser.new_page()
-        page.on("pageerror", lambda error: faults.append(str(error)))
-        page.on(
-            "request",
-            lambda r: r.url.startswith((base, "data:", "blob:")) or faults.append(r.url),
-        )
-        page.goto(base)
-        page.wait_for_function("document.body.textContent.startsWith('{')", timeout=240_000)
-        said = json.loads(page.text_content("body") or "{}")
-        browser.close()
-    return said, faults
-
-
-class serving:
-    """A server of a folder; its address."""
-
-    def __init__(self, folder: Path) -> None:
-        class Quiet(SimpleHTTPRequestHandler):
-            def log_message(self, *_: object) -> None:
-                pass
-
-        handler = functools.partial(Quiet, directory=str(folder))
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-
-    def __enter__(self) -> str:
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-        return f"http://127.0.0.1:{self._server.server_address[1]}/"
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
 
 
 def test_three_lines_in_an_empty_project(project: Path) -> None:

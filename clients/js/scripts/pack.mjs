@@ -1,6 +1,6 @@
 // Writes what npm gets beside src/; `npm pack` runs it, in a fresh clone too.
 //
-//   models/small/     the reader, from the Python package
+//   models/reader/    the reader that src/packed.js names, from the Python package
 //   dist/browser.js   one file for pages and bundlers: the worker and the engine are inside, and it
 //                     names nothing of Node's
 //   types/            declarations
@@ -14,9 +14,11 @@ import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 
+import { READER } from "../src/packed.js";
+
 const HOME = fileURLToPath(new URL("..", import.meta.url));
 const SRC = join(HOME, "src");
-const MODEL = join(HOME, "..", "..", "src", "potstill", "embedded", "small");
+const MODEL = join(HOME, "..", "..", "src", "potstill", "embedded", READER);
 const MODEL_FILES = [
   "README.md",
   "config.json",
@@ -47,8 +49,8 @@ async function tools() {
 const REMOVE = "require('fs').rmSync(process.argv[1], { recursive: true, force: true })";
 
 async function model() {
-  const out = join(HOME, "models", "small");
-  await rm(out, { recursive: true, force: true });
+  const out = join(HOME, "models", "reader");
+  await rm(dirname(out), { recursive: true, force: true });
   for (const name of MODEL_FILES) await cp(join(MODEL, name), join(out, name));
 }
 

@@ -2,6 +2,7 @@
 
 import { InputError, ModelNotFoundError, kindOf } from "./errors.js";
 import { IN_NODE } from "./env.js";
+import { READER } from "./packed.js";
 import { addressPlace, folderPlace, hubEndpoint, isAddress, isHubId } from "./places.js";
 
 /** @import { LoadOptions, Place } from "./places.js" */
@@ -10,17 +11,17 @@ import { addressPlace, folderPlace, hubEndpoint, isAddress, isHubId } from "./pl
 export const MODELS_DIR = "./.models";
 
 /** The model inside this package, seen from this file. */
-const PACKED = "../models/small";
+const PACKED = "../models/reader";
 /** The models of a checkout of Potstill, which has none packed. */
 const CHECKOUT = "../../../src/potstill/embedded";
-const EMBEDDED = ["default", "small"];
+const EMBEDDED = ["default", "small", READER];
 
 /**
  * The place of the model that the caller named.
  *
  * In Node a name is, in this order, a folder, a folder inside `modelsDir`, or a hub id, which is
  * downloaded there. Where no name is given: what `POTSTILL_MODEL` names, `default` inside
- * `modelsDir`, or the one inside this package, which is also what the name `small` means.
+ * `modelsDir`, or the one inside this package, which its own name means, too (packed.js).
  *
  * In a page a name is an address, absolute or beginning with `.` or `/`, or a hub id, from which
  * files are fetched.
@@ -44,8 +45,8 @@ export async function findModel(model, options = {}) {
 function inPage(model, options) {
   if (model === undefined || EMBEDDED.includes(model)) {
     throw new ModelNotFoundError(
-      "a page has no model of its own: copy models/small of this package beside the page, and give " +
-        "its address, such as ./small/, or give a hub id",
+      "a page has no model of its own: copy models/reader of this package beside the page, and give " +
+        "its address, such as ./reader/, or give a hub id",
     );
   }
   if (isHubId(model)) return addressPlace(`${hubEndpoint()}/${model}/resolve/main`, options);
@@ -65,7 +66,7 @@ async function inNode(model, options) {
   const folder = name.startsWith("file:") ? fileURLToPath(name) : name;
   // A folder that happens to be called "default" is not what that name means.
   const own = [`${CHECKOUT}/${name}`];
-  if (name === "small" || (model ?? process.env.POTSTILL_MODEL) === undefined) own.push(PACKED);
+  if (name === READER || (model ?? process.env.POTSTILL_MODEL) === undefined) own.push(PACKED);
   const candidates = EMBEDDED.includes(name)
     ? [`${modelsDir}/${name}`, ...own.map((one) => fileURLToPath(new URL(one, import.meta.url)))]
     : [folder, `${modelsDir}/${name}`];

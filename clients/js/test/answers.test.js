@@ -8,6 +8,7 @@ import { fileURLToPath } from "node:url";
 
 import { BertWordPieceTokenizer, QAClient, RuntimeType, initModel } from "potstill";
 
+import { READER } from "../src/packed.js";
 import { FIXTURES, SHORT, environment, fixture, folder } from "./helpers.js";
 
 const MODELS = {
@@ -184,7 +185,7 @@ test("the package's own reader answers as docs/javascript.md says", async (t) =>
   const [, question, context] = /predict\("(.*?)", "(.*?)"\);\n\/\/ \{/.exec(page);
   const [, text, score, start, end] =
     /\/\/ \{ text: '(.*?)', score: (\d\.\d+)…, start: (\d+), end: (\d+) \}/.exec(page);
-  const client = await QAClient.fromOptions({ model: "small" });
+  const client = await QAClient.fromOptions({ model: READER });
   t.after(() => client.dispose());
   const answer = await client.predict(question, context);
   assert.deepEqual([answer.text, answer.start, answer.end], [text, Number(start), Number(end)]);

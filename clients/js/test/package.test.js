@@ -7,7 +7,7 @@ import { fileURLToPath } from "node:url";
 const HOME = fileURLToPath(new URL("..", import.meta.url));
 /** Bytes that the packed package may have, and those of what is not its model, unpacked. */
 const MOST = 17_000_000;
-const MOST_CODE = 850_000;
+const MOST_CODE = 900_000;
 
 test("the package is small, holds what it names, and depends on nothing", async () => {
   const options = { cwd: HOME, encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] };
@@ -22,7 +22,7 @@ test("the package is small, holds what it names, and depends on nothing", async 
   const exported = [browser, usual, about.exports["./modules"]].flatMap((one) => Object.values(one));
   const named = [...exported, ...Object.values(about.bin), about.types];
   const model = ["config.json", "tokenizer.json", "potstill.json", "onnx/model_quantized.onnx"];
-  const inside = model.map((name) => `models/small/${name}`);
+  const inside = model.map((name) => `models/reader/${name}`);
   for (const path of [...named, ...inside, "LICENSE", "README.md", "src/runtime/potstill.wasm"]) {
     assert.ok(files.has(path.replace("./", "")), path);
   }
