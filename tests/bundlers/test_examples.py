@@ -13,6 +13,7 @@ import pytest
 
 TOOLS = Path(__file__).parent / "node_modules"
 EXAMPLES = Path(__file__).parents[2] / "examples"
+CLIENT = Path(__file__).parents[2] / "clients" / "js"
 
 pytestmark = pytest.mark.slow
 
@@ -31,6 +32,41 @@ def installed(package: Path, tmp_path: Path):
         return folder
 
     return copied
+
+
+TYPED = """
+import { Classifier, QAClient, Tagger, type Classification, type Entity } from "potstill";
+const client = await QAClient.fromOptions();
+const answer = await client.predict("Who won?", "It won.");
+const text: string | undefined = answer?.text;
+const [first] = await client.predict("Who won?", "It won.", { topK: 3 });
+const classifier = await Classifier.fromOptions({ model: "x", maxWindows: 2 });
+const said: Classification = await classifier.classify("a", "b");
+const tagger = await Tagger.fromOptions({ model: "x", aggregation: "max" });
+const found: Entity[] = await tagger.tag("a", { ignore: [] });
+const tags: string[] = await tagger.tagWords(["a"]);
+// @ts-expect-error no such option
+await Tagger.fromOptions({ model: "x", agregation: "max" });
+// @ts-expect-error no such way
+await Tagger.fromOptions({ model: "x", aggregation: "last" });
+console.log(text, first.text, said.chosen, found, tags);
+"""
+
+
+@pytest.mark.parametrize("platform", ["node", "browser"])
+def test_types_are_strict(package, tmp_path, platform):
+    (tmp_path / "node_modules").mkdir()
+    (tmp_path / "node_modules" / "potstill").symlink_to(package, target_is_directory=True)
+    (tmp_path / "main.mts").write_text(TYPED, encoding="utf-8")
+    tsc = CLIENT / "node_modules" / ".bin" / "tsc"
+    where = ["--module", "nodenext"]
+    if platform == "browser":
+        where = ["--module", "esnext", "--moduleResolution", "bundler"]
+        where += ["--customConditions", "browser"]
+    options = ["--strict", "--noEmit", "--target", "es2022", "--lib", "es2023,dom", "--types", ""]
+    command = [str(tsc), *options, *where, "main.mts"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_the_plain_page_answers(installed, browse):

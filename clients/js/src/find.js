@@ -27,8 +27,7 @@ const EMBEDDED = ["default", "small", READER];
  * files are fetched.
  *
  * @param {string | URL} [model]
- * @param {LoadOptions & { modelsDir?: string, files?: (name: string) => boolean }} [options] `files`
- *   says which of a hub id's files to download
+ * @param {LoadOptions & { modelsDir?: string }} [options]
  * @returns {Promise<Place>}
  * @throws {ModelNotFoundError} there is no such model
  */
@@ -55,11 +54,11 @@ function inPage(model, options) {
 
 /**
  * @param {string | undefined} model
- * @param {LoadOptions & { modelsDir?: string, files?: (name: string) => boolean }} options
+ * @param {LoadOptions & { modelsDir?: string }} options
  * @returns {Promise<Place>}
  */
 async function inNode(model, options) {
-  const { modelsDir = MODELS_DIR } = options;
+  const { modelsDir = MODELS_DIR, onProgress, signal } = options;
   const name = model ?? process.env.POTSTILL_MODEL ?? "default";
   if (isAddress(name) && !name.startsWith("file:")) return addressPlace(name, options);
   const { fileURLToPath } = await import("node:url");
@@ -77,7 +76,7 @@ async function inNode(model, options) {
   const isFolder = /^[./\\~]/.test(name) || name.startsWith("file:");
   if (isHubId(name) && !isFolder) {
     const { download } = await import("./hub.js");
-    return folderPlace(await download(name, { ...options, dir: modelsDir }), options);
+    return folderPlace(await download(name, { dir: modelsDir, onProgress, signal }), options);
   }
   throw new ModelNotFoundError(
     EMBEDDED.includes(name)

@@ -1,6 +1,7 @@
 /** Models from the Hugging Face hub into a folder, in Node. `HF_ENDPOINT` and `HF_TOKEN` are honoured. */
 
 import { AbortedError, HubError, InputError, ModelNotFoundError, OutputError, reason } from "./errors.js";
+import { objectOf } from "./options.js";
 import { body, get, hubEndpoint, isHubId } from "./places.js";
 
 /** @import { LoadOptions } from "./places.js" */
@@ -36,7 +37,8 @@ const BASE =
  * @throws {OutputError} the files could not be written
  */
 export async function download(model, options = {}) {
-  const { dir = "./.models", format = "onnx", revision = "main", onProgress, signal } = options;
+  const given = objectOf(options, ["dir", "format", "revision", "onProgress", "signal"]);
+  const { dir = "./.models", format = "onnx", revision = "main", onProgress, signal } = given;
   if (!isHubId(model)) {
     throw new InputError(`'${model}' is no hub id: give owner/name, as in its address on the hub`);
   }

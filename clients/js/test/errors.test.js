@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { cp, rm, writeFile } from "node:fs/promises";
 import { after, before, test } from "node:test";
 
-import { BertWordPieceTokenizer, PotstillError, QAClient, initModel } from "potstill";
+import { BertWordPieceTokenizer, PotstillError, QAClient, download, initModel } from "potstill";
 
 import { FIXTURES, environment, folder } from "./helpers.js";
 
@@ -61,6 +61,7 @@ test("options that there are not are refused", async () => {
   await refused(client.cite("q", "text", { topk: 3 }), "INPUT", /did you mean 'topK'/);
   await refused(QAClient.fromOptions({ Model: BERT }), "INPUT", /did you mean 'model'/);
   await refused(initModel({ model: BERT }), "INPUT", /no option 'model'/);
+  await refused(download("owner/tiny", { directory: "x" }), "INPUT", /no option 'directory': there are dir, format/);
 });
 
 test("options out of range are refused", async () => {
