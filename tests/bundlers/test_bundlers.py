@@ -15,16 +15,19 @@ import pytest
 
 HERE = Path(__file__).parent
 TOOLS = HERE / "node_modules"
+FIXTURES = HERE.parents[1] / "clients" / "js" / "test" / "fixtures"
 NODE, NPM = shutil.which("node"), shutil.which("npm")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
 MAIN = """
-import { QAClient } from "potstill";
+import { Classifier, QAClient } from "potstill";
 
 async function main() {
   const client = await QAClient.fromOptions({ model: "./reader/" });
   const answer = await client.predict("Who won?", "The Denver Broncos won the title.");
-  return { ...answer, runtime: client.model.runtime };
+  const classifier = await Classifier.fromOptions({ model: "./labels/", precision: "int8" });
+  const { chosen } = await classifier.classify("The queen wrote a red book.");
+  return { ...answer, runtime: client.model.runtime, chosen };
 }
 main().then(
   (answer) => (document.body.textContent = JSON.stringify(answer)),
@@ -95,12 +98,15 @@ def test_a_page_answers(
     if CHROMIUM is None:
         pytest.skip("built, but there is no Chromium to open it: apt-get install chromium")
     shutil.copytree(package / "models" / "reader", out / "reader")
+    shutil.copytree(FIXTURES / "single", out / "labels")
     page, faults = request.getfixturevalue("browse")(out)
     page.wait_for_function("document.body.textContent.startsWith('{')", timeout=240_000)
     answer = json.loads(page.text_content("body") or "{}")
     assert not faults, faults
     assert answer["text"] == "The Denver Broncos", answer
     assert (answer["start"], answer["end"], answer["runtime"]) == (0, 18, "native")
+    said = json.loads((FIXTURES / "labels.json").read_text(encoding="utf-8"))
+    assert answer["chosen"] == said["said"]["single int8"][0]["said"][0]["chosen"]
 
 
 def test_three_lines_in_an_empty_project(project: Path) -> None:

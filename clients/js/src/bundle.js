@@ -56,6 +56,14 @@ export const ONNX_FILES = Object.freeze({
 const SKIPS_PADDING = new Set(["roberta", "xlm-roberta", "camembert", "mpnet"]);
 /** Activation of a classifier's pooler, where it is not tanh. */
 const POOLERS = /** @type {Record<string, string>} */ ({ distilbert: "relu", electra: "gelu" });
+/** Other names of activations → the engine's, of the same function. */
+const ACTIVATIONS = /** @type {Record<string, string>} */ ({
+  gelu_python: "gelu",
+  gelu_pytorch_tanh: "gelu_new",
+  gelu_python_tanh: "gelu_new",
+  gelu_fast: "gelu_new",
+  gelu_accurate: "gelu_new",
+});
 /** Types whose layers the engine computes; the others are for onnxruntime. */
 const IN_ENGINE = new Set(["bert", "distilbert", "electra", ...SKIPS_PADDING]);
 
@@ -198,11 +206,12 @@ function encoderOf(config) {
   const type = config.model_type ?? "bert";
   const small = type === "electra";
   const width = config.hidden_size ?? config.dim ?? (small ? 256 : 768);
+  const activation = config.hidden_act ?? config.activation ?? "gelu";
   const heads = config.num_attention_heads ?? config.n_heads ?? (small ? 4 : 12);
   return {
     type: IN_ENGINE.has(type) ? undefined : type,
     headWidth: width / heads,
-    activation: config.hidden_act ?? config.activation ?? "gelu",
+    activation: ACTIVATIONS[activation] ?? activation,
     pooler: POOLERS[type] ?? "tanh",
     padId: SKIPS_PADDING.has(type) ? (config.pad_token_id ?? 1) : -1,
     normEps: config.layer_norm_eps ?? 1e-12,

@@ -25,8 +25,9 @@ export function table(vocabSize) {
  * Writes `tfjs/model.json` and two shards into a model folder.
  *
  * @param {number} length of the rows it takes; -1 for any
+ * @param {boolean} labels whether it gives two logits of every token, unmasked, instead
  */
-export async function writeGraphModel(folder, vocabSize, length = -1) {
+export async function writeGraphModel(folder, vocabSize, length = -1, labels = false) {
   const logits = table(vocabSize);
   const bytes = new Uint8Array(logits.byteLength + 12);
   bytes.set(new Uint8Array(logits.buffer));
@@ -56,7 +57,9 @@ export async function writeGraphModel(folder, vocabSize, length = -1) {
         input_ids: tensor("input_ids", "DT_INT32"),
         attention_mask: tensor("attention_mask", "DT_INT32"),
       },
-      outputs: { output_0: tensor("start", "DT_FLOAT"), output_1: tensor("end", "DT_FLOAT") },
+      outputs: labels
+        ? { output_0: tensor("both", "DT_FLOAT") }
+        : { output_0: tensor("start", "DT_FLOAT"), output_1: tensor("end", "DT_FLOAT") },
     },
     modelTopology: { node, library: {}, versions: {} },
     weightsManifest: [

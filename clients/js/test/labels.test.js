@@ -4,6 +4,7 @@ import { after, before, test } from "node:test";
 
 import { Classifier, PotstillError, QAClient, Tagger, initModel } from "potstill";
 
+import { table, writeGraphModel } from "./graph_model.js";
 import { FIXTURES, environment, fixture, folder, server } from "./helpers.js";
 
 const { texts, tagged, words, said } = fixture("labels.json");
@@ -175,6 +176,25 @@ test("options that there are not, or out of range, are refused", async () => {
   await refused(classifier.classify("x", undefined, { topK: 1 }), "INPUT", /no option 'topK'/);
   await refused(classifier.classify("x", undefined, { signal: AbortSignal.abort() }), "ABORTED", /./);
   await refused(tagger.tag("x", { signal: AbortSignal.abort() }), "ABORTED", /./);
+});
+
+test("a graph model labels in TensorFlow.js", async (t) => {
+  const model = `${await folder(t)}/model`;
+  await cp(`${FIXTURES}/tags`, model, { recursive: true });
+  const config = JSON.parse(await readFile(`${model}/config.json`, "utf8"));
+  await writeFile(`${model}/config.json`, JSON.stringify({ ...config, id2label: { 0: "O", 1: "B-x" } }));
+  const vocabulary = (await readFile(`${model}/vocab.txt`, "utf8")).trim().split("\n");
+  await writeGraphModel(model, vocabulary.length, -1, true);
+  const logits = table(vocabulary.length);
+  const graph = await Tagger.fromOptions({ model, runtime: "tfjs" });
+  const asked = "the old king and the queen of paris won a game".split(" ");
+  const wanted = asked.map((word) => {
+    const id = vocabulary.indexOf(word);
+    return logits[2 * id] >= logits[2 * id + 1] ? "O" : "B-x";
+  });
+  assert.equal(new Set(wanted).size, 2);
+  assert.deepEqual(await graph.tagWords(asked), wanted);
+  await graph.dispose();
 });
 
 test("a remote model labels as a local one", async (t) => {

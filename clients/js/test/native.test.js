@@ -170,6 +170,8 @@ test("what the engine does not run goes to onnxruntime, with the reason", async 
     await other.dispose();
   }
   assert.equal(served.filter((one) => one === `GET/${INT8}`).length, 1, "its file is fetched once");
+  const alias = await tinyModel(t, { config: { hidden_act: "gelu_pytorch_tanh" } });
+  await (await initModel({ name: alias, runtime: "native" })).dispose();
   const config = { hidden_act: "silu" };
   await assert.rejects(initModel({ name: await tinyModel(t, { config }), runtime: "native" }), {
     code: "UNFIT",
