@@ -210,14 +210,6 @@ def test_tensors_in_the_rows_of_tf_serving(server, folders):
     assert state["model_version_status"][0]["state"] == "AVAILABLE"
 
 
-def test_open_inference(server):
-    assert server.ask("/v2/health/ready")[:1] == (200,)
-    assert server.ask("/v2/models/reader/ready")[2] == {"name": "reader", "ready": True}
-    _, _, facts = server.ask("/v2/models/tagger")
-    assert [out["name"] for out in facts["outputs"]] == ["logits"]
-    assert server.ask("/v2/models/nothere")[0] == 404
-
-
 def test_info_and_metrics(server):
     before = server.ask("/metrics")[2]
     assert server.ask("/", question("Who?", CONTEXT))[0] == 200

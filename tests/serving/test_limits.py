@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import resource
@@ -17,10 +18,11 @@ import psutil
 import pytest
 
 from potstill.errors import InputError
+from potstill.runtime.plans import Plan
 from potstill.serving.bodies import MOST_PARTS, too_many_parts
 from potstill.serving.options import Limits, ServeOptions
 from potstill.serving.server import make_server, within_descriptors
-from potstill.serving.service import Service
+from potstill.serving.service import Disconnected, Service
 from running import Running, encoded, question
 
 BODY = encoded(question("Who won?", "Denver Broncos won the game."))
@@ -270,3 +272,76 @@ def test_names_that_were_given_are_the_servers(folders, options, statuses):
         assert [status_of(running, f"Host: {host}\r\n") for host in hosts] == statuses
         _, _, body = running.send(b"GET /info HTTP/1.1\r\nHost: other.example\r\n\r\n")
         assert (b"--host-name" in body) == (statuses[1] == 421)
+
+
+def long_texts(n=20, size=190_000):
+    unit = "The king built a tower in Paris. "
+    return [f"{i} {unit * (size // len(unit))}" for i in range(n)]
+
+
+TEXTS = long_texts()
+LONG = {
+    "/": ({"inputs": [question("Who?", text)["inputs"] for text in TEXTS]}, "inputs"),
+    "/cite": ({"answer": "The king built. " * 100, "passages": TEXTS}, "passages"),
+    "/highlight": ({"question": "Who built?", "passages": TEXTS}, "passages"),
+    "/prune": ({"question": "Who built?", "passages": TEXTS}, "passages"),
+    "classifier": ({"inputs": TEXTS, "model": "classifier"}, "inputs"),
+    "tagger": ({"inputs": TEXTS, "model": "tagger"}, "inputs"),
+}
+
+
+@pytest.mark.parametrize("path", LONG)
+def test_texts_that_are_long_together_are_refused_before_they_are_tokenized(server, path):
+    call, field = LONG[path]
+    data = encoded(call)
+    assert len(data) > 3_700_000
+    process = psutil.Process()
+    before, began = process.memory_info().rss, time.monotonic()
+    status, _, said = server.ask(path if path[0] == "/" else "/predict", data)
+    assert (status, said["error"]["field"]) == (413, field)
+    assert "the limit is 300000" in said["error"]["message"]
+    assert process.memory_info().rss - before < 64_000_000
+    assert time.monotonic() - began < 3  # tens of seconds before
+
+
+def test_equal_texts_count_once(server):
+    """Many questions of one context, which is tokenized once."""
+    context = "Denver Broncos won the game. " * 200
+    inputs = [question(f"Who won {i}?", context)["inputs"] for i in range(100)]
+    assert server.ask("/", {"inputs": inputs[:2] * 50, "timeout_ms": 100_000})[0] == 200
+    differing = [{**one, "context": f"{i} {context}"} for i, one in enumerate(inputs)]
+    assert server.ask("/", {"inputs": differing})[0] == 413
+
+
+def test_a_longer_single_text_may_be_allowed(folders):
+    limits = Limits(max_context=1000, max_text=10)
+    with Running(ServeOptions(models=folders, workers=1, limits=limits)) as running:
+        assert running.ask("/", question("Who?", "The king won. " * 60))[0] == 200
+        two = [question("Who?", f"{i} The king won. " * 40)["inputs"] for i in range(2)]
+        assert running.ask("/", {"inputs": two})[0] == 413
+
+
+def test_plans_that_nobody_waits_for_are_not_made(server):
+    """Who hangs up while a request is prepared: what is not prepared yet is left."""
+    service, name = server.service, next(iter(server.service.models))
+    begun, gone, made = threading.Event(), threading.Event(), []
+
+    def plans():
+        for i in range(1000):
+            made.append(i)
+            begun.set()
+            gone.wait(10)
+            yield Plan((), lambda _: None)
+
+    async def left():
+        await asyncio.to_thread(begun.wait)
+
+    async def ask():
+        with pytest.raises(Disconnected):
+            await service.answer(name, plans, None, left)
+
+    asyncio.run(ask())
+    gone.set()
+    service._pool.submit(int).result(20)  # behind it
+    time.sleep(0.1)
+    assert len(made) <= 2

@@ -223,3 +223,53 @@ def test_an_index_that_cannot_be_used_is_said_at_start(folders, tmp_path):
     service.load()
     assert isinstance(service.failure, InputError) and "--model" in str(service.failure)
     service.close()
+
+
+def test_a_passage_is_tokenized_once_for_all_sentences_of_an_answer(client, monkeypatch):
+    """However many of them it may support: it was once for each."""
+    known = type(client.tokenizer)
+    seen = []
+    for name in ("encode", "encode_batch"):
+        plain = getattr(known, name)
+
+        def spy(self, texts, plain=plain, **more):
+            seen.append(len(texts) if isinstance(texts, str) else sum(map(len, texts)))
+            return plain(self, texts, **more)
+
+        monkeypatch.setattr(known, name, spy)
+    passages = [
+        f"{name} built a tower and wrote a red book in Paris." for name in ("King", "Queen")
+    ]
+    one = client.cite("The king built a tower.", passages)
+    first, seen[:] = sum(seen), []
+    many = client.cite("The king built a tower. " * 30, passages)
+    assert [claim.sources for claim in many] == [one[0].sources] * 30
+    assert sum(seen) < first + 30 * 3 * len("The king built a tower. ")
+
+
+@pytest.mark.parametrize(
+    ("path", "call"),
+    [
+        ("/ask", {"question": "What did the king build?"}),
+        ("/highlight", {"question": "What did the king build?"}),
+        ("/prune", {"question": "What did the king build?"}),
+        ("/cite", {"answer": "The king built a tower."}),
+    ],
+)
+def test_passages_of_documents_are_counted_before_they_are_looked_for(asked, path, call):
+    status, _, body = asked.ask(path, {**call, "windows": 5000})
+    assert (status, body["error"]["field"]) == (413, "windows")
+    assert "the limit is 4096" in body["error"]["message"]
+    assert asked.ask(path, {**call, "windows": 40})[0] == 200
+
+
+def test_an_answer_of_many_sentences_is_cited_from_documents(asked, index, client):
+    answer = "The queen wrote a red book. The king built a tower. " * 60
+    status, _, found = asked.ask("/cite", {"answer": answer, "timeout_ms": 60_000})
+    assert status == 200 and len(found) == 120
+    alone = asked.ask("/cite", {"answer": "The queen wrote a red book. The king built a tower."})[2]
+    for i in range(0, 120, 2):
+        for claim, other in zip(found[i : i + 2], alone, strict=True):
+            assert claim["text"] == other["text"]
+            same(known(claim["sources"]), known(other["sources"]))
+    assert asked.ask("/cite", {"answer": answer, "windows": 100})[0] == 413

@@ -70,6 +70,7 @@ from potstill.errors import InputError, MissingExtraError
 @click.option("--max-file", type=click.IntRange(min=1), help="Bytes of a file sent to /text.")
 @click.option("--max-items", type=click.IntRange(min=1), help="Inputs of one request.")
 @click.option("--max-context", type=click.IntRange(min=1), help="Characters of one text.")
+@click.option("--max-text", type=click.IntRange(min=1), help="Characters of a request's texts.")
 @click.option("--max-windows", type=click.IntRange(min=1), help="Windows of one request.")
 @click.option("--max-queue", type=click.IntRange(min=1), help="Windows that may wait.")
 @click.option("--max-requests", type=click.IntRange(min=1), help="Requests at a time.")

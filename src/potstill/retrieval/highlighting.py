@@ -15,6 +15,7 @@ from potstill.runtime.highlighting import Having, Plans
 from potstill.runtime.plans import Plan
 from potstill.runtime.qa import QAClient
 from potstill.text.sentences import sentences
+from potstill.text.tokenizer import Encoded
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,10 +105,14 @@ def claim_plan(
     plans: Plans,
     *,
     top_k: int = 1,
+    pieces: Sequence[Encoded] | None = None,
 ) -> Plan[Claim]:
-    """What has to be run to see what supports the sentence of an answer at ``span``."""
+    """What has to be run to see what supports the sentence of an answer at ``span``.
+
+    ``pieces``: the tokens of the passages, where they are known.
+    """
     said = answer[slice(*span)]
-    having = Having(reader.tokenizer, contexts_of(reader, said, hits))
+    having = Having(reader.tokenizer, contexts_of(reader, said, hits, pieces=pieces))
     return plans.support(said, having, top_k=top_k).then(
         lambda found: Claim(said, *span, _placed(hits, found))
     )

@@ -144,7 +144,12 @@ class Index:
         return name if self._root is None else os.path.normpath(self._root / name)
 
     def search(
-        self, question: str, n: int = WINDOWS, *, reader: QAClient | None = None
+        self,
+        question: str,
+        n: int = WINDOWS,
+        *,
+        reader: QAClient | None = None,
+        known: dict[str, Encoded] | None = None,
     ) -> list[Hit]:
         """The passages that are likely to answer a question, best first.
 
@@ -152,11 +157,13 @@ class Index:
             question: or words.
             n: most passages.
             reader: whose word pieces are searched, too.
+            known: tokens of passages by their text, which grows from question to question: what
+                is in it is not tokenized again.
         """
         terms = self._store.weights(question)
         hits = self._store.search(list(terms), max(n, CANDIDATES if reader else n))
         if reader is not None and hits:
-            hits = self._ranked(question, terms, hits, reader)[0]
+            hits = self._ranked(question, terms, hits, reader, known)[0]
         if self._root is None:
             return hits[:n]
         return [replace(hit, name=self.path_of(hit.name)) for hit in hits[:n]]
@@ -205,10 +212,19 @@ class Index:
         return hits[:n], pieces[:n]
 
     def _ranked(
-        self, question: str, terms: dict[str, float], hits: list[Hit], reader: QAClient
+        self,
+        question: str,
+        terms: dict[str, float],
+        hits: list[Hit],
+        reader: QAClient,
+        known: dict[str, Encoded] | None = None,
     ) -> tuple[list[Hit], list[Encoded]]:
         texts = [hit.text for hit in hits]
-        asked, *pieces = reader.tokenizer.encode_batch([question, *texts])
+        known = {} if known is None else known
+        new = [text for text in dict.fromkeys(texts) if text not in known]
+        asked, *encoded = reader.tokenizer.encode_batch([question, *new])
+        known.update(zip(new, encoded, strict=True))
+        pieces = [known[text] for text in texts]
         ranks = rank(asked, terms, [hit.score for hit in hits], texts, pieces).tolist()
         order = sorted(range(len(hits)), key=lambda i: (-ranks[i], i))
         return [replace(hits[i], rank=ranks[i]) for i in order], [pieces[i] for i in order]

@@ -205,10 +205,9 @@ class Plans:
 
         if len(candidates) < 2:
             return Plan((), lambda _: judged(np.ones(len(candidates))))
-        texts = [one.text for one in candidates]
-        (request,) = requests(self._tokenizer, 0, [(said, texts)])
+        (request,) = requests(self._tokenizer, 0, [(said, having.alone(best))])
         return self._scored(request, self._options).then(
-            lambda scored: judged(_reads(scored, len(texts)))
+            lambda scored: judged(_reads(scored, len(candidates)))
         )
 
     def _scored(self, request: Request, options: ReadOptions) -> Plan[list[Sentence]]:
@@ -222,6 +221,7 @@ class Having:
         self._tokenizer = tokenizer
         self.found: list[Sentence] = []
         """The sentences, without scores."""
+        self._alone: dict[int, PreparedContext] = {}
         held: list[npt.NDArray[np.int64]] = []
         for number, context in enumerate(contexts):
             for one, inside in _sentences(number, context):
@@ -233,6 +233,14 @@ class Having:
         # Every word of a sentence once, by word and then by sentence.
         both = np.unique(ids * max(1, len(held)) + of)
         self._held, self._of = np.divmod(both, max(1, len(held)))
+
+    def alone(self, numbers: npt.NDArray[np.intp]) -> list[PreparedContext]:
+        """Sentences as contexts of their own, each tokenized once however often it is asked for."""
+        new = [int(i) for i in numbers if int(i) not in self._alone]
+        texts = [self.found[i].text for i in new]
+        for i, text, encoded in zip(new, texts, self._tokenizer.encode_batch(texts), strict=True):
+            self._alone[i] = PreparedContext(text, encoded)
+        return [self._alone[int(i)] for i in numbers]
 
     def shares(self, said: str) -> FloatArray:
         """The share of a sentence's words, by weight, that each of the sentences has, ``[n]``."""

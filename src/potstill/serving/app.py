@@ -19,7 +19,7 @@ from pydantic_core import to_json
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 
-from potstill.serving import files, passages, schemas, tensors
+from potstill.serving import files, open_inference, passages, schemas, tensors
 from potstill.serving.faults import Refusal, error_body
 from potstill.serving.gate import Gate
 from potstill.serving.http import ASKING, LIGHT, errors, parse, reply, takes, validate
@@ -27,6 +27,7 @@ from potstill.serving.qa import Explained, ServedReader
 from potstill.serving.schemas import ExplainCall, QuestionCall, TextCall, TokenizeCall
 from potstill.serving.served import Served
 from potstill.serving.service import Disconnected, Service, Times, versions
+from potstill.serving.tensor_schemas import InferCall
 
 STATIC = Path(__file__).parent / "static"
 _BODIES: tuple[type[BaseModel], ...] = (
@@ -39,6 +40,7 @@ _BODIES: tuple[type[BaseModel], ...] = (
     schemas.PruneCall,
     schemas.CiteCall,
     schemas.TensorCall,
+    InferCall,
 )
 _ABOUT = """Extractive question answering, text and token classification over HTTP.
 
@@ -97,6 +99,7 @@ def create_app(service: Service) -> Any:
     _add_pages(api)
     passages.add_paths(api, service)
     tensors.add_paths(api, service)
+    open_inference.add_paths(api, service)
     api.add_exception_handler(Refusal, _refused)
     api.add_exception_handler(HTTPException, _http_error)
     api.add_exception_handler(RequestValidationError, _invalid)
@@ -336,12 +339,13 @@ def _add_pages(api: FastAPI) -> None:
 
 async def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, Refusal)
-    return reply(error.body(), status=error.status, headers=error.headers())
+    return reply(error.body(request.url.path), status=error.status, headers=error.headers())
 
 
 async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    body = error_body(error.status_code, f"{request.method} {request.url.path}: {error.detail}")
+    path = request.url.path
+    body = error_body(error.status_code, f"{request.method} {path}: {error.detail}", path=path)
     return reply(body, status=error.status_code, headers=error.headers)
 
 
@@ -349,4 +353,5 @@ async def _invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
     name = ".".join(map(str, first["loc"]))
-    return reply(error_body(422, f"{name}: {first['msg']}", name), status=422)
+    path = request.url.path
+    return reply(error_body(422, f"{name}: {first['msg']}", name, path=path), status=422)

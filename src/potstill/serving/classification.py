@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Any, ClassVar
 
 from potstill.bundle.heads import LOGITS
 from potstill.records import Classification
@@ -13,8 +13,8 @@ from potstill.runtime.plans import Outputs, Plan
 from potstill.serving.cache import ContextCache
 from potstill.serving.faults import Refusal
 from potstill.serving.options import Limits
-from potstill.serving.schemas import PairInput, TextCall
-from potstill.serving.served import Facts, Served
+from potstill.serving.schemas import PairInput, TextCall, texts_of
+from potstill.serving.served import Column, Facts, Served
 
 
 class ServedClassifier(Served[TextCall, Classifier]):
@@ -23,15 +23,21 @@ class ServedClassifier(Served[TextCall, Classifier]):
     task = "text-classification"
     schema = TextCall
     outputs = LOGITS
+    texts: ClassVar = {"text": True, "text_pair": False}
+    columns: ClassVar = {
+        "label": Column("BYTES", lambda found: [one["label"] for one in found], many=True),
+        "score": Column("FP64", lambda found: [one["score"] for one in found], many=True),
+    }
 
     def __init__(self, facts: Facts, limits: Limits, cache: ContextCache, opening: Opening) -> None:
         client = Classifier.from_options(facts.folder, **opening)
         super().__init__(facts, limits, cache, client)
 
-    def plans(self, call: TextCall) -> list[Plan[Classification]]:
+    def plans(self, call: TextCall) -> Iterable[Plan[Classification]]:
         many = isinstance(call.inputs, list)
         items = call.inputs if isinstance(call.inputs, list) else [call.inputs]
         self.check_count(len(items))
+        self.check_texts(text for item in items for text in texts_of(item))
         if call.parameters and call.parameters.aggregation_strategy:
             raise Refusal(
                 422,

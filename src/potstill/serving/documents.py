@@ -37,10 +37,12 @@ class Documents:
         """As `Index.likely`."""
         return self._now().likely(question, reader, n)
 
-    def search(self, question: str, reader: QAClient, n: int) -> list[Hit]:
+    def search(
+        self, question: str, reader: QAClient, n: int, known: dict[str, Encoded] | None = None
+    ) -> list[Hit]:
         """As `Index.search`, with names below the folder that the index lies in."""
         index = self._now()
-        hits = index.search(question, n, reader=reader)
+        hits = index.search(question, n, reader=reader, known=known)
         return [replace(hit, name=index.name_of(hit.name)) for hit in hits]
 
     @property

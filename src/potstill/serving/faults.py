@@ -50,9 +50,9 @@ class Refusal(PotstillError):
         self.field = field
         self.retry_after_s = retry_after_s
 
-    def body(self) -> dict[str, Any]:
-        """The JSON of the answer."""
-        return error_body(self.status, str(self), self.field)
+    def body(self, path: str) -> dict[str, Any]:
+        """The JSON of the answer to a request for ``path``."""
+        return error_body(self.status, str(self), self.field, path=path)
 
     def headers(self) -> dict[str, str]:
         """Headers that go with it."""
@@ -64,8 +64,12 @@ class Refusal(PotstillError):
         return headers
 
 
-def error_body(status: int, message: str, field: str | None = None) -> dict[str, Any]:
-    """The one shape of errors."""
+def error_body(
+    status: int, message: str, field: str | None = None, *, path: str = "/"
+) -> dict[str, Any]:
+    """The one shape of errors; under ``/v2`` that of the Open Inference Protocol."""
+    if path == "/v2" or path.startswith("/v2/"):
+        return {"error": message}
     kind = KINDS.get(status, ("error", ""))[0]
     error: dict[str, Any] = {"status": status, "kind": kind, "message": message}
     if field is not None:

@@ -172,7 +172,7 @@ class _Visit:
         """Sends an error, unless an answer has begun."""
         if self.status:
             return
-        body = json.dumps(refusal.body()).encode()
+        body = json.dumps(refusal.body(self._scope["path"])).encode()
         headers = {"content-type": "application/json", "content-length": str(len(body))}
         pairs = [(k.encode(), v.encode()) for k, v in {**headers, **refusal.headers()}.items()]
         await self.send({"type": "http.response.start", "status": refusal.status, "headers": pairs})

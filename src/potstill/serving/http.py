@@ -15,11 +15,11 @@ from potstill.serving.bodies import FREE, too_many_parts
 from potstill.serving.faults import KINDS, Refusal
 
 
-def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
+def errors(
+    *statuses: int, model: type[BaseModel] = schemas.ErrorOut
+) -> dict[int | str, dict[str, Any]]:
     """What a path may answer beside 200, for OpenAPI."""
-    return {
-        status: {"model": schemas.ErrorOut, "description": KINDS[status][1]} for status in statuses
-    }
+    return {status: {"model": model, "description": KINDS[status][1]} for status in statuses}
 
 
 LIGHT = 4096

@@ -6,7 +6,7 @@ pass through the batches of the server.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any, TypeAlias
 
@@ -27,6 +27,7 @@ from potstill.serving.qa import ServedReader
 from potstill.serving.schemas import AskCall, CiteCall, HighlightCall, PruneCall
 from potstill.serving.service import Service
 from potstill.text.sentences import sentences
+from potstill.text.tokenizer import Encoded
 
 PlanOf: TypeAlias = "Callable[[Asked], Plan[list[Sentence]]]"
 
@@ -75,7 +76,9 @@ def add_paths(api: FastAPI, service: Service) -> None:
         )
 
 
-def _endpoint(service: Service, schema: type[Any], plans: Callable[..., list[Plan[Any]]]) -> Any:
+def _endpoint(
+    service: Service, schema: type[Any], plans: Callable[..., Iterable[Plan[Any]]]
+) -> Any:
     async def endpoint(request: Request) -> Response:
         call = await parse(request, schema)
         model = service.model(call.model)
@@ -108,6 +111,7 @@ def _endpoint(service: Service, schema: type[Any], plans: Callable[..., list[Pla
 
 def _ask(model: ServedReader, call: AskCall, documents: Documents | SentCache) -> list[Plan[Any]]:
     model.check_text(call.question, "question")
+    _check_windows(model, call)
     asked = documents if isinstance(documents, Documents) else _sent(model, call, documents)
     hits, pieces = asked.likely(call.question, model.client, call.windows or WINDOWS)
     options = {"no_answer": call.no_answer, "max_answer_tokens": call.max_answer_tokens}
@@ -177,10 +181,11 @@ def _sentences(
     model.check_text(call.question, "question")
     try:
         if call.passages is not None:
-            contexts = model.contexts(call.passages, "passages")
+            contexts = model.contexts(call.passages, "passages", call.question)
             request = model.asked(call.question, contexts)
             return plan_of(request).then(lambda said: [one.to_dict() for one in said])
         assert documents is not None
+        _check_windows(model, call)
         hits = documents.search(call.question, model.client, call.windows or WINDOWS)
         placed = highlighting.placed_plan(model.client, call.question, hits, plan_of)
     except PotstillError as error:
@@ -190,7 +195,7 @@ def _sentences(
 
 def _cite(
     model: ServedReader, call: CiteCall, documents: Documents | None
-) -> list[Plan[dict[str, Any]]]:
+) -> Iterator[Plan[dict[str, Any]]]:
     model.check_text(call.answer, "answer")
     spans = list(sentences(call.answer))
     most = model.limits.max_items
@@ -201,10 +206,16 @@ def _cite(
     plans = _plans(model)
     try:
         if call.passages is not None:
-            having = Having(model.client.tokenizer, model.contexts(call.passages, "passages"))
-            return model.gather(_support(call, span, having, plans) for span in spans)
+            contexts = model.contexts(call.passages, "passages", call.answer)
+            having = Having(model.client.tokenizer, contexts)
+            yield from model.gather(_support(call, span, having, plans) for span in spans)
+            return
         assert documents is not None
-        return model.gather(_claim(model, call, span, documents, plans) for span in spans)
+        _check_windows(model, call, len(spans))
+        known: dict[str, Encoded] = {}
+        yield from model.gather(
+            _claim(model, call, span, documents, plans, known) for span in spans
+        )
     except PotstillError as error:
         raise refusal_of(error, "answer") from None
 
@@ -219,12 +230,34 @@ def _support(
 
 
 def _claim(
-    model: ServedReader, call: CiteCall, span: tuple[int, int], documents: Documents, plans: Plans
+    model: ServedReader,
+    call: CiteCall,
+    span: tuple[int, int],
+    documents: Documents,
+    plans: Plans,
+    known: dict[str, Encoded],
 ) -> Plan[dict[str, Any]]:
     said = call.answer[slice(*span)]
-    hits = documents.search(said, model.client, call.windows or WINDOWS)
-    found = highlighting.claim_plan(model.client, call.answer, span, hits, plans, top_k=call.top_k)
+    hits = documents.search(said, model.client, call.windows or WINDOWS, known)
+    pieces = [known[hit.text] for hit in hits]
+    found = highlighting.claim_plan(
+        model.client, call.answer, span, hits, plans, top_k=call.top_k, pieces=pieces
+    )
     return found.then(highlighting.Claim.to_dict)
+
+
+def _check_windows(
+    model: ServedReader, call: AskCall | HighlightCall | PruneCall | CiteCall, n: int = 1
+) -> None:
+    """Refuses more passages of documents, for ``n`` questions, than a request may look at."""
+    wanted = n * (call.windows or WINDOWS)
+    most = max(model.limits.max_windows, model.limits.max_items * WINDOWS)
+    if wanted > most:
+        raise Refusal(
+            413,
+            f"windows: {wanted} passages of documents would be looked at; the limit is {most}",
+            field="windows",
+        )
 
 
 def _plans(model: ServedReader) -> Plans:

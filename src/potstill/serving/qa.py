@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from operator import itemgetter
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -18,10 +19,10 @@ from potstill.runtime.plans import Outputs, Plan
 from potstill.runtime.qa import QAClient
 from potstill.runtime.reading import QuestionLogits, Reading, ReadOptions, plan
 from potstill.serving.cache import ContextCache
-from potstill.serving.faults import refusal_of
+from potstill.serving.faults import Refusal, refusal_of
 from potstill.serving.options import Limits
 from potstill.serving.schemas import ExplainCall, QuestionCall, QuestionInput, QuestionParameters
-from potstill.serving.served import Facts, Served
+from potstill.serving.served import Column, Facts, Served
 from potstill.text.windows import split
 
 
@@ -53,6 +54,13 @@ class ServedReader(Served[QuestionCall, QAClient]):
     task = "question-answering"
     schema = QuestionCall
     outputs = QA_OUTPUTS
+    texts: ClassVar = {"question": True, "context": True}
+    columns: ClassVar = {
+        "answer": Column("BYTES", itemgetter("answer")),
+        "score": Column("FP64", itemgetter("score")),
+        "start": Column("INT64", itemgetter("start")),
+        "end": Column("INT64", itemgetter("end")),
+    }
 
     def __init__(self, facts: Facts, limits: Limits, cache: ContextCache, opening: Opening) -> None:
         client = QAClient.from_options(facts.folder, **opening)
@@ -62,9 +70,10 @@ class ServedReader(Served[QuestionCall, QAClient]):
     def seq_len(self) -> int:
         return self.facts.config.max_positions
 
-    def plans(self, call: QuestionCall) -> list[Plan[_Found]]:
+    def plans(self, call: QuestionCall) -> Iterable[Plan[_Found]]:
         items = call.inputs if isinstance(call.inputs, list) else [call.inputs]
         self.check_count(len(items))
+        self.check_texts(text for item in items for text in (item.question, item.context))
         parameters = call.parameters or QuestionParameters()
         options = self._options(parameters)
         many = isinstance(call.inputs, list)
@@ -78,6 +87,14 @@ class ServedReader(Served[QuestionCall, QAClient]):
         results = [self._result(one.reading, parameters) for one in found]
         n_cut = sum(one.cut for one in found)
         return (results if isinstance(call.inputs, list) else results[0]), n_cut
+
+    def check_tensors(self, call: QuestionCall) -> None:
+        if call.parameters and call.parameters.top_k > 1:
+            raise Refusal(
+                422,
+                "parameters.top_k: tensors hold one answer each; POST / gives several",
+                field="parameters.top_k",
+            )
 
     def explain(self, call: ExplainCall) -> Plan[Explained]:
         """The plan of a question of which everything is to be shown."""
@@ -134,14 +151,15 @@ class ServedReader(Served[QuestionCall, QAClient]):
     def _prepare(self, text: str) -> PreparedContext:
         return self.client.prepare(text)
 
-    def contexts(self, passages: str | list[str], field: str) -> list[PreparedContext]:
-        """The passages of a call, tokenized.
+    def contexts(self, passages: str | list[str], field: str, beside: str) -> list[PreparedContext]:
+        """The passages of a call, tokenized; ``beside``: what else there is to read.
 
         Raises:
             Refusal: one of them cannot be used, or there are none or too many.
         """
         texts = [passages] if isinstance(passages, str) else passages
         self.check_count(len(texts), field)
+        self.check_texts((beside, *texts), field)
         found: list[PreparedContext] = []
         for i, text in enumerate(texts):
             own = field if isinstance(passages, str) else f"{field}.{i}"

@@ -24,7 +24,9 @@ _TAGS = {"one", "many", "text", "pair"}
 """Words by which pydantic tells the forms of ``inputs`` apart; no part of a field's name."""
 
 
-class _Body(BaseModel):
+class Body(BaseModel):
+    """A part of a request: what is not known in it is refused."""
+
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
@@ -48,14 +50,14 @@ def _text_or_pair(value: Any) -> str:
     return "text" if isinstance(value, str) else "pair"
 
 
-class QuestionInput(_Body):
+class QuestionInput(Body):
     """A question and the text it is asked of."""
 
     question: str = Field(examples=["Who won?"])
     context: str = Field(examples=["The Denver Broncos defeated the Carolina Panthers."])
 
 
-class PairInput(_Body):
+class PairInput(Body):
     """A text, and the second of a pair where the model reads pairs."""
 
     text: str = Field(examples=["A charming journey."])
@@ -106,7 +108,7 @@ class TextParameters(_Parameters):
     )
 
 
-class _TimedCall(_Body):
+class _TimedCall(Body):
     model: str | None = Field(default=None, description="A model's name; by default the first.")
     timeout_ms: int | None = Field(
         default=None, ge=1, le=2**31, description="Time to answer in; by default the server's."
@@ -234,14 +236,14 @@ class CiteCall(_TimedCall):
     windows: int | None = _WINDOWS
 
 
-class TokenizeCall(_Body):
+class TokenizeCall(Body):
     """A text to tokenize."""
 
     inputs: str
     model: str | None = None
 
 
-class TensorCall(_Body):
+class TensorCall(Body):
     """TF Serving's request: rows under ``instances``, or tensors under ``inputs``."""
 
     signature_name: str | None = None
@@ -381,6 +383,13 @@ class ErrorOut(BaseModel):
     """The one shape of errors."""
 
     error: ErrorDetail
+
+
+def texts_of(item: str | PairInput) -> list[str]:
+    """What there is to read of a text, or of a pair."""
+    if isinstance(item, str):
+        return [item]
+    return [text for text in (item.text, item.text_pair) if text is not None]
 
 
 def invalid(error: ValidationError) -> Refusal:

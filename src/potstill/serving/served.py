@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
@@ -34,6 +34,18 @@ class Facts:
     manifest: Manifest | None
 
 
+@dataclass(frozen=True, slots=True)
+class Column:
+    """An output as a tensor."""
+
+    datatype: str
+    """Of the Open Inference Protocol: ``BYTES``, ``FP64``, ``INT64``."""
+    of: Callable[[Any], Any]
+    """Takes what `Served.shape` gives for one input; gives the tensor's element, or its row."""
+    many: bool = False
+    """Whether it is a row, equally long for all inputs."""
+
+
 class Served(ABC, Generic[Call, ClientT]):
     """One model; a subclass for each task. Safe to share between threads."""
 
@@ -41,6 +53,11 @@ class Served(ABC, Generic[Call, ClientT]):
     schema: ClassVar[type[BaseModel]]
     outputs: ClassVar[tuple[str, ...]]
     """What the model gives, under the names of its ONNX file."""
+
+    texts: ClassVar[Mapping[str, bool]]
+    """Names of the texts of one input of a call, and whether each has to be there."""
+    columns: ClassVar[Mapping[str, Column]]
+    """What is found for an input, as tensors by their names."""
 
     def __init__(self, facts: Facts, limits: Limits, cache: ContextCache, client: ClientT) -> None:
         self.facts = facts
@@ -54,8 +71,8 @@ class Served(ABC, Generic[Call, ClientT]):
         return self.client.options.seq_len
 
     @abstractmethod
-    def plans(self, call: Call) -> list[Plan[Any]]:
-        """One plan for each question or text of a call.
+    def plans(self, call: Call) -> Iterable[Plan[Any]]:
+        """One plan for each question or text of a call, each made when it is asked for.
 
         Raises:
             Refusal: one of them cannot be used; the refusal names it.
@@ -64,6 +81,9 @@ class Served(ABC, Generic[Call, ClientT]):
     @abstractmethod
     def shape(self, call: Call, found: Sequence[Any]) -> tuple[Any, int]:
         """The JSON of an answer, and how many inputs had to be cut."""
+
+    def check_tensors(self, call: Call) -> None:
+        """Refuses a call whose answers are no tensors."""
 
     def lane(self) -> Lane:
         """What the batcher has to know."""
@@ -93,15 +113,24 @@ class Served(ABC, Generic[Call, ClientT]):
                 field="inputs",
             )
 
-    def gather(self, plans: Iterable[Plan[Any]]) -> list[Plan[Any]]:
+    def check_texts(self, texts: Iterable[str], field: str = "inputs") -> None:
+        """Refuses texts that are too long together, before any of them is tokenized."""
+        n, most = sum(map(len, set(texts))), max(self.limits.max_text, self.limits.max_context)
+        if n > most:
+            raise Refusal(
+                413,
+                f"{field}: the texts have {n} characters together; the limit is {most}: "
+                "send fewer at a time",
+                field=field,
+            )
+
+    def gather(self, plans: Iterable[Plan[Any]]) -> Iterator[Plan[Any]]:
         """The plans of a request, as long as they have no more windows than one may have."""
-        found: list[Plan[Any]] = []
         n = 0
         for plan in plans:
             n += len(plan.rows)
             self.check_windows(n)
-            found.append(plan)
-        return found
+            yield plan
 
     def check_text(self, text: str, field: str) -> None:
         """Refuses a text that is blank or too long."""

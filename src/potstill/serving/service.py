@@ -7,7 +7,7 @@ import logging
 import sys
 import threading
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -216,7 +216,7 @@ class Service:
     async def answer(
         self,
         model: str,
-        prepare: Callable[[], list[Plan[Any]]],
+        prepare: Callable[[], Iterable[Plan[Any]]],
         timeout_ms: int | None,
         gone: Callable[[], Any],
         *,
@@ -226,7 +226,8 @@ class Service:
 
         Args:
             model: its name.
-            prepare: makes the plans; called in another thread, unless the request is light.
+            prepare: makes the plans; called in another thread, unless the request is light. Those
+                that it has not made yet when the client hangs up are not asked for.
             timeout_ms: what the request asks for.
             gone: a coroutine function that returns when the client has hung up.
             light: whether preparing takes less than handing it to another thread and back.
@@ -244,7 +245,7 @@ class Service:
         until = began + allowed
         watch = asyncio.ensure_future(gone())
         try:
-            plans = prepare() if light else await self._prepared(prepare, until, watch)
+            plans = list(prepare()) if light else await self._prepared(prepare, until, watch)
             ticket = self.batcher.submit(model, plans, until)
             try:
                 found = await self._wait(ticket.future, until, watch)
@@ -259,12 +260,23 @@ class Service:
         return found, times
 
     async def _prepared(
-        self, prepare: Callable[[], list[Plan[Any]]], until: float, watch: asyncio.Future[Any]
+        self, prepare: Callable[[], Iterable[Plan[Any]]], until: float, watch: asyncio.Future[Any]
     ) -> list[Plan[Any]]:
-        preparing = self._pool.submit(prepare)
+        given_up = threading.Event()
+
+        def collected() -> list[Plan[Any]]:
+            found: list[Plan[Any]] = []
+            for plan in prepare():
+                found.append(plan)
+                if given_up.is_set():
+                    break
+            return found
+
+        preparing = self._pool.submit(collected)
         try:
             return await self._wait(preparing, until, watch)
         finally:
+            given_up.set()
             preparing.cancel()
 
     async def _wait(self, work: Future[Any], until: float, watch: asyncio.Future[Any]) -> Any:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Any, ClassVar
+
+from pydantic_core import to_json
 
 from potstill.bundle.heads import LOGITS
 from potstill.records import Entity
@@ -13,8 +15,8 @@ from potstill.runtime.tagging import Tagger
 from potstill.serving.cache import ContextCache
 from potstill.serving.faults import Refusal
 from potstill.serving.options import Limits
-from potstill.serving.schemas import PairInput, TextCall, TextParameters
-from potstill.serving.served import Facts, Served
+from potstill.serving.schemas import PairInput, TextCall, TextParameters, texts_of
+from potstill.serving.served import Column, Facts, Served
 
 
 class ServedTagger(Served[TextCall, Tagger]):
@@ -23,15 +25,18 @@ class ServedTagger(Served[TextCall, Tagger]):
     task = "token-classification"
     schema = TextCall
     outputs = LOGITS
+    texts: ClassVar = {"text": True}
+    columns: ClassVar = {"entities": Column("BYTES", lambda found: to_json(found).decode())}
 
     def __init__(self, facts: Facts, limits: Limits, cache: ContextCache, opening: Opening) -> None:
         client = Tagger.from_options(facts.folder, **opening)
         super().__init__(facts, limits, cache, client)
 
-    def plans(self, call: TextCall) -> list[Plan[list[Entity]]]:
+    def plans(self, call: TextCall) -> Iterable[Plan[list[Entity]]]:
         many = isinstance(call.inputs, list)
         items = call.inputs if isinstance(call.inputs, list) else [call.inputs]
         self.check_count(len(items))
+        self.check_texts(text for item in items for text in texts_of(item))
         parameters = call.parameters or TextParameters()
         if parameters.top_k is not None:
             raise Refusal(

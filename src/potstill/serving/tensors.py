@@ -1,4 +1,4 @@
-"""Rows of ids in, logits out: TF Serving's REST paths, and Open Inference's health and metadata.
+"""Rows of ids in, logits out: TF Serving's REST paths.
 
 For clients that tokenize by themselves. Their rows pass through the same batches as everyone's.
 """
@@ -15,14 +15,14 @@ from potstill.serving.faults import Refusal
 from potstill.serving.http import errors, parse, reply, takes
 from potstill.serving.schemas import TensorCall
 from potstill.serving.served import Served
-from potstill.serving.service import Service, versions
+from potstill.serving.service import Service
 
 SIGNATURE = "serving_default"
 _NAMES = ("input_ids", "attention_mask", "token_type_ids")
 
 
 def add_paths(api: FastAPI, service: Service) -> None:
-    """Adds ``/v1`` and ``/v2`` to the app."""
+    """Adds ``/v1`` to the app."""
 
     @api.get(
         "/v1/models/{name}", summary="TF Serving: state.", responses=errors(401, 404, 421, 503)
@@ -55,51 +55,6 @@ def add_paths(api: FastAPI, service: Service) -> None:
                 name, lambda: _plans(model, call), None, request.receive
             )
         return reply(_result(model, call, found), headers=times.headers())
-
-    @api.get("/v2", summary="Open Inference: the server.")
-    async def server() -> dict[str, Any]:
-        return {"name": "potstill", "version": versions()["potstill"], "extensions": []}
-
-    @api.get("/v2/health/live", summary="Open Inference: whether the process answers.")
-    async def live() -> dict[str, bool]:
-        return {"live": True}
-
-    @api.get(
-        "/v2/health/ready",
-        summary="Open Inference: whether requests should be sent here.",
-        responses={503: {"description": "Not now.", "model": dict[str, bool]}},
-    )
-    async def ready() -> Response:
-        found = service.ready()
-        return reply({"ready": found}, status=200 if found else 503)
-
-    @api.get(
-        "/v2/models/{name}",
-        summary="Open Inference: a model's inputs and outputs.",
-        responses=errors(401, 404, 421, 503),
-    )
-    async def model_metadata(name: str) -> Response:
-        model = service.model(name)
-        inputs = [{"name": n, "datatype": "INT64", "shape": [-1, -1]} for n in _inputs(model)]
-        outputs = [
-            {"name": n, "datatype": "FP32", "shape": [-1] * (2 + (model.task[:5] == "token"))}
-            for n in model.outputs
-        ]
-        facts = {"name": name, "versions": ["1"], "platform": "onnxruntime_onnx"}
-        return reply({**facts, "inputs": inputs, "outputs": outputs})
-
-    @api.get(
-        "/v2/models/{name}/ready",
-        summary="Open Inference: whether a model answers.",
-        responses={
-            **errors(401, 404, 421),
-            503: {"description": "Not now.", "model": dict[str, Any]},
-        },
-    )
-    async def model_ready(name: str) -> Response:
-        service.model(name)
-        found = service.state == "serving" and service.batcher.healthy(name)
-        return reply({"name": name, "ready": found}, status=200 if found else 503)
 
 
 def _inputs(model: Served[Any, Any]) -> tuple[str, ...]:
