@@ -2,10 +2,13 @@ from __future__ import annotations
 
 import errno
 import os
+import subprocess
+import sys
+import time
 
 import pytest
 
-from potstill.bundle import atomic
+from potstill.bundle import atomic, leftovers
 from potstill.errors import OutputError
 
 
@@ -103,3 +106,78 @@ def test_what_stands_in_the_way_is_refused(tmp_path) -> None:
         pass
     with pytest.raises(OutputError):
         atomic.write_bytes(tmp_path / "folder" / "x" / "y", b"")
+
+
+KILLED = """
+import os, sys
+from pathlib import Path
+from potstill.bundle import atomic
+target = Path(sys.argv[1])
+replace = os.replace
+def killed(old, new):
+    if sys.argv[2] == "between" and new == target:
+        os.kill(os.getpid(), 9)  # what was there has been moved aside, the new is not there yet
+    replace(old, new)
+os.replace = killed
+if sys.argv[2] == "file":
+    with atomic.replacing(target) as temporary:
+        temporary.write_bytes(b"half")
+        os.kill(os.getpid(), 9)
+with atomic.replacing_folder(target) as temporary:
+    (temporary / "deep").mkdir()
+    (temporary / "deep" / "new").write_text("new")
+    if sys.argv[2] == "folder":
+        os.kill(os.getpid(), 9)
+"""
+posix = pytest.mark.skipif(os.name != "posix", reason="kills as POSIX does")
+
+
+def killed(target, how) -> None:
+    done = subprocess.run([sys.executable, "-c", KILLED, target, how], check=False)
+    assert done.returncode == -9
+
+
+@posix
+@pytest.mark.parametrize("how", ["file", "folder"])
+def test_what_a_killed_process_left_is_removed_by_the_next(tmp_path, how) -> None:
+    killed(tmp_path / "out", how)
+    assert [name[:5] for name in os.listdir(tmp_path)] == [".out."]
+    atomic.write_text(tmp_path / "other", "x")  # into the same folder, whatever its name
+    assert os.listdir(tmp_path) == ["other"]
+
+
+@posix
+def test_what_was_moved_aside_is_put_back(tmp_path) -> None:
+    target = tmp_path / "out"
+    with atomic.replacing_folder(target) as temporary:
+        (temporary / "old").write_text("old")
+    leftovers._looked.clear()
+    killed(target, "between")
+    assert not target.exists()
+    atomic.write_text(tmp_path / "other", "x")
+    assert sorted(os.listdir(tmp_path)) == ["other", "out"]
+    assert (target / "old").read_text() == "old"
+
+
+def test_what_others_write_is_left_alone(tmp_path) -> None:
+    mine = tmp_path / ".out.backup.part"
+    mine.write_text("somebody's own")
+    code = (
+        "import sys; from pathlib import Path; from potstill.bundle import atomic\n"
+        "with atomic.replacing(Path(sys.argv[1])) as temporary:\n"
+        "    temporary.write_bytes(b'half'); print(flush=True); sys.stdin.readline()\n"
+    )
+    command = [sys.executable, "-c", code, tmp_path / "out"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        child.stdout.readline()
+        strange = tmp_path / ".out.0123abcd-1-0123abcd.part"  # of another machine
+        strange.write_text("half")
+        old = tmp_path / ".out.0123abcd-2-0123abcd.part"
+        old.write_text("half")
+        os.utime(old, (time.time() - 100_000,) * 2)
+        atomic.write_text(tmp_path / "other", "x")
+        left = set(os.listdir(tmp_path))
+        assert {mine.name, strange.name, "other"} < left and old.name not in left
+        assert len(left) == 4  # the child's
+        child.communicate(b"\n")
+    assert child.returncode == 0 and (tmp_path / "out").read_bytes() == b"half"

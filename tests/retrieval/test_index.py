@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -174,3 +175,35 @@ def test_killed_at_any_time_it_is_whole(folder):
         assert len(passages) == sum(record.n_passages for record in kept) + 1  # a.md has a king
     assert index.update().changed > 0
     assert len({hit.name for hit in index.search("round20", 2000)}) == 30
+
+
+def test_an_update_clears_what_a_killed_one_left(folder):
+    for i in range(8):
+        (folder / f"{i}.txt").write_text("the king built Paris. " * 2000)
+    Index.open(folder, create=True).update()
+    store = folder / ".potstill"
+    whole = {file.name for file in store.iterdir()}
+    for i in range(8):
+        (folder / f"{i}.txt").write_text(f"zebras won {i}. " * 4000)
+    code = (
+        "import sys; from potstill.retrieval import index as room, store\n"
+        "room._COMMIT, store._HEAP = 30_000, 15_000_000\n"
+        "room.Index.open(sys.argv[1]).update(progress=lambda *_: print(flush=True))"
+    )
+    child = subprocess.Popen([sys.executable, "-c", code, folder], stdout=subprocess.PIPE)
+    for _ in range(5):
+        child.stdout.readline()
+    child.kill()
+    child.wait()
+    child.stdout.close()
+    (store / ".tmpAbCd12").write_text("half of a list")  # as tantivy has it until its rename
+    (store / f"{'a1' * 16}.store").write_text("not listed, so nobody's to remove")
+    index = Index.open(folder)
+    index.update()
+    meta = json.loads((store / "meta.json").read_text())
+    segments = {one["segment_id"].replace("-", "") for one in meta["segments"]}
+    left = {file.name for file in store.iterdir()} - {f"{'a1' * 16}.store"}
+    assert {name for name in left if name.partition(".")[0] not in segments} == {
+        name for name in whole if name.startswith(".") or name == "meta.json"
+    }
+    assert len({hit.name for hit in index.search("zebras", 2000)}) == 8

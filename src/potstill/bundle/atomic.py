@@ -2,7 +2,8 @@
 
 Everything is written under a temporary name in the target's own folder and then moved into place
 with one rename. A failure (a full disk, a missing permission) removes the temporary name and
-leaves whatever stood there before.
+leaves whatever stood there before; of a process that was killed it is removed by the next one that
+writes there (`bundle.leftovers`).
 """
 
 from __future__ import annotations
@@ -12,10 +13,10 @@ import json
 import os
 import shutil
 import sys
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+from potstill.bundle.leftovers import temporary_name
 from potstill.errors import OutputError, PotstillError
 
 
@@ -32,7 +33,7 @@ def replacing(path: Path) -> Iterator[Path]:
     with _reported(path):
         if path.is_dir():
             raise OutputError(f"{path} is a directory; name a file to write to")
-        temporary = _temporary_name(path)
+        temporary = temporary_name(path)
         try:
             yield temporary
             _sync(temporary)
@@ -59,7 +60,7 @@ def replacing_folder(path: Path, *, overwrite: bool = True) -> Iterator[Path]:
             raise OutputError(f"{path} is a file; name a folder to write to")
         if not overwrite and path.is_dir() and any(path.iterdir()):
             raise OutputError(f"{path} already exists and is not empty; remove it or name another")
-        temporary = _temporary_name(path)
+        temporary = temporary_name(path)
         temporary.mkdir()
         try:
             yield temporary
@@ -92,19 +93,13 @@ def write_json(path: Path, value: object) -> None:
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
-def _temporary_name(path: Path) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # In the same folder, since a rename is only one step within one file system.
-    return path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}.part")
-
-
 def _move_folder(temporary: Path, path: Path) -> None:
     if not path.exists():
         os.replace(temporary, path)
         return
     # A folder cannot be renamed over a full one: the old one steps aside and is put back should
     # the second rename fail.
-    aside = _temporary_name(path)
+    aside = temporary_name(path, "aside")
     os.replace(path, aside)
     try:
         os.replace(temporary, path)

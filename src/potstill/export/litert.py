@@ -41,7 +41,7 @@ def write(source: Source, file: Path, precision: str) -> None:
     tf = tensorflow()
     phases = library("tensorflow.lite.python.convert_phase", "tf", "this format")
     # The converter keeps names of inputs and outputs only where it reads a SavedModel.
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(dir=file.parent) as folder:
         module = build_module(source)
         tf.saved_model.save(module, folder, signatures=signature(source, module, None))
         converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=[_SIGNATURE])

@@ -239,6 +239,7 @@ class Store:
                 ) from None
             raise OutputError(f"the index cannot be written to ({_first(error)})") from None
         try:
+            self._sweep(writer)
             following = max((about["next"] for about in self._about("store")), default=1)
             # What is in the store already settles how it is packed.
             settled = self.folder is None or self._index.searcher().num_docs > 0
@@ -253,6 +254,13 @@ class Store:
         finally:
             del writer
         self.refresh()
+
+    def _sweep(self, writer: Any) -> None:
+        """Removes what a writer that was killed has left: nobody else writes now."""
+        writer.garbage_collect_files()
+        if self.folder is not None:
+            for file in self.folder.glob(".tmp*"):  # of tantivy's own lists, before their rename
+                file.unlink(missing_ok=True)
 
 
 class Writer:
