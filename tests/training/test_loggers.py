@@ -97,6 +97,63 @@ def test_a_resumed_run_goes_on_under_its_name_and_a_stop_is_told(service, base, 
     assert service.begun[2]["name"] != first["name"]
 
 
+def both(monkeypatch):
+    made = {}
+    for name in ("wandb", "trackio"):
+        made[name] = Service()
+        made[name].name = name
+        monkeypatch.setitem(sys.modules, name, made[name])
+    return made
+
+
+def points(folder):
+    """What TensorBoard shows of a run's losses."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    found = EventAccumulator(str(folder / "tensorboard"))
+    found.Reload()
+    return [(one.step, one.value) for one in found.Scalars("loss")]
+
+
+@pytest.mark.parametrize("stopped", [3, 4])
+def test_several_resumed_keep_their_names_and_say_nothing_twice(
+    base, train, tmp_path, monkeypatch, stopped
+):
+    """Stopped behind a checkpoint of step 2: what was told of the steps since is not told again."""
+    services = both(monkeypatch)
+    more = {"wandb": "w", "trackio": "t", "tensorboard": True, "save_steps": 2, "max_steps": 6,
+            "evaluate_steps": 2, "dev": str(train)}  # fmt: skip
+    asked = recipe(base, train, tmp_path / "run", **more)
+    with pytest.raises(Stopped):
+        finetune(asked, listeners=stop_at(stopped))
+    finetune(asked, resume=True)
+    whole = recipe(base, train, tmp_path / "whole", **more)
+    told = {}
+    for name, one in services.items():
+        first, second = one.begun
+        assert first["name"] == second["name"] and second["resume"] == "allow"
+        told[name] = list(one.logged)
+        one.logged.clear()
+    assert services["wandb"].begun[0]["id"] == services["wandb"].begun[1]["id"]
+    finetune(whole)
+    for name, one in services.items():
+        assert [(step, sorted(values)) for step, values in told[name]] == [
+            (step, sorted(values)) for step, values in one.logged
+        ]
+    assert points(tmp_path / "run") == points(tmp_path / "whole")
+    assert [step for step, _ in points(tmp_path / "run")] == [1, 2, 3, 4, 5, 6]
+
+
+def test_a_name_of_an_earlier_version_goes_on(base, train, tmp_path, monkeypatch):
+    services = both(monkeypatch)
+    asked = recipe(base, train, tmp_path, wandb="w", save_steps=1)
+    with pytest.raises(Stopped):
+        finetune(asked, listeners=stop_at(2))
+    (tmp_path / "logged-as.txt").write_text("its-name-1234\n")
+    finetune(asked, resume=True)
+    assert services["wandb"].begun[1]["name"] == "its-name-1234"
+
+
 def test_a_service_that_refuses_is_one_line_before_the_first_step(service, base, train, tmp_path):
     def refuse(**_):
         raise service.Error("no api key\nconfigured")
@@ -127,18 +184,18 @@ def test_weights_and_biases_offline(base, train, tmp_path, monkeypatch):
     (file,) = (tmp_path / "wandb").glob("offline-run-*/run-*.wandb")
     written = file.read_bytes()
     assert b"grad_norm" in written
-    assert (tmp_path / "logged-as.txt").read_text().strip() in file.name
+    assert (tmp_path / "logged-as.txt").read_text().split()[1] in file.name
 
 
 @pytest.mark.filterwarnings("ignore")  # of the web server that trackio imports
 def test_trackio_writes_its_database(base, train, tmp_path, monkeypatch):
     monkeypatch.setenv("TRACKIO_DIR", str(tmp_path / "trackio"))  # read when it is imported
     pytest.importorskip("trackio", reason="needs trackio: pip install 'potstill[trackio]'")
-    asked = recipe(base, train, tmp_path / "run", trackio="p", save_steps=1)
+    asked = recipe(base, train, tmp_path / "run", trackio="p", save_steps=2, max_steps=5)
     with pytest.raises(Stopped):
-        finetune(asked, listeners=stop_at(2))
+        finetune(asked, listeners=stop_at(3))
     finetune(asked, resume=True)
     storage = importlib.import_module("trackio.sqlite_storage").SQLiteStorage
-    name = (tmp_path / "run/logged-as.txt").read_text().strip()
+    name = (tmp_path / "run/logged-as.txt").read_text().split()[1]
     lines = storage.get_logs("p", name)
-    assert [line["step"] for line in lines if "loss" in line] == [1, 2, 3]
+    assert [line["step"] for line in lines if "loss" in line] == [1, 2, 3, 4, 5]

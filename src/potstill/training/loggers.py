@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 import secrets
 import sys
 from argparse import Namespace
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Collection, Generator, Mapping
 from contextlib import contextmanager, redirect_stdout
 from importlib import import_module
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 
 from lightning_fabric import Fabric
 from lightning_fabric.loggers.logger import Logger
+from lightning_fabric.loggers.tensorboard import TensorBoardLogger
 
 from potstill.bundle import layout
 from potstill.bundle.atomic import write_text
@@ -22,6 +24,9 @@ from potstill.training.recipe import RunRecipe
 
 Log = Callable[[Mapping[str, float], int], None]
 """Takes values by name, and the step they are of."""
+
+Told = Mapping[int, Collection[str]]
+"""Step → names of the values that were told of it."""
 
 SERVICES = {"wandb": "Weights & Biases", "trackio": "trackio"}
 """Recipe key, library and extra → what people call it."""
@@ -35,10 +40,8 @@ def make_loggers(recipe: RunRecipe) -> list[Logger]:
     """
     found: list[Logger] = []
     if recipe.tensorboard:
-        from lightning_fabric.loggers.tensorboard import TensorBoardLogger
-
         try:
-            found.append(TensorBoardLogger(recipe.out, name="tensorboard", version=""))
+            found.append(Board(recipe.out, name="tensorboard", version=""))
         except ModuleNotFoundError:
             raise MissingExtraError("tensorboard", "tensorboard", "tensorboard = true") from None
     for service in SERVICES:
@@ -49,7 +52,7 @@ def make_loggers(recipe: RunRecipe) -> list[Logger]:
 
 @contextmanager
 def logging(
-    fabric: Fabric, recipe: RunRecipe, config: Mapping[str, Any], *, resumed: bool
+    fabric: Fabric, recipe: RunRecipe, config: Mapping[str, Any], *, step: int
 ) -> Generator[Log, None, None]:
     """Begins what a recipe logs to and ends it, whatever happens in between.
 
@@ -57,7 +60,8 @@ def logging(
         fabric: with the loggers; those of a stage that asks for none are left alone.
         recipe: of the run, or of its stage.
         config: what the services say the run was made from.
-        resumed: whether the run goes on from a checkpoint.
+        step: that the run goes on from; 0 where it begins. What it says again of steps behind the
+            checkpoint was told before it was stopped, and is not told twice.
 
     Raises:
         OutputError: a service takes no metrics.
@@ -66,15 +70,37 @@ def logging(
         yield lambda values, step: None
         return
     status = "failed"
+    told = _told(Path(recipe.out) / layout.METRICS) if step else {}
     try:
         for logger in fabric.loggers:
             if isinstance(logger, ServiceLogger):
-                logger.open(config, resumed=resumed)
+                logger.open(config, step, told)
+            elif isinstance(logger, Board):
+                logger.open(step, told)
         yield fabric.log_dict
         status = "success"
     finally:
         for logger in fabric.loggers:
             logger.finalize(status)
+
+
+class Board(TensorBoardLogger):
+    """TensorBoard's, which can go on: of points behind the checkpoint the later ones count."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._told: Told = {}
+
+    def open(self, step: int, told: Told) -> None:
+        """Begins a file; ``step`` and ``told`` as of `logging` and `_told`."""
+        if step:
+            self._kwargs["purge_step"] = step + 1
+        self._told = {number: names for number, names in told.items() if number <= step}
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """Writes what is new of a step."""
+        if new := _untold(metrics, step, self._told):
+            super().log_metrics(new, step)
 
 
 class ServiceLogger(Logger):
@@ -95,12 +121,14 @@ class ServiceLogger(Logger):
             MissingExtraError: it is not installed.
         """
         try:
-            self._library: Any = import_module(service)
+            with redirect_stdout(sys.stderr):  # where `--json` prints nothing but JSON
+                self._library: Any = import_module(service)
         except ModuleNotFoundError:
             purpose = f"{service} = {project!r}"
             raise MissingExtraError(SERVICES[service], service, purpose) from None
         self._service, self._project, self._out = service, project, out
         self._run: Any = None
+        self._told: Told = {}
 
     @property
     def name(self) -> str:
@@ -112,22 +140,28 @@ class ServiceLogger(Logger):
         """The run's name there, once it has begun."""
         return None if self._run is None else str(self._run.name)
 
-    def open(self, config: Mapping[str, Any], *, resumed: bool) -> None:
+    def open(self, config: Mapping[str, Any], step: int, told: Told) -> None:
         """Begins a run there, or goes on with the one that this run began.
+
+        Args:
+            config: what it was made from.
+            step: as of `logging`.
+            told: as `_told` gives it.
 
         Raises:
             OutputError: the service refuses, or cannot be reached.
         """
-        name = _name_there(self._out, resumed=resumed)
+        name = _name_there(self._out, self._service, resumed=step > 0)
+        self._told = told
         values = {"project": self._project, "name": name, "config": dict(config)}
-        if resumed:
+        if step:
             values["resume"] = "allow"
         if self._service == "wandb":
             settings = self._library.Settings(console="off")  # the progress bar is no output
             values |= {"id": name, "dir": str(self._out), "settings": settings}
         refusals = (ValueError, OSError, getattr(self._library, "Error", OSError))
         try:
-            with redirect_stdout(sys.stderr):  # where `--json` prints nothing but JSON
+            with redirect_stdout(sys.stderr):
                 self._run = self._library.init(**values)
         except refusals as error:
             why = " ".join(str(error).split()) or type(error).__name__
@@ -137,8 +171,10 @@ class ServiceLogger(Logger):
             ) from None
 
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        """Hands values on; what a resumed run says again of a step is the same."""
-        self._run.log(dict(metrics), step=step)
+        """Hands on what is new of a step; what a resumed run says again is the same."""
+        if new := _untold(metrics, step, self._told):
+            with redirect_stdout(sys.stderr):
+                self._run.log(new, step=step)
 
     def log_hyperparams(self, params: dict[str, Any] | Namespace, *_: Any, **__: Any) -> None:
         """Does nothing: the recipe is told by `open`."""
@@ -155,12 +191,35 @@ class ServiceLogger(Logger):
                 run.finish()
 
 
-def _name_there(out: Path, *, resumed: bool) -> str:
-    """The run's name at the services, kept in its folder so that a resumed run goes on there."""
+def _name_there(out: Path, service: str, *, resumed: bool) -> str:
+    """The run's name at a service, kept in its folder so that a resumed run goes on there."""
     file = out / layout.LOGGED_AS
-    if resumed and file.is_file():
-        return file.read_text(encoding="utf-8").strip()
+    names: dict[str, str] = {}
+    if file.is_file():
+        for line in file.read_text(encoding="utf-8").splitlines():
+            known, _, name = line.rpartition(" ")
+            names[known] = name
+    if resumed and (found := names.get(service) or names.get("")):  # "": of earlier versions
+        return found
     folder = re.sub(r"[^\w.-]+", "-", out.resolve().name)[:40]
-    name = f"{folder}-{secrets.token_hex(4)}"
-    write_text(file, f"{name}\n")
-    return name
+    names = {known: name for known, name in names.items() if known}
+    names[service] = f"{folder}-{secrets.token_hex(4)}"
+    write_text(file, "".join(f"{known} {name}\n" for known, name in names.items()))
+    return names[service]
+
+
+def _told(file: Path) -> Told:
+    """What was told of each step before a run was stopped: what its metrics have, line by line."""
+    found: dict[int, set[str]] = {}
+    for line in file.read_text(encoding="utf-8").splitlines() if file.is_file() else ():
+        try:
+            values = json.loads(line)
+            found.setdefault(values["step"], set()).update(values)
+        except (ValueError, KeyError, TypeError):
+            continue  # the half line that a kill left behind
+    return found
+
+
+def _untold(metrics: Mapping[str, float], step: int | None, told: Told) -> dict[str, float]:
+    known = told.get(step, ()) if step is not None else ()
+    return {name: value for name, value in metrics.items() if name not in known}

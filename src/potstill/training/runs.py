@@ -129,7 +129,7 @@ def train(
             pass
         run.finish()
         return {}
-    with logging(fabric, recipe, without_paths(recipe), resumed=run.step > 0) as log:
+    with logging(fabric, recipe, without_paths(recipe), step=run.step) as log:
         return _logged(run, recipe, score, listeners, log, finish)
 
 
