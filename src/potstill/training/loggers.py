@@ -188,7 +188,7 @@ class ServiceLogger(Logger):
             if self._service == "wandb":
                 run.finish(exit_code=int(status != "success"))
             else:
-                run.finish()
+                self._library.finish()  # of the run itself, it would speak again when Python ends
 
 
 def _name_there(out: Path, service: str, *, resumed: bool) -> str:
