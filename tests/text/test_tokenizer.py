@@ -1,4 +1,5 @@
 import json
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -180,3 +181,15 @@ def test_a_fingerprint_tells_tokenizers_apart(tmp_path) -> None:
         tiny.write_tokenizer(tmp_path / name, lower=lower)
     prints = [Tokenizer.from_folder(tmp_path / name).fingerprint() for name in "abc"]
     assert prints[0] == prints[1] != prints[2]
+
+
+@pytest.mark.parametrize("model_type", ["bert", "roberta", "camembert"])
+@pytest.mark.parametrize("marks", ["\u0301", "\u0301\u0323", "\u0345\u0334", "\ufe0f\u200d"])
+def test_a_letter_with_marks_without_end_is_one_pass(tmp_path, model_type, marks):
+    tokenizer = Tokenizer.from_folder(tiny.write_model(tmp_path / "model", model_type))
+    text = "king" + marks * (200_000 // len(marks)) + " won"
+    before = time.process_time()
+    encoded = tokenizer.encode(text)
+    assert time.process_time() - before < 5  # the square of so many takes minutes
+    offsets = encoded.offsets
+    assert offsets.max() == len(text) and (offsets[1:, 0] >= offsets[:-1, 0]).all()

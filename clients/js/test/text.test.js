@@ -5,6 +5,7 @@ import { test } from "node:test";
 import { BertWordPieceTokenizer, download } from "potstill";
 
 import { readTokenizer } from "../src/text/files.js";
+import { normalize } from "../src/text/normal.js";
 import { sentences } from "../src/text/sentences.js";
 import { search } from "../src/text/spans.js";
 import { BERT_PAIR, ROBERTA_PAIR, byTokenBudget, pad, split } from "../src/text/windows.js";
@@ -166,4 +167,36 @@ test("a hub's file with a way out of its folder in its name is not asked for", a
   environment(t, { HF_ENDPOINT: address });
   await download("owner/tiny", { dir: await folder(t), format: "tfjs" });
   assert.deepEqual(seen.slice(1), ["/owner/tiny/resolve/main/tfjs/model.json"]);
+});
+
+test("a letter with marks without end is one pass", async () => {
+  const n = 200_000;
+  const texts = {
+    one: `a${"\u0301".repeat(n)}`,
+    two: `a${"\u0301\u0323".repeat(n / 2)}`, // to be put in order
+    falling: `a${Array.from({ length: n }, (_, i) => String.fromCodePoint(0x36f - (i % 112))).join("")}`,
+    letters: "a\u0301".repeat(n / 2),
+  };
+  const vocab = "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\na";
+  for (const strip_accents of [true, false]) {
+    const config = JSON.stringify({ unk_token: "[UNK]", do_lower_case: true, strip_accents });
+    const tokenizer = readTokenizer({ vocab, config });
+    for (const [name, text] of Object.entries(texts)) {
+      const before = process.cpuUsage();
+      const { ids } = tokenizer.encode(text);
+      const { user } = process.cpuUsage(before);
+      assert.ok(user < 3e6, `${name}: ${user / 1e6} s`); // the square of it takes ten, or the stack
+      assert.equal(ids.length, 1);
+      assert.equal(ids[0], strip_accents && name !== "letters" ? 5 : 1);
+    }
+  }
+});
+
+test("marks change places as Unicode has it", () => {
+  const options = { cleanText: false, chineseChars: false, stripAccents: true, lowercase: false };
+  // Spacing marks stay in the text: those of a class change places, others keep marks apart.
+  for (const text of ["a\u302e\u16ff\u0903", "ka\u302f\u302e", "a\u0301\u302e\u{1d16d}\u{1d165}"]) {
+    const kept = [...text.normalize("NFD")].filter((sign) => !/\p{Mn}/u.test(sign)).join("");
+    assert.equal(normalize(text, options).text, kept);
+  }
 });

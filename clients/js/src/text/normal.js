@@ -157,17 +157,59 @@ function decomposed(codes, start, stop) {
   }
   const nLetters = parts.findIndex((part) => isMark(part.code));
   if (nLetters < 0 || parts.length - nLetters < 2) return parts;
-  return [...parts.slice(0, nLetters), ...ordered(parts.slice(nLetters))];
+  return parts.slice(0, nLetters).concat(ordered(parts.slice(nLetters)));
 }
 
-/** @param {{ code: number, first: boolean }[]} marks */
+/** A mark of every combining class that Unicode has, in their order. */
+const CLASSES = [
+  ...(
+    "\u0334\u{16ff0}\u093c\u3099\u094d\u05b0\u05b1\u05b2\u05b3\u05b4\u05b5\u05b6\u05b7\u05b8" +
+    "\u05b9\u05bb\u05bc\u05bd\u05bf\u05c1\u05c2\ufb1e\u064b\u064c\u064d\u0618\u0619\u061a\u0651" +
+    "\u0652\u0670\u0711\u0c55\u0c56\u0e38\u0e48\u0eb8\u0ec8\u0f71\u0f72\u0f74\u0321\u1dce\u031b" +
+    "\u1dfa\u0316\u059a\u302e\u{1d16d}\u05ae\u0300\u0315\u035c\u035d\u0345"),
+];
+const LAST = CLASSES[CLASSES.length - 1];
+/** @type {Map<number, number>} */
+const ranks = new Map();
+
+/**
+ * How many classes come before that of a mark; -1 where it keeps its place, whatever its neighbours.
+ *
+ * @param {number} code
+ */
+function rankOf(code) {
+  let rank = ranks.get(code);
+  if (rank === undefined) {
+    const mark = String.fromCodePoint(code);
+    /** @param {string} a @param {string} b */
+    const change = (a, b) => a !== b && (a + b).normalize("NFD") === b + a;
+    rank = CLASSES.filter((other) => change(mark, other)).length;
+    if (rank === 0 && !change(LAST, mark)) rank = -1;
+    ranks.set(code, rank);
+  }
+  return rank;
+}
+
+/**
+ * Marks in canonical order. `String.normalize` takes the square of their number for it, and a text may
+ * be one letter with marks without end.
+ *
+ * @param {{ code: number, first: boolean }[]} marks
+ */
 function ordered(marks) {
-  const sorted = String.fromCodePoint(...marks.map((mark) => mark.code)).normalize("NFD");
-  const left = [...marks];
-  return Array.from(sorted, (mark) => {
-    const at = left.findIndex((one) => one.code === mark.codePointAt(0));
-    return left.splice(at, 1)[0];
-  });
+  /** @type {typeof marks} */
+  const out = [];
+  for (let start = 0; start < marks.length; ) {
+    let stop = start + 1;
+    if (rankOf(marks[start].code) >= 0) {
+      while (stop < marks.length && rankOf(marks[stop].code) >= 0) stop++;
+    }
+    const run = marks.slice(start, stop);
+    if (run.length > 1) run.sort((a, b) => rankOf(a.code) - rankOf(b.code));
+    for (const mark of run) out.push(mark);
+    start = stop;
+  }
+  return out;
 }
 
 /** @param {Points} points @param {boolean} lowercase @returns {Normal} */

@@ -118,8 +118,8 @@ function bandsOf(windows, maxAnswerTokens) {
 
 /** @param {number} context @param {WindowLogits[]} windows @param {number} most @returns {Band} */
 function bandOf(context, windows, most) {
-  const nTokens = Math.max(...windows.map((w) => w.at + w.start.length));
-  const longest = Math.max(...windows.map((w) => w.start.length));
+  const nTokens = windows.reduce((most, w) => Math.max(most, w.at + w.start.length), -Infinity);
+  const longest = windows.reduce((most, w) => Math.max(most, w.start.length), -Infinity);
   const width = Math.max(1, Math.min(most, longest));
   const values = new Float32Array(nTokens * width).fill(-Infinity);
   const known = new Int32Array(nTokens * width).fill(-1);
