@@ -101,13 +101,8 @@ formats: $(DEV)/.ready
 
 # The tests of the adapters and of hub data sets, with the libraries that they are for.
 extras: $(DEV)/.ready
-<<<<<<< HEAD
-	$(DEV)/bin/python -m pip install -q $(PIP_ARGS) -c constraints.txt haystack-ai langchain-core llama-index-core datasets
+	$(DEV)/bin/python -m pip install -q $(PIP_ARGS) -c constraints.txt haystack-ai langchain-core llama-index-core datasets mlflow-skinny pandas
 	$(DEV)/bin/python -m pytest -n $(WORKERS) --dist loadfile tests/adapters tests/data/test_hub_set.py
-=======
-	$(DEV)/bin/python -m pip install -q $(PIP_ARGS) -c constraints.txt haystack-ai langchain-core llama-index-core mlflow-skinny pandas
-	$(DEV)/bin/python -m pytest -n $(WORKERS) --dist loadfile tests/adapters
->>>>>>> 60c9982 (mlflow: classifiers and taggers, mlflow's own options, requirements that install)
 
 check: lint types arch native test
 

@@ -169,7 +169,7 @@ _Passages = Annotated[
 ]
 
 
-class DocumentIn(_Body):
+class DocumentIn(Body):
     """A text with the name by which answers out of it are cited."""
 
     name: str = Field(examples=["final.txt"])
