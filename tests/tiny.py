@@ -46,6 +46,18 @@ _SHAPES = {
         "vocab_size": BYTE_LEVEL_SIZE,
         "extra": {"local_attention": 8, "classifier_pooling": "mean"},
     },
+    "deberta-v2": {
+        "n_token_types": 0,
+        "vocab_size": UNIGRAM_SIZE,
+        "extra": {
+            "relative_attention": True,
+            "position_buckets": 16,
+            "norm_rel_ebd": "layer_norm",
+            "share_att_key": True,
+            "pos_att_type": "p2c|c2p",
+            "position_biased_input": False,
+        },
+    },
     "albert": {"embedding_width": 12, "vocab_size": UNIGRAM_SIZE},
     "mpnet": {"n_token_types": 0, "pad_id": 1, "vocab_size": len(VOCABULARY) + 5},
 }
@@ -141,8 +153,9 @@ def unigram(special: tuple[str, ...] = ("<s>", "<pad>", "</s>", "<unk>")) -> tok
     backend.train_from_iterator((text for text, *_ in SENTENCES * 3), trainer)
     pieces = json.loads(backend.to_str())["model"]["vocab"]
     mask = "<mask>" if "<s>" in special else "[MASK]"
+    unknown = "[UNK]" if "[UNK]" in special else "<unk>"
     vocabulary = [*((token, 0.0) for token in special), *map(tuple, pieces), (mask, 0.0)]
-    found = tokenizers.Tokenizer(models.Unigram(vocabulary, special.index("<unk>"), False))
+    found = tokenizers.Tokenizer(models.Unigram(vocabulary, special.index(unknown), False))
     found.add_special_tokens([*special, AddedToken(mask, lstrip=True, normalized=False)])
     return found
 
@@ -150,10 +163,12 @@ def unigram(special: tuple[str, ...] = ("<s>", "<pad>", "</s>", "<unk>")) -> tok
 def write_unigram(folder: Path, name: str) -> None:
     """``tokenizer.json`` of `unigram`, as of a class of transformers."""
     folder.mkdir(parents=True, exist_ok=True)
-    albert = ("<pad>", "<unk>", "[CLS]", "[SEP]")
-    (unigram(albert) if name.startswith("Albert") else unigram()).save(
-        str(folder / "tokenizer.json")
-    )
+    special = {
+        "Albert": ("<pad>", "<unk>", "[CLS]", "[SEP]"),
+        "Deberta": ("[PAD]", "[CLS]", "[SEP]", "[UNK]"),
+    }
+    named = [tokens for kind, tokens in special.items() if name.startswith(kind)]
+    unigram(*named).save(str(folder / "tokenizer.json"))
     write_json(folder / "tokenizer_config.json", {"tokenizer_class": name})
 
 
@@ -183,7 +198,7 @@ def write_tokenizer_of(folder: Path, model_type: str) -> None:
         write_byte_level(folder)
     elif model_type == "modernbert":
         write_whole(folder)
-    elif model_type in ("xlm-roberta", "camembert", "albert"):
+    elif model_type in ("xlm-roberta", "camembert", "albert", "deberta-v2"):
         write_unigram(folder, f"{ENCODERS[model_type].prefix}Tokenizer")
     elif model_type == "mpnet":
         write_mpnet_tokenizer(folder)

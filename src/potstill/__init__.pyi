@@ -6,6 +6,7 @@ from potstill.bundle.hf_configs import AlbertConfig as AlbertConfig
 from potstill.bundle.hf_configs import AutoConfig as AutoConfig
 from potstill.bundle.hf_configs import BertConfig as BertConfig
 from potstill.bundle.hf_configs import CamembertConfig as CamembertConfig
+from potstill.bundle.hf_configs import DebertaV2Config as DebertaV2Config
 from potstill.bundle.hf_configs import DistilBertConfig as DistilBertConfig
 from potstill.bundle.hf_configs import ElectraConfig as ElectraConfig
 from potstill.bundle.hf_configs import ModernBertConfig as ModernBertConfig
@@ -46,6 +47,14 @@ from potstill.models.named import (
 )
 from potstill.models.named import CamembertForTokenClassification as CamembertForTokenClassification
 from potstill.models.named import CamembertModel as CamembertModel
+from potstill.models.named import DebertaV2ForMaskedLM as DebertaV2ForMaskedLM
+from potstill.models.named import DebertaV2ForMultipleChoice as DebertaV2ForMultipleChoice
+from potstill.models.named import DebertaV2ForQuestionAnswering as DebertaV2ForQuestionAnswering
+from potstill.models.named import (
+    DebertaV2ForSequenceClassification as DebertaV2ForSequenceClassification,
+)
+from potstill.models.named import DebertaV2ForTokenClassification as DebertaV2ForTokenClassification
+from potstill.models.named import DebertaV2Model as DebertaV2Model
 from potstill.models.named import DistilBertForMaskedLM as DistilBertForMaskedLM
 from potstill.models.named import DistilBertForMultipleChoice as DistilBertForMultipleChoice
 from potstill.models.named import DistilBertForQuestionAnswering as DistilBertForQuestionAnswering
@@ -124,6 +133,8 @@ from potstill.text.auto import BertTokenizer as BertTokenizer
 from potstill.text.auto import BertTokenizerFast as BertTokenizerFast
 from potstill.text.auto import CamembertTokenizer as CamembertTokenizer
 from potstill.text.auto import CamembertTokenizerFast as CamembertTokenizerFast
+from potstill.text.auto import DebertaV2Tokenizer as DebertaV2Tokenizer
+from potstill.text.auto import DebertaV2TokenizerFast as DebertaV2TokenizerFast
 from potstill.text.auto import DistilBertTokenizer as DistilBertTokenizer
 from potstill.text.auto import DistilBertTokenizerFast as DistilBertTokenizerFast
 from potstill.text.auto import ElectraTokenizer as ElectraTokenizer

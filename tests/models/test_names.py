@@ -22,6 +22,7 @@ KINDS = {
     "camembert": "Camembert",
     "albert": "Albert",
     "modernbert": "ModernBert",
+    "deberta-v2": "DebertaV2",
 }
 HEADS = {
     "bare": ("Model", "AutoModel"),

@@ -17,6 +17,7 @@ CLASSES = {
     "XLMRobertaTokenizer": "xlm-roberta",
     "CamembertTokenizer": "camembert",
     "AlbertTokenizer": "albert",
+    "DebertaV2Tokenizer": "deberta-v2",
 }
 HOSTILE = [
     "", " ", "\n\t", "  Denver   won ", "▁the▁king ▁", "<s>king</s> <pad><mask>", "the <mask>.",
@@ -32,6 +33,14 @@ def texts(n):
     return HOSTILE + ["".join(draw.choices(ALPHABET, k=draw.randint(0, 40))) for _ in range(n)]
 
 
+def inside(text, start, end):
+    while start < end and text[start].isspace():
+        start += 1
+    while start < end and text[end - 1].isspace():
+        end -= 1
+    return [start, end]
+
+
 def compare(folder, n=300):
     theirs = transformers.AutoTokenizer.from_pretrained(str(folder))
     ours, door = Tokenizer.from_folder(folder), potstill.AutoTokenizer.from_pretrained(str(folder))
@@ -39,7 +48,10 @@ def compare(folder, n=300):
         expected = theirs(text, add_special_tokens=False, return_offsets_mapping=True)
         found = ours.encode(text)
         assert found.ids.tolist() == expected["input_ids"]
-        assert found.offsets.tolist() == list(map(list, expected["offset_mapping"]))
+        offsets = list(map(list, expected["offset_mapping"]))
+        if type(door).__name__.startswith("Deberta"):  # theirs take in the blanks around a word
+            offsets = [inside(text, *span) for span in offsets]
+        assert found.offsets.tolist() == offsets
         for pair in ((text,), (text, "the king"), ("the king", text)):
             row = door(*pair, return_offsets_mapping=True)
             assert dict(row) == dict(theirs(*pair, return_offsets_mapping=True))
@@ -53,6 +65,7 @@ def compare(folder, n=300):
         *((name, {}) for name in CLASSES),
         *((name, {"add_prefix_space": False}) for name in CLASSES),
         ("AlbertTokenizer", {"do_lower_case": False, "keep_accents": True}),
+        ("DebertaV2Tokenizer", {"do_lower_case": True, "split_by_punct": True}),
     ],
 )
 def test_a_class_makes_the_rest_anew(tmp_path, name, options):

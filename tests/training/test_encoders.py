@@ -86,7 +86,7 @@ def test_rows_of_byte_level_tokens(tmp_path, pieces):
             assert context[start:end] == answer
 
 
-@pytest.mark.parametrize("kind", ["roberta", "electra", "mpnet"])
+@pytest.mark.parametrize("kind", ["roberta", "electra", "mpnet", "deberta-v2", "modernbert"])
 def test_finetuned(tmp_path, train, kind):
     base = tiny.write_model(tmp_path / "base", kind, head=None)
     if kind == "roberta":  # as older folders have it
@@ -111,7 +111,7 @@ def test_finetuned(tmp_path, train, kind):
     assert right >= 2
 
 
-@pytest.mark.parametrize("kind", ["roberta", "electra", "mpnet"])
+@pytest.mark.parametrize("kind", ["roberta", "electra", "mpnet", "deberta-v2", "modernbert"])
 def test_a_teacher_for_a_bert(tmp_path, train, kind):
     """RoBERTa's tokens, layout and windows are its own: it teaches in characters."""
     teacher = tiny.write_model(tmp_path / "teacher", kind, seed=3, n_layers=3)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from potstill.bundle import layer_shapes, rotary
+from potstill.bundle import disentangled, layer_shapes, rotary
 from potstill.bundle.encoders.bert import BERT
 from potstill.bundle.encoders.mpnet import BUCKETS
 from potstill.bundle.encoders.spec import EncoderSpec
@@ -220,6 +220,25 @@ class ModelConfig:
         return self.spec.rotary and self.extra.get("classifier_pooling") == "mean"
 
     @property
+    def distances(self) -> disentangled.Distances | None:
+        """What attention knows of distances beside contents (DeBERTa)."""
+        if not self.spec.disentangled:
+            return None
+        return disentangled.read(self.extra, self.max_positions)
+
+    @property
+    def score_terms(self) -> int:
+        """Products that a score of attention is made of: contents alone, or distances too."""
+        return 1 + (len(disentangled.terms(self.extra)) if self.spec.disentangled else 0)
+
+    @property
+    def has_positions(self) -> bool:
+        """Whether there is a table of positions, added to the embeddings."""
+        if self.spec.disentangled:
+            return disentangled.has_positions(self.extra)
+        return not self.spec.rotary
+
+    @property
     def has_position_bias(self) -> bool:
         """Whether every layer adds to its scores what one table says of distances (MPNet)."""
         return self.spec.position_bias
@@ -299,6 +318,7 @@ class ModelConfig:
         if isinstance(given, str):
             fields["activation"] = _ALIASES.get(given, given)
         known = {*names, *_LABEL_KEYS, *layer_shapes.KEYS, "model_type"}
+        known |= {*ENCODERS[model_type].implied, *ENCODERS[model_type].needless}
         extra = {k: v for k, v in values.items() if k not in known}
         config = cls(
             model_type=model_type,
@@ -308,6 +328,7 @@ class ModelConfig:
             **fields,
         )
         config._check()
+        config._check_implied(values)
         config = config.with_layer_shapes(
             *layer_shapes.read(values, config.n_layers, config.n_heads, config.ffn_width)
         )
@@ -363,11 +384,22 @@ class ModelConfig:
                 )
         if self.spec.rotary:
             rotary.check(self.extra, self.n_layers)
+        if self.spec.disentangled:
+            disentangled.check(self.extra, self.max_positions)
         if self.spec.pad_id not in (None, self.pad_id):
             raise ConfigError(
                 f"pad_token_id of an {self.model_type} model must be {self.spec.pad_id}, "
                 f"not {self.pad_id}"
             )
+
+    def _check_implied(self, values: Mapping[str, Any]) -> None:
+        for theirs, ours in self.spec.implied.items():
+            expected = getattr(self, ours)
+            if values.get(theirs) not in (None, expected):
+                raise ConfigError(
+                    f"{theirs} {values[theirs]!r:.40} is not supported; only {expected}, the "
+                    f"{ours}, is"
+                )
 
     def _check_values(self) -> None:
         for name in (*_RATES, "classifier_dropout"):

@@ -158,6 +158,12 @@ class ModernBertConfig(PretrainedConfig):
     kind = "modernbert"
 
 
+class DebertaV2Config(PretrainedConfig):
+    """The config of a DeBERTa-v2 or -v3 model."""
+
+    kind = "deberta-v2"
+
+
 CONFIGS: Mapping[str, type[PretrainedConfig]] = {
     config.kind: config
     for config in (
@@ -170,6 +176,7 @@ CONFIGS: Mapping[str, type[PretrainedConfig]] = {
         MPNetConfig,
         AlbertConfig,
         ModernBertConfig,
+        DebertaV2Config,
     )
 }
 """``model_type`` → class."""

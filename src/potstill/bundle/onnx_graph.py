@@ -27,7 +27,9 @@ from onnx import TensorProto, helper
 
 from potstill.bundle import heads
 from potstill.bundle.config import ModelConfig, position_bucket
+from potstill.bundle.disentangled import Distances
 from potstill.bundle.encoders.spec import HeadName
+from potstill.bundle.onnx_disentangled import of_distances
 from potstill.bundle.onnx_nodes import Array, Graph, Storage, float_linear, float_table
 from potstill.bundle.onnx_positions import distances, mean, near, turned
 
@@ -100,12 +102,14 @@ def _embeddings(
     elif config.n_token_types:
         types = weights["embeddings.token_type.weight"]
         x = g.op("Add", x, float_table(g, "token_type_ids", "embeddings.token_type", types))
-    if not config.spec.rotary:
+    if config.has_positions:
         x = g.op("Add", x, _positions(g, config, weights["embeddings.position.weight"]))
-    x = _norm(g, config, weights, "embeddings.norm", x)
-    if config.projects:
-        module = "embedding_projection"
-        x = storage.linear(g, x, module, weights[f"{module}.weight"], weights[f"{module}.bias"])
+    steps = ["norm", "projection"] if config.projects else ["norm"]
+    for step in reversed(steps) if config.spec.projects_first else steps:
+        if step == "norm":
+            x = _norm(g, config, weights, "embeddings.norm", x)
+        else:
+            x = _linear(g, weights, storage, x, "embedding_projection")
     return x
 
 
@@ -146,16 +150,13 @@ def _layer(
         bias = g.op("Gather", bias, g.ints(0), axis=2)
 
     def linear(value: str, part: str) -> str:
-        module = f"{name}.{part}"
-        return storage.linear(
-            g, value, module, weights[f"{module}.weight"], weights.get(f"{module}.bias")
-        )
+        return _linear(g, weights, storage, value, f"{name}.{part}")
 
     def heads(value: str, order: tuple[int, ...]) -> str:
         split = g.op("Reshape", value, g.ints(0, 0, config.heads_of(i), config.head_width))
         return g.op("Transpose", split, perm=order)
 
-    scale = 1 / math.sqrt(config.head_width)
+    scale = 1 / math.sqrt(config.head_width * config.score_terms)
     q = heads(linear(asking, "attention.query"), (0, 2, 1, 3))  # [batch, heads, seq, head_width]
     k = linear(x, "attention.key")
     v = heads(linear(x, "attention.value"), (0, 2, 1, 3))
@@ -166,10 +167,19 @@ def _layer(
         q = g.op("Mul", q, g.scalar("scale", scale))
     if config.spec.rotary:
         k = turned(g, heads(k, (0, 2, 1, 3)), config.theta_of(i), config.head_width)
-        k = g.op("Transpose", k, perm=(0, 1, 3, 2))
+        scores = g.op("MatMul", q, g.op("Transpose", k, perm=(0, 1, 3, 2)))
     else:
-        k = heads(k, (0, 2, 3, 1))  # [batch, heads, head_width, seq]
-    share = g.op("Softmax", g.op("Add", g.op("MatMul", q, k), bias), axis=-1)
+        scores = g.op("MatMul", q, heads(k, (0, 2, 3, 1)))  # [batch, heads, head_width, seq]
+    known = config.distances
+    if known is not None:
+        table, k = _distance_table(g, config, weights, known), heads(k, (0, 2, 1, 3))
+
+        def project(part: str) -> str:
+            return linear(table, f"attention.{part}")
+
+        for added in of_distances(g, config, known, project, q, k, first_only=first_only):
+            scores = g.op("Add", scores, added)
+    share = g.op("Softmax", g.op("Add", scores, bias), axis=-1)
     mixed = g.op("Transpose", g.op("MatMul", share, v), perm=(0, 2, 1, 3))
     mixed = g.op("Reshape", mixed, g.ints(0, 0, config.attention_width(i)))
     attended = linear(mixed, "attention.output")
@@ -184,6 +194,21 @@ def _layer(
     x = _norm(g, config, weights, f"{name}.attention_norm", g.op("Add", attended, asking))
     inner = _activate(g, config.activation, linear(x, "ffn.up"))
     return _norm(g, config, weights, f"{name}.ffn_norm", g.op("Add", linear(inner, "ffn.down"), x))
+
+
+def _distance_table(
+    g: Graph, config: ModelConfig, weights: Mapping[str, Array], known: Distances
+) -> str:
+    name = "embeddings.distance"
+    if name not in g.memo:
+        table = g.weight(f"{name}.weight", weights[f"{name}.weight"])
+        g.memo[name] = _norm(g, config, weights, f"{name}_norm", table) if known.normed else table
+    return g.memo[name]
+
+
+def _linear(g: Graph, weights: Mapping[str, Array], storage: Storage, x: str, module: str) -> str:
+    found = weights[f"{module}.weight"], weights.get(f"{module}.bias")
+    return storage.linear(g, x, module, *found)
 
 
 def _norm(g: Graph, config: ModelConfig, weights: Mapping[str, Array], name: str, x: str) -> str:

@@ -41,11 +41,12 @@ def flops_per_token(config: ModelConfig, seq_len: int, head: HeadName = "qa") ->
 
     4·w·a are query, key, value and output; 2·w·f the feed-forward's two layers; 2·n·a attention's
     two products with n positions, scores and weighted sum (of fewer where a layer sees only what is
-    near); a gate is one more w·f; h the weights of the head: 2·w for
-    question answering; the word table too for masked language modelling; those of a head that
-    speaks of the whole row are shared among its n tokens. Where a projection widens the embeddings
-    (ELECTRA), embedding_width · w comes to it. The factor 2 counts a multiplication and an addition
-    each. Table look-ups, norms, activations and softmax, a few percent, are left out.
+    near); a gate is one more w·f; a product with distances, 2·n of them, is 2·n·a more; h the
+    weights of the head: 2·w for question answering; the word table too for masked language
+    modelling; those of a head that speaks of the whole row are shared among its n tokens. Where a
+    projection widens the embeddings (ELECTRA), embedding_width · w comes to it. The factor 2 counts
+    a multiplication and an addition each. Table look-ups, norms, activations and softmax, a few
+    percent, are left out.
 
     Args:
         config: the model's shape.
@@ -54,7 +55,7 @@ def flops_per_token(config: ModelConfig, seq_len: int, head: HeadName = "qa") ->
     """
     width = config.hidden_width
     layers = sum(
-        (4 * width + 2 * _seen(config, i, seq_len)) * config.attention_width(i)
+        (4 * width + 2 * _seen(config, i, seq_len) * config.score_terms) * config.attention_width(i)
         + (2 + config.spec.gated) * width * config.ffn_of(i)
         for i in range(config.n_layers)
     )

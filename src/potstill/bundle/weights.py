@@ -46,20 +46,27 @@ def expected_shapes(config: ModelConfig, *, head: HeadName | None = "qa") -> Sha
     narrow = config.table_width
     biased = config.spec.biases
     shapes: Shapes = {"embeddings.word.weight": (config.vocab_size, narrow)}
-    if not config.spec.rotary:
+    if config.has_positions:
         rows = config.max_positions + config.position_offset
         shapes["embeddings.position.weight"] = (rows, narrow)
     if config.n_token_types:
         shapes["embeddings.token_type.weight"] = (config.n_token_types, narrow)
-    shapes |= norm_shapes("embeddings.norm", narrow, biased)
+    first = config.spec.projects_first
+    shapes |= norm_shapes("embeddings.norm", width if first else narrow, biased)
     if config.projects:
-        shapes |= linear_shapes("embedding_projection", width, narrow)
+        shapes |= linear_shapes("embedding_projection", width, narrow, not first)
     if config.has_position_bias:
         shapes["embeddings.distance.weight"] = (BUCKETS, config.n_heads)
+    known = config.distances
+    if known is not None:
+        shapes["embeddings.distance.weight"] = (2 * known.span, width)
+        shapes |= norm_shapes("embeddings.distance_norm", width) if known.normed else {}
     for i in range(config.n_own_layers):
         heads, ffn = config.attention_width(i), config.ffn_of(i)
         for part in ("query", "key", "value"):
             shapes |= linear_shapes(f"layers.{i}.attention.{part}", heads, width, biased)
+        for part in known.projections if known is not None else ():
+            shapes |= linear_shapes(f"layers.{i}.attention.{part}", heads, width)
         shapes |= linear_shapes(f"layers.{i}.attention.output", width, heads, biased)
         if i or not config.spec.pre_norm:
             shapes |= norm_shapes(f"layers.{i}.attention_norm", width, biased)

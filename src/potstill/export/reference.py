@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from potstill.bundle.config import ModelConfig
+from potstill.bundle.disentangled import Distances
 from potstill.bundle.heads import HEADS, Activate, Head, HeadName, Linear, Norm
 
 Floats: TypeAlias = NDArray[np.float64]
@@ -40,12 +41,14 @@ def forward(
     """
     w = {name: np.asarray(value, np.float64) for name, value in weights.items()}
     x = w["embeddings.word.weight"][input_ids]  # [batch, seq, width]
-    if not config.spec.rotary:
+    if config.has_positions:
         x = x + w["embeddings.position.weight"][_positions(config, input_ids)]
     if config.n_token_types:
         x = x + w["embeddings.token_type.weight"][token_type_ids * (config.n_token_types > 1)]
+    if config.projects and config.spec.projects_first:
+        x = _linear(x, w, "embedding_projection")
     x = _norm(x, w, "embeddings.norm", config.norm_eps)
-    if config.projects:
+    if config.projects and not config.spec.projects_first:
         x = _linear(x, w, "embedding_projection")
     allowed = attention_mask.astype(bool)[:, None, None, :]
     for i in range(config.n_layers):
@@ -143,7 +146,10 @@ def _attention(
     query, key = heads("query"), heads("key")
     if angles is not None:
         query, key = _turned(query, angles), _turned(key, angles)
-    scores = query @ key.transpose(0, 1, 3, 2) / math.sqrt(config.head_width)
+    scores = query @ key.transpose(0, 1, 3, 2)
+    if config.distances is not None:
+        scores = scores + _of_distances(query, key, w, name, config, config.distances)
+    scores = scores / math.sqrt(config.head_width * config.score_terms)
     if config.has_position_bias:
         scores = scores + _position_bias(w["embeddings.distance.weight"], seq)
     scores = np.where(allowed, scores, -np.inf)  # every row of a batch may look somewhere
@@ -151,6 +157,47 @@ def _attention(
     share = scores / scores.sum(axis=-1, keepdims=True)
     mixed = (share @ heads("value")).transpose(0, 2, 1, 3).reshape(batch, seq, -1)
     return _linear(mixed, w, f"{name}.output")
+
+
+def _of_distances(
+    query: Floats,
+    key: Floats,
+    w: Mapping[str, Floats],
+    name: str,
+    config: ModelConfig,
+    known: Distances,
+) -> Floats:
+    """DeBERTa's other two terms, [batch, heads, seq, seq]: equation 4 of He et al. 2021.
+
+    Spelled out: bucket by bucket, a table of what every token makes of each, and then the bucket of
+    every pair looked up in it.
+    """
+    table = w["embeddings.distance.weight"]
+    if known.normed:
+        table = _norm(table, w, "embeddings.distance_norm", config.norm_eps)
+    at = np.arange(query.shape[2])
+    behind = at[:, None] - at  # how far the query (row) is behind the key (column)
+    middle = known.buckets // 2
+    if known.buckets:
+        away = np.maximum(np.abs(behind), 1).astype(np.float32)
+        steps = np.log(away / np.float32(middle))  # in float32, as the models were trained
+        steps /= np.log(np.float32((known.farthest - 1) / middle))
+        far = np.sign(behind) * (np.ceil(steps * np.float32(middle - 1)) + middle)
+        behind = np.where(np.abs(behind) <= middle, behind, far).astype(np.int64)
+    bucket = np.clip(behind + known.span, 0, 2 * known.span - 1)
+
+    def heads(part: str) -> Floats:  # [heads, rows, head_width]
+        found = _linear(table, w, f"{name}.{part}")
+        return found.reshape(len(table), -1, config.head_width).transpose(1, 0, 2)
+
+    found = np.zeros((*query.shape[:3], len(at)))
+    if known.of_keys:
+        of_buckets = query @ heads("key" if known.shares else "distance_key").transpose(0, 2, 1)
+        found += of_buckets[:, :, at[:, None], bucket]
+    if known.of_queries:
+        of_buckets = key @ heads("query" if known.shares else "distance_query").transpose(0, 2, 1)
+        found += of_buckets[:, :, at[None, :], bucket]
+    return found
 
 
 def _position_bias(table: Floats, seq: int) -> Floats:

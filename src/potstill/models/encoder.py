@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from potstill.bundle.config import ModelConfig
+from potstill.models.disentangled import DisentangledLayer, DistanceTable
 from potstill.models.dropout import Dropout
 from potstill.models.layers import Layer, PositionBias, PreNormLayer, norm
 
@@ -23,22 +24,36 @@ class Embeddings(nn.Module):
         self.skips_padding = config.position_offset > 0
         self.word = nn.Embedding(config.vocab_size, width, padding_idx=config.pad_id)
         self.position = (
-            None
-            if config.spec.rotary
-            else nn.Embedding(
+            nn.Embedding(
                 config.max_positions + config.position_offset,
                 width,
                 padding_idx=config.pad_id if self.skips_padding else None,
             )
+            if config.has_positions
+            else None
         )
         types = config.n_token_types
         self.token_type = nn.Embedding(types, width) if types else None
-        self.distance = PositionBias(config) if config.has_position_bias else None
-        self.norm = norm(config, width)
+        known = config.distances
+        self.distance: PositionBias | DistanceTable | None = None
+        if config.has_position_bias:
+            self.distance = PositionBias(config)
+        elif known is not None:
+            self.distance = DistanceTable(config, known)
+        self.distance_norm = (
+            norm(config, config.hidden_width) if known is not None and known.normed else None
+        )
+        first = config.spec.projects_first
+        self.norm = norm(config, config.hidden_width if first else width)
         self.dropout = Dropout(0.0 if config.spec.pre_norm else config.hidden_dropout)
 
-    def forward(self, input_ids: Tensor, token_type_ids: Tensor | None) -> Tensor:
-        """``[batch, seq]`` ids → ``[batch, seq, width]``."""
+    def forward(
+        self,
+        input_ids: Tensor,
+        token_type_ids: Tensor | None,
+        projection: nn.Linear | None = None,
+    ) -> Tensor:
+        """``[batch, seq]`` ids → ``[batch, seq, width]``, normed, after a projection or without."""
         hidden = self.word(input_ids)
         if self.position is not None:
             hidden = hidden + self._positions(input_ids, self.position)
@@ -47,6 +62,7 @@ class Embeddings(nn.Module):
                 hidden = hidden + self.token_type.weight[0]
             else:
                 hidden = hidden + self.token_type(token_type_ids)
+        hidden = hidden if projection is None else projection(hidden)
         return self.dropout(self.norm(hidden))
 
     def _positions(self, input_ids: Tensor, position: nn.Embedding) -> Tensor:
@@ -66,9 +82,12 @@ class Encoder(nn.Module):
         self.config = config
         self.embeddings = Embeddings(config)
         self.embedding_projection = (
-            nn.Linear(config.table_width, config.hidden_width) if config.projects else None
+            nn.Linear(config.table_width, config.hidden_width, not config.spec.projects_first)
+            if config.projects
+            else None
         )
         kind = PreNormLayer if config.spec.pre_norm else Layer
+        kind = DisentangledLayer if config.spec.disentangled else kind
         own = [kind(config, i) for i in range(config.n_own_layers)]
         self.layers = nn.ModuleList(own[config.weights_of(i)] for i in range(config.n_layers))
         self.final_norm = norm(config, config.hidden_width) if config.spec.pre_norm else None
@@ -94,15 +113,20 @@ class Encoder(nn.Module):
         """
         self.check_length(input_ids.shape[1])
         states = [self.embed(input_ids, token_type_ids)]
+        if attention_mask is not None and self.config.spec.disentangled:
+            states[0] = states[0] * attention_mask[..., None]  # padding begins as nothing
         mask = self.mask(states[0], attention_mask)
+        known = self.distances(input_ids.shape[1])
         for layer in self.layers:
-            states.append(layer(states[-1], mask))
+            states.append(layer(states[-1], mask, *known))
         if self.final_norm is not None:
             states[-1] = self.final_norm(states[-1])
         return tuple(states)
 
     def embed(self, input_ids: Tensor, token_type_ids: Tensor | None = None) -> Tensor:
         """What the first layer reads: ``[batch, seq]`` → ``[batch, seq, width]``."""
+        if self.config.spec.projects_first:
+            return self.embeddings(input_ids, token_type_ids, self.embedding_projection)
         embedded = self.embeddings(input_ids, token_type_ids)
         if self.embedding_projection is not None:
             embedded = self.embedding_projection(embedded)
@@ -116,14 +140,31 @@ class Encoder(nn.Module):
             attention_mask: 1 for real tokens, 0 for padding, ``[batch, seq]``, or ``None``.
 
         Returns:
-            True where a key may be seen, ``[batch, 1, 1, seq]``; where there are position biases,
+            True where a key may be seen, ``[batch, 1, 1, seq]`` (``[batch, 1, seq, seq]`` where
+            contents and distances are kept apart); where there are position biases,
             what is added to the scores, ``[batch or 1, heads, seq, seq]``; or ``None``.
         """
         seen = None if attention_mask is None else attention_mask[:, None, None, :].bool()
-        if self.embeddings.distance is None:
+        if seen is not None and self.config.spec.disentangled:
+            return seen & seen.transpose(-1, -2)  # what padding learns counts in a row's softmax
+        if not isinstance(self.embeddings.distance, PositionBias):
             return seen
         bias = self.embeddings.distance(embedded)
         return bias if seen is None else bias.masked_fill(~seen, torch.finfo(bias.dtype).min / 2)
+
+    def distances(self, seq_len: int) -> tuple[tuple[Tensor, Tensor], ...]:
+        """What layers that keep distances apart are given beside their mask.
+
+        Returns:
+            One pair: vectors of buckets ``[rows, width]``, and the row of every distance of
+            ``seq_len`` tokens. Nothing where layers take none.
+        """
+        table = self.embeddings.distance
+        if not isinstance(table, DistanceTable):
+            return ()
+        normed = self.embeddings.distance_norm
+        vectors = table.weight if normed is None else normed(table.weight)
+        return ((vectors, table.rows_of(seq_len)),)
 
     def check_length(self, seq_len: int) -> None:
         """Refuses rows that the position table is too short for.

@@ -115,17 +115,25 @@ class Attention(nn.Module):
             mask: True where a key may be seen, or what is added to the scores; broadcastable to
                 ``[batch, heads, seq, seq]``; ``None`` for every key as it is.
         """
+        return self.mix(self.heads(hidden), mask)
+
+    def heads(self, hidden: Tensor) -> list[Tensor]:
+        """Queries, keys and values: 3 × ``[batch, heads, seq, head_width]``."""
         if torch.is_autocast_enabled(hidden.device.type):  # once, and not for each projection
             hidden = hidden.to(torch.get_autocast_dtype(hidden.device.type))
         heads = [
             project(hidden).unflatten(-1, (self.n_heads, -1)).transpose(1, 2)
             for project in (self.query, self.key, self.value)
-        ]  # 3 × (batch, heads, seq, head_width)
+        ]
         if self.rotary is not None:
             heads = [*self.rotary(*heads[:2]), heads[2]]
+        return heads
+
+    def mix(self, heads: list[Tensor], mask: Tensor | None) -> Tensor:
+        """Queries, keys and values of `heads` → ``[batch, seq, width]``; ``mask`` as above."""
         rate = self.dropout if self.training else 0.0
         attend = F.scaled_dot_product_attention
-        if self.training and hidden.device.type == "cpu":
+        if self.training and heads[0].device.type == "cpu":
             if rate or heads[0].dtype == torch.bfloat16:
                 attend = plain_attention
         if mask is not None and mask.is_floating_point():
@@ -189,8 +197,11 @@ class Layer(nn.Module):
 
     def forward(self, hidden: Tensor, mask: Tensor | None) -> Tensor:
         """``[batch, seq, width]`` → ``[batch, seq, width]``; ``mask`` as in `Attention`."""
-        attended = self.attention_dropout(self.attention(hidden, mask))
-        hidden = self.attention_norm(hidden + attended)
+        return self.finish(hidden, self.attention(hidden, mask))
+
+    def finish(self, hidden: Tensor, attended: Tensor) -> Tensor:
+        """The layer from what its attention gave on, ``[batch, seq, width]``."""
+        hidden = self.attention_norm(hidden + self.attention_dropout(attended))
         return self.ffn_norm(hidden + self.ffn_dropout(self.ffn(hidden)))
 
 

@@ -326,3 +326,39 @@ class ModernBertForMultipleChoice(ChoiceModel):
     """ModernBERT with the multiple-choice head."""
 
     model_type = "modernbert"
+
+
+class DebertaV2Model(BareModel):
+    """DeBERTa without a head; it has no pooler."""
+
+    model_type = "deberta-v2"
+
+
+class DebertaV2ForQuestionAnswering(QuestionAnsweringModel):
+    """DeBERTa with the question-answering head."""
+
+    model_type = "deberta-v2"
+
+
+class DebertaV2ForMaskedLM(MaskedLM):
+    """DeBERTa with the masked-LM head."""
+
+    model_type = "deberta-v2"
+
+
+class DebertaV2ForSequenceClassification(ClassificationModel):
+    """DeBERTa with the text-classification head."""
+
+    model_type = "deberta-v2"
+
+
+class DebertaV2ForTokenClassification(TaggingModel):
+    """DeBERTa with the token-classification head."""
+
+    model_type = "deberta-v2"
+
+
+class DebertaV2ForMultipleChoice(ChoiceModel):
+    """DeBERTa with the multiple-choice head."""
+
+    model_type = "deberta-v2"

@@ -68,6 +68,12 @@ class AlbertTokenizer(PretrainedTokenizer):
     model_input_names = ("input_ids", "attention_mask")
 
 
+class DebertaV2Tokenizer(PretrainedTokenizer):
+    """DeBERTa's tokenizer; ``DebertaV2TokenizerFast`` is the same."""
+
+    model_type = "deberta-v2"
+
+
 class PreTrainedTokenizerFast(PretrainedTokenizer):
     """A tokenizer that is all in its ``tokenizer.json``, as ModernBERT's."""
 
@@ -82,6 +88,7 @@ CamembertTokenizerFast = CamembertTokenizer
 ElectraTokenizerFast = ElectraTokenizer
 MPNetTokenizerFast = MPNetTokenizer
 AlbertTokenizerFast = AlbertTokenizer
+DebertaV2TokenizerFast = DebertaV2Tokenizer
 
 _CLASSES = (
     BertTokenizer,
@@ -92,6 +99,7 @@ _CLASSES = (
     ElectraTokenizer,
     MPNetTokenizer,
     AlbertTokenizer,
+    DebertaV2Tokenizer,
     PreTrainedTokenizerFast,
 )
 TOKENIZERS: Mapping[str, type[PretrainedTokenizer]] = {c.model_type: c for c in _CLASSES}

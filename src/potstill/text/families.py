@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tokenizers import decoders, normalizers, pre_tokenizers, processors
+from tokenizers import Regex, decoders, normalizers, pre_tokenizers, processors
 
 from potstill.errors import TokenizerError
 
@@ -70,11 +70,14 @@ def as_roberta(backend: Any, options: Mapping[str, Any], folder: Path) -> None:
 
 
 def as_unigram(backend: Any, options: Mapping[str, Any], folder: Path, name: str) -> None:
-    """Unigram as XLM-RoBERTa, CamemBERT and ALBERT use it; see `as_bert`.
+    """Unigram as XLM-RoBERTa, CamemBERT, ALBERT and DeBERTa use it; see `as_bert`.
 
     Of a file's normalizer only SentencePiece's own table of characters stays. ALBERT's has case
     and accents of its own, by ``do_lower_case`` and ``keep_accents``.
     """
+    if name == "DebertaV2":
+        _as_deberta(backend, options, folder)
+        return
     given = options.get("add_prefix_space")
     scheme = "always" if given is None or given else "never"
     table = _precompiled(backend.normalizer)
@@ -93,6 +96,23 @@ def as_unigram(backend: Any, options: Mapping[str, Any], folder: Path, name: str
         pair=[bos, "$A", eos, eos, "$B", eos],
         special_tokens=[(bos, first), (eos, last)],
     )
+
+
+def _as_deberta(backend: Any, options: Mapping[str, Any], folder: Path) -> None:
+    """DeBERTa's has nothing of SentencePiece's table, and a say on case and punctuation."""
+    given = options.get("add_prefix_space")
+    scheme = "always" if given is None or given else "first"
+    lowers = [normalizers.Lowercase()] if options.get("do_lower_case") else []
+    blanks = normalizers.Replace(Regex(r"\s{2,}|[\n\r\t]"), " ")
+    backend.normalizer = normalizers.Sequence(
+        [*lowers, blanks, normalizers.NFC(), normalizers.Strip(left=False, right=True)]
+    )
+    cuts = [pre_tokenizers.Punctuation("isolated")] if options.get("split_by_punct") else []
+    backend.pre_tokenizer = pre_tokenizers.Sequence(
+        [*cuts, pre_tokenizers.Metaspace(prepend_scheme=scheme)]
+    )
+    backend.decoder = decoders.Metaspace(prepend_scheme=scheme)
+    backend.post_processor = _with_types(*_tokens(backend, options, folder, **_BERT))
 
 
 def _with_types(cls: tuple[str, int], sep: tuple[str, int]) -> Any:

@@ -32,7 +32,7 @@ CLASSES: Mapping[str, Family] = {
         "wordpiece",
     ),
     **dict.fromkeys("Roberta Longformer Bart".split(), "byte-level"),
-    **dict.fromkeys("XLMRoberta Camembert Albert".split(), "unigram"),
+    **dict.fromkeys("XLMRoberta Camembert Albert DebertaV2".split(), "unigram"),
     **dict.fromkeys(("PreTrained", "TokenizersBackend"), "as it is"),
 }
 """Class of transformers, without ``Tokenizer`` and ``Fast`` → family."""
@@ -47,6 +47,14 @@ _WITHOUT_TYPES = frozenset(
 """Classes whose rows have no token types, whatever the model has."""
 _UNUSED = ["<s>NOTUSED", "</s>NOTUSED", "<unk>NOTUSED"]
 """Special tokens that CamemBERT's vocabulary has and no text needs."""
+_FLAGS = (
+    "do_lower_case",
+    "tokenize_chinese_chars",
+    "add_prefix_space",
+    "trim_offsets",
+    "split_by_punct",
+    "keep_accents",
+)
 _ROLES = ("unk", "sep", "pad", "cls", "mask")
 _OTHER_ROLES = ("bos", "eos")
 
@@ -104,7 +112,7 @@ def read_tokenizer_config(folder: Path) -> dict[str, Any]:
     options = read_options(folder / layout.TOKENIZER_CONFIG)
     if "added_tokens_decoder" not in options:  # as transformers reads them: the map wins
         options |= read_options(folder / layout.SPECIAL_TOKENS)
-    for name in ("do_lower_case", "tokenize_chinese_chars", "add_prefix_space", "trim_offsets"):
+    for name in _FLAGS:
         if not isinstance(options.get(name, True), (bool, type(None))):
             raise TokenizerError(
                 f"{folder / layout.TOKENIZER_CONFIG}: {name} is {options[name]!r:.60}, not true or "

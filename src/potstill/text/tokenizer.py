@@ -153,7 +153,8 @@ class Tokenizer:
         for role, usual in _SPECIAL.items():
             known = [token for token in usual[::order] if backend.token_to_id(token) is not None]
             special[role] = token_text(opened.options, role, known[0] if known else usual[0])
-        special["unk"] = token_text(opened.options, "unk", "<unk>")
+        unknown = "<unk>" if backend.token_to_id("<unk>") is not None else "[UNK]"
+        special["unk"] = token_text(opened.options, "unk", unknown)
         return cls(backend, special, token_types=opened.token_types)
 
     def encode(self, text: str) -> Encoded:

@@ -39,6 +39,11 @@ class EncoderSpec:
     """What a field is where ``config.json`` leaves it out and `ModelConfig` has another default."""
     only: Mapping[str, Any] = field(default_factory=dict)
     """Options that have one supported value, in Hugging Face's names."""
+    implied: Mapping[str, str] = field(default_factory=dict)
+    """Options that only repeat a quantity of ours, in Hugging Face's names → its name; checked, and
+    not kept."""
+    needless: tuple[str, ...] = ()
+    """Options that mean nothing here, in Hugging Face's names; not kept."""
     pad_id: int | None = None
     """The only ``pad_token_id``, where the model's code knows no other."""
 
@@ -61,6 +66,10 @@ class EncoderSpec:
     rotary: bool = False
     """Whether positions turn queries and keys, and some layers see only what is near; there is no
     table of positions then."""
+    disentangled: bool = False
+    """Whether contents and distances are kept apart in attention; see `bundle.disentangled`."""
+    projects_first: bool = False
+    """Whether a projection of the embeddings stands before their norm, and has no bias."""
     gated: bool = False
     """Whether feed-forward layers multiply what they activate with a gate."""
     biases: bool = True
@@ -99,9 +108,9 @@ class EncoderSpec:
     @property
     def plain(self) -> bool:
         """Whether its layers are BERT's: all that TensorFlow's and Core ML's writers know."""
-        return not (self.position_bias or self.shares_layers or self.pre_norm)
+        return not (self.position_bias or self.shares_layers or self.pre_norm or self.disentangled)
 
     @property
     def parted(self) -> bool:
         """Whether each layer has matrices of its own, one by one: pruning and adapters need it."""
-        return not (self.shares_layers or self.pre_norm)
+        return not (self.shares_layers or self.pre_norm or self.disentangled)

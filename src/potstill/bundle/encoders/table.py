@@ -13,6 +13,7 @@ from potstill.bundle.encoders.bert import (
     ROBERTA,
     XLM_ROBERTA,
 )
+from potstill.bundle.encoders.deberta import DEBERTA
 from potstill.bundle.encoders.modernbert import MODERNBERT
 from potstill.bundle.encoders.mpnet import MPNET
 from potstill.bundle.encoders.spec import EncoderSpec
@@ -29,6 +30,7 @@ ENCODERS: Mapping[str, EncoderSpec] = {
         MPNET,
         ALBERT,
         MODERNBERT,
+        DEBERTA,
     )
 }
 """``model_type`` → description."""
