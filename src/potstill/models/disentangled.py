@@ -43,8 +43,9 @@ class DisentangledAttention(Attention):
         self.n_terms = config.score_terms
         self.known = known
         self.table_dropout = config.hidden_dropout
-        for name in known.projections if known is not None else ():
-            setattr(self, name, nn.Linear(width, inner))
+        own = () if known is None else known.projections
+        self.distance_key = nn.Linear(width, inner) if "distance_key" in own else None
+        self.distance_query = nn.Linear(width, inner) if "distance_query" in own else None
 
     def forward(
         self, hidden: Tensor, mask: Tensor | None, table: tuple[Tensor, Tensor] | None = None
@@ -80,11 +81,11 @@ class DisentangledAttention(Attention):
         scale = query.shape[-1] ** -0.5
         bias = None
         if known.of_keys:
-            project = self.key if known.shares else self.distance_key
+            project = self.key if self.distance_key is None else self.distance_key
             of_keys = self._split(project(vectors))[:, rows.flip(0)[1:]]  # from the left on
             bias = skewed(query * scale @ of_keys.transpose(-1, -2))
         if known.of_queries:
-            project = self.query if known.shares else self.distance_query
+            project = self.query if self.distance_query is None else self.distance_query
             of_queries = self._split(project(vectors))[:, rows[1:]]
             scale *= self.n_terms**-0.5
             found = skewed(key * scale @ of_queries.transpose(-1, -2)).transpose(-1, -2)
