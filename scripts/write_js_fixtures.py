@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from potstill import Classifier, QAClient, Tagger
+from potstill.bundle.atomic import write_json
 from potstill.bundle.config import read_config
 from potstill.bundle.find import embedded_folder
 from potstill.bundle.heads import TASKS
@@ -28,7 +29,7 @@ from potstill.export.int8 import int8_storage
 from potstill.records import Answer, Classification, Entity, Sentence
 from potstill.runtime.entities import AGGREGATIONS
 from potstill.runtime.highlighting import Support
-from potstill.text.opening import read_options, wordpiece
+from potstill.text.opening import open_folder, read_options, wordpiece
 from potstill.text.sentences import sentences
 from potstill.text.spans import WindowLogits, search
 from potstill.text.tokenizer import BERT_PAIR, ROBERTA_PAIR, Tokenizer
@@ -245,6 +246,27 @@ def tokenizers() -> list[dict[str, Any]]:
         }
         cases = encodings(Tokenizer.from_folder(folder))
         found.append({"name": "bytes in pieces", "files": files, "cases": cases})
+    return [*found, *unigrams()]
+
+
+def unigrams() -> list[dict[str, Any]]:
+    """Unigram tokenizers, as an exported folder has them."""
+    found: list[dict[str, Any]] = []
+    for name, options in (
+        ("XLMRobertaTokenizer", {}),
+        ("CamembertTokenizer", {"add_prefix_space": False}),
+        ("AlbertTokenizer", {}),
+        ("AlbertTokenizer", {"do_lower_case": False, "keep_accents": True}),
+        ("DebertaV2Tokenizer", {"add_prefix_space": False}),
+        ("DebertaV2Tokenizer", {"do_lower_case": True, "split_by_punct": True}),
+    ):
+        with tempfile.TemporaryDirectory() as work:
+            folder = Path(work)
+            tiny.write_unigram(folder, name, characters=tiny.CHARACTERS, spells=bool(options))
+            write_json(folder / "tokenizer_config.json", {"tokenizer_class": name, **options})
+            files = {"tokenizer": open_folder(folder).backend.to_str()}
+            cases = encodings(Tokenizer.from_folder(folder))
+        found.append({"name": f"{name} {json.dumps(options)}", "files": files, "cases": cases})
     return found
 
 

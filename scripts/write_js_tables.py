@@ -17,10 +17,11 @@ from tokenizers import normalizers, pre_tokenizers
 OUT = Path(__file__).parents[1] / "clients" / "js" / "src" / "text" / "tables.js"
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 _NEWER_THAN_LIBRARY = (
-    "105c9 105e4 11383 11385 1138e 11391 113c5 113c7 113c8 11938 "
-    "16121 16122 16123 16124 16125 16126 16127 16128 16d68 16d69 16d6a"
+    "32ff a7f1-a7f4 ab69 105c9 105e4 10781-10785 10787-107b0 107b2-107ba 11383 11385 1138e "
+    "11391 113c5 113c7-113c8 11938 16121-16128 16d68-16d6a 1ccd6-1ccf9 1e030-1e06d 1f16c "
+    "1fbf0-1fbf9 "
 ).split()
-"""Code points that Unicode 17 decomposes and the library's own normalization may not."""
+"""Code points, in hexadecimal, that Unicode 17 decomposes (by NFKD) and the library may not."""
 
 
 def _normalizer(**options: bool) -> normalizers.BertNormalizer:
@@ -39,7 +40,7 @@ def tables() -> dict[str, list[int]]:
     chinese = _normalizer(handle_chinese_chars=True)
     accents = _normalizer(strip_accents=True)
     split = pre_tokenizers.BertPreTokenizer()
-    nfd = normalizers.NFD()
+    nfkd, marks = normalizers.NFKD(), normalizers.StripAccents()
     kinds: dict[str, Callable[[str], bool]] = {
         "REMOVED": lambda c: clean.normalize_str(f"a{c}b") == "ab",
         "SPACE": lambda c: clean.normalize_str(f"a{c}b") == "a b",
@@ -47,15 +48,21 @@ def tables() -> dict[str, list[int]]:
         "PUNCTUATION": lambda c: [p for p, _ in split.pre_tokenize_str(f"a{c}b")] == ["a", c, "b"],
         "WHITE": lambda c: [p for p, _ in split.pre_tokenize_str(f"a{c}b")] == ["a", "b"],
         "MARK": lambda c: accents.normalize_str(f"a{c}") == "a",
+        "COMBINING": lambda c: marks.normalize_str(f"a{c}") == "a",
     }
     # Without surrogates and the planes in which Unicode has assigned nothing.
     characters = [
         chr(c) for c in range(0x110000) if not (0xD800 <= c < 0xE000 or 0x40000 <= c < 0xE0000)
     ]
     found = {kind: [ord(c) for c in characters if test(c)] for kind, test in kinds.items()}
-    newer = [int(code, 16) for code in _NEWER_THAN_LIBRARY]
-    found["WHOLE"] = [code for code in newer if nfd.normalize_str(chr(code)) == chr(code)]
+    newer = [code for part in _NEWER_THAN_LIBRARY for code in _range(part)]
+    found["WHOLE"] = [code for code in newer if nfkd.normalize_str(chr(code)) == chr(code)]
     return found
+
+
+def _range(part: str) -> range:
+    first, _, last = part.partition("-")
+    return range(int(first, 16), int(last or first, 16) + 1)
 
 
 def packed(codes: list[int]) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import tokenizers
-from tokenizers import AddedToken, models, pre_tokenizers, processors, trainers
+from tokenizers import AddedToken, models, normalizers, pre_tokenizers, processors, trainers
 
 from potstill.bundle.atomic import write_json
 from potstill.bundle.config import ModelConfig
@@ -143,32 +143,80 @@ def write_byte_level(folder: Path, *, pieces: bool = False) -> None:
         byte_level().save(str(folder / "tokenizer.json"))
 
 
-def unigram(special: tuple[str, ...] = ("<s>", "<pad>", "</s>", "<unk>")) -> tokenizers.Tokenizer:
-    """A Unigram over `SENTENCES`, its tokens around a text first and ``<mask>`` last."""
+def unigram(
+    special: tuple[str, ...] = ("<s>", "<pad>", "</s>", "<unk>"), *, spells: bool = False
+) -> tokenizers.Tokenizer:
+    """A Unigram over `SENTENCES`, its tokens around a text first and ``<mask>`` last.
+
+    Args:
+        special: the tokens around a text.
+        spells: whether it has a piece for each byte, for what it has no other for.
+    """
     backend = tokenizers.Tokenizer(models.Unigram())
     backend.pre_tokenizer = pre_tokenizers.Metaspace()
     trainer = trainers.UnigramTrainer(
         vocab_size=UNIGRAM_SIZE - len(special) - 1, special_tokens=[], show_progress=False
     )
     backend.train_from_iterator((text for text, *_ in SENTENCES * 3), trainer)
-    pieces = json.loads(backend.to_str())["model"]["vocab"]
+    pieces = [tuple(piece) for piece in json.loads(backend.to_str())["model"]["vocab"]]
+    if spells:
+        pieces += [(f"<0x{byte:02X}>", -20.0) for byte in range(256)]
     mask = "<mask>" if "<s>" in special else "[MASK]"
     unknown = "[UNK]" if "[UNK]" in special else "<unk>"
-    vocabulary = [*((token, 0.0) for token in special), *map(tuple, pieces), (mask, 0.0)]
-    found = tokenizers.Tokenizer(models.Unigram(vocabulary, special.index(unknown), False))
+    vocabulary = [*((token, 0.0) for token in special), *pieces, (mask, 0.0)]
+    found = tokenizers.Tokenizer(models.Unigram(vocabulary, special.index(unknown), spells))
     found.add_special_tokens([*special, AddedToken(mask, lstrip=True, normalized=False)])
     return found
 
 
-def write_unigram(folder: Path, name: str) -> None:
-    """``tokenizer.json`` of `unigram`, as of a class of transformers."""
+def charsmap(rules: dict[str, str]) -> bytes:
+    """A table of characters as SentencePiece writes it: a double array over UTF-8, and strings."""
+    strings = b"".join(text.encode() + b"\0" for text in rules.values())
+    places, at = {}, 0
+    for key, text in rules.items():
+        places[key.encode()] = at
+        at += len(text.encode()) + 1
+    prefixes = sorted({key[:n] for key in places for n in range(len(key) + 1)})
+    units, bases = {0: 0}, {}
+    for prefix in prefixes:
+        letters = {child[-1] for child in prefixes if child[:-1] == prefix and child}
+        letters |= {0} if prefix in places else set()
+        free = (b for b in range(1, 2**21) if b not in bases.values())
+        base = next(b for b in free if not any(b ^ letter in units for letter in letters))
+        bases[prefix] = base
+        own = bases[prefix[:-1]] ^ prefix[-1] if prefix else 0
+        units[own] = (own ^ base) << 10 | (prefix in places) << 8 | (prefix or b"\0")[-1]
+        units |= {base ^ letter: 0 for letter in letters}
+        if prefix in places:
+            units[base] = places[prefix] | 1 << 31
+    # To a whole 256: whoever reads it looks for a byte before it asks whether one is there.
+    n_units = (max(units) | 255) + 1
+    trie = np.array([units.get(i, 0) for i in range(n_units)], "<u4").tobytes()
+    return len(trie).to_bytes(4, "little") + trie + strings
+
+
+CHARACTERS = {
+    "\t": " ", "\n": " ", "\u00a0": " ", "\u3000": " ", "\u200b": "", "\u00ad": "",
+    "ﬁ": "fi", "½": "1\u20442", "Ⅳ": "IV", "…": "...", "№": "No", "é": "e", "e\u0301": "é",
+    "\u0301": "", "ΐ": "ι\u0308\u0301", "가": "\u1100\u1161",
+}  # fmt: skip
+"""Rules for `charsmap`: characters that become several, one, others or none."""
+
+
+def write_unigram(
+    folder: Path, name: str, *, characters: dict[str, str] | None = None, spells: bool = False
+) -> None:
+    """``tokenizer.json`` of `unigram`, as of a class of transformers; see `charsmap`."""
     folder.mkdir(parents=True, exist_ok=True)
     special = {
         "Albert": ("<pad>", "<unk>", "[CLS]", "[SEP]"),
         "Deberta": ("[PAD]", "[CLS]", "[SEP]", "[UNK]"),
     }
     named = [tokens for kind, tokens in special.items() if name.startswith(kind)]
-    unigram(*named).save(str(folder / "tokenizer.json"))
+    backend = unigram(*named, spells=spells)
+    if characters:
+        backend.normalizer = normalizers.Precompiled(charsmap(characters))
+    backend.save(str(folder / "tokenizer.json"))
     write_json(folder / "tokenizer_config.json", {"tokenizer_class": name})
 
 

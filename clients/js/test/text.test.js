@@ -117,7 +117,18 @@ test("the article's tokenizer pads and counts", async () => {
 test("tokenizers of other kinds are refused by name", () => {
   const json = (model, more = {}) => ({ tokenizer: JSON.stringify({ model, ...more }) });
   const cases = [
-    [json({ type: "Unigram", vocab: [["a", -1]] }), /type 'Unigram'/],
+    [json({ type: "Unigram", vocab: [["a", -1]] }), /cuts words by 'nothing'/],
+    [json({ type: "Unigram", vocab: { a: 0 } }), /a piece of its Unigram is no pair/],
+    [json({ type: "Unigram", vocab: [["a", -1]], unk_id: 5 }), /the unknown token 5 is beyond/],
+    [
+      json({ type: "Unigram", vocab: [["a", -1]] }, { normalizer: { type: "Precompiled", precompiled_charsmap: "AQAAAAEAAAA=" } }),
+      /table of characters in tokenizer.json is damaged/,
+    ],
+    [
+      json({ type: "Unigram", vocab: [["a", -1]] }, { normalizer: { type: "Replace", pattern: { Regex: "(a" } } }),
+      /replaces \{"Regex":"\(a"\}/,
+    ],
+    [json({ type: "WordLevel", vocab: { a: 0 } }), /type 'WordLevel'/],
     [json({ type: "BPE", vocab: { a: 0 }, merges: [] }), /cuts words by 'nothing'/],
     [json({ type: "WordPiece", vocab: { "[UNK]": 0 } }, { pre_tokenizer: { type: "Whitespace" } }), /'Whitespace'/],
     [

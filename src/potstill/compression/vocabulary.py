@@ -1,11 +1,13 @@
 """A smaller vocabulary: pieces that a corpus does not need leave the tokenizer and the word table.
 
-For WordPiece alone. A piece may only go where its letters stay as pieces of their own, so a word
-whose every letter is one can always be spelled; it may take more tokens.
+For WordPiece and Unigram. A piece may only go where its letters stay as pieces of their own, so a
+word whose every letter is one can always be spelled; it may take more tokens. Unigram's pieces keep
+their scores, so a text whose pieces all stay is cut as it was.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -19,6 +21,7 @@ from potstill.errors import RecipeError
 
 _BY_WORD = ("embeddings.word.weight", "lm_head.bias")
 """Parameters with one row a piece."""
+_BYTE = re.compile("<0x[0-9A-F]{2}>")
 _ROUND = 20
 """A round removes one of so many pieces."""
 
@@ -38,16 +41,18 @@ def kept_pieces(
         Ids, rising.
 
     Raises:
-        RecipeError: no WordPiece, or a limit below what has to stay.
+        RecipeError: neither WordPiece nor Unigram, or a limit below what has to stay.
     """
     vocabulary = _vocabulary(tokenizer)
     special = {token["id"] for token in tokenizer.get("added_tokens") or ()}
-    prefix = tokenizer["model"].get("continuing_subword_prefix", "##")
-    unknown = tokenizer["model"].get("unk_token")
-    needed = {
+    model = tokenizer["model"]
+    prefix = "" if _is_unigram(model) else model.get("continuing_subword_prefix", "##")
+    special |= _needed_by_unigram(model) if _is_unigram(model) else set()
+    unknown = model.get("unk_token")
+    needed = special | {
         number
         for token, number in vocabulary.items()
-        if number in special or token == unknown or not _spelled(token, prefix, vocabulary)
+        if token == unknown or not _spelled(token, prefix, vocabulary)
     }
     if limit and limit < len(needed):
         raise RecipeError(
@@ -63,10 +68,17 @@ def kept_pieces(
 def trim_tokenizer(tokenizer: Mapping[str, Any], kept: list[int]) -> dict[str, Any]:
     """``tokenizer.json`` with some ids alone, numbered anew in their order."""
     new = {old: number for number, old in enumerate(kept)}
-    pieces = sorted((new[i], token) for token, i in _vocabulary(tokenizer).items() if i in new)
+    model = tokenizer["model"]
+    if _is_unigram(model):
+        scored = [model["vocab"][i] for i in kept if i < len(model["vocab"])]
+        unknown = model.get("unk_id")
+        made = {"vocab": scored, "unk_id": None if unknown is None else new[unknown]}
+    else:
+        numbered = {i: token for token, i in _vocabulary(tokenizer).items()}
+        made = {"vocab": {numbered[i]: new[i] for i in kept if i in numbered}}
     return {
         **tokenizer,
-        "model": {**tokenizer["model"], "vocab": {token: i for i, token in pieces}},
+        "model": {**model, **made},
         "added_tokens": [
             {**token, "id": new[token["id"]]} for token in tokenizer.get("added_tokens") or ()
         ],
@@ -88,17 +100,46 @@ def trim_weights(
             f"{config.vocab_size - 1}: omit prune_vocabulary"
         )
     trimmed = {n: w[kept] if n in _BY_WORD else w for n, w in weights.items()}
-    pad_id = kept.index(config.pad_id) if config.pad_id in kept else 0
-    return replace(config, vocab_size=len(kept), pad_id=pad_id), trimmed
+    new = {old: number for number, old in enumerate(kept)}
+    pad_id = new.get(config.pad_id, 0)
+    if config.position_offset:  # positions are counted from the padding's id on
+        name = "embeddings.position.weight"
+        trimmed[name] = trimmed[name][config.pad_id - pad_id :]
+    extra = {
+        name: new.get(value) if name.endswith("_token_id") and isinstance(value, int) else value
+        for name, value in config.extra.items()
+    }
+    return replace(config, vocab_size=len(kept), pad_id=pad_id, extra=extra), trimmed
 
 
 def _vocabulary(tokenizer: Mapping[str, Any]) -> Mapping[str, int]:
     model: Mapping[str, Any] = tokenizer.get("model") or {}
+    if _is_unigram(model):
+        return {piece: number for number, (piece, _) in enumerate(model["vocab"])}
     if model.get("type", "WordPiece") != "WordPiece" or not isinstance(model.get("vocab"), dict):
         raise RecipeError(
-            f"prune_vocabulary is for WordPiece vocabularies, not for {model.get('type')}: omit it"
+            "prune_vocabulary is for WordPiece and Unigram vocabularies, not for "
+            f"{model.get('type')}: omit it"
         )
     return model["vocab"]
+
+
+def _is_unigram(model: Mapping[str, Any]) -> bool:
+    return model.get("type") == "Unigram"
+
+
+def _needed_by_unigram(model: Mapping[str, Any]) -> set[int]:
+    """What it cuts by beside the letters: bytes, the unknown, and the piece of the lowest score.
+
+    What an unknown character costs is counted from the last.
+    """
+    scores = [score for _, score in model["vocab"]]
+    needed = {scores.index(min(scores))}
+    if model.get("unk_id") is not None:
+        needed.add(model["unk_id"])
+    if model.get("byte_fallback"):
+        needed |= {i for i, (piece, _) in enumerate(model["vocab"]) if _BYTE.fullmatch(piece)}
+    return needed
 
 
 def _thin_out(
@@ -129,7 +170,10 @@ def _thin_out(
 
 
 def _parts(token: str, prefix: str, vocabulary: Mapping[str, int]) -> list[int]:
-    """The shorter pieces that would spell a piece, longest match first, as WordPiece cuts."""
+    """The shorter pieces that would spell a piece, longest match first, as WordPiece cuts.
+
+    Unigram would weigh their scores; for what is worth keeping it is near enough.
+    """
     goes_on = token.startswith(prefix) and len(token) > len(prefix)
     letters = token.removeprefix(prefix) if goes_on else token
     parts: list[int] = []

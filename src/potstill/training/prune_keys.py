@@ -33,7 +33,7 @@ class PruneKeys:
     prune_windows: int = 1000
     """Training windows that importance is measured on, or that the rest is fitted on."""
     prune_vocabulary: str | int = ""
-    """``corpus`` keeps the word pieces that the training text uses, a number at most so many of
+    """``corpus`` keeps the pieces that the training text uses, a number at most so many of
     them, and empty all. Single letters and special tokens always stay."""
 
     PRUNE_RANGES: ClassVar[dict[str, tuple[float, float]]] = {"prune_windows": (1, 1e9)}

@@ -105,14 +105,17 @@ def _make(
     facts: dict[str, Any],
 ) -> None:
     config = read_config(folder)
-    if not config.spec.parted:
+    removes = bool(recipe.prune_heads or recipe.prune_ffn)
+    if removes and not config.spec.parted:
         raise RecipeError(
-            f"{config.model_type} models cannot be pruned yet: prune one of type bert, distilbert, "
-            "roberta or electra"
+            f"heads and neurons of {config.model_type} models cannot be pruned yet: "
+            "omit prune_heads and prune_ffn"
         )
     weights = read_weights(folder, config, require_head=False)
     layers = select_layers(recipe.layers, config.n_layers, recipe.n_layers)
-    if recipe.prune_criterion == "reconstruction":
+    if not removes:
+        config, weights = take_layers(config, weights, layers)
+    elif recipe.prune_criterion == "reconstruction":
         config, weights = take_layers(config, weights, layers)
         config, weights = _reconstructed(recipe, folder, config, weights, examples)
     else:
@@ -213,7 +216,9 @@ def _trim(
     kept = kept_pieces(tokenizer, counts, limit)
     trimmed = trim_tokenizer(tokenizer, kept)
     write_text(file, json.dumps(trimmed, ensure_ascii=False))
-    write_text(folder / layout.VOCAB, "".join(f"{token}\n" for token in trimmed["model"]["vocab"]))
+    if isinstance(trimmed["model"]["vocab"], dict):  # WordPiece
+        lines = "".join(f"{token}\n" for token in trimmed["model"]["vocab"])
+        write_text(folder / layout.VOCAB, lines)
     # Numbers of special tokens that newer folders repeat here would be the old ones.
     options = json.loads((folder / layout.TOKENIZER_CONFIG).read_text(encoding="utf-8"))
     options.pop("added_tokens_decoder", None)

@@ -1,5 +1,7 @@
 /** Tokens such as `[SEP]` that are found in a text before it is cut into words. */
 
+import { IS_WHITE, kindTable } from "./unicode.js";
+
 /**
  * @typedef {object} Added
  * @property {string} content
@@ -46,8 +48,8 @@ export class AddedTokens {
         let start = match.index;
         let stop = start + match[0].length;
         if (start < at || (token.singleWord && !standsAlone(text, start, stop))) continue;
-        if (token.lstrip) start = Math.max(at, text.slice(0, start).trimEnd().length);
-        if (token.rstrip) stop = text.length - text.slice(stop).trimStart().length;
+        while (token.lstrip && start > at && isWhite(text, start - 1)) start--;
+        while (token.rstrip && stop < text.length && isWhite(text, stop)) stop++;
         if (start > at) take(at, start);
         take(start, stop, token.id);
         at = stop;
@@ -68,6 +70,11 @@ function finder(tokens) {
     pattern: new RegExp(escaped.join("|"), "gu"),
     byContent: new Map(named.map((token) => [token.content, token])),
   };
+}
+
+/** @param {string} text @param {number} at */
+function isWhite(text, at) {
+  return kindTable()[text.charCodeAt(at)] & IS_WHITE;
 }
 
 /** @param {string} text @param {number} start @param {number} stop */

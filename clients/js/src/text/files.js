@@ -4,19 +4,24 @@ import { PotstillError, TokenizerError, reason } from "../errors.js";
 import { AddedTokens } from "./added.js";
 import { ByteLevelBpe } from "./bpe.js";
 import { normalize } from "./normal.js";
+import { stepped, stepsOf } from "./steps.js";
 import { Tokenizer } from "./tokenizer.js";
+import { Unigram } from "./unigram.js";
 import { BERT_PAIR, ROBERTA_PAIR } from "./windows.js";
 import { WordPiece } from "./wordpiece.js";
 
 /** @import { Added } from "./added.js" */
+/** @import { Cut } from "./cuts.js" */
 /** @import { NormalOptions } from "./normal.js" */
+/** @import { Step } from "./steps.js" */
 /** @import { PairLayout } from "./windows.js" */
 
 /** @typedef {Record<string, any>} Json */
 /** @typedef {"cls" | "sep" | "pad" | "mask" | "unk"} Role */
 
 const READS =
-  "this package reads WordPiece (BERT, DistilBERT, ELECTRA) and byte-level BPE (RoBERTa, DistilRoBERTa)";
+  "this package reads WordPiece (BERT, DistilBERT, ELECTRA), byte-level BPE (RoBERTa, ModernBERT) and Unigram " +
+  "(XLM-R, CamemBERT, ALBERT, DeBERTa)";
 
 /** @type {Record<Role, string[]>} */
 const USUAL = {
@@ -152,13 +157,18 @@ function plain(token, vocabulary) {
  */
 function fromJson(json, config, where, cased) {
   const kind = json.model?.type ?? (json.model?.merges ? "BPE" : "WordPiece");
+  if (kind === "Unigram") return fromUnigram(json, config, where);
   if (!json.model?.vocab || Array.isArray(json.model.vocab) || !["WordPiece", "BPE"].includes(kind)) {
     throw new TokenizerError(`${where} has a tokenizer of type '${kind}': ${READS}`);
   }
   const model = kind === "BPE" ? bpe(json, where) : wordPiece(json, where);
   const normalizer = normalizerOf(json.normalizer ?? null, where, cased);
-  /** @type {Added[]} */
-  const added = (json.added_tokens ?? []).map((/** @type {Json} */ token) => ({
+  return finish(model, normalizer, addedOf(json), config, json);
+}
+
+/** @param {Json} json @returns {Added[]} */
+function addedOf(json) {
+  return (json.added_tokens ?? []).map((/** @type {Json} */ token) => ({
     content: String(token.content),
     id: Number(token.id),
     normalized: token.normalized ?? !token.special,
@@ -166,7 +176,43 @@ function fromJson(json, config, where, cased) {
     lstrip: token.lstrip ?? false,
     rstrip: token.rstrip ?? false,
   }));
-  return finish(model, normalizer, added, config, json);
+}
+
+/** @param {Json} json @param {Json} config @param {string} where @returns {Tokenizer} */
+function fromUnigram(json, config, where) {
+  const refused = (/** @type {string} */ what) => new TokenizerError(`${where} ${what}: ${READS}`);
+  const { vocab, unk_id: unknown, byte_fallback: byteFallback } = json.model;
+  const fits = (/** @type {any} */ row) =>
+    Array.isArray(row) && typeof row[0] === "string" && typeof row[1] === "number";
+  if (!Array.isArray(vocab) || !vocab.every(fits)) {
+    throw new TokenizerError(`${where} has damaged tokenizer files: a piece of its Unigram is no pair`);
+  }
+  const model = new Unigram(vocab, { unknownId: unknown ?? undefined, byteFallback: Boolean(byteFallback) });
+  const steps = stepsOf(json.normalizer ?? null, refused);
+  const cuts = cutsOf(json.pre_tokenizer, refused);
+  return finish(model, null, addedOf(json), config, json, { steps, cuts });
+}
+
+/**
+ * @param {Json | null | undefined} json
+ * @param {(what: string) => TokenizerError} refused
+ * @returns {Cut[]}
+ */
+function cutsOf(json, refused) {
+  if (json?.type === "Sequence") {
+    return json.pretokenizers.flatMap((/** @type {Json} */ one) => cutsOf(one, refused));
+  }
+  if (json?.type === "WhitespaceSplit") return [{ kind: "blanks" }];
+  if (json?.type === "Punctuation" && (json.behavior ?? "Isolated") === "Isolated") {
+    return [{ kind: "punctuation" }];
+  }
+  if (json?.type === "Metaspace" && json.split !== false) {
+    const older = json.add_prefix_space === false ? "never" : "always";
+    const letter = String(json.replacement ?? "\u2581");
+    if (letter.length !== 1) throw refused(`marks words by '${letter}'`);
+    return [{ kind: "metaspace", letter, prepend: json.prepend_scheme ?? older }];
+  }
+  throw refused(`cuts words by '${json?.type ?? "nothing"}'`);
 }
 
 /** @param {Json} json @param {string} where @returns {WordPiece} */
@@ -236,20 +282,21 @@ function normalizerOf(json, where, cased) {
 }
 
 /**
- * @param {WordPiece | ByteLevelBpe} model
+ * @param {WordPiece | ByteLevelBpe | Unigram} model
  * @param {NormalOptions | null} normalizer
  * @param {Added[]} tokens
  * @param {Json} config
  * @param {Json} json
+ * @param {{ steps: Step[], cuts: Cut[] }} [parts] of a Unigram
  * @returns {Tokenizer}
  */
-function finish(model, normalizer, tokens, config, json) {
+function finish(model, normalizer, tokens, config, json, { steps, cuts } = { steps: [], cuts: [] }) {
   for (const [token, id] of [...model.vocabulary, ...tokens.map((one) => [one.content, one.id])]) {
     if (Number.isInteger(id) && Number(id) >= 0) continue;
     throw new TokenizerError(`the token ${JSON.stringify(token)} has ${JSON.stringify(id)} for an id`);
   }
   const added = new AddedTokens(tokens, (content) =>
-    normalizer ? normalize(content, normalizer).text : content,
+    normalizer ? normalize(content, normalizer).text : stepped(content, steps).text,
   );
   /** @param {string} token */
   const id = (token) => added.ids.get(token) ?? model.vocabulary.get(token);
@@ -272,6 +319,8 @@ function finish(model, normalizer, tokens, config, json) {
   return new Tokenizer({
     model,
     normalizer,
+    steps,
+    cuts,
     added,
     trimOffsets: trimming.some((p) => p.trim_offsets ?? true),
     special,

@@ -79,6 +79,24 @@ function clean(text, options) {
   return out;
 }
 
+/**
+ * A text as it is, each code point from its own place; lone surrogates are read as U+FFFD.
+ *
+ * @param {string} text
+ * @returns {Points}
+ */
+export function pointsOf(text) {
+  /** @type {Points} */
+  const out = { codes: [], from: [], to: [] };
+  for (let at = 0; at < text.length; ) {
+    const code = codePointAt(text, at);
+    const stop = at + (code > 0xffff ? 2 : 1);
+    push(out, code, at, stop);
+    at = stop;
+  }
+  return out;
+}
+
 /** @param {Points} out @param {number} code @param {number} from @param {number} to */
 function push(out, code, from, to) {
   out.codes.push(code);
@@ -177,7 +195,7 @@ const ranks = new Map();
  *
  * @param {number} code
  */
-function rankOf(code) {
+export function rankOf(code) {
   let rank = ranks.get(code);
   if (rank === undefined) {
     const mark = String.fromCodePoint(code);
@@ -196,7 +214,7 @@ function rankOf(code) {
  *
  * @param {{ code: number, first: boolean }[]} marks
  */
-function ordered(marks) {
+export function ordered(marks) {
   /** @type {typeof marks} */
   const out = [];
   for (let start = 0; start < marks.length; ) {

@@ -1,15 +1,21 @@
 /**
  * Strings → token ids with offsets into the caller's own string, in UTF-16 units.
  *
- * The same tokens as the `tokenizers` library gives, for the two kinds of tokenizer that BERT's
- * relatives have: WordPiece (BERT, DistilBERT, ELECTRA) and byte-level BPE (RoBERTa, DistilRoBERTa).
+ * The same tokens as the `tokenizers` library gives, for the three kinds of tokenizer that BERT's
+ * relatives have: WordPiece (BERT, DistilBERT, ELECTRA), byte-level BPE (RoBERTa, ModernBERT) and
+ * Unigram (XLM-R, CamemBERT, ALBERT, DeBERTa).
  */
 
 import { ByteLevelBpe, byteLetters } from "./bpe.js";
+import { cutInto } from "./cuts.js";
 import { normalize } from "./normal.js";
+import { stepped } from "./steps.js";
 import { codePointAt, isBlank } from "./unicode.js";
+import { Unigram } from "./unigram.js";
 import { WordPiece } from "./wordpiece.js";
 
+/** @import { Cut } from "./cuts.js" */
+/** @import { Step } from "./steps.js" */
 /** @import { NormalOptions } from "./normal.js" */
 /** @import { AddedTokens } from "./added.js" */
 /** @import { PairLayout } from "./windows.js" */
@@ -61,8 +67,10 @@ class Tokens {
 
 /**
  * @typedef {object} TokenizerParts
- * @property {WordPiece | ByteLevelBpe} model
- * @property {NormalOptions | null} normalizer
+ * @property {WordPiece | ByteLevelBpe | Unigram} model
+ * @property {NormalOptions | null} normalizer of WordPiece
+ * @property {Step[]} steps what Unigram does to a text first
+ * @property {Cut[]} cuts how Unigram cuts it into words
  * @property {AddedTokens} added
  * @property {boolean} trimOffsets whether RoBERTa's own rule leaves blanks at the ends of tokens out of
  *   their offsets, as `tokenizers` has it; otherwise plain white space is left out
@@ -75,6 +83,8 @@ export class Tokenizer {
   constructor(parts) {
     this.model = parts.model;
     this.normalizer = parts.normalizer;
+    this.steps = parts.steps;
+    this.cuts = parts.cuts;
     this.added = parts.added;
     this.trimOffsets = parts.trimOffsets;
     this.clsId = parts.special.cls;
@@ -139,6 +149,8 @@ export class Tokenizer {
         out.nWords++;
       } else if (this.model instanceof WordPiece) {
         this.#wordPieces(out, this.model, text.slice(start, stop), base + start);
+      } else if (this.model instanceof Unigram) {
+        this.#unigramPieces(out, this.model, text.slice(start, stop), base + start, start);
       } else {
         this.#bytePieces(out, this.model, text.slice(start, stop), base + start);
       }
@@ -146,7 +158,35 @@ export class Tokenizer {
     if (this.model instanceof ByteLevelBpe) {
       if (this.trimOffsets) this.#trim(out, first, base, text, this.model);
       else trimBlanks(out, first, base, text);
+    } else if (this.model instanceof Unigram && !this.cuts.some((cut) => cut.kind === "blanks")) {
+      trimBlanks(out, first, base, text); // the blank before a word was taken into its token
     }
+  }
+
+  /**
+   * @param {Tokens} out
+   * @param {Unigram} model
+   * @param {string} text
+   * @param {number} base
+   * @param {number} at where the part stands in what is read at once
+   */
+  #unigramPieces(out, model, text, base, at) {
+    const { text: normal, from, to } = stepped(text, this.steps);
+    const places = { from: /** @type {Int32Array} */ (from), to: /** @type {Int32Array} */ (to) };
+    this.added.split(normal, this.added.normal, (start, stop, id) => {
+      if (id !== undefined) {
+        out.push(id, base + places.from[start], base + places.to[stop - 1]);
+        out.nWords++;
+        return;
+      }
+      for (const word of cutInto(normal, places, start, stop, this.cuts, at)) {
+        const { ids, starts, ends } = model.pieces(word.text);
+        for (let i = 0; i < ids.length; i++) {
+          out.push(ids[i], base + word.from[starts[i]], base + word.to[ends[i] - 1]);
+        }
+        out.nWords++;
+      }
+    });
   }
 
   /** @param {Tokens} out @param {WordPiece} model @param {string} text @param {number} base */

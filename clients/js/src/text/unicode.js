@@ -1,6 +1,6 @@
 /** What the tokenizers library takes each code point for; see tables.js. */
 
-import { CHINESE, MARK, PUNCTUATION, REMOVED, SPACE, WHITE, WHOLE } from "./tables.js";
+import { CHINESE, COMBINING, MARK, PUNCTUATION, REMOVED, SPACE, WHITE, WHOLE } from "./tables.js";
 
 export const IS_REMOVED = 1;
 export const IS_SPACE = 2;
@@ -12,6 +12,8 @@ export const IS_WHITE = 16;
 export const IS_MARK = 32;
 /** A letter that newer versions of Unicode take apart and the library does not. */
 export const IS_WHOLE = 64;
+/** A mark of any kind, of those that `StripAccents` takes away. */
+export const IS_COMBINING = 128;
 
 /** @type {Uint8Array | undefined} */
 let kinds;
@@ -31,6 +33,7 @@ export function kindTable() {
   fill(kinds, WHITE, IS_WHITE);
   fill(kinds, MARK, IS_MARK);
   fill(kinds, WHOLE, IS_WHOLE);
+  fill(kinds, COMBINING, IS_COMBINING);
   return kinds;
 }
 
