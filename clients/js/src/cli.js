@@ -45,7 +45,9 @@ const HELP = `Usage: potstill COMMAND
 
   --help, --version`;
 
-/** @type {Record<string, [Record<string, boolean>, (alone: string[], values: Record<string, string>) => Promise<number>]>} */
+/** @typedef {(alone: string[], values: Record<string, string>) => Promise<number>} Verb */
+
+/** @type {Record<string, [Record<string, boolean>, Verb]>} */
 const COMMANDS = {
   ask: [ASK, ask],
   classify: [CLASSIFY, classify],

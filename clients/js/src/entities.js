@@ -107,7 +107,8 @@ function entityOf(text, encoded, group, label) {
   let start = encoded.offsets[2 * group[0].first];
   let end = withMarks(text, encoded.offsets[2 * last + 1], encoded, last + 1);
   // Byte-level tokens may hold the blank before a word.
-  const blanks = (/** @type {RegExp} */ ends) => /** @type {RegExpExecArray} */ (ends.exec(text.slice(start, end)))[0].length;
+  /** @param {RegExp} ends */
+  const blanks = (ends) => ends.exec(text.slice(start, end))?.[0].length ?? 0;
   start += blanks(LEADING);
   end -= blanks(TRAILING);
   const score = group.reduce((sum, unit) => sum + unit.score, 0) / group.length;

@@ -52,7 +52,12 @@ export async function runRows(session, rows, tokenizer, tokenBudget, signal) {
   return said;
 }
 
-/** @param {Float32Array} values @param {number} units @param {{ n: number, length: number }} batch @param {boolean} byToken */
+/**
+ * @param {Float32Array} values
+ * @param {number} units
+ * @param {{ n: number, length: number }} batch
+ * @param {boolean} byToken
+ */
 function checked(values, units, { n, length }, byToken) {
   if (!values.length || values.length % units) {
     throw new ModelError(`the model gives no logits of the shape [${n}${byToken ? `, ${length}` : ""}, …]`);

@@ -36,7 +36,14 @@ const CHUNK = 256;
  * @property {AbortSignal} [signal] rejects the call with an `AbortedError`
  */
 
-/** @typedef {{ labels: string[], seqLen: number, stride: number, aggregation: Aggregation, tokenBudget: number }} Settled */
+/**
+ * @typedef {object} Settled
+ * @property {string[]} labels in the order of the logits
+ * @property {number} seqLen
+ * @property {number} stride
+ * @property {Aggregation} aggregation
+ * @property {number} tokenBudget
+ */
 
 /** @typedef {{ encoded: Encoded, words: Int32Array }} Tokens of a text, and which belong together */
 

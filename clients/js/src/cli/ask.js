@@ -27,6 +27,8 @@ export const ASK = {
 const NAMED = 10;
 /** Most units of a sentence shown on either side of an answer. */
 const SHOWN = 240;
+/** Of an answer, of it in its sentence, of its place; and none. */
+const COLOURS = ["\x1b[1;32m", "\x1b[1;4;32m", "\x1b[2m", "\x1b[0m"];
 const SENTENCE_END = /(?<=[.!?…])["'”’)\]]*\s+|\n\s*\n/g;
 const ROW_END = /\n/g;
 
@@ -107,7 +109,7 @@ function json(answers, documents) {
 /** @param {Answer[]} answers @param {Document[]} documents */
 function people(answers, documents) {
   if (!answers.length) return "No answer.\n";
-  const [bold, line, dim, plain] = process.stdout.isTTY ? ["\x1b[1;32m", "\x1b[1;4;32m", "\x1b[2m", "\x1b[0m"] : ["", "", "", ""];
+  const [bold, line, dim, plain] = process.stdout.isTTY ? COLOURS : ["", "", "", ""];
   return answers
     .map(({ text, score, start, end, source = 0 }) => {
       const { name, text: all, lines } = documents[source];
@@ -134,7 +136,8 @@ function surroundings(text, start, end) {
   const ends = [...near.matchAll(border)].map((match) => [first + match.index, first + match.index + match[0].length]);
   const begun = ends.filter(([, stop]) => stop <= start).at(-1)?.[1];
   const over = ends.find(([at]) => at >= end)?.[0];
-  const before = begun === undefined ? "…".repeat(first > 0 ? 1 : 0) + text.slice(first, start) : text.slice(begun, start);
-  const after = over === undefined ? text.slice(end, last) + "…".repeat(last < text.length ? 1 : 0) : text.slice(end, over);
+  const [cutBefore, cutAfter] = [begun === undefined && first > 0, over === undefined && last < text.length];
+  const before = (cutBefore ? "…" : "") + text.slice(begun ?? first, start);
+  const after = text.slice(end, over ?? last) + (cutAfter ? "…" : "");
   return [before.trimStart(), after.trimEnd()];
 }

@@ -35,7 +35,8 @@ export async function classify(alone, values) {
   for (const one of alone.length ? alone : ["-"]) texts.push(one === "-" ? await standardText("a TEXT") : one);
   const classifier = await Classifier.fromOptions({ ...opened, threshold, maxWindows });
   try {
-    const found = pair === undefined ? await classifier.classifyMany(texts) : [await classifier.classify(texts[0], pair)];
+    const asked = pair === undefined ? texts : [/** @type {[string, string]} */ ([texts[0], pair])];
+    const found = await classifier.classifyMany(asked);
     sayCut(found, classifier.options);
     const cut = found.map((one) => ({ ...one, labels: one.labels.slice(0, topK) }));
     say(values.json ? `${JSON.stringify(cut.length > 1 ? cut : cut[0])}\n` : labelled(cut, texts));

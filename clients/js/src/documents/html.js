@@ -170,7 +170,8 @@ class Writer {
   end() {
     const text = this.text;
     this.text = "";
-    const lines = this.pre ? [text.replaceAll("\u2028", "\n").trimEnd().replace(/^\n+/, "")] : text.split("\u2028").map(spaced);
+    const asItIs = () => [text.replaceAll("\u2028", "\n").trimEnd().replace(/^\n+/, "")];
+    const lines = this.pre ? asItIs() : text.split("\u2028").map(spaced);
     const kept = lines.filter((line) => line && line !== "-").join("\n");
     if (kept.trim()) this.paragraphs.push(kept);
   }
@@ -181,7 +182,8 @@ class Writer {
     const named = heads && rows.length > 1 && rows[0].length > 1 ? rows[0] : undefined;
     const lines = (named ? rows.slice(1) : rows).map((row) => {
       const own = named?.length === row.length ? named : undefined;
-      return row.map((cell, i) => (own?.[i] && cell && own[i] !== cell ? `${own[i]}: ${cell}` : cell)).filter(Boolean).join(APART);
+      const cells = row.map((cell, i) => (own?.[i] && cell && own[i] !== cell ? `${own[i]}: ${cell}` : cell));
+      return cells.filter(Boolean).join(APART);
     });
     const text = lines.filter(Boolean).join("\n");
     if (text) this.paragraphs.push(text);

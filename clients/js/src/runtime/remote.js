@@ -123,7 +123,8 @@ function rowsOf(values, { n, length }) {
 function flat(rows, { n, length }, byToken, address) {
   /** @param {any} list @param {number} size */
   const holds = (list, size) => Array.isArray(list) && list.length === size;
-  const right = holds(rows, n) && /** @type {any[]} */ (rows).every((row) => holds(row, byToken ? length : row?.length));
-  if (right) return Float32Array.from(/** @type {any[]} */ (rows).flat(2));
+  const own = /** @type {any[]} */ (rows);
+  const right = holds(own, n) && own.every((row) => holds(row, byToken ? length : row?.length));
+  if (right) return Float32Array.from(own.flat(2));
   throw new RemoteError(`${address} gave no logits of the shape [${n}${byToken ? `, ${length}` : ""}, …]`);
 }
