@@ -250,7 +250,13 @@ def tokenizers() -> list[dict[str, Any]]:
 
 
 def unigrams() -> list[dict[str, Any]]:
-    """Unigram tokenizers, as an exported folder has them."""
+    """Unigram tokenizers, as an exported folder has them.
+
+    Those that there are stay: the trainer finds other pieces in every process.
+    """
+    stored = OUT / "tokenizers.json"
+    known = json.loads(stored.read_text("utf-8")) if stored.is_file() else []
+    kept = {one["name"]: one["files"] for one in known}
     found: list[dict[str, Any]] = []
     for name, options in (
         ("XLMRobertaTokenizer", {}),
@@ -261,12 +267,15 @@ def unigrams() -> list[dict[str, Any]]:
         ("DebertaV2Tokenizer", {"do_lower_case": True, "split_by_punct": True}),
     ):
         with tempfile.TemporaryDirectory() as work:
-            folder = Path(work)
-            tiny.write_unigram(folder, name, characters=tiny.CHARACTERS, spells=bool(options))
+            folder, title = Path(work), f"{name} {json.dumps(options)}"
+            if title in kept:
+                (folder / "tokenizer.json").write_text(kept[title]["tokenizer"], encoding="utf-8")
+            else:
+                tiny.write_unigram(folder, name, characters=tiny.CHARACTERS, spells=bool(options))
             write_json(folder / "tokenizer_config.json", {"tokenizer_class": name, **options})
             files = {"tokenizer": open_folder(folder).backend.to_str()}
             cases = encodings(Tokenizer.from_folder(folder))
-        found.append({"name": f"{name} {json.dumps(options)}", "files": files, "cases": cases})
+        found.append({"name": title, "files": files, "cases": cases})
     return found
 
 
