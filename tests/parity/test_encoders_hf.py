@@ -160,6 +160,16 @@ def test_forward(encoder, ending, ragged, seq, tmp_path):
             torch.testing.assert_close(ours(**batch)[0], found[0], **TOLERANCE)
 
 
+@pytest.mark.parametrize("encoder", ["ModernBert", "ModernBert-mean"])
+def test_two_thousand_tokens(encoder, tmp_path):
+    theirs, ours = make(encoder, "ForQuestionAnswering", tmp_path)
+    batch = {name: rows[:2] for name, rows in inputs(ours, "Model", seq=2048).items()}
+    with torch.no_grad():
+        expected, found = theirs(**batch).start_logits, ours(**batch).start_logits
+    real = batch["attention_mask"].bool()
+    torch.testing.assert_close(found[real], expected[real], **TOLERANCE)
+
+
 @pytest.mark.parametrize(("encoder", "ending"), WITH_A_HEAD)
 def test_loss_and_gradients(encoder, ending, tmp_path):
     theirs, ours = make(encoder, ending, tmp_path)
