@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 
 import pytest
@@ -105,6 +106,43 @@ def test_pieces_of_sentencepiece_alone_name_the_remedy(tmp_path):
     (tmp_path / "sentencepiece.bpe.model").write_bytes(b"\n\x0e\n\x05<unk>")
     with pytest.raises(TokenizerError, match="open it once with transformers' AutoTokenizer"):
         Tokenizer.from_folder(tmp_path)
+
+
+DAMAGED = {
+    "table": (
+        {"normalizer": {"type": "Precompiled", "precompiled_charsmap": "BAAAAAABAAA="}},
+        "damaged table of characters",
+    ),
+    "empty table": (
+        {"normalizer": {"type": "Precompiled", "precompiled_charsmap": "AAAAAA=="}},
+        "damaged table of characters",
+    ),
+    "unknown": ({"unk_id": None}, "cannot read every text: .* `unk_id` is missing"),
+}
+
+
+@pytest.mark.parametrize(("values", "says"), DAMAGED.values(), ids=DAMAGED)
+def test_what_would_fail_within_a_text_is_refused_at_once(tmp_path, values, says):
+    tiny.write_unigram(tmp_path, "XLMRobertaTokenizer")
+    path = tmp_path / "tokenizer.json"
+    stored = json.loads(path.read_text())
+    if "unk_id" in values:
+        stored["model"] |= values
+    else:
+        stored |= values
+    path.write_text(json.dumps(stored))
+    with pytest.raises(TokenizerError, match=says):
+        Tokenizer.from_folder(tmp_path)
+
+
+@pytest.mark.parametrize("model_type", CLASSES.values())
+def test_word_pieces_beside_a_model_of_unigram(tmp_path, model_type):
+    folder = tiny.write_model(tmp_path, model_type)
+    (folder / "tokenizer.json").unlink()
+    tiny.write_tokenizer(folder)
+    (folder / "tokenizer_config.json").unlink()
+    with pytest.raises(TokenizerError, match="holds word pieces, and such a model reads Unigram"):
+        Tokenizer.from_folder(folder)
 
 
 def test_a_vocabulary_of_another_kind_is_left_as_it_is(tmp_path):

@@ -17,6 +17,8 @@ from tokenizers import Regex, decoders, normalizers, pre_tokenizers, processors
 from potstill.errors import TokenizerError
 
 _BERT = {"cls": "[CLS]", "sep": "[SEP]"}
+_BLOCK = 1024
+"""Bytes of a table of characters by which it grows."""
 _ANGLED = {"cls": "<s>", "sep": "</s>"}
 
 
@@ -130,6 +132,28 @@ def _albert_normalizer(options: Mapping[str, Any], table: Any) -> Any:
     if options.get("do_lower_case", True):
         steps.append(normalizers.Lowercase())
     return normalizers.Sequence(steps if table is None else [*steps, table])
+
+
+def check_unigram(backend: Any, path: Path) -> None:
+    """Refuses what the library would only stumble over in the middle of a text.
+
+    Args:
+        backend: with a Unigram.
+        path: of its file, for messages.
+
+    Raises:
+        TokenizerError: its table of characters is cut short, or it has no piece for the unknown.
+    """
+    state = _state(backend.normalizer)
+    for step in state.get("normalizers", [state]):
+        table = b64decode(step.get("precompiled_charsmap") or "")
+        size = int.from_bytes(table[:4], "little")
+        if table and not (0 < size <= len(table) - 4 and size % _BLOCK == 0):
+            raise TokenizerError(f"{path} has a damaged table of characters (precompiled_charsmap)")
+    try:
+        backend.model.tokenize("\ufdd0")  # which is no character
+    except Exception as error:  # the library raises no other
+        raise TokenizerError(f"{path} cannot read every text: {error!s:.100}") from None
 
 
 def _precompiled(normalizer: Any) -> Any:

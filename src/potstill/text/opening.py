@@ -21,7 +21,14 @@ from potstill.bundle import layout
 from potstill.bundle.encoders.table import ENCODERS
 from potstill.bundle.objects import read_object
 from potstill.errors import TokenizerError
-from potstill.text.families import as_bert, as_roberta, as_unigram, bert_normalizer, token_text
+from potstill.text.families import (
+    as_bert,
+    as_roberta,
+    as_unigram,
+    bert_normalizer,
+    check_unigram,
+    token_text,
+)
 
 Family: TypeAlias = Literal["wordpiece", "byte-level", "unigram", "as it is"]
 """What a class of transformers makes anew of its options; the rest comes from the file."""
@@ -153,10 +160,17 @@ def _open_backend(
     path = folder / layout.TOKENIZER
     if path.is_file():
         backend = _from_file(path)
+        if isinstance(backend.model, models.Unigram):
+            check_unigram(backend, path)
         fits = _MODELS.get(family)
         return backend, family if fits and isinstance(backend.model, fits) else "as it is"
     vocabulary = folder / layout.VOCAB
     if vocabulary.is_file():
+        if family == "unigram" and not options.get("tokenizer_class"):
+            raise TokenizerError(
+                f"{vocabulary} holds word pieces, and such a model reads Unigram's: put its "
+                "tokenizer.json beside it, or name the tokenizer_class in tokenizer_config.json"
+            )
         return wordpiece(read_vocabulary(vocabulary), options), family
     pieces = folder / layout.VOCAB_JSON, folder / layout.MERGES
     if all(file.is_file() for file in pieces):
