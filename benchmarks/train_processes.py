@@ -26,14 +26,14 @@ WARM_UP = 1
 
 def train(values: dict[str, Any]) -> None:
     """One run; its first process prints tokens and seconds of every step."""
-    from potstill.training.finetune import finetune
-    from potstill.training.recipe_file import make_recipe
+    from potstill.training.recipe.file import make_recipe
     from potstill.training.runs import Listeners
+    from potstill.training.start import start
 
     def step(report: Any) -> None:
         print(json.dumps({"tokens": report.tokens, "seconds": report.seconds}), flush=True)
 
-    finetune(make_recipe(values), listeners=Listeners(step=step))
+    start(make_recipe(values), listeners=Listeners(step=step))
 
 
 def measured(values: dict[str, Any], folder: Path, processes: int) -> tuple[float, int]:

@@ -32,13 +32,11 @@ WARM_UP = 2
 OURS = """
 import json, sys, time
 verb, values = sys.argv[1], json.loads(sys.argv[2])
-if verb == "distil":
-    import potstill.training.distil as module
-else:
-    import potstill.training.finetune as module
-from potstill.training.recipe_file import make_recipe
+import potstill.training.course as module
+from potstill.training.recipe.file import make_recipe
 from potstill.training.runs import Listeners
 from potstill.training.sampling import row_count
+from potstill.training.start import start as begin
 
 seen = []
 
@@ -69,7 +67,7 @@ def step(report):
     before = report.seconds
     wait()
 
-getattr(module, verb)(make_recipe(values, verb=verb), listeners=Listeners(start=start, step=step))
+begin(make_recipe(values, verb=verb), listeners=Listeners(start=start, step=step))
 """
 PEER = """
 import json, sys, time

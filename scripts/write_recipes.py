@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from potstill.training.recipe_file import KINDS, shipped_by_kind
-from potstill.training.recipe_keys import Key, keys_of
-from potstill.training.shipped import described
+from potstill.training.recipe.file import KINDS, shipped_by_kind
+from potstill.training.recipe.keys import Key, keys_of
+from potstill.training.recipe.shipped import described
+from potstill.training.recipe.table import Table
 
 PAGE = Path(__file__).parent.parent / "docs" / "recipes.md"
 HEAD = """# Recipes
@@ -41,19 +42,21 @@ def render() -> str:
         parts.append("")
     parts.append("## Which keys a run has\n")
     parts.append("| verb | task | keys |\n| --- | --- | --- |")
-    homes: dict[type, dict[str, Key]] = {}
+    homes: dict[type[Table], dict[str, Key]] = {}
     for verb, kinds in KINDS.items():
         for task in kinds:
             keys = keys_of(kinds[task])
-            for key in keys:
-                homes.setdefault(key.home, {})[key.name] = key
             used = dict.fromkeys(key.home for key in reversed(keys))
-            linked = ", ".join(f"[{_title(home)}](#{_anchor(home)})" for home in used)
+            for home in used:
+                homes.setdefault(home, {}).update({k.name: k for k in keys if k.home is home})
+            linked = ", ".join(f"[{home.TITLE}](#{_anchor(home)})" for home in used)
             parts.append(f"| `{verb}` | `{task}` | {linked} |")
     for home, keys_here in homes.items():
-        parts += ["", f"## {_title(home)}\n", f"{_summary(home)}\n"]
+        parts += ["", f"## {home.TITLE}\n", f"{_summary(home)}\n"]
         parts.append("| key | default | takes | meaning |\n| --- | --- | --- | --- |")
-        parts += [_row(key) for key in keys_here.values()]
+        parts += [
+            _row(keys_here[name]) for name in vars(home)["__annotations__"] if name in keys_here
+        ]
     return "\n".join(parts) + "\n"
 
 
@@ -67,27 +70,11 @@ def _link(file: Path) -> str:
     return f"../src/potstill/recipes/{file.name}"
 
 
-def _title(home: type) -> str:
-    return {
-        "RunRecipe": "Every run",
-        "Recipe": "Question answering",
-        "DistilRecipe": "Distilling question answering",
-        "PruneKeys": "Pruning",
-        "LMRecipe": "Masked language models",
-        "LMDistilRecipe": "Distilling masked language models",
-        "TaskRecipe": "Every task of labels",
-        "TeachingKeys": "Distilling a task of labels",
-        "ClassificationRecipe": "Text classification",
-        "TaggingRecipe": "Token classification",
-        "ChoiceRecipe": "Multiple choice",
-    }[home.__name__]
+def _anchor(home: type[Table]) -> str:
+    return home.TITLE.lower().replace(" ", "-")
 
 
-def _anchor(home: type) -> str:
-    return _title(home).lower().replace(" ", "-")
-
-
-def _summary(home: type) -> str:
+def _summary(home: type[Table]) -> str:
     return " ".join((home.__doc__ or "").partition("\n\n")[0].replace("``", "`").split())
 
 

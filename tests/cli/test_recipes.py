@@ -8,7 +8,7 @@ from pathlib import Path
 from click.testing import CliRunner
 
 from potstill.cli import main
-from potstill.training.shipped import shipped_recipes
+from potstill.training.recipe.shipped import shipped_recipes
 
 
 def run(*arguments: str) -> str:

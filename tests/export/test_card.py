@@ -13,8 +13,8 @@ from potstill.bundle.manifest import FileRecord, Manifest, read_manifest, write_
 from potstill.export.bundle import export_bundle
 from potstill.export.card import MARK, model_card
 from potstill.export.card_data import data_set, origin_of
-from potstill.training.finetune import finetune
-from potstill.training.recipe import Recipe
+from potstill.training.recipe.qa import Recipe
+from potstill.training.start import start
 
 QA = Manifest(
     name="mine",
@@ -130,7 +130,7 @@ def test_training_writes_a_card_and_export_writes_it_anew(tmp_path) -> None:
         base=str(base), train=str(train), dev=str(train), out=str(run), max_steps=1,
         seq_len=128, stride=32, threads=1,
     )  # fmt: skip
-    scores = finetune(recipe)
+    scores = start(recipe)
     card = ModelCard.load(run / "README.md")
     assert MARK in card.text
     assert (card.data.base_model, card.data.license) == ("team/first", "mit")

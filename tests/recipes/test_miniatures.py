@@ -15,7 +15,7 @@ from potstill.bundle.weights import expected_shapes
 from potstill.cli import main
 from potstill.errors import ConfigError
 from potstill.runtime.lm import Filler
-from potstill.training.recipe_file import read_recipe
+from potstill.training.recipe.file import read_recipe
 
 ROOT = Path(__file__).parents[2]
 NAMED = {"tiny": (2, 128), "mini": (4, 256), "small": (4, 512), "medium": (8, 512)}

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 import tiny
 from potstill.cli import main
-from potstill.training.recipe_file import read_recipe
+from potstill.training.recipe.file import read_recipe
 
 TINY = ("threads=1", "precision=fp32", "max_steps=2", "seq_len=64")
 

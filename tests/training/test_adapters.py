@@ -16,8 +16,8 @@ from potstill.bundle.weights import read_weights
 from potstill.errors import ModelError, ModelNotFoundError, WeightsError
 from potstill.models.adapters import AdaptedLinear, adapt, merge
 from potstill.models.qa import QuestionAnsweringModel
-from potstill.training.finetune import finetune
-from potstill.training.recipe_file import make_recipe
+from potstill.training.recipe.file import make_recipe
+from potstill.training.start import start
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,7 @@ def run(base, tmp_path_factory):
     out = tmp_path_factory.mktemp("run")
     values = {"base": str(base), "train": str(train), "out": str(out), "adapter_rank": 3}
     more = {"epochs": 1.0, "batch_tokens": 200, "learning_rate": 1e-2, "threads": 1}
-    finetune(make_recipe({**values, **more, "seq_len": 128, "stride": 32, "averaging": 0.5}))
+    start(make_recipe({**values, **more, "seq_len": 128, "stride": 32, "averaging": 0.5}))
     return out
 
 

@@ -11,7 +11,7 @@ import tiny
 from potstill.cli import main
 from potstill.errors import CheckpointError
 from potstill.training import checkpoint
-from potstill.training.recipe import Recipe
+from potstill.training.recipe.qa import Recipe
 from potstill.training.start import start
 from runs import weights
 

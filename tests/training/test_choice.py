@@ -13,11 +13,10 @@ from potstill.records import ChoiceExample
 from potstill.runtime.choice import Chooser
 from potstill.runtime.torch_session import TorchSession
 from potstill.text.tokenizer import Tokenizer
-from potstill.training.choice import Choice, pack
-from potstill.training.choice_recipe import ChoiceDistilRecipe, ChoiceRecipe
+from potstill.training.choice import ChoiceTraining, pack
+from potstill.training.recipe.choice import ChoiceDistilRecipe, ChoiceRecipe
 from potstill.training.runs import Listeners
-from potstill.training.task import finetune_task
-from potstill.training.task_distil import distil_task
+from potstill.training.start import start
 from runs import Stopped, equal, stop_at, weights
 
 ENDS = ("won the game.", "built a tower.", "wrote a book.")
@@ -98,7 +97,7 @@ def test_what_is_too_long_is_counted(tokenizer):
 def test_choices_of_other_examples_change_nothing(tokenizer, tmp_path):
     tiny.write_model(tmp_path, head="choice")
     model = ChoiceModel.from_pretrained(tmp_path)
-    task = Choice()
+    task = ChoiceTraining()
     rows = pack(EXAMPLES, tokenizer, seq_len=64)
     with torch.no_grad():
         both = rows.batch([0, 1])
@@ -113,7 +112,7 @@ def test_choices_of_other_examples_change_nothing(tokenizer, tmp_path):
 def test_a_student_like_its_teacher_has_nothing_to_learn(tokenizer, tmp_path):
     tiny.write_model(tmp_path, head="choice")
     model = ChoiceModel.from_pretrained(tmp_path)
-    task = Choice()
+    task = ChoiceTraining()
     said = task.teach(TorchSession(model, LOGITS), tokenizer, EXAMPLES, seq_len=64)
     assert [logits.shape for logits in said] == [(3,), (2,)]
     rows = pack(EXAMPLES, tokenizer, seq_len=64)
@@ -127,9 +126,8 @@ def test_a_student_like_its_teacher_has_nothing_to_learn(tokenizer, tmp_path):
 def test_a_run_leaves_a_model_that_chooses(base, train, tmp_path):
     notes = []
     out = tmp_path / "run"
-    scores = finetune_task(
+    scores = start(
         recipe(base, train, out, dev=str(train), epochs=40.0, dropout=0.0),
-        Choice(),
         listeners=Listeners(note=notes.append),
     )
     assert scores == {"accuracy": 100.0, "total": 24}
@@ -142,18 +140,18 @@ def test_a_run_leaves_a_model_that_chooses(base, train, tmp_path):
 
 def test_a_run_goes_on_bit_for_bit(base, train, tmp_path):
     whole = recipe(base, train, tmp_path / "whole", save_steps=1)
-    finetune_task(whole, Choice())
+    start(whole)
     cut = recipe(base, train, tmp_path / "cut", save_steps=1)
     with pytest.raises(Stopped):
-        finetune_task(cut, Choice(), listeners=stop_at(2))
-    finetune_task(cut, Choice(), resume=True)
+        start(cut, listeners=stop_at(2))
+    start(cut, resume=True)
     assert equal(weights(whole.out), weights(cut.out))
 
 
 def test_folds(base, train, tmp_path):
     scored = []
     for number in range(5):
-        data = Choice().load(recipe(base, train, tmp_path, folds=5, fold=number))
+        data = ChoiceTraining().load(recipe(base, train, tmp_path, folds=5, fold=number))
         assert len(data.train) + len(data.dev) == 24
         assert data.facts == {"folds": 5, "fold": number}
         scored += [example.id for example in data.dev]
@@ -177,7 +175,7 @@ def test_bad_keys(base, train, tmp_path, keys, says):
 
 def test_more_folds_than_rows(base, train, tmp_path):
     with pytest.raises(RecipeError, match=r"folds is 50, but .*train\.csv has 24 rows"):
-        Choice().load(recipe(base, train, tmp_path, folds=50))
+        ChoiceTraining().load(recipe(base, train, tmp_path, folds=50))
 
 
 def test_a_student_comes_near_its_teacher(base, train, tmp_path):
@@ -187,7 +185,7 @@ def test_a_student_comes_near_its_teacher(base, train, tmp_path):
     made = ChoiceDistilRecipe(
         **values, teacher=str(teacher), alpha_ce=0.0, alpha_kd=1.0, cache=str(tmp_path / "cache")
     )
-    distil_task(made, Choice())
+    start(made)
     lines = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
     losses = [json.loads(line)["loss"] for line in lines]
     assert losses[-1] < 0.7 * losses[0]

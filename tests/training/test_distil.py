@@ -14,11 +14,11 @@ from potstill.data.qa import load_qa
 from potstill.errors import CheckpointError, OutputError, RecipeError, WeightsError
 from potstill.models.qa import QuestionAnsweringModel
 from potstill.text.tokenizer import Tokenizer
-from potstill.training import distil as module
-from potstill.training.distil import distil
-from potstill.training.distil_recipe import DistilRecipe
-from potstill.training.recipe_file import make_recipe
+from potstill.training import qa_teaching as module
+from potstill.training.recipe.file import make_recipe
+from potstill.training.recipe.qa import DistilRecipe
 from potstill.training.runs import Listeners
+from potstill.training.start import start
 from potstill.training.teacher_cache import TeacherCache
 from potstill.training.teachers import Teacher
 from potstill.training.transfer import Transfer
@@ -103,10 +103,10 @@ MODES = {
 @pytest.mark.parametrize("mode", MODES.values(), ids=MODES)
 def test_a_stopped_run_goes_on_bit_for_bit(recipe, tmp_path, mode):
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"
-    distil(recipe(whole, **mode))
+    start(recipe(whole, **mode))
     with pytest.raises(Stopped):
-        distil(recipe(stopped, save_steps=2, **mode), listeners=stop_at(7))
-    distil(recipe(stopped, save_steps=2, **mode), resume=True)
+        start(recipe(stopped, save_steps=2, **mode), listeners=stop_at(7))
+    start(recipe(stopped, save_steps=2, **mode), resume=True)
     assert equal(weights(stopped), weights(whole))
     assert losses(stopped) == losses(whole)
     student = QuestionAnsweringModel.from_pretrained(whole)
@@ -118,7 +118,7 @@ def test_a_stopped_run_goes_on_bit_for_bit(recipe, tmp_path, mode):
 @pytest.mark.parametrize("mode", [{}, {"mask_positions": False}], ids=["masked", "notebook"])
 def test_a_student_comes_to_agree_with_its_teacher(recipe, tmp_path, mode):
     mode = {"alpha_ce": 0.0, "alpha_kd": 1.0, "dropout": 0.0, "learning_rate": 5e-3, **mode}
-    distil(recipe(tmp_path, epochs=25.0, **mode))
+    start(recipe(tmp_path, epochs=25.0, **mode))
     first, last = losses(tmp_path)[0], np.mean(losses(tmp_path)[-5:])
     assert last < 0.2 * first
 
@@ -126,15 +126,15 @@ def test_a_student_comes_to_agree_with_its_teacher(recipe, tmp_path, mode):
 def test_a_student_equal_to_its_teacher_has_nothing_to_learn(recipe, tmp_path):
     options = {"alpha_ce": 0.0, "n_layers": 4, "dropout": 0.0, "temperature": 1.5}
     inner = {"alpha_hidden": 1.0, "alpha_attention": 1.0, "alpha_relation": 1.0}
-    distil(recipe(tmp_path / "a", max_steps=1, learning_rate=0.0, **options))
-    distil(recipe(tmp_path / "b", max_steps=1, learning_rate=0.0, **options, **inner))
+    start(recipe(tmp_path / "a", max_steps=1, learning_rate=0.0, **options))
+    start(recipe(tmp_path / "b", max_steps=1, learning_rate=0.0, **options, **inner))
     assert losses(tmp_path / "a")[0] == pytest.approx(0, abs=1e-3)  # the cache holds float16
     assert losses(tmp_path / "b")[0] == pytest.approx(0, abs=1e-3)
 
 
 def test_a_teacher_with_other_tokens_teaches(recipe, byte_level, tmp_path):
     options = {"alpha_ce": 0.0, "dropout": 0.0, "learning_rate": 5e-3, "epochs": 25.0}
-    distil(recipe(tmp_path, teacher=str(byte_level), teacher_seq_len=48, **options))
+    start(recipe(tmp_path, teacher=str(byte_level), teacher_seq_len=48, **options))
     found = losses(tmp_path)
     assert np.mean(found[-5:]) < 0.6 * found[0]
 
@@ -159,7 +159,7 @@ def test_an_ensemble_is_the_weighted_mean_of_its_teachers(
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(module.DistilLoss, "__call__", spy)
-            distil(made)
+            start(made)
         rows[name] = seen[0]
     for key in ("teacher_start", "teacher_end"):
         expected = 0.25 * rows["one"][key] + 0.75 * rows["other"][key]
@@ -185,19 +185,19 @@ def counted(monkeypatch):
 def test_a_second_run_and_another_student_ask_no_teacher(recipe, tmp_path, monkeypatch):
     fresh = str(tmp_path / "cache")
     asked = counted(monkeypatch)
-    distil(recipe(tmp_path / "a", cache=fresh), cache_only=True)
+    start(recipe(tmp_path / "a", cache=fresh), cache_only=True)
     assert len(asked) == 48
     assert not (tmp_path / "a" / "model.safetensors").exists()
-    distil(recipe(tmp_path / "a", cache=fresh))
-    distil(recipe(tmp_path / "b", cache=fresh, n_layers=1, temperature=5.0, seed=3))
+    start(recipe(tmp_path / "a", cache=fresh))
+    start(recipe(tmp_path / "b", cache=fresh, n_layers=1, temperature=5.0, seed=3))
     assert len(asked) == 48
-    distil(recipe(tmp_path / "c", cache=fresh, teacher_stride=8))
+    start(recipe(tmp_path / "c", cache=fresh, teacher_stride=8))
     assert len(asked) == 96
 
 
 def test_a_short_run_asks_only_what_it_needs(recipe, tmp_path, monkeypatch):
     asked = counted(monkeypatch)
-    distil(recipe(tmp_path, cache=str(tmp_path / "cache"), max_steps=2))
+    start(recipe(tmp_path, cache=str(tmp_path / "cache"), max_steps=2))
     assert 0 < len(asked) < 12
 
 
@@ -211,11 +211,11 @@ def test_an_interrupted_teacher_loses_no_more_than_a_shard(recipe, tmp_path, mon
             raise Stopped
 
     with pytest.raises(Stopped):
-        distil(recipe(tmp_path / "a", cache=fresh), listeners=Listeners(stage=stop))
+        start(recipe(tmp_path / "a", cache=fresh), listeners=Listeners(stage=stop))
     assert len(asked) == 30
-    distil(recipe(tmp_path / "a", cache=fresh))
+    start(recipe(tmp_path / "a", cache=fresh))
     assert len(asked) == 48
-    distil(recipe(tmp_path / "b", cache=str(tmp_path / "other")))
+    start(recipe(tmp_path / "b", cache=str(tmp_path / "other")))
     assert equal(weights(tmp_path / "a"), weights(tmp_path / "b"))
 
 
@@ -229,7 +229,7 @@ def test_gold_counts_where_there_is_gold_and_the_teacher_where_it_may(recipe, tm
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module.DistilLoss, "__call__", spy)
-        distil(
+        start(
             recipe(
                 tmp_path, unlabelled="paragraphs", unlabelled_share=0.5, negatives=0.25, epochs=1
             )
@@ -246,33 +246,33 @@ def test_gold_counts_where_there_is_gold_and_the_teacher_where_it_may(recipe, tm
 def test_students_of_every_shape(recipe, teacher, tmp_path):
     other = tiny.write_model(tmp_path / "other", "distilbert", seed=9, n_layers=3, head=False)
     one = recipe(tmp_path / "a", base=str(other), layers=(2, 0), n_layers=0, max_steps=1)
-    distil(one)
+    start(one)
     config = QuestionAnsweringModel.from_pretrained(tmp_path / "a").config
     assert (config.model_type, config.n_layers) == ("distilbert", 2)
     shape = {"hidden_width": 12, "n_heads": 3, "ffn_width": 20, "n_layers": 1}
     inner = {"alpha_hidden": 1.0, "alpha_relation": 1.0, "relation_heads": 4}
-    distil(recipe(tmp_path / "b", fresh=True, max_steps=2, layer_map=[3], **shape, **inner))
+    start(recipe(tmp_path / "b", fresh=True, max_steps=2, layer_map=[3], **shape, **inner))
     config = QuestionAnsweringModel.from_pretrained(tmp_path / "b").config
     assert (config.hidden_width, config.n_heads, config.ffn_width) == (12, 3, 20)
 
 
 def test_the_start_may_have_a_share_of_the_students_weights(recipe, teacher, tmp_path):
     shape = {"n_layers": 2, "layers": (2, 0), "max_steps": 3}
-    distil(recipe(tmp_path / "alone", **shape))
-    distil(recipe(tmp_path / "mixed", base_share=0.25, **shape))
-    distil(recipe(tmp_path / "start", base_share=1.0, **shape))
-    alone, mixed, start = (weights(tmp_path / name) for name in ("alone", "mixed", "start"))
-    assert not equal(alone, start)
+    start(recipe(tmp_path / "alone", **shape))
+    start(recipe(tmp_path / "mixed", base_share=0.25, **shape))
+    start(recipe(tmp_path / "start", base_share=1.0, **shape))
+    alone, mixed, begun = (weights(tmp_path / name) for name in ("alone", "mixed", "start"))
+    assert not equal(alone, begun)
     first = "bert.encoder.layer.0.attention.self.query.weight"
-    assert torch.equal(start[first], weights(teacher)[first.replace("0", "2")])
+    assert torch.equal(begun[first], weights(teacher)[first.replace("0", "2")])
     for name, value in mixed.items():
-        torch.testing.assert_close(value, 0.25 * start[name] + 0.75 * alone[name])
+        torch.testing.assert_close(value, 0.25 * begun[name] + 0.75 * alone[name])
     with pytest.raises(RecipeError, match="a fresh student has no weights of its base"):
         recipe(tmp_path / "fresh", fresh=True, base_share=0.5)
 
 
 def test_held_out_contexts_calibrate_the_student(recipe, tmp_path):
-    scores = distil(recipe(tmp_path, holdout=0.3, negatives=0.5, max_steps=4))
+    scores = start(recipe(tmp_path, holdout=0.3, negatives=0.5, max_steps=4))
     assert {"exact", "f1", "HasAns_f1", "NoAns_f1"} <= scores.keys()
     manifest = json.loads((tmp_path / "potstill.json").read_text())
     assert manifest["no_answer"] is True
@@ -305,35 +305,35 @@ WRONG = {
 @pytest.mark.parametrize(("options", "message"), WRONG.values(), ids=WRONG)
 def test_what_cannot_be_done_is_said_before_the_first_step(recipe, tmp_path, options, message):
     with pytest.raises(RecipeError, match=message):
-        distil(recipe(tmp_path, **options))
+        start(recipe(tmp_path, **options))
     assert not (tmp_path / "checkpoints").exists()
 
 
 def test_inner_losses_need_the_same_tokens(recipe, byte_level, tmp_path):
     with pytest.raises(RecipeError, match="cuts text into other tokens than the student"):
-        distil(recipe(tmp_path, teacher=str(byte_level), alpha_hidden=1.0))
+        start(recipe(tmp_path, teacher=str(byte_level), alpha_hidden=1.0))
     with pytest.raises(RecipeError, match="cannot be aligned .* use mask_positions=true"):
-        distil(recipe(tmp_path, teacher=str(byte_level), mask_positions=False))
+        start(recipe(tmp_path, teacher=str(byte_level), mask_positions=False))
 
 
 def test_a_teacher_without_the_head_is_refused(recipe, tmp_path):
     bare = tiny.write_model(tmp_path / "bare", head=False)
     with pytest.raises(WeightsError, match="no question-answering head"):
-        distil(recipe(tmp_path / "out", teacher=str(bare)))
+        start(recipe(tmp_path / "out", teacher=str(bare)))
 
 
 def test_another_teacher_cannot_go_on_with_a_run(recipe, teacher, byte_level, tmp_path):
-    distil(recipe(tmp_path, max_steps=2))
+    start(recipe(tmp_path, max_steps=2))
     with pytest.raises(CheckpointError, match="other training data"):
-        distil(recipe(tmp_path, max_steps=4, teacher=str(byte_level)), resume=True)
+        start(recipe(tmp_path, max_steps=4, teacher=str(byte_level)), resume=True)
     with pytest.raises(CheckpointError, match="already holds a run"):
-        distil(recipe(tmp_path, max_steps=4))
+        start(recipe(tmp_path, max_steps=4))
 
 
 def test_a_cache_that_cannot_be_written_is_one_line(recipe, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="cache=FOLDER"):
-        distil(recipe(tmp_path / "out", cache=str(tmp_path / "file")))
+        start(recipe(tmp_path / "out", cache=str(tmp_path / "file")))
 
 
 def test_the_byte_level_tokenizer_differs(byte_level, teacher):
@@ -356,13 +356,13 @@ def test_the_teacher_runs_once_a_step_where_its_inner_states_are_matched(
 
     monkeypatch.setattr(Transfer, "loss", spy)
     inner = {"alpha_hidden": 1.0, "max_steps": 5, "dropout": 0.0, "precision": "fp32"}
-    distil(recipe(tmp_path / "live", cache=str(tmp_path / "cache"), **inner))
+    start(recipe(tmp_path / "live", cache=str(tmp_path / "cache"), **inner))
     assert (len(asked), len(runs)) == (0, 5)
     monkeypatch.setattr(DistilRecipe, "teaches_live", False)
-    distil(recipe(tmp_path / "cached", cache=str(tmp_path / "cache"), **inner))
+    start(recipe(tmp_path / "cached", cache=str(tmp_path / "cache"), **inner))
     assert len(asked) > 0
     monkeypatch.setattr(DistilRecipe, "teaches_live", True)
-    distil(recipe(tmp_path / "gold", **{**inner, "alpha_kd": 1e-9}))
+    start(recipe(tmp_path / "gold", **{**inner, "alpha_kd": 1e-9}))
 
     def gap(other):
         own = weights(tmp_path / "live")
@@ -376,12 +376,12 @@ def test_questions_are_asked_of_what_a_search_finds(recipe, tmp_path, train):
     long = " ".join(tiny.WORDS)
     text.write_text(text.read_text() + f"\n\n= Long =\n{long}, 1900.\n{long} in 1901.\n")
     source = f"search:{text}"
-    distil(recipe(tmp_path / "run", unlabelled=[source], unlabelled_share=0.25, max_steps=2))
+    start(recipe(tmp_path / "run", unlabelled=[source], unlabelled_share=0.25, max_steps=2))
     manifest = json.loads((tmp_path / "run" / "potstill.json").read_text())
     assert manifest["data"]["unlabelled"] == manifest["data"]["examples"] // 4
     assert manifest["recipe"]["unlabelled"] == ["search:text.txt"]
     with pytest.raises(RecipeError, match="unlabelled=search:.*paragraphs found, only"):
-        distil(recipe(tmp_path / "other", unlabelled=[source], unlabelled_share=20.0, max_steps=2))
+        start(recipe(tmp_path / "other", unlabelled=[source], unlabelled_share=20.0, max_steps=2))
 
 
 def test_a_teacher_reads_as_its_run_computes(teacher, train):

@@ -15,12 +15,9 @@ from potstill.errors import ConfigError, RecipeError
 from potstill.records import QAExample
 from potstill.runtime.qa import QAClient
 from potstill.text.tokenizer import Tokenizer
-from potstill.training.distil import distil
-from potstill.training.finetune import finetune
-from potstill.training.lm import train_lm
-from potstill.training.lm_distil import distil_lm
-from potstill.training.qa import make_rows
-from potstill.training.recipe_file import make_recipe
+from potstill.training.qa_rows import make_rows
+from potstill.training.recipe.file import make_recipe
+from potstill.training.start import start
 
 
 @pytest.fixture(autouse=True)
@@ -92,7 +89,7 @@ def test_finetuned(tmp_path, train, kind):
     if kind == "roberta":  # as older folders have it
         (base / "tokenizer.json").unlink()
         tiny.write_byte_level(base, pieces=True)
-    finetune(recipe(base, train, tmp_path / "out", epochs=12.0))
+    start(recipe(base, train, tmp_path / "out", epochs=12.0))
     found = losses(tmp_path / "out")
     assert np.mean(found[-3:]) < 0.5 * found[0]
     config = read_config(tmp_path / "out")
@@ -118,7 +115,7 @@ def test_a_teacher_for_a_bert(tmp_path, train, kind):
     student = tiny.write_model(tmp_path / "student")
     options = {"alpha_ce": 0.0, "alpha_kd": 1.0, "epochs": 25.0, "teacher_seq_len": 48}
     made = recipe(student, train, tmp_path / "out", verb="distil", teacher=str(teacher), **options)
-    distil(made)
+    start(made)
     found = losses(tmp_path / "out")
     assert np.mean(found[-5:]) < 0.6 * found[0]
     assert read_config(tmp_path / "out").model_type == "bert"
@@ -129,10 +126,10 @@ def test_a_student_of_its_own_kind_matched_inside(tmp_path, train):
     teacher = tiny.write_model(tmp_path / "teacher", "roberta", n_layers=4)
     inner = {"alpha_hidden": 1.0, "alpha_attention": 1.0, "alpha_relation": 1.0}
     common = {"verb": "distil", "teacher": str(teacher), "alpha_ce": 0.0, "max_steps": 1}
-    distil(recipe(teacher, train, tmp_path / "same", n_layers=4, **common, **inner))
+    start(recipe(teacher, train, tmp_path / "same", n_layers=4, **common, **inner))
     assert losses(tmp_path / "same")[0] == pytest.approx(0, abs=1e-3)
     whole = {"mask_positions": False, "n_layers": 2}
-    distil(recipe(teacher, train, tmp_path / "half", **common, **whole))
+    start(recipe(teacher, train, tmp_path / "half", **common, **whole))
     config = read_config(tmp_path / "half")
     assert (config.model_type, config.n_layers, config.max_positions) == ("roberta", 2, 128)
 
@@ -141,7 +138,7 @@ def test_a_fresh_electra_of_another_width(tmp_path, train):
     base = tiny.write_model(tmp_path / "base", "electra")
     shape = {"fresh": True, "hidden_width": 12, "n_heads": 2, "n_layers": 1}
     options = {"verb": "distil", "teacher": str(base), "max_steps": 1, **shape}
-    distil(recipe(base, train, tmp_path / "out", **options))
+    start(recipe(base, train, tmp_path / "out", **options))
     config = read_config(tmp_path / "out")  # as wide as its tables: no projection any more
     assert (config.hidden_width, config.table_width, config.projects) == (12, 12, False)
     read_weights(tmp_path / "out", config)
@@ -159,23 +156,23 @@ def lm_recipe(base, corpus, out, *, verb="finetune", **more):
 def test_robertas_language_model(tmp_path):
     corpus = tiny.write_corpus(tmp_path / "corpus.txt")
     base = tiny.write_model(tmp_path / "base", "roberta", head=None)
-    train_lm(lm_recipe(base, corpus, tmp_path / "lm", epochs=6.0))
+    start(lm_recipe(base, corpus, tmp_path / "lm", epochs=6.0))
     found = losses(tmp_path / "lm")
     assert np.mean(found[-3:]) < 0.8 * found[0]
     options = {"verb": "distil", "n_layers": 1, "max_steps": 2}
-    distil_lm(lm_recipe(tmp_path / "lm", corpus, tmp_path / "small", **options))
+    start(lm_recipe(tmp_path / "lm", corpus, tmp_path / "small", **options))
     config = read_config(tmp_path / "small")
     assert (config.model_type, config.n_layers, config.n_token_types) == ("roberta", 1, 1)
     read_weights(tmp_path / "small", config, head="mlm")
     with pytest.raises(RecipeError, match="whole_words needs a WordPiece vocabulary"):
-        train_lm(lm_recipe(base, corpus, tmp_path / "words", whole_words=True))
+        start(lm_recipe(base, corpus, tmp_path / "words", whole_words=True))
 
 
 @pytest.mark.parametrize("fresh", [False, True])
 def test_electra_is_no_masked_language_model(tmp_path, fresh):
     corpus = tiny.write_corpus(tmp_path / "corpus.txt", articles=4)
     base = tiny.write_model(tmp_path / "base", "electra")
-    for verb, run in (("finetune", train_lm), ("distil", distil_lm)):
+    for verb in ("finetune", "distil"):
         with pytest.raises(ConfigError, match="electra models cannot have a masked-LM head"):
-            run(lm_recipe(base, corpus, tmp_path / verb, verb=verb, fresh=fresh))
+            start(lm_recipe(base, corpus, tmp_path / verb, verb=verb, fresh=fresh))
     assert not (tmp_path / "distil" / "model.safetensors").exists()

@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 
 import tiny
+from potstill.data.qa import load_qa
 from potstill.text.tokenizer import Tokenizer
-from potstill.training import features, qa
+from potstill.training import features, qa_rows
 from potstill.training.features import open_rows
-from potstill.training.finetune import finetune
-from potstill.training.recipe_file import make_recipe
+from potstill.training.recipe.file import make_recipe
+from potstill.training.start import start
 from runs import equal, weights
 
 
@@ -24,7 +25,7 @@ def tokenizer(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def examples(tmp_path_factory):
-    return qa.load_qa(tiny.write_squad(tmp_path_factory.mktemp("d") / "t.json", copies=4)).examples
+    return load_qa(tiny.write_squad(tmp_path_factory.mktemp("d") / "t.json", copies=4)).examples
 
 
 @pytest.fixture
@@ -35,13 +36,13 @@ def opened(tokenizer, tmp_path):
     def call(examples, *, seq_len=32, stride=8, tokenizer=tokenizer, note=lambda line: None):
         def make(*arguments, **options):
             made.append(len(arguments[0]))
-            return qa.make_rows(*arguments, **options)
+            return qa_rows.make_rows(*arguments, **options)
 
         class Stand:
-            QARows, make_rows = qa.QARows, staticmethod(make)
+            QARows, make_rows = qa_rows.QARows, staticmethod(make)
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(features, "qa", Stand)
+            patch.setattr(features, "qa_rows", Stand)
             return open_rows(
                 examples, tokenizer, seq_len=seq_len, stride=stride, note=note, folder=tmp_path
             )
@@ -57,7 +58,7 @@ def same(one, other):
 
 def test_what_was_kept_is_read_and_is_the_same(opened, tokenizer, examples):
     call, made = opened
-    fresh = qa.make_rows(examples, tokenizer, seq_len=32, stride=8)
+    fresh = qa_rows.make_rows(examples, tokenizer, seq_len=32, stride=8)
     assert same(call(examples), fresh)
     again = call(examples)
     assert made == [len(examples)]
@@ -104,7 +105,7 @@ def test_a_damaged_file_is_made_again(opened, tokenizer, examples, tmp_path, dam
     said = []
     found = call(examples, note=said.append)
     assert made == [len(examples)] * 2
-    assert same(found, qa.make_rows(examples, tokenizer, seq_len=32, stride=8))
+    assert same(found, qa_rows.make_rows(examples, tokenizer, seq_len=32, stride=8))
     assert len(said) == 1 and "making it again" in said[0]
     assert re.search(why, said[0])
     call(examples)
@@ -126,8 +127,8 @@ def test_training_from_kept_rows_is_the_same_training(tmp_path, monkeypatch):
     train = tiny.write_squad(tmp_path / "train.json", copies=4)
     values = {"base": str(base), "train": str(train), "epochs": 1.0, "batch_tokens": 200}
     values |= {"seq_len": 64, "stride": 16, "threads": 1}
-    finetune(make_recipe({**values, "out": str(tmp_path / "a")}))
+    start(make_recipe({**values, "out": str(tmp_path / "a")}))
     assert len(list((tmp_path / "cache" / "features").iterdir())) == 1
-    monkeypatch.setattr(qa, "make_rows", None)  # must not be called
-    finetune(make_recipe({**values, "out": str(tmp_path / "b")}))
+    monkeypatch.setattr(qa_rows, "make_rows", None)  # must not be called
+    start(make_recipe({**values, "out": str(tmp_path / "b")}))
     assert equal(weights(tmp_path / "a"), weights(tmp_path / "b"))

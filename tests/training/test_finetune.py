@@ -15,9 +15,10 @@ from safetensors.torch import load_file
 import tiny
 from potstill.errors import CheckpointError, DataError, OutputError, RecipeError
 from potstill.models.qa import QuestionAnsweringModel
-from potstill.training.finetune import finetune, split_held_out
-from potstill.training.recipe_file import make_recipe
+from potstill.training.qa_data import split_held_out
+from potstill.training.recipe.file import make_recipe
 from potstill.training.runs import Listeners
+from potstill.training.start import start
 from runs import Stopped, equal, stop_at, weights
 
 
@@ -53,7 +54,7 @@ def recipe(base, train, out, **more):
 def whole(base, train, tmp_path_factory):
     """A run that nothing stopped."""
     out = tmp_path_factory.mktemp("whole")
-    scores = finetune(recipe(base, train, out, dev=str(train)))
+    scores = start(recipe(base, train, out, dev=str(train)))
     return out, scores
 
 
@@ -76,37 +77,37 @@ def test_the_result_is_a_bundle(whole):
 def test_the_base_may_have_a_share_of_the_weights(base, train, whole, tmp_path, share):
     trained, _ = whole
     more = {"epochs": 1.0, "seed": 5}
-    finetune(recipe(trained, train, tmp_path / "alone", **more))
-    finetune(recipe(trained, train, tmp_path / "mixed", base_share=share, **more))
+    start(recipe(trained, train, tmp_path / "alone", **more))
+    start(recipe(trained, train, tmp_path / "mixed", base_share=share, **more))
     before, alone, mixed = (weights(p) for p in (trained, tmp_path / "alone", tmp_path / "mixed"))
     for name, value in mixed.items():
         torch.testing.assert_close(value, share * before[name] + (1 - share) * alone[name])
     # Changed afterwards, by going on with a run that has ended.
-    finetune(recipe(trained, train, tmp_path / "mixed", **more), resume=True)
+    start(recipe(trained, train, tmp_path / "mixed", **more), resume=True)
     assert equal(weights(tmp_path / "mixed"), alone)
     with pytest.raises(RecipeError, match="no question-answering head"):
-        finetune(recipe(base, train, tmp_path / "new", base_share=0.5))
+        start(recipe(base, train, tmp_path / "new", base_share=0.5))
 
 
 def test_it_learns(base, train, tmp_path):
-    finetune(recipe(base, train, tmp_path, epochs=30.0, dropout=0.0, learning_rate=5e-3))
+    start(recipe(base, train, tmp_path, epochs=30.0, dropout=0.0, learning_rate=5e-3))
     lines = [json.loads(s) for s in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     losses = [line["loss"] for line in lines]
     assert losses[-1] < 0.2 * losses[0]
 
 
 def test_the_same_seed_gives_the_same_weights(base, train, whole, tmp_path):
-    finetune(recipe(base, train, tmp_path))
+    start(recipe(base, train, tmp_path))
     assert equal(weights(tmp_path), weights(whole[0]))
-    finetune(recipe(base, train, tmp_path / "other", seed=1))
+    start(recipe(base, train, tmp_path / "other", seed=1))
     assert not equal(weights(tmp_path / "other"), weights(whole[0]))
 
 
 @pytest.mark.parametrize("step", [1, 2, 3, 7, 10])
 def test_a_stopped_run_goes_on_bit_for_bit(base, train, whole, tmp_path, step):
     with pytest.raises(Stopped):
-        finetune(recipe(base, train, tmp_path, save_steps=2), listeners=stop_at(step))
-    finetune(recipe(base, train, tmp_path, save_steps=2), resume=True)
+        start(recipe(base, train, tmp_path, save_steps=2), listeners=stop_at(step))
+    start(recipe(base, train, tmp_path, save_steps=2), resume=True)
     assert equal(weights(tmp_path), weights(whole[0]))
     found, expected = (
         [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
@@ -137,33 +138,33 @@ def test_a_killed_process_goes_on_bit_for_bit(base, train, whole, tmp_path):
 
 
 def test_only_the_newest_checkpoints_are_kept(base, train, tmp_path):
-    finetune(recipe(base, train, tmp_path, save_steps=2, keep=3, max_steps=10))
+    start(recipe(base, train, tmp_path, save_steps=2, keep=3, max_steps=10))
     kept = sorted(p.name for p in (tmp_path / "checkpoints").iterdir())
     assert kept == ["step-000000006", "step-000000008", "step-000000010"]
 
 
 def test_a_run_is_not_overwritten(base, train, tmp_path):
-    finetune(recipe(base, train, tmp_path, max_steps=2))
+    start(recipe(base, train, tmp_path, max_steps=2))
     with pytest.raises(CheckpointError, match="already holds a run: add --resume"):
-        finetune(recipe(base, train, tmp_path, max_steps=2))
+        start(recipe(base, train, tmp_path, max_steps=2))
 
 
 def test_what_may_not_change_is_named(base, train, tmp_path):
-    finetune(recipe(base, train, tmp_path, max_steps=2))
+    start(recipe(base, train, tmp_path, max_steps=2))
     with pytest.raises(CheckpointError, match=r"learning_rate=0.001, not 0.002"):
-        finetune(recipe(base, train, tmp_path, learning_rate=2e-3), resume=True)
+        start(recipe(base, train, tmp_path, learning_rate=2e-3), resume=True)
     other = tiny.write_squad(tmp_path / "other.json", copies=11)
     with pytest.raises(CheckpointError, match="other training data"):
-        finetune(recipe(base, other, tmp_path, max_steps=3), resume=True)
-    finetune(recipe(base, train, tmp_path, max_steps=4), resume=True)
+        start(recipe(base, other, tmp_path, max_steps=3), resume=True)
+    start(recipe(base, train, tmp_path, max_steps=4), resume=True)
 
 
 def test_a_damaged_checkpoint_is_named(base, train, tmp_path):
-    finetune(recipe(base, train, tmp_path, max_steps=2))
+    start(recipe(base, train, tmp_path, max_steps=2))
     file = tmp_path / "checkpoints" / "step-000000002" / "optimizer.safetensors"
     file.write_bytes(file.read_bytes()[:50])
     with pytest.raises(CheckpointError, match="step-000000002 cannot be used"):
-        finetune(recipe(base, train, tmp_path, max_steps=3), resume=True)
+        start(recipe(base, train, tmp_path, max_steps=3), resume=True)
 
 
 def test_a_full_disk_leaves_the_older_checkpoint(base, train, tmp_path, monkeypatch):
@@ -179,7 +180,7 @@ def test_a_full_disk_leaves_the_older_checkpoint(base, train, tmp_path, monkeypa
 
     monkeypatch.setattr(checkpoint, "save_file", full)
     with pytest.raises(OutputError, match="No space left on device"):
-        finetune(recipe(base, train, tmp_path, save_steps=2))
+        start(recipe(base, train, tmp_path, save_steps=2))
     assert [p.name for p in (tmp_path / "checkpoints").iterdir()] == ["step-000000002"]
 
 
@@ -196,7 +197,7 @@ def test_held_out_contexts_are_whole_and_the_same_for_every_seed(train):
 
 
 def test_held_out_contexts_are_scored(base, train, tmp_path):
-    scores = finetune(recipe(base, train, tmp_path, holdout=0.3, max_steps=2, evaluate_steps=1))
+    scores = start(recipe(base, train, tmp_path, holdout=0.3, max_steps=2, evaluate_steps=1))
     assert 0 < scores["total"] < 48
     lines = [json.loads(s) for s in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines if "f1" in line] == [1, 2]
@@ -209,12 +210,12 @@ def test_no_score_is_lost_or_written_twice(base, train, tmp_path, step):
         return [line for line in lines if "f1" in line]
 
     options = {"holdout": 0.3, "max_steps": 4, "evaluate_steps": 2, "save_steps": 1}
-    finetune(recipe(base, train, tmp_path / "whole", **options))
+    start(recipe(base, train, tmp_path / "whole", **options))
     stopped = tmp_path / "stopped"
     with pytest.raises(Stopped):  # behind the checkpoint of this step, before its scores
-        finetune(recipe(base, train, stopped, **options), listeners=stop_at(step))
+        start(recipe(base, train, stopped, **options), listeners=stop_at(step))
     for _ in range(2):  # the second time there is nothing left to do
-        finetune(recipe(base, train, stopped, **options), resume=True)
+        start(recipe(base, train, stopped, **options), resume=True)
         assert scored(stopped) == scored(tmp_path / "whole")
     assert [line["step"] for line in scored(stopped)] == [2, 4]
 
@@ -226,19 +227,19 @@ def test_wrong_offsets_are_refused_or_mended(base, train, tmp_path):
     wrong = tmp_path / "wrong.json"
     wrong.write_text(json.dumps(data))
     with pytest.raises(DataError, match="fix_offsets"):
-        finetune(recipe(base, wrong, tmp_path / "a", max_steps=1))
-    finetune(recipe(base, wrong, tmp_path / "b", max_steps=1, fix_offsets=True))
+        start(recipe(base, wrong, tmp_path / "a", max_steps=1))
+    start(recipe(base, wrong, tmp_path / "b", max_steps=1, fix_offsets=True))
 
 
 def test_windows_longer_than_the_model_are_refused(base, train, tmp_path):
     with pytest.raises(RecipeError, match="seq_len 384 is more than the 128 positions"):
-        finetune(recipe(base, train, tmp_path, seq_len=384))
+        start(recipe(base, train, tmp_path, seq_len=384))
 
 
 def test_a_device_that_is_not_there_is_refused(base, train, tmp_path, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(RecipeError, match="torch sees no CUDA device"):
-        finetune(recipe(base, train, tmp_path, device="cuda"))
+        start(recipe(base, train, tmp_path, device="cuda"))
 
 
 def test_unanswerable_questions_are_trained_and_scored_by_the_rules_of_v2(base, train, tmp_path):
@@ -247,18 +248,18 @@ def test_unanswerable_questions_are_trained_and_scored_by_the_rules_of_v2(base, 
         paragraph["qas"][0].update(is_impossible=True, answers=[])
     path = tmp_path / "v2.json"
     path.write_text(json.dumps({**data, "version": "v2.0"}))
-    scores = finetune(recipe(base, path, tmp_path / "out", dev=str(path), max_steps=2))
+    scores = start(recipe(base, path, tmp_path / "out", dev=str(path), max_steps=2))
     assert {"HasAns_f1", "NoAns_f1", "best_f1", "best_f1_thresh"} <= scores.keys()
     manifest = json.loads((tmp_path / "out" / "potstill.json").read_text())
     assert manifest["no_answer"] is True
     # A reader that cannot say "no answer" is scored by v2.0's rules all the same.
-    scores = finetune(recipe(base, train, tmp_path / "v1", dev=str(path), max_steps=2))
+    scores = start(recipe(base, train, tmp_path / "v1", dev=str(path), max_steps=2))
     # Not 0: an untrained reader may answer "the", which the official rules normalise to nothing.
     assert scores["NoAns_f1"] < 20
 
 
 def test_tensorboard_files_are_written_on_demand(base, train, tmp_path):
-    finetune(recipe(base, train, tmp_path, max_steps=2, tensorboard=True))
+    start(recipe(base, train, tmp_path, max_steps=2, tensorboard=True))
     (file,) = (tmp_path / "tensorboard").glob("events.out.tfevents.*")
     assert b"loss" in file.read_bytes()
 
@@ -271,7 +272,7 @@ def test_a_disk_that_fills_up_between_checkpoints_is_one_line(base, train, tmp_p
             (tmp_path / "metrics.jsonl").symlink_to("/dev/full")
 
     with pytest.raises(OutputError, match="make room and go on with --resume"):
-        finetune(recipe(base, train, tmp_path, save_steps=1), listeners=Listeners(step=fill))
+        start(recipe(base, train, tmp_path, save_steps=1), listeners=Listeners(step=fill))
     assert (tmp_path / "checkpoints" / "step-000000002").is_dir()
 
 
@@ -287,7 +288,7 @@ def test_the_finished_model_is_the_average_of_its_steps(whole, train, tmp_path):
         averages.append({name: keep * before[name] + (1 - keep) * now[name] for name in now})
 
     more = {"averaging": 0.6, "save_steps": 1}
-    finetune(recipe(base, train, out, **more), listeners=Listeners(step=follow))
+    start(recipe(base, train, out, **more), listeners=Listeners(step=follow))
     found = QuestionAnsweringModel.from_pretrained(out).state_dict()
     assert len(averages) > 10
     for name, value in averages[-1].items():
@@ -296,19 +297,19 @@ def test_the_finished_model_is_the_average_of_its_steps(whole, train, tmp_path):
 
 @pytest.mark.parametrize("step", [1, 4])
 def test_a_stopped_run_goes_on_with_its_average(base, train, tmp_path, step):
-    finetune(recipe(base, train, tmp_path / "whole", averaging=0.9))
+    start(recipe(base, train, tmp_path / "whole", averaging=0.9))
     out = tmp_path / "stopped"
     with pytest.raises(Stopped):
-        finetune(recipe(base, train, out, averaging=0.9, save_steps=2), listeners=stop_at(step))
-    finetune(recipe(base, train, out, averaging=0.9, save_steps=2), resume=True)
+        start(recipe(base, train, out, averaging=0.9, save_steps=2), listeners=stop_at(step))
+    start(recipe(base, train, out, averaging=0.9, save_steps=2), resume=True)
     assert equal(weights(out), weights(tmp_path / "whole"))
 
 
 def test_what_is_scored_on_the_way_is_the_average(base, train, tmp_path):
     """The steps themselves are the same, for nothing is taken back into them."""
     more = {"averaging": 0.0, "dev": str(train), "evaluate_steps": 2, "learning_rate": 0.02}
-    finetune(recipe(base, train, tmp_path / "plain", **more))
-    finetune(recipe(base, train, tmp_path / "averaged", **{**more, "averaging": 0.99}))
+    start(recipe(base, train, tmp_path / "plain", **more))
+    start(recipe(base, train, tmp_path / "averaged", **{**more, "averaging": 0.99}))
     plain, averaged = (
         [json.loads(line) for line in (tmp_path / name / "metrics.jsonl").read_text().splitlines()]
         for name in ("plain", "averaged")
@@ -321,7 +322,7 @@ def test_what_is_scored_on_the_way_is_the_average(base, train, tmp_path):
 def test_lower_layers_learn_at_a_share_of_the_rate(whole, train, tmp_path, decay):
     """Adam's first step moves every number by its rate, whatever the gradient."""
     more = {"layer_decay": decay, "max_steps": 1, "warmup": 0.0, "weight_decay": 0.0}
-    finetune(recipe(whole[0], train, tmp_path, clip_norm=0.0, **more))
+    start(recipe(whole[0], train, tmp_path, clip_norm=0.0, **more))
     before, after = (
         QuestionAnsweringModel.from_pretrained(folder).state_dict()
         for folder in (whole[0], tmp_path)

@@ -8,10 +8,10 @@ import tiny
 from potstill.bundle.config import read_config
 from potstill.bundle.manifest import Manifest, read_manifest, write_manifest
 from potstill.errors import DataError
-from potstill.training.classification import Classification
-from potstill.training.recipe_file import make_recipe
+from potstill.training.classification import ClassificationTraining
+from potstill.training.recipe.file import make_recipe
 from potstill.training.start import start
-from potstill.training.tagging import Tagging
+from potstill.training.tagging import TaggingTraining
 from potstill.training.task import TaskData, Taught, head_weights
 
 TASKS = {"classification": "text-classification", "tagging": "token-classification"}
@@ -67,7 +67,7 @@ def test_rows_that_were_never_labelled_are_taught_as_others_are(tmp_path):
     train.write_text("text,rude,loud\nthe king,-1,-1\na tower,0,1\n")
     made = recipe(teacher, train, tmp_path / "out", alpha_ce=0.0, label=("rude", "loud"))
     taught = Taught(labels=("rude", "loud"), problem="multi-label", golds=False)
-    data = Classification().load(made, taught)
+    data = ClassificationTraining().load(made, taught)
     assert (len(data.train), data.golds, data.problem) == (2, False, "multi-label")
     assert "no label of" in data.notes[-1]
     start(made)
@@ -86,11 +86,11 @@ def test_a_bases_output_layer_is_kept_in_the_order_of_the_data(tmp_path):
     shape = read_config(base)
     data = TaskData(train=(), labels=("neg", "pos"), problem="single-label")
     config = tiny.config(labels=data.labels, problem="single-label")
-    kept = head_weights(base, shape, config, Classification())["classifier.weight"]
+    kept = head_weights(base, shape, config, "classification")["classifier.weight"]
     whole = tiny.weights(shape, head="classification")["classifier.weight"]
     np.testing.assert_array_equal(kept, whole[[2, 0]])
     other = tiny.config(labels=("good", "bad"), problem="single-label")
-    assert "classifier.weight" not in head_weights(base, shape, other, Classification())
+    assert "classifier.weight" not in head_weights(base, shape, other, "classification")
 
 
 BIOES = ("O", "B-PER", "I-PER", "E-PER", "S-PER")
@@ -101,7 +101,7 @@ def test_a_bioes_teacher_teaches_its_own_data(tmp_path):
     train = tmp_path / "a.txt"
     train.write_text("the O\nking S-per\n\nthe B-per\nred I-per\nking E-per\n\n" * 3)
     made = recipe(teacher, train, tmp_path / "out", task="token-classification", dev=str(train))
-    data = Tagging().load(made, Taught(labels=BIOES, problem="", golds=True))
+    data = TaggingTraining().load(made, Taught(labels=BIOES, problem="", golds=True))
     assert data.labels == BIOES
     assert data.train[0].tags == ("O", "S-PER")
     assert data.train[1].tags == ("B-PER", "I-PER", "E-PER")

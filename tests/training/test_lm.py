@@ -15,11 +15,12 @@ from potstill.errors import CheckpointError, DataError, RecipeError
 from potstill.models.lm import MaskedLM
 from potstill.text.tokenizer import Tokenizer
 from potstill.training.corpus import CorpusRows
-from potstill.training.lm import HeldOutLoss, MaskedLMLoss, train_lm
+from potstill.training.lm import HeldOutLoss, MaskedLMLoss
 from potstill.training.loop import make_fabric
 from potstill.training.masking import Masking
-from potstill.training.recipe_file import make_recipe
+from potstill.training.recipe.file import make_recipe
 from potstill.training.runs import Listeners
+from potstill.training.start import start
 from runs import Stopped, equal, stop_at, weights
 
 
@@ -66,7 +67,7 @@ def lines(out):
 def whole(base, corpus, tmp_path_factory):
     """A run that nothing stopped."""
     out = tmp_path_factory.mktemp("whole")
-    return out, train_lm(recipe(base, corpus, out, cache=str(out / "cache"), evaluate_steps=2))
+    return out, start(recipe(base, corpus, out, cache=str(out / "cache"), evaluate_steps=2))
 
 
 def test_the_result_is_a_masked_language_model(whole, corpus):
@@ -84,14 +85,14 @@ def test_the_result_is_a_masked_language_model(whole, corpus):
 
 def test_the_loss_on_held_out_text_is_written_and_falls(base, corpus, tmp_path):
     more = {"epochs": 30.0, "dropout": 0.0, "learning_rate": 5e-3, "evaluate_steps": 10}
-    train_lm(recipe(base, corpus, tmp_path / "run", **more))
+    start(recipe(base, corpus, tmp_path / "run", **more))
     found = [line["mlm_loss"] for line in lines(tmp_path / "run") if "mlm_loss" in line]
     assert len(found) > 3
     assert found[-1] < found[0] - 0.3
 
 
 def test_scoring_leaves_the_run_as_it_is(base, corpus, whole, tmp_path):
-    train_lm(recipe(base, corpus, tmp_path / "run"))
+    start(recipe(base, corpus, tmp_path / "run"))
     assert equal(weights(tmp_path / "run"), weights(whole[0]))
 
 
@@ -99,8 +100,8 @@ def test_scoring_leaves_the_run_as_it_is(base, corpus, whole, tmp_path):
 def test_a_stopped_run_goes_on_bit_for_bit(base, corpus, whole, tmp_path, step):
     values = {"save_steps": 2, "evaluate_steps": 2}
     with pytest.raises(Stopped):
-        train_lm(recipe(base, corpus, tmp_path / "run", **values), listeners=stop_at(step))
-    scores = train_lm(recipe(base, corpus, tmp_path / "run", **values), resume=True)
+        start(recipe(base, corpus, tmp_path / "run", **values), listeners=stop_at(step))
+    scores = start(recipe(base, corpus, tmp_path / "run", **values), resume=True)
     assert equal(weights(tmp_path / "run"), weights(whole[0]))
     assert scores == whole[1]
     losses = [
@@ -112,20 +113,20 @@ def test_a_stopped_run_goes_on_bit_for_bit(base, corpus, whole, tmp_path, step):
 
 def test_a_run_goes_on_with_the_same_text_only(base, corpus, tmp_path):
     with pytest.raises(Stopped):
-        train_lm(recipe(base, corpus, tmp_path / "run", save_steps=1), listeners=stop_at(2))
+        start(recipe(base, corpus, tmp_path / "run", save_steps=1), listeners=stop_at(2))
     moved = tmp_path / "moved.txt"
     moved.write_text(corpus.read_text())
-    train_lm(recipe(base, moved, tmp_path / "run", max_steps=3), resume=True)
+    start(recipe(base, moved, tmp_path / "run", max_steps=3), resume=True)
     moved.write_text("another text. " * 300)
     with pytest.raises(CheckpointError, match="other training data"):
-        train_lm(recipe(base, moved, tmp_path / "run", holdout=0.2), resume=True)
+        start(recipe(base, moved, tmp_path / "run", holdout=0.2), resume=True)
 
 
 def test_a_head_alone(base, corpus, tmp_path):
     notes = []
     values = {"train_only_head": True, "dropout": 0.0, "learning_rate": 1e-2, "epochs": 10.0}
     run = recipe(base, corpus, tmp_path / "run", evaluate_steps=4, **values)
-    train_lm(run, listeners=Listeners(note=notes.append))
+    start(run, listeners=Listeners(note=notes.append))
     config = read_config(base)
     before = read_weights(base, config, head="mlm", require_head=False)
     after = read_weights(tmp_path / "run", config, head="mlm")
@@ -138,7 +139,7 @@ def test_a_head_alone(base, corpus, tmp_path):
 
 def test_from_scratch_in_another_shape(base, corpus, tmp_path):
     shape = {"fresh": True, "n_layers": 3, "hidden_width": 24, "ffn_width": 20, "n_heads": 3}
-    train_lm(recipe(base, corpus, tmp_path / "run", max_steps=1, **shape))
+    start(recipe(base, corpus, tmp_path / "run", max_steps=1, **shape))
     config = read_config(tmp_path / "run")
     found = (config.n_layers, config.hidden_width, config.ffn_width, config.n_heads)
     assert found == (3, 24, 20, 3)
@@ -149,12 +150,12 @@ def test_a_fresh_model_with_the_word_embeddings_of_a_wider_one(base, corpus, tmp
     still = {"fresh": True, "embeddings": "base", "max_steps": 1, "learning_rate": 0.0}
     before = read_weights(base, read_config(base), head="mlm", require_head=False)
     table = before["embeddings.word.weight"]
-    train_lm(recipe(base, corpus, tmp_path / "whole", **still))
+    start(recipe(base, corpus, tmp_path / "whole", **still))
     whole = read_weights(tmp_path / "whole", read_config(tmp_path / "whole"), head="mlm")
     assert np.array_equal(whole["embeddings.word.weight"], table)
     name = "layers.0.attention.query.weight"
     assert not np.allclose(whole[name], before[name])  # everything else is random
-    train_lm(recipe(base, corpus, tmp_path / "half", hidden_width=8, n_heads=2, **still))
+    start(recipe(base, corpus, tmp_path / "half", hidden_width=8, n_heads=2, **still))
     half = read_weights(tmp_path / "half", read_config(tmp_path / "half"), head="mlm")
     expected = PCA(8, svd_solver="full").fit_transform(table)
     # Components have no sign: what the vectors have in common with each other is compared.
@@ -163,7 +164,7 @@ def test_a_fresh_model_with_the_word_embeddings_of_a_wider_one(base, corpus, tmp
 
 
 def test_some_layers_of_a_model(base, corpus, tmp_path):
-    train_lm(recipe(base, corpus, tmp_path / "run", n_layers=1, max_steps=1, learning_rate=0.0))
+    start(recipe(base, corpus, tmp_path / "run", n_layers=1, max_steps=1, learning_rate=0.0))
     config = read_config(tmp_path / "run")
     assert config.n_layers == 1
     old = read_weights(base, read_config(base), head="mlm", require_head=False)
@@ -219,7 +220,7 @@ def test_held_out_scores_do_not_depend_on_batches_nor_touch_the_generator(base, 
 def test_nothing_held_out_is_said(base, corpus, tmp_path):
     notes = []
     run = recipe(base, corpus, tmp_path / "run", holdout=1e-9, max_steps=1)
-    assert train_lm(run, listeners=Listeners(note=notes.append)) == {}
+    assert start(run, listeners=Listeners(note=notes.append)) == {}
     assert any("nothing is scored" in note for note in notes)
 
 
@@ -243,7 +244,7 @@ def test_what_cannot_be_trained_is_refused_before_the_first_step(
     base, corpus, tmp_path, values, message
 ):
     with pytest.raises(RecipeError, match=message):
-        train_lm(recipe(base, corpus, tmp_path / "run", **values))
+        start(recipe(base, corpus, tmp_path / "run", **values))
     assert not (tmp_path / "run" / "checkpoints").exists()
 
 
@@ -252,10 +253,10 @@ def test_a_corpus_that_cannot_be_read(base, tmp_path):
     (tmp_path / "empty.txt").write_text("")
     for name, message in (("latin", "not UTF-8"), ("empty", "no text"), ("none", "not exist")):
         with pytest.raises(DataError, match=message):
-            train_lm(recipe(base, tmp_path / f"{name}.txt", tmp_path / "run"))
+            start(recipe(base, tmp_path / f"{name}.txt", tmp_path / "run"))
 
 
 def test_a_tokenizer_larger_than_its_model(base, corpus, tmp_path):
     small = tiny.write_model(tmp_path / "small", vocab_size=20)
     with pytest.raises(RecipeError, match="embeddings for 20"):
-        train_lm(recipe(small, corpus, tmp_path / "run"))
+        start(recipe(small, corpus, tmp_path / "run"))

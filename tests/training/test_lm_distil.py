@@ -15,12 +15,12 @@ from potstill.errors import CheckpointError, RecipeError
 from potstill.losses.lm import hidden_cosine, masked_lm_cross_entropy, soft_target_kl
 from potstill.models.lm import MaskedLM
 from potstill.text.tokenizer import Tokenizer
-from potstill.training.lm import MaskedRows, train_lm
-from potstill.training.lm_distil import LMDistilLoss, distil_lm
+from potstill.training.lm_teacher import LMDistilLoss
 from potstill.training.loop import make_fabric
-from potstill.training.masking import Masking
-from potstill.training.recipe_file import make_recipe
+from potstill.training.masking import MaskedRows, Masking
+from potstill.training.recipe.file import make_recipe
 from potstill.training.runs import Listeners
+from potstill.training.start import start
 from runs import Stopped, equal, weights
 
 
@@ -73,7 +73,7 @@ def lines(out):
 
 def test_the_student_is_a_distilbert_of_the_teachers_layers(base, corpus, tmp_path):
     out = tmp_path / "run"
-    scores = distil_lm(recipe(base, corpus, out, learning_rate=0.0, max_steps=1))
+    scores = start(recipe(base, corpus, out, learning_rate=0.0, max_steps=1))
     config = read_config(out)
     assert (config.model_type, config.n_layers, config.n_token_types) == ("distilbert", 2, 0)
     new = read_weights(out, config, head="mlm")
@@ -91,7 +91,7 @@ def test_the_student_is_a_distilbert_of_the_teachers_layers(base, corpus, tmp_pa
 def test_a_student_that_is_the_teacher_has_nothing_to_learn_from_it(base, corpus, tmp_path):
     """All layers, no token types, no dropout: soft targets and cosine are 0."""
     more = {"n_layers": 0, "dropout": 0.0, "alpha_mlm": 0.0, "learning_rate": 0.0, "max_steps": 2}
-    distil_lm(recipe(base, corpus, tmp_path / "run", **more))
+    start(recipe(base, corpus, tmp_path / "run", **more))
     losses = [line["loss"] for line in lines(tmp_path / "run") if "loss" in line]
     assert losses == pytest.approx([0, 0], abs=1e-4)
 
@@ -131,7 +131,7 @@ def whole(headless, corpus, tmp_path_factory):
     out = tmp_path_factory.mktemp("whole")
     notes = []
     run = recipe(headless, corpus, out, cache=str(out / "cache"))
-    return out, distil_lm(run, listeners=Listeners(note=notes.append)), notes
+    return out, start(run, listeners=Listeners(note=notes.append)), notes
 
 
 def test_a_teacher_without_a_head_gets_one_first(headless, whole):
@@ -160,8 +160,8 @@ def test_a_stopped_run_goes_on_bit_for_bit(headless, corpus, whole, tmp_path, wh
             raise Stopped
 
     with pytest.raises(Stopped):
-        distil_lm(run, listeners=Listeners(stage=head, step=student))
-    scores = distil_lm(run, resume=True)
+        start(run, listeners=Listeners(stage=head, step=student))
+    scores = start(run, resume=True)
     assert equal(weights(tmp_path / "run"), weights(whole[0]))
     assert equal(weights(tmp_path / "run" / "teacher"), weights(whole[0] / "teacher"))
     assert scores == whole[1]
@@ -171,14 +171,14 @@ def test_a_finished_head_is_used_again(headless, corpus, whole, tmp_path):
     shutil.copytree(whole[0] / "teacher", tmp_path / "run" / "teacher")
     stages = []
     run = recipe(headless, corpus, tmp_path / "run", alpha_ce=0.5, max_steps=1)
-    distil_lm(run, listeners=Listeners(stage=lambda *stage: stages.append(stage)))
+    start(run, listeners=Listeners(stage=lambda *stage: stages.append(stage)))
     assert stages == []
     before = weights(tmp_path / "run" / "teacher")
     longer = recipe(headless, corpus, tmp_path / "run", alpha_ce=0.5, max_steps=2, head_steps=7)
     with pytest.raises(CheckpointError, match="made with head_steps=5, not 7"):
-        distil_lm(longer, resume=True)
+        start(longer, resume=True)
     with pytest.raises(CheckpointError, match="already holds a run"):
-        distil_lm(longer)
+        start(longer)
     assert equal(weights(tmp_path / "run" / "teacher"), before)
 
 
@@ -186,18 +186,18 @@ def test_a_head_for_another_encoder_is_not_used(headless, corpus, whole, tmp_pat
     shutil.copytree(whole[0] / "teacher", tmp_path / "run" / "teacher")
     other = tiny.write_model(tmp_path / "other", head=None, n_layers=4, seed=1)
     with pytest.raises(CheckpointError, match="a head for another teacher"):
-        distil_lm(recipe(other, corpus, tmp_path / "run"))
+        start(recipe(other, corpus, tmp_path / "run"))
 
 
 def test_another_checkpoint_and_a_fresh_student(base, headless, corpus, tmp_path):
-    distil_lm(recipe(headless, corpus, tmp_path / "a", teacher=str(base), max_steps=1))
+    start(recipe(headless, corpus, tmp_path / "a", teacher=str(base), max_steps=1))
     assert not (tmp_path / "a" / "teacher").exists()
     shape = {"fresh": True, "hidden_width": 8, "n_heads": 2, "alpha_cos": 0.0}
-    distil_lm(recipe(base, corpus, tmp_path / "b", max_steps=1, **shape))
+    start(recipe(base, corpus, tmp_path / "b", max_steps=1, **shape))
     config = read_config(tmp_path / "b")
     assert (config.hidden_width, config.model_type) == (8, "distilbert")
     still = {"max_steps": 1, "learning_rate": 0.0, "embeddings": "base"}
-    distil_lm(recipe(base, corpus, tmp_path / "c", **still, **shape | {"hidden_width": 16}))
+    start(recipe(base, corpus, tmp_path / "c", **still, **shape | {"hidden_width": 16}))
     word = "embeddings.word.weight"
     found = read_weights(tmp_path / "c", read_config(tmp_path / "c"), head="mlm")
     assert np.array_equal(found[word], read_weights(base, read_config(base), head="mlm")[word])
@@ -223,7 +223,7 @@ def test_the_student_learns_faster_with_its_teacher(tmp_path):
         "n_heads": 4,
         "precision": "fp32",
     }
-    train_lm(make_recipe(teacher))
+    start(make_recipe(teacher))
     shape = {
         "fresh": True,
         "epochs": 3.0,
@@ -236,7 +236,7 @@ def test_the_student_learns_faster_with_its_teacher(tmp_path):
     for alpha in (0.0, 5.0):
         out = tmp_path / f"alpha-{alpha}"
         weights = {"alpha_ce": alpha, "alpha_mlm": 1.0, "alpha_cos": alpha / 5}
-        losses[alpha] = distil_lm(recipe(tmp_path / "teacher", corpus, out, **shape, **weights))[
+        losses[alpha] = start(recipe(tmp_path / "teacher", corpus, out, **shape, **weights))[
             "mlm_loss"
         ]
     assert losses[5.0] < losses[0.0]
@@ -256,24 +256,24 @@ def test_the_student_learns_faster_with_its_teacher(tmp_path):
 )
 def test_what_cannot_be_distilled_is_refused(base, corpus, tmp_path, values, message):
     with pytest.raises(RecipeError, match=message):
-        distil_lm(recipe(base, corpus, tmp_path / "run", **values))
+        start(recipe(base, corpus, tmp_path / "run", **values))
     assert not (tmp_path / "run").exists()
 
 
 def test_a_headless_teacher_and_no_steps_for_one(headless, corpus, tmp_path):
     with pytest.raises(RecipeError, match=r"name one that has, or .* head_steps"):
-        distil_lm(recipe(headless, corpus, tmp_path / "run", head_steps=0))
+        start(recipe(headless, corpus, tmp_path / "run", head_steps=0))
 
 
 def test_vocabularies_that_differ(base, corpus, tmp_path):
     larger = tiny.write_model(tmp_path / "larger", head="mlm", vocab_size=200)
     with pytest.raises(RecipeError, match="vocabulary of 200 tokens"):
-        distil_lm(recipe(base, corpus, tmp_path / "run", teacher=str(larger)))
+        start(recipe(base, corpus, tmp_path / "run", teacher=str(larger)))
     shuffled = tiny.write_model(tmp_path / "shuffled", head="mlm")
     vocabulary = [*tiny.VOCABULARY[:5], *reversed(tiny.VOCABULARY[5:])]
     (shuffled / "vocab.txt").write_text("\n".join(vocabulary) + "\n")
     with pytest.raises(RecipeError, match="number their tokens differently"):
-        distil_lm(recipe(base, corpus, tmp_path / "run", teacher=str(shuffled)))
+        start(recipe(base, corpus, tmp_path / "run", teacher=str(shuffled)))
     short = tiny.write_model(tmp_path / "short", head="mlm", max_positions=16)
     with pytest.raises(RecipeError, match=r"16 positions of teacher .*short"):
-        distil_lm(recipe(base, corpus, tmp_path / "run", teacher=str(short)))
+        start(recipe(base, corpus, tmp_path / "run", teacher=str(short)))

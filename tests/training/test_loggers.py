@@ -9,9 +9,9 @@ import pytest
 
 import tiny
 from potstill.errors import MissingExtraError, OutputError
-from potstill.training.finetune import finetune
+from potstill.training.start import start
 from potstill.training.loggers import make_loggers
-from potstill.training.recipe_file import make_recipe
+from potstill.training.recipe.file import make_recipe
 from potstill.training.runs import Listeners
 from runs import Stopped, stop_at
 
@@ -69,7 +69,7 @@ def service(request, monkeypatch):
 
 def test_every_line_of_the_metrics_is_told(service, base, train, tmp_path, capsys):
     asked = recipe(base, train, tmp_path / "my run", **{service.name: "p"}, dev=str(train))
-    finetune(asked)
+    start(asked)
     (begun,) = service.begun
     assert begun["project"] == "p"
     assert begun["name"].startswith("my-run-")
@@ -87,15 +87,15 @@ def test_every_line_of_the_metrics_is_told(service, base, train, tmp_path, capsy
 def test_a_resumed_run_goes_on_under_its_name_and_a_stop_is_told(service, base, train, tmp_path):
     asked = recipe(base, train, tmp_path, **{service.name: "p"}, save_steps=1)
     with pytest.raises(Stopped):
-        finetune(asked, listeners=stop_at(2))
+        start(asked, listeners=stop_at(2))
     assert service.ended == [{"exit_code": 1} if service.name == "wandb" else {}]
-    finetune(asked, resume=True)
+    start(asked, resume=True)
     first, second = service.begun
     assert second["name"] == first["name"]
     assert second["resume"] == "allow"
     assert "resume" not in first
     other = recipe(base, train, tmp_path / "other", **{service.name: "p"})
-    finetune(other)
+    start(other)
     assert service.begun[2]["name"] != first["name"]
 
 
@@ -127,8 +127,8 @@ def test_several_resumed_keep_their_names_and_say_nothing_twice(
             "evaluate_steps": 2, "dev": str(train)}  # fmt: skip
     asked = recipe(base, train, tmp_path / "run", **more)
     with pytest.raises(Stopped):
-        finetune(asked, listeners=stop_at(stopped))
-    finetune(asked, resume=True)
+        start(asked, listeners=stop_at(stopped))
+    start(asked, resume=True)
     whole = recipe(base, train, tmp_path / "whole", **more)
     told = {}
     for name, one in services.items():
@@ -137,7 +137,7 @@ def test_several_resumed_keep_their_names_and_say_nothing_twice(
         told[name] = list(one.logged)
         one.logged.clear()
     assert services["wandb"].begun[0]["id"] == services["wandb"].begun[1]["id"]
-    finetune(whole)
+    start(whole)
     for name, one in services.items():
         assert [(step, sorted(values)) for step, values in told[name]] == [
             (step, sorted(values)) for step, values in one.logged
@@ -150,9 +150,9 @@ def test_a_name_of_an_earlier_version_goes_on(base, train, tmp_path, monkeypatch
     services = both(monkeypatch)
     asked = recipe(base, train, tmp_path, wandb="w", save_steps=1)
     with pytest.raises(Stopped):
-        finetune(asked, listeners=stop_at(2))
+        start(asked, listeners=stop_at(2))
     (tmp_path / "logged-as.txt").write_text("its-name-1234\n")
-    finetune(asked, resume=True)
+    start(asked, resume=True)
     assert services["wandb"].begun[1]["name"] == "its-name-1234"
 
 
@@ -163,7 +163,7 @@ def test_a_service_that_refuses_is_one_line_before_the_first_step(service, base,
     service.init = refuse
     steps = []
     with pytest.raises(OutputError, match=rf"no api key configured.*leave {service.name} out"):
-        finetune(
+        start(
             recipe(base, train, tmp_path, **{service.name: "p"}),
             listeners=Listeners(step=steps.append),
         )
@@ -182,7 +182,7 @@ def test_weights_and_biases_offline(base, train, tmp_path, monkeypatch):
     monkeypatch.setenv("WANDB_MODE", "offline")
     monkeypatch.setenv("WANDB_SILENT", "true")
     pytest.importorskip("wandb", reason="needs Weights & Biases: pip install 'potstill[wandb]'")
-    finetune(recipe(base, train, tmp_path, wandb="p"))
+    start(recipe(base, train, tmp_path, wandb="p"))
     (file,) = (tmp_path / "wandb").glob("offline-run-*/run-*.wandb")
     written = file.read_bytes()
     assert b"grad_norm" in written
@@ -195,8 +195,8 @@ def test_trackio_writes_its_database(base, train, tmp_path, monkeypatch):
     pytest.importorskip("trackio", reason="needs trackio: pip install 'potstill[trackio]'")
     asked = recipe(base, train, tmp_path / "run", trackio="p", save_steps=2, max_steps=5)
     with pytest.raises(Stopped):
-        finetune(asked, listeners=stop_at(3))
-    finetune(asked, resume=True)
+        start(asked, listeners=stop_at(3))
+    start(asked, resume=True)
     storage = importlib.import_module("trackio.sqlite_storage").SQLiteStorage
     name = (tmp_path / "run/logged-as.txt").read_text().split()[1]
     lines = storage.get_logs("p", name)

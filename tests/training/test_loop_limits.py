@@ -14,7 +14,7 @@ from potstill.bundle.cache import cache_folder
 from potstill.errors import CheckpointError
 from potstill.models.qa import QuestionAnsweringModel
 from potstill.training.loop import make_optimizer
-from potstill.training.recipe import Recipe
+from potstill.training.recipe.qa import Recipe
 from potstill.training.start import start
 from runs import weights
 
@@ -127,7 +127,7 @@ def test_steps_beyond_the_epochs_are_said(values, tmp_path):
 )
 def test_keys_of_other_scripts_are_answered_with_ours(values, old, new):
     from potstill.errors import RecipeError
-    from potstill.training.recipe_file import make_recipe
+    from potstill.training.recipe.file import make_recipe
 
     with pytest.raises(RecipeError, match=f"'{old}': here it is '{new}'"):
         make_recipe({**values, "task": "question-answering", "out": "o", old: 1}, verb="finetune")

@@ -21,12 +21,10 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
 import tiny
-from potstill.training import loop, qa
-from potstill.training.distil import distil
-from potstill.training.distil_recipe import DistilRecipe
-from potstill.training.finetune import finetune
-from potstill.training.recipe import Recipe
+from potstill.training import loop, qa_rows
+from potstill.training.recipe.qa import DistilRecipe, Recipe
 from potstill.training.sampling import Schedule, row_count, share
+from potstill.training.start import start
 from runs import equal, weights
 
 COMMON = {
@@ -78,7 +76,7 @@ def gradients(run_recipe: Recipe) -> dict[str, torch.Tensor]:
 
     loop.Run.__init__ = keep
     try:
-        finetune(run_recipe)
+        start(run_recipe)
     finally:
         loop.Run.__init__ = started
     return found
@@ -88,22 +86,22 @@ def in_every_process(root: Path, rank: int) -> None:
     """What each of the two processes does; run by `two_processes`."""
     found = gradients(recipe(root, "gradient", dropout=0.0, max_steps=1, devices=2))
     save_file(found, root / f"gradient-{rank}.safetensors")
-    finetune(recipe(root, "whole", dropout=0.1, devices=2))
+    start(recipe(root, "whole", dropout=0.1, devices=2))
     for steps in (2, 0):
-        finetune(recipe(root, "resumed", dropout=0.1, max_steps=steps, devices=2), resume=not steps)
-    finetune(recipe(root, "handed-on", dropout=0.0, max_steps=3, devices=2))
+        start(recipe(root, "resumed", dropout=0.1, max_steps=steps, devices=2), resume=not steps)
+    start(recipe(root, "handed-on", dropout=0.0, max_steps=3, devices=2))
     taken: list[list[int]] = []
-    batch = qa.QARows.batch
+    batch = qa_rows.QARows.batch
 
     def noting(self, rows):
         taken.append(list(rows))
         return batch(self, rows)
 
-    qa.QARows.batch = noting
-    finetune(recipe(root, "taken-up", dropout=0.0, devices=2), resume=True)
-    qa.QARows.batch = batch
+    qa_rows.QARows.batch = noting
+    start(recipe(root, "taken-up", dropout=0.0, devices=2), resume=True)
+    qa_rows.QARows.batch = batch
     (root / f"taken-{rank}.json").write_text(json.dumps(taken))
-    distil(distil_recipe(root, "distilled", devices=2))
+    start(distil_recipe(root, "distilled", devices=2))
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +111,7 @@ def root(tmp_path_factory):
     tiny.write_model(root / "base", head=False)
     tiny.write_model(root / "teacher", seed=3)
     tiny.write_squad(root / "train.json", copies=12)
-    finetune(recipe(root, "taken-up", dropout=0.0, max_steps=3))  # by one, to be taken up by two
+    start(recipe(root, "taken-up", dropout=0.0, max_steps=3))  # by one, to be taken up by two
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -165,7 +163,7 @@ def rows_of(root: Path, seen: int) -> tuple[Schedule, list[int]]:
 
     tokenizer = Tokenizer.from_folder(root / "base")
     examples = load_qa(root / "train.json").examples
-    rows = qa.make_rows(examples, tokenizer, seq_len=128, stride=32)
+    rows = qa_rows.make_rows(examples, tokenizer, seq_len=128, stride=32)
     schedule = loop.make_schedule(rows, recipe(root, "any"))
     steps = range(seen, schedule.n_steps)
     return schedule, [row for step in steps for batch in schedule.step(step) for row in batch]
@@ -183,8 +181,8 @@ def test_the_gradient_is_that_of_one_process(root):
 
 
 def test_a_whole_run_is_that_of_one_process(root):
-    finetune(recipe(root, "alone", dropout=0.0))
-    finetune(recipe(root, "handed-on", dropout=0.0), resume=True)  # the rest of what two began
+    start(recipe(root, "alone", dropout=0.0))
+    start(recipe(root, "handed-on", dropout=0.0), resume=True)  # the rest of what two began
     expected = losses(root / "alone")
     for name in ("handed-on", "taken-up"):
         assert losses(root / name) == pytest.approx(expected, rel=1e-3)
@@ -211,7 +209,7 @@ def test_another_number_of_processes_takes_every_row_that_is_left_once(root):
 
 
 def test_teachers_are_asked_by_all_processes(root):
-    distil(distil_recipe(root, "distilled-alone"))
+    start(distil_recipe(root, "distilled-alone"))
     found = losses(root / "distilled")
     assert found == pytest.approx(losses(root / "distilled-alone"), rel=1e-3)
     shards = [

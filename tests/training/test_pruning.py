@@ -9,16 +9,18 @@ import torch
 import tiny
 from potstill.bundle.config import read_config
 from potstill.bundle.weights import read_weights
+from potstill.data.qa import load_qa
 from potstill.errors import RecipeError
 from potstill.export.bundle import export_bundle
 from potstill.models.qa import QuestionAnsweringModel
 from potstill.runtime.qa import QAClient
 from potstill.text.tokenizer import Tokenizer
-from potstill.training import qa
-from potstill.training.distil import distil
+from potstill.training import qa_rows
 from potstill.training.importance import importance
-from potstill.training.recipe_file import make_recipe, read_recipe
+from potstill.training.pruning import gold_loss
+from potstill.training.recipe.file import make_recipe, read_recipe
 from potstill.training.runs import Listeners
+from potstill.training.start import start
 from runs import Stopped, equal, stop_at, weights
 
 
@@ -63,10 +65,10 @@ BLOCKS = {
 @pytest.mark.parametrize("block", BLOCKS.values(), ids=BLOCKS)
 def test_a_pruned_run_goes_on_bit_for_bit(recipe, tmp_path, block):
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"
-    distil(recipe(whole, prune=block))
+    start(recipe(whole, prune=block))
     with pytest.raises(Stopped):
-        distil(recipe(stopped, prune=block, save_steps=1), listeners=stop_at(3))
-    distil(recipe(stopped, prune=block, save_steps=1), resume=True)
+        start(recipe(stopped, prune=block, save_steps=1), listeners=stop_at(3))
+    start(recipe(stopped, prune=block, save_steps=1), resume=True)
     assert equal(weights(stopped), weights(whole))
 
 
@@ -74,7 +76,7 @@ def test_a_pruned_student_is_smaller_in_every_file(recipe, teacher, tmp_path):
     run, full, small = tmp_path / "run", tmp_path / "full", tmp_path / "small"
     notes = []
     block = {"heads": 2, "ffn": 8, "vocabulary": "corpus"}
-    distil(recipe(run, prune=block, n_layers=2), listeners=Listeners(note=notes.append))
+    start(recipe(run, prune=block, n_layers=2), listeners=Listeners(note=notes.append))
     config = read_config(run)
     assert (config.n_layers, config.layer_heads, config.ffn_width) == (2, (2, 2), 8)
     assert config.vocab_size < read_config(teacher).vocab_size
@@ -92,12 +94,12 @@ def test_a_pruned_student_is_smaller_in_every_file(recipe, teacher, tmp_path):
 def test_a_pruned_student_keeps_the_teachers_tokens(recipe, tmp_path):
     """So it can also be taught from inside."""
     inner = {"alpha_hidden": 1.0, "alpha_relation": 1.0, "relation_heads": 2}
-    distil(recipe(tmp_path / "run", prune={"heads": 2}, max_steps=2, **inner))
+    start(recipe(tmp_path / "run", prune={"heads": 2}, max_steps=2, **inner))
     assert read_config(tmp_path / "run").layer_heads == (2, 2, 2)
     with pytest.raises(RecipeError, match="alpha_attention needs as many heads in the student"):
-        distil(recipe(tmp_path / "b", prune={"heads": 2}, alpha_attention=1.0))
+        start(recipe(tmp_path / "b", prune={"heads": 2}, alpha_attention=1.0))
     with pytest.raises(RecipeError, match="cuts text into other tokens than the student"):
-        distil(recipe(tmp_path / "c", prune={"vocabulary": "corpus"}, **inner))
+        start(recipe(tmp_path / "c", prune={"vocabulary": "corpus"}, **inner))
 
 
 def test_importance_finds_the_parts_that_matter_when_pruning(teacher, train):
@@ -107,11 +109,9 @@ def test_importance_finds_the_parts_that_matter_when_pruning(teacher, train):
     model = QuestionAnsweringModel(config.with_dropout(0.0)).double()
     model.load_weights(values)
     model.eval()
-    data = qa.load_qa(str(train)).examples[:6]
-    rows = qa.make_rows(data, Tokenizer.from_folder(teacher), seq_len=64, stride=16)
-    worth = importance(
-        model.encoder, [rows.batch(range(6))], lambda batch: qa.batch_loss(model, batch, 0.0)
-    )
+    data = load_qa(str(train)).examples[:6]
+    rows = qa_rows.make_rows(data, Tokenizer.from_folder(teacher), seq_len=64, stride=16)
+    worth = importance(model.encoder, [rows.batch(range(6))], lambda batch: gold_loss(model, batch))
     assert all(parameter.requires_grad for parameter in model.parameters())
 
     def slopes(module, columns):
@@ -125,7 +125,7 @@ def test_importance_finds_the_parts_that_matter_when_pruning(teacher, train):
                 gate[columns] = scale
                 handle = module.register_forward_pre_hook(lambda _, x, gate=gate: (x[0] * gate,))
                 with torch.no_grad():
-                    losses.append(float(qa.batch_loss(model, batch, 0.0)))
+                    losses.append(float(gold_loss(model, batch)))
                 handle.remove()
             found.append((losses[0] - losses[1]) / (2 * step))
         return np.array(found)
@@ -144,7 +144,7 @@ def test_a_model_pruned_by_reconstruction_is_nearer_to_the_full_one(recipe, teac
     rows = _windows(teacher, recipe(tmp_path).train)
 
     def states(name, **block):
-        distil(recipe(tmp_path / name, prune={"heads": 2, **block}, max_steps=1))
+        start(recipe(tmp_path / name, prune={"heads": 2, **block}, max_steps=1))
         return _states(tmp_path / name / "pruned", rows)
 
     full, gaps = _states(teacher, rows), {}
@@ -156,8 +156,8 @@ def test_a_model_pruned_by_reconstruction_is_nearer_to_the_full_one(recipe, teac
 
 
 def _windows(folder, train):
-    examples = qa.load_qa(train).examples
-    return qa.make_rows(examples, Tokenizer.from_folder(folder), seq_len=64, stride=16)
+    examples = load_qa(train).examples
+    return qa_rows.make_rows(examples, Tokenizer.from_folder(folder), seq_len=64, stride=16)
 
 
 @torch.no_grad()
@@ -201,7 +201,7 @@ WRONG = {
 @pytest.mark.parametrize(("block", "message"), WRONG.values(), ids=WRONG)
 def test_what_cannot_be_pruned_is_said_before_the_first_step(recipe, tmp_path, block, message):
     with pytest.raises(RecipeError, match=message):
-        distil(recipe(tmp_path, prune=block))
+        start(recipe(tmp_path, prune=block))
     assert not (tmp_path / "checkpoints").exists()
 
 
@@ -215,9 +215,9 @@ def test_pruning_and_a_fresh_student_exclude_each_other(recipe, tmp_path):
 def test_importance_needs_a_base_that_answers_to_be_pruned(recipe, tmp_path):
     bare = tiny.write_model(tmp_path / "bare", n_heads=4, head=False)
     with pytest.raises(RecipeError, match="answers no questions.*use prune_criterion=magnitude"):
-        distil(recipe(tmp_path / "a", base=str(bare), prune={"heads": 2}))
+        start(recipe(tmp_path / "a", base=str(bare), prune={"heads": 2}))
     block = {"heads": 2, "criterion": "magnitude"}
-    distil(recipe(tmp_path / "b", base=str(bare), prune=block, max_steps=1))
+    start(recipe(tmp_path / "b", base=str(bare), prune=block, max_steps=1))
     assert read_config(tmp_path / "b").layer_heads == (2, 2)
 
 

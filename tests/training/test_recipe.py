@@ -1,16 +1,19 @@
 """Recipes: what they accept, and how they refuse."""
 
 import re
+from collections import Counter
 from dataclasses import fields
+from typing import get_type_hints
 
 import pytest
 
 from potstill.errors import RecipeError
-from potstill.training.distil_recipe import DistilRecipe
-from potstill.training.recipe import LMDistilRecipe, LMRecipe, Recipe
-from potstill.training.recipe_file import KINDS, make_recipe, read_recipe, read_values, verb_of
-from potstill.training.recipe_keys import keys_of
-from potstill.training.shipped import described, find_recipe, read_text, shipped_recipes
+from potstill.training.recipe.file import KINDS, make_recipe, read_recipe, read_values, verb_of
+from potstill.training.recipe.keys import keys_of
+from potstill.training.recipe.lm import LMDistilRecipe, LMRecipe
+from potstill.training.recipe.qa import DistilRecipe, Recipe
+from potstill.training.recipe.shipped import described, find_recipe, read_text, shipped_recipes
+from potstill.training.recipe.table import Between, Table, marks_of
 
 LEAST = {"base": "b", "train": "t", "out": "o"}
 
@@ -125,10 +128,27 @@ def test_every_key_says_what_it_means(verb, task):
     assert keys["out"].default == ""
 
 
-@pytest.mark.parametrize("kind", [Recipe, DistilRecipe, LMRecipe, LMDistilRecipe])
-def test_every_key_that_is_checked_exists(kind):
-    names = {field.name for field in fields(kind)}
-    assert names >= kind.MAY_CHANGE | {*kind.RANGES, *kind.CHOICES, *kind.REQUIRED, *kind.PATHS}
+@pytest.mark.parametrize("kind", [kind for kinds in KINDS.values() for kind in kinds.values()])
+def test_every_number_has_limits(kind):
+    hints = get_type_hints(kind)
+    numbers = [field.name for field in fields(kind) if hints[field.name] in (int, float)]
+    marks = marks_of(kind)
+    assert numbers
+    assert not [n for n in numbers if not any(isinstance(m, Between) for m in marks[n])]
+
+
+def test_a_key_stands_in_one_table():
+    """A kind of run may give another's key a default of its own; the task is one everywhere."""
+    tables = {t for kinds in KINDS.values() for k in kinds.values() for t in k.__mro__}
+    tables = {table for table in tables if issubclass(table, Table)}
+    homes = Counter(key for table in tables for key in vars(table).get("__annotations__", ()))
+    shared = {key for key, n in homes.items() if n > 1}
+    # Of a window, a row of labels and a row of a corpus; of teachers by answers and by tokens.
+    assert shared <= {"task", "seq_len", "holdout", "cache", "labels"} | {
+        "teacher",
+        "alpha_ce",
+        "temperature",
+    }
 
 
 def test_the_verb_and_the_task_choose_the_kind_of_recipe(tmp_path):

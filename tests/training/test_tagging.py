@@ -15,11 +15,10 @@ from potstill.records import TagExample
 from potstill.runtime.tagging import Tagger
 from potstill.runtime.torch_session import TorchSession
 from potstill.text.tokenizer import Tokenizer
+from potstill.training.recipe.tagging import TaggingDistilRecipe, TaggingRecipe
 from potstill.training.runs import Listeners
-from potstill.training.tagging import Tagging, make_rows
-from potstill.training.tagging_recipe import TaggingDistilRecipe, TaggingRecipe
-from potstill.training.task import finetune_task
-from potstill.training.task_distil import distil_task
+from potstill.training.start import start
+from potstill.training.tagging import TaggingTraining, make_rows
 from runs import Stopped, equal, stop_at, weights
 
 NAMES = {"denver": "team", "paris": "place", "london": "place", "thames": "place"}
@@ -131,7 +130,7 @@ def test_what_a_teacher_says_lands_on_its_words(tokenizer, tmp_path):
         TagExample(id="2", words=("the", "\u0001", *["king"] * 20), tags=("O",) * 22),
         tagged("\u0001", "O"),
     ]
-    task = Tagging()
+    task = TaggingTraining()
     session = TorchSession(model, LOGITS)
     said = task.teach(session, tokenizer, examples, seq_len=64)
     assert [logits.shape for logits in said] == [(3, 5), (22, 5), (1, 5)]
@@ -155,7 +154,7 @@ def test_what_a_teacher_says_lands_on_its_words(tokenizer, tmp_path):
 def test_a_run_leaves_a_model_that_tags(base, train, tmp_path):
     notes = []
     out = tmp_path / "run"
-    scores = finetune_task(
+    scores = start(
         recipe(
             base,
             train,
@@ -167,7 +166,6 @@ def test_a_run_leaves_a_model_that_tags(base, train, tmp_path):
             learning_rate=1e-2,
             decay=0.5,
         ),
-        Tagging(),
         listeners=Listeners(note=notes.append),
     )
     assert scores["f1"] > 95
@@ -186,16 +184,16 @@ def test_a_run_leaves_a_model_that_tags(base, train, tmp_path):
 
 def test_a_run_goes_on_bit_for_bit(base, train, tmp_path):
     whole = recipe(base, train, tmp_path / "whole", save_steps=1)
-    finetune_task(whole, Tagging())
+    start(whole)
     cut = recipe(base, train, tmp_path / "cut", save_steps=1)
     with pytest.raises(Stopped):
-        finetune_task(cut, Tagging(), listeners=stop_at(3))
-    finetune_task(cut, Tagging(), resume=True)
+        start(cut, listeners=stop_at(3))
+    start(cut, resume=True)
     assert equal(weights(whole.out), weights(cut.out))
 
 
 def test_part_of_the_data_can_be_scored_on(base, train, tmp_path):
-    data = Tagging().load(recipe(base, train, tmp_path, split=0.25, examples=5))
+    data = TaggingTraining().load(recipe(base, train, tmp_path, split=0.25, examples=5))
     assert (len(data.train), len(data.dev)) == (5, 6)
 
 
@@ -203,14 +201,14 @@ def test_a_tag_that_is_seen_only_in_dev(base, train, tmp_path):
     dev = tmp_path / "dev.conll"
     dev.write_text("Rome\tB-town\n")
     with pytest.raises(DataError, match=r"dev\.conll: line 1: the tag 'B-town' of 'Rome'"):
-        Tagging().load(recipe(base, train, tmp_path, dev=str(dev)))
+        TaggingTraining().load(recipe(base, train, tmp_path, dev=str(dev)))
 
 
 def test_plain_tags_are_scored_by_word(base, tmp_path):
     train = tmp_path / "train.conll"
     train.write_text("the\tDT\nking\tNN\nwon\tVB\n\nthe\tDT\nqueen\tNN\nlost\tVB\n")
     made = recipe(base, train, tmp_path / "run", dev=str(train), max_steps=1)
-    scores = finetune_task(made, Tagging())
+    scores = start(made)
     assert set(scores) == {"accuracy", "macro_f1", "total"}
     assert Tagger.from_options(tmp_path / "run", threads=1).options.labels == ("DT", "NN", "VB")
 
@@ -236,7 +234,7 @@ def test_a_student_comes_near_its_teacher(base, teacher, train, tmp_path):
     made = TaggingDistilRecipe(
         **values, teacher=str(teacher), alpha_ce=0.0, alpha_kd=1.0, cache=str(tmp_path / "cache")
     )
-    distil_task(made, Tagging())
+    start(made)
     lines = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
     losses = [json.loads(line)["loss"] for line in lines]
     assert losses[-1] < 0.7 * losses[0]

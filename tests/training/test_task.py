@@ -14,14 +14,14 @@ from potstill.errors import CheckpointError, DataError, RecipeError
 from potstill.models.classification import ClassificationModel
 from potstill.runtime.classification import Classifier
 from potstill.text.tokenizer import Tokenizer
-from potstill.training.classification import Classification
-from potstill.training.recipe_file import make_recipe
+from potstill.training.classification import ClassificationTraining
+from potstill.training.recipe.file import make_recipe
 from potstill.training.runs import Listeners
 from potstill.training.start import start
 from potstill.training.task import TaskData
 from runs import Stopped, equal, stop_at, weights
 
-TASK = Classification()
+TASK = ClassificationTraining()
 
 
 @pytest.fixture(scope="module")

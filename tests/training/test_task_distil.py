@@ -9,11 +9,11 @@ from potstill.bundle.config import read_config
 from potstill.errors import DataError, ModelError, RecipeError
 from potstill.records import TextExample
 from potstill.runtime.classification import Classifier
-from potstill.training.classification import Classification
-from potstill.training.recipe_file import make_recipe
+from potstill.training.classification import ClassificationTraining
+from potstill.training.labels import LogitCache
+from potstill.training.recipe.file import make_recipe
 from potstill.training.runs import Listeners
 from potstill.training.start import start
-from potstill.training.task_teachers import LogitCache
 from runs import weights
 
 LABELS = ("red", "king")
@@ -168,7 +168,7 @@ class TestCache:
 
     def open(self, folder, notes=None, **facts):
         note = (lambda _: None) if notes is None else notes.append
-        return LogitCache(folder, {"a": 1, **facts}, Classification().texts, note)
+        return LogitCache(folder, {"a": 1, **facts}, ClassificationTraining().texts, note)
 
     def test_arrays_come_back_in_their_shapes(self, tmp_path):
         said = [np.arange(3.0), np.arange(6.0).reshape(2, 3), np.ones(1)]

@@ -43,8 +43,8 @@ def command(
     goes on with --resume, bit for bit as if it had not been.
     """
     with needs_training():
-        from potstill.training.recipe import LMDistilRecipe
-        from potstill.training.recipe_file import read_recipe
+        from potstill.training.recipe.file import read_recipe
+        from potstill.training.recipe.lm import LMDistilRecipe
         from potstill.training.start import start
 
     check_dry_run(dry_run, resume=resume, cache_only=cache_only)

@@ -37,7 +37,7 @@ def command(
     A run that was cut off goes on with --resume, bit for bit as if it had not been.
     """
     with needs_training():
-        from potstill.training.recipe_file import read_recipe
+        from potstill.training.recipe.file import read_recipe
         from potstill.training.start import start
 
     check_dry_run(dry_run, resume=resume)

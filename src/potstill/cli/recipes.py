@@ -17,8 +17,8 @@ def command(context: click.Context) -> None:
     """
     if context.invoked_subcommand is not None:
         return
-    from potstill.training.recipe_file import shipped_by_kind
-    from potstill.training.shipped import described
+    from potstill.training.recipe.file import shipped_by_kind
+    from potstill.training.recipe.shipped import described
 
     formatter = context.make_formatter()
     for (verb, task), files in shipped_by_kind().items():
@@ -31,7 +31,7 @@ def command(context: click.Context) -> None:
 @click.argument("recipe", type=RECIPE)
 def show(recipe: str) -> None:
     """Print the file of RECIPE, by its name."""
-    from potstill.training.shipped import find_recipe, read_text
+    from potstill.training.recipe.shipped import find_recipe, read_text
 
     click.echo(read_text(find_recipe(recipe)), nl=False)
 
@@ -45,8 +45,8 @@ def keys(context: click.Context, recipe: str) -> None:
     Its value in RECIPE or else by default, which values it takes, and what it means. RECIPE is a
     name or a file; its verb and task decide which keys there are.
     """
-    from potstill.training.recipe_file import KINDS, read_values, verb_of
-    from potstill.training.recipe_keys import as_toml, keys_of
+    from potstill.training.recipe.file import KINDS, read_values, verb_of
+    from potstill.training.recipe.keys import as_toml, keys_of
 
     values = read_values(recipe)
     verb, task = verb_of(values), values.get("task", "question-answering")

@@ -20,7 +20,7 @@ from potstill.errors import MissingExtraError
 
 if TYPE_CHECKING:
     from potstill.training.loop import StepReport
-    from potstill.training.recipe import RunRecipe
+    from potstill.training.recipe.run import RunRecipe
     from potstill.training.runs import Listeners
 
 

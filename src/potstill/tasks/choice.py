@@ -21,6 +21,11 @@ class MultipleChoice(Task[Chooser]):
 
     head = "choice"
     client = Chooser
+    trained = "potstill.training.choice:ChoiceTraining"
+    recipes = (
+        "potstill.training.recipe.choice:ChoiceRecipe",
+        "potstill.training.recipe.choice:ChoiceDistilRecipe",
+    )
     does = "choose between texts"
     pipeline = "multiple-choice", "potstill.runtime.task_pipelines:MultipleChoicePipeline"
     eval_options = frozenset(("held_out", "train"))

@@ -38,6 +38,11 @@ class Classification(Task[Classifier]):
 
     head = "classification"
     client = Classifier
+    trained = "potstill.training.classification:ClassificationTraining"
+    recipes = (
+        "potstill.training.recipe.classification:ClassificationRecipe",
+        "potstill.training.recipe.classification:ClassificationDistilRecipe",
+    )
     does = "classify texts"
     pipeline = (
         "text-classification",

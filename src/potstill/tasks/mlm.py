@@ -27,6 +27,11 @@ class MaskedLM(Task[Filler]):
 
     head = "mlm"
     client = Filler
+    trained = "potstill.training.lm:LMTraining"
+    recipes = (
+        "potstill.training.recipe.lm:LMRecipe",
+        "potstill.training.recipe.lm:LMDistilRecipe",
+    )
     does = "fill in masked words"
     pipeline = "fill-mask", "potstill.runtime.token_pipelines:FillMaskPipeline"
     aliases = ("masked-lm",)

@@ -30,6 +30,11 @@ class QuestionAnswering(Task[QAClient]):
 
     head = "qa"
     client = QAClient
+    trained = "potstill.training.qa:QATraining"
+    recipes = (
+        "potstill.training.recipe.qa:Recipe",
+        "potstill.training.recipe.qa:DistilRecipe",
+    )
     does = "answer questions"
     pipeline = "question-answering", "potstill.runtime.pipelines:QuestionAnsweringPipeline"
     columns = ("question", "context")

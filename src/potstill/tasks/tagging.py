@@ -24,6 +24,11 @@ class Tagging(Task[Tagger]):
 
     head = "tagging"
     client = Tagger
+    trained = "potstill.training.tagging:TaggingTraining"
+    recipes = (
+        "potstill.training.recipe.tagging:TaggingRecipe",
+        "potstill.training.recipe.tagging:TaggingDistilRecipe",
+    )
     does = "tag words and names"
     pipeline = (
         "token-classification",

@@ -86,6 +86,10 @@ class Task(ABC, Generic[ClientT]):
 
     head: ClassVar[HeadName]
     client: ClassVar[type[Client[Any]]]
+    trained: ClassVar[str]
+    """Module and class of what trains it, behind a colon."""
+    recipes: ClassVar[tuple[str, str]]
+    """Modules and classes of its recipes: to fine-tune, and to distil."""
     does: ClassVar[str]
     """What its models do, as a list of tasks says it: ``answer questions``."""
     pipeline: ClassVar[tuple[str, str]]

@@ -11,8 +11,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from potstill.bundle.heads import LOGITS, HeadName
+from potstill.bundle.heads import LOGITS
 from potstill.data.choice import fold, load_choices
+from potstill.data.split import split_examples
 from potstill.errors import DataError, RecipeError
 from potstill.evaluation.choice import baselines, score_choices
 from potstill.losses.choice import choice_cross_entropy, choice_kl
@@ -25,8 +26,9 @@ from potstill.runtime.texts import run_rows
 from potstill.runtime.torch_session import TorchSession
 from potstill.text.tokenizer import PairLayout, Tokenizer
 from potstill.text.windows import pad
-from potstill.training.choice_recipe import ChoiceRecipe
-from potstill.training.task import FloatArray, TaskData, Taught, split_examples
+from potstill.training.labels import LabelTraining
+from potstill.training.recipe.choice import ChoiceRecipe
+from potstill.training.task import FloatArray, TaskData, Taught
 
 _CHUNK = 2000
 """Examples tokenized at once."""
@@ -109,12 +111,10 @@ class ChoiceRows:
         return torch.from_numpy(found)
 
 
-class Choice:
+class ChoiceTraining(LabelTraining):
     """The task: which of several texts goes on with another."""
 
-    name = "multiple-choice"
-    head: HeadName = "choice"
-    model_class: type[Pretrained] = ChoiceModel
+    model_class = ChoiceModel
 
     def load(self, recipe: ChoiceRecipe, taught: Taught | None = None) -> TaskData:
         """Reads what is trained and scored on.
@@ -153,14 +153,6 @@ class Choice:
         if not data.golds:  # never read: the loss is that of the teachers alone
             examples = [replace(example, label=example.label or 0) for example in examples]
         return pack(examples, tokenizer, seq_len=recipe.seq_len)
-
-    def prior(self, recipe: ChoiceRecipe, data: TaskData) -> None:
-        """A new output layer starts at 0."""
-
-    def logits(self, model: Any, batch: dict[str, Tensor]) -> Tensor:
-        """What a model says of every choice, ``[batch, n_choices]``."""
-        inputs = ("input_ids", "attention_mask", "token_type_ids")
-        return model(*(batch[name] for name in inputs)).logits
 
     def loss(self, logits: Tensor, batch: dict[str, Tensor], data: TaskData) -> Tensor:
         """Loss on the right choices, summed over the rows; scalar."""
@@ -212,12 +204,6 @@ class Choice:
         if not data.golds:
             return {}
         return baselines(data.train, data.dev, seed=recipe.seed)
-
-    def finish(
-        self, model: Pretrained, tokenizer: Tokenizer, recipe: ChoiceRecipe, data: TaskData
-    ) -> dict[str, Any]:
-        """Nothing is fitted after training."""
-        return {}
 
 
 def pack(examples: Sequence[ChoiceExample], tokenizer: Tokenizer, *, seq_len: int) -> ChoiceRows:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
@@ -13,10 +13,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from potstill.bundle.heads import LOGITS, HeadName
+from potstill.bundle.heads import LOGITS
+from potstill.bundle.manifest import Manifest
 from potstill.data.cells import TextLayout
 from potstill.data.classification import TextData, as_tuple, gold_array, load_texts, with_labels
 from potstill.data.glue import layout_of
+from potstill.data.split import split_examples
 from potstill.errors import DataError, InputError, RecipeError
 from potstill.evaluation.baselines import (
     BASE_RATE,
@@ -40,8 +42,9 @@ from potstill.runtime.texts import TextOrPair, make_rows, run_rows
 from potstill.runtime.torch_session import TorchSession
 from potstill.text.tokenizer import PairLayout, Tokenizer
 from potstill.text.windows import pad
-from potstill.training.task import FloatArray, TaskData, Taught, split_examples
-from potstill.training.task_recipe import ClassificationRecipe
+from potstill.training.labels import LabelTraining
+from potstill.training.recipe.classification import ClassificationRecipe
+from potstill.training.task import Base, FloatArray, TaskData, Taught
 
 _CHUNK = 2000
 """Examples tokenized at once."""
@@ -104,12 +107,10 @@ class TextRows:
         return torch.from_numpy(np.stack(said))
 
 
-class Classification:
+class ClassificationTraining(LabelTraining):
     """Texts, or pairs of texts, with a label, several, or a number."""
 
-    name = "text-classification"
-    head: HeadName = "classification"
-    model_class: type[Pretrained] = ClassificationModel
+    model_class = ClassificationModel
 
     def load(self, recipe: ClassificationRecipe, taught: Taught | None = None) -> TaskData:
         """Reads the data of a recipe; labels that teachers alone say need not be there.
@@ -204,10 +205,6 @@ class Classification:
         rates = rates.clip(least, 1 - least)
         return np.log(rates) - (np.log1p(-rates) if data.problem == "multi-label" else 0)
 
-    def logits(self, model: Any, batch: dict[str, Tensor]) -> Tensor:
-        """``[batch, n_labels]``."""
-        return model(batch["input_ids"], batch["attention_mask"], batch["token_type_ids"]).logits
-
     def loss(self, logits: Tensor, batch: dict[str, Tensor], data: TaskData) -> Tensor:
         """Cross-entropy, binary cross-entropy (mean over the labels) or squared error, summed."""
         logits, gold, weight = logits.float(), batch["labels"], batch.get("weight")
@@ -293,7 +290,7 @@ class Classification:
                 found[TFIDF] = score_tfidf(data.train, seen, data.dev, gold, **how)
         return found
 
-    def finish(
+    def fit(
         self,
         model: Pretrained,
         tokenizer: Tokenizer,
@@ -309,6 +306,18 @@ class Classification:
         if data.problem == "multi-label":
             fitted["by_label"] = by_label(logits, gold, labels=data.labels, calibration=fitted)
         return fitted
+
+    def describe(
+        self,
+        model: Pretrained,
+        base: Base,
+        recipe: ClassificationRecipe,
+        data: TaskData,
+        note: Callable[[str], None],
+    ) -> Manifest:
+        """With the rows that a long text is read in."""
+        found = super().describe(model, base, recipe, data, note)
+        return replace(found, max_windows=recipe.max_windows)
 
 
 def _train_texts(

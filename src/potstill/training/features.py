@@ -15,12 +15,12 @@ from potstill.bundle.cache import cache_folder
 from potstill.errors import OutputError
 from potstill.records import QAExample
 from potstill.text.tokenizer import Tokenizer
-from potstill.training import qa
+from potstill.training import qa_rows
 from potstill.training.columns import UnusableFileError, read_columns, write_columns
 
 VERSION = 1
 """Raised when the same questions would become other windows or labels than before."""
-_ARRAYS = tuple(f.name for f in fields(qa.QARows) if f.name not in ("pad_id", "layout"))
+_ARRAYS = tuple(f.name for f in fields(qa_rows.QARows) if f.name not in ("pad_id", "layout"))
 
 
 def open_rows(
@@ -31,8 +31,8 @@ def open_rows(
     stride: int,
     note: Callable[[str], None] = lambda _: None,
     folder: Path | None = None,
-) -> qa.QARows:
-    """What `qa.make_rows` makes of examples, from the cache where it is there.
+) -> qa_rows.QARows:
+    """What `qa_rows.make_rows` makes of examples, from the cache where it is there.
 
     Args:
         examples: with offsets that are right.
@@ -50,14 +50,14 @@ def open_rows(
     if file.exists():
         try:
             columns = read_columns(file, key)
-            return qa.QARows(
+            return qa_rows.QARows(
                 **{name: columns[name] for name in _ARRAYS},
                 pad_id=tokenizer.pad_id,
                 layout=tokenizer.layout,
             )
         except (UnusableFileError, KeyError) as error:
             note(f"{file.name} of the tokenized data is left out: {error}; making it again")
-    rows = qa.make_rows(examples, tokenizer, seq_len=seq_len, stride=stride)
+    rows = qa_rows.make_rows(examples, tokenizer, seq_len=seq_len, stride=stride)
     try:
         write_columns(file, {name: getattr(rows, name) for name in _ARRAYS}, key)
     except OutputError as error:  # a full disk or a home that cannot be written to: go on without

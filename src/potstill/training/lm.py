@@ -1,8 +1,8 @@
-"""Masked language models for the training loop: corpus → masked rows → loss, and a whole run."""
+"""Training masked language models, and distilling them: corpus → masked rows → loss."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,32 +12,27 @@ from torch import Tensor
 
 from potstill.bundle.config import ModelConfig, read_config
 from potstill.bundle.find import find_model
-from potstill.bundle.manifest import Manifest
-from potstill.bundle.weights import Weights, read_weights
+from potstill.bundle.heads import HEADS
+from potstill.bundle.manifest import Manifest, sha256_of
+from potstill.bundle.weights import Weights, read_weights, weights_file
 from potstill.compression.student import (
+    drop_token_types,
     fresh_config,
     narrow_embeddings,
     select_layers,
     take_layers,
 )
 from potstill.errors import RecipeError
-from potstill.losses.lm import IGNORE, masked_lm_cross_entropy
+from potstill.losses.lm import masked_lm_cross_entropy
 from potstill.models.lm import LMOutput, MaskedLM
 from potstill.text.tokenizer import Tokenizer
 from potstill.training.corpus import Corpus, CorpusRows, Packing, open_corpus
-from potstill.training.loggers import make_loggers
-from potstill.training.loop import Run, make_fabric
-from potstill.training.masking import Masking, mask_tokens
-from potstill.training.recipe import LMRecipe
-from potstill.training.runs import (
-    Listeners,
-    hardware,
-    heard,
-    say_plan,
-    train,
-    without_paths,
-    write_model,
-)
+from potstill.training.course import Course, Sitting, Training, carry_out, config_of_run
+from potstill.training.lm_teacher import LMDistilLoss, check_teacher, with_head
+from potstill.training.masking import MaskedRows, Masking
+from potstill.training.recipe.lm import LMDistilRecipe, LMRecipe
+from potstill.training.recipe.student import FRESH_ONLY
+from potstill.training.runs import Listeners
 
 _SCORED_ROWS = 512
 """Held-out rows that are scored: about 10,000 predicted tokens at 128 a row."""
@@ -45,37 +40,74 @@ _SCORING_SEED = 20_180_810
 """Of the masks on held-out rows. One for all runs, so that their losses compare."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class MaskedRows:
-    """A batch with its tokens hidden."""
+class LMTraining(Training):
+    """Masked language modelling on plain text, with or without a teacher.
 
-    shown: Tensor
-    """Ids with masks, int64 ``[batch, seq]``."""
-    attention_mask: Tensor | None
-    """1 for real tokens, ``[batch, seq]``; ``None`` where nothing is padded."""
-    positions: Tensor
-    """True where a token is to be found, bool ``[batch, seq]``."""
-    gold: Tensor
-    """The tokens to be found, int64 ``[n]``."""
+    Devlin et al. 2019, §3.1 (https://arxiv.org/abs/1810.04805), without the next-sentence task and
+    with dynamic masking, as Liu et al. 2019 (https://arxiv.org/abs/1907.11692). A student is a
+    DistilBERT: layers of ``base`` (or fresh), without token types and pooler; a RoBERTa's student
+    is a RoBERTa, as DistilRoBERTa is. A teacher without a masked-LM head is given one first, in
+    ``out/teacher``.
 
-    @classmethod
-    def of(
-        cls,
-        batch: dict[str, Tensor],
-        masking: Masking,
-        generator: torch.Generator | None = None,
-    ) -> MaskedRows:
-        """Masks a batch of `CorpusRows`, by torch's own generator unless one is given."""
-        shown, labels = mask_tokens(batch["input_ids"], masking, generator)
-        positions = labels != IGNORE
-        return cls(shown, batch.get("attention_mask"), positions, labels[positions])
+    Scores are ``mlm_loss`` on the held-out documents and ``total``, the tokens it is the mean of.
+    """
 
-    @property
-    def real(self) -> Tensor:
-        """True for tokens that are no padding, bool ``[batch, seq]``."""
-        if self.attention_mask is None:
-            return torch.ones_like(self.positions)
-        return self.attention_mask.bool()
+    model_class = MaskedLM
+
+    def prepare(self, recipe: LMRecipe, sitting: Sitting) -> Course:
+        """Opens models and corpus."""
+        fabric, listeners = sitting.fabric, sitting.listeners
+        distils = isinstance(recipe, LMDistilRecipe)
+        folder = find_model(recipe.base, weights=distils or needs_weights(recipe))
+        config, tokenizer = read_config(folder), Tokenizer.from_folder(folder)
+        masking = check_text(recipe, config, tokenizer)
+        taught_by = find_model(recipe.teacher or recipe.base) if distils else folder
+        if distils:
+            check_teacher(recipe, taught_by, config, tokenizer)
+        weights = read_start(recipe, folder, config)
+        torch.manual_seed(recipe.seed)  # before anything random is made
+        first = drop_token_types(config, weights) if distils else (config, weights)
+        model = start(recipe, *first)
+        if recipe.train_only_head:
+            model.encoder.requires_grad_(False)
+        with fabric.rank_zero_first():  # the others find it packed
+            corpus = open_rows(recipe, tokenizer, listeners)
+        marks = [corpus.fingerprint]
+        here = masking.to(fabric.device)
+        loss: Any = MaskedLMLoss(here)
+        has_head = "lm_head.bias" in weights
+        if distils:
+            is_own = taught_by.resolve() == folder.resolve()
+            train = partial(carry_out, training=self, resume=True, fabric=fabric)
+            taught_by = with_head(recipe, taught_by, corpus, sitting, train)
+            teacher, _ = MaskedLM.from_folder(taught_by, read_config(taught_by))
+            if is_own and not recipe.fresh:
+                # Also where it was trained just now: the student's word table is the one it was
+                # made for.
+                model.lm_head.load_state_dict(teacher.lm_head.state_dict())
+                has_head = True
+            loss = LMDistilLoss(recipe, here, teacher, fabric)
+            marks.append(sha256_of(weights_file(taught_by)))
+        held_out = HeldOutLoss(corpus.held_out, masking, fabric, batch_tokens=recipe.batch_tokens)
+        is_new = not (has_head or recipe.fresh)
+        data = {"corpus": Path(recipe.corpus).name, "fingerprint": corpus.fingerprint}
+        return Course(
+            model=model,
+            module=model,
+            rows=corpus.train,
+            loss=loss,
+            fingerprint=":".join(marks),
+            folder=folder,
+            base=config,
+            n_scored=held_out.n_rows,
+            score=lambda: held_out.score(model),
+            describe=lambda: Manifest(data={**data, "rows": len(corpus.train)}),
+            new_head=f"{recipe.base} has no {HEADS[self.head].title}: a new one was made"
+            if is_new
+            else "",
+            rows_per_step=recipe.sequences_per_step,
+            whole_batches=True,  # a mean over a batch's hidden tokens
+        )
 
 
 class MaskedLMLoss:
@@ -145,83 +177,12 @@ class HeldOutLoss:
         return {"mlm_loss": total / at, "total": at}
 
 
-def train_lm(
-    recipe: LMRecipe,
-    *,
-    resume: bool | str = False,
-    dry_run: bool = False,
-    listeners: Listeners | None = None,
-    fabric: Fabric | None = None,
-) -> dict[str, float]:
-    """Trains a masked language model as ``recipe`` says and writes it to ``recipe.out``.
-
-    Devlin et al. 2019, §3.1 (https://arxiv.org/abs/1810.04805), without the next-sentence task
-    and with dynamic masking, as Liu et al. 2019 (https://arxiv.org/abs/1907.11692).
-
-    Args:
-        recipe: the run.
-        resume: go on from the newest checkpoint in ``recipe.out``, or from that of this name.
-        dry_run: check everything and say what would be done, and train and write nothing.
-        listeners: told how it goes.
-        fabric: that of the run that this is a stage of.
-
-    Returns:
-        ``mlm_loss`` on the held-out documents and ``total``, the tokens it is the mean of; empty
-        where none are held out.
-
-    Raises:
-        RecipeError: a value of the recipe cannot be used with this model or on this machine.
-        DataError: the corpus cannot be read.
-        CheckpointError: the run in ``recipe.out`` cannot be continued.
-        ModelError: the base model cannot be used.
-    """
-    folder = find_model(recipe.base, weights=needs_weights(recipe))
-    config = read_config(folder)
-    tokenizer = Tokenizer.from_folder(folder)
-    masking = check_text(recipe, config, tokenizer)
-    fabric = fabric or make_fabric(recipe, () if dry_run else make_loggers(recipe))
-    listeners = heard(fabric, listeners)
-    torch.manual_seed(recipe.seed)  # before anything random is made
-    weights = read_start(recipe, folder, config)
-    model = start(recipe, config, weights)
-    if recipe.train_only_head:
-        model.encoder.requires_grad_(False)
-    with fabric.rank_zero_first():  # the others find it packed
-        corpus = open_rows(recipe, tokenizer, listeners)
-    run = Run(
-        fabric,
-        model,
-        corpus.train,
-        MaskedLMLoss(masking.to(fabric.device)),
-        recipe,
-        fingerprint=corpus.fingerprint,
-        resume=resume,
-        rows_per_step=recipe.sequences_per_step,
-        whole_batches=True,  # a mean over a batch's hidden tokens
-    )
-    if not recipe.fresh and "lm_head.bias" not in weights and not run.step:
-        listeners.note(f"{recipe.base} has no masked-LM head: a new one was made")
-    held_out = HeldOutLoss(corpus.held_out, masking, fabric, batch_tokens=recipe.batch_tokens)
-    say_plan(run, recipe, fabric, held_out.n_rows, listeners.note)
-    if dry_run:
-        return {}
-    scores = train(run, recipe, fabric, lambda: held_out.score(model), listeners)
-    if fabric.is_global_zero:
-        finish(model, config, folder, recipe, corpus, scores, hardware(fabric, run))
-    return scores
-
-
 def check_text(recipe: LMRecipe, config: ModelConfig, tokenizer: Tokenizer) -> Masking:
-    """Checks that a model can learn a language from such rows, and gives its masking.
+    """Checks that a model can learn a language in such tokens, and gives its masking.
 
     Raises:
         RecipeError: names the key that has to change.
     """
-    if recipe.seq_len > config.max_positions:
-        raise RecipeError(
-            f"seq_len {recipe.seq_len} is more than the {config.max_positions} positions of "
-            f"{recipe.base}"
-        )
     if tokenizer.vocab_size > config.vocab_size:
         raise RecipeError(
             f"base {recipe.base} has a tokenizer of {tokenizer.vocab_size:,} tokens and embeddings "
@@ -243,7 +204,7 @@ def read_start(recipe: LMRecipe, folder: Path, config: ModelConfig) -> Weights:
     """
     if not needs_weights(recipe):
         return {}
-    return read_weights(folder, config, head="mlm", require_head=False)
+    return read_weights(folder, config, head=MaskedLM.head, require_head=False)
 
 
 def start(recipe: LMRecipe, config: ModelConfig, weights: Weights) -> MaskedLM:
@@ -259,14 +220,14 @@ def start(recipe: LMRecipe, config: ModelConfig, weights: Weights) -> MaskedLM:
     """
     if recipe.fresh:
         return _fresh(recipe, config, weights)
-    for name in _FRESH_ONLY:
+    for name in FRESH_ONLY:
         if getattr(recipe, name):
             raise RecipeError(f"{name} can only be chosen for a fresh model: add fresh=true")
     if recipe.embeddings != "random":
         raise RecipeError("embeddings can only be chosen for a fresh model: add fresh=true")
     layers = select_layers(recipe.layers, config.n_layers, recipe.n_layers)
     config, weights = take_layers(config, weights, layers)
-    model = MaskedLM(with_dropout(config, recipe))
+    model = MaskedLM(config_of_run(config, recipe))
     model.load_weights(weights)
     return model
 
@@ -274,19 +235,12 @@ def start(recipe: LMRecipe, config: ModelConfig, weights: Weights) -> MaskedLM:
 def _fresh(recipe: LMRecipe, config: ModelConfig, weights: Weights) -> MaskedLM:
     if recipe.train_only_head:
         raise RecipeError("train_only_head would leave a fresh encoder random: drop fresh")
-    shape = {k: getattr(recipe, k) for k in ("n_layers", *_FRESH_ONLY)}
-    config = with_dropout(fresh_config(config, **shape), recipe)
-    model = MaskedLM(config)
+    model = MaskedLM(config_of_run(fresh_config(config, **recipe.shape), recipe))
     if recipe.embeddings == "base":
-        table = narrow_embeddings(weights["embeddings.word.weight"], config.table_width)
+        table = narrow_embeddings(weights["embeddings.word.weight"], model.config.table_width)
         with torch.no_grad():
             model.encoder.embeddings.word.weight.copy_(torch.from_numpy(table))
     return model
-
-
-def with_dropout(config: ModelConfig, recipe: LMRecipe) -> ModelConfig:
-    """The config to train with."""
-    return config if recipe.dropout is None else config.with_dropout(recipe.dropout)
 
 
 def open_rows(recipe: LMRecipe, tokenizer: Tokenizer, listeners: Listeners) -> Corpus:
@@ -303,46 +257,3 @@ def open_rows(recipe: LMRecipe, tokenizer: Tokenizer, listeners: Listeners) -> C
     if recipe.holdout and not len(corpus.held_out):
         listeners.note(f"holdout {recipe.holdout:g} of so few documents is none: nothing is scored")
     return corpus
-
-
-def finish(
-    model: MaskedLM,
-    base: ModelConfig,
-    text_from: Path,
-    recipe: LMRecipe,
-    corpus: Corpus,
-    scores: dict[str, float],
-    made_on: dict[str, Any],
-) -> None:
-    """Writes the finished model's folder.
-
-    Args:
-        model: it keeps the dropout rates of its base: those of a run are a matter of its recipe.
-        base: config of the model it started from.
-        text_from: folder of its tokenizer.
-        recipe: of the run.
-        corpus: what it was trained on.
-        scores: at the end.
-        made_on: the hardware.
-
-    Raises:
-        OutputError: a file could not be written.
-    """
-    model.config = model.config.with_dropout_of(base)
-    manifest = Manifest(
-        task="masked-lm",
-        name=Path(recipe.out).resolve().name,
-        seq_len=recipe.seq_len,
-        data={
-            "corpus": Path(recipe.corpus).name,
-            "fingerprint": corpus.fingerprint,
-            "rows": len(corpus.train),
-        },
-        recipe=without_paths(recipe),
-        scores=scores,
-        hardware=made_on,
-    )
-    write_model(Path(recipe.out), model, text_from, recipe, manifest)
-
-
-_FRESH_ONLY = ("hidden_width", "ffn_width", "n_heads")

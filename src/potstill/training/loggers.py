@@ -20,7 +20,7 @@ from lightning_fabric.loggers.tensorboard import TensorBoardLogger
 from potstill.bundle import layout
 from potstill.bundle.atomic import write_text
 from potstill.errors import MissingExtraError, OutputError
-from potstill.training.recipe import RunRecipe
+from potstill.training.recipe.run import RunRecipe
 
 Log = Callable[[Mapping[str, float], int], None]
 """Takes values by name, and the step they are of."""

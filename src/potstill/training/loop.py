@@ -24,7 +24,8 @@ from potstill.bundle.atomic import write_text
 from potstill.errors import CheckpointError, OutputError, RecipeError
 from potstill.training import checkpoint, processes
 from potstill.training.averaging import Average
-from potstill.training.recipe import RunRecipe
+from potstill.training.recipe.run import RunRecipe
+from potstill.training.recipe.table import MAY_CHANGE
 from potstill.training.sampling import Schedule, rate_factor, row_count, share
 
 
@@ -327,9 +328,10 @@ class Run:
             f.name: list(f.default) if isinstance(f.default, tuple) else f.default
             for f in fields(self._recipe)
         }
+        may_change = self._recipe.marked(MAY_CHANGE)
         for key, value in self._recipe.to_dict().items():
             # A key that did not exist yet had no effect: its default.
-            if key not in self._recipe.MAY_CHANGE and then.get(key, defaults.get(key)) != value:
+            if key not in may_change and then.get(key, defaults.get(key)) != value:
                 raise CheckpointError(
                     f"{path} was made with {key}={then.get(key)!r}, not {value!r}: "
                     "give the same value, or name another out"

@@ -93,3 +93,36 @@ def mask_tokens(
     shown = torch.where(chosen & (fate < _MASKED), masking.mask_id, input_ids)
     swapped = chosen & (fate >= _MASKED) & (fate < _MASKED + _RANDOM)
     return torch.where(swapped, masking.ordinary[pick], shown), labels
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MaskedRows:
+    """A batch with its tokens hidden."""
+
+    shown: Tensor
+    """Ids with masks, int64 ``[batch, seq]``."""
+    attention_mask: Tensor | None
+    """1 for real tokens, ``[batch, seq]``; ``None`` where nothing is padded."""
+    positions: Tensor
+    """True where a token is to be found, bool ``[batch, seq]``."""
+    gold: Tensor
+    """The tokens to be found, int64 ``[n]``."""
+
+    @classmethod
+    def of(
+        cls,
+        batch: dict[str, Tensor],
+        masking: Masking,
+        generator: torch.Generator | None = None,
+    ) -> MaskedRows:
+        """Masks a batch of `CorpusRows`, by torch's own generator unless one is given."""
+        shown, labels = mask_tokens(batch["input_ids"], masking, generator)
+        positions = labels != IGNORE
+        return cls(shown, batch.get("attention_mask"), positions, labels[positions])
+
+    @property
+    def real(self) -> Tensor:
+        """True for tokens that are no padding, bool ``[batch, seq]``."""
+        if self.attention_mask is None:
+            return torch.ones_like(self.positions)
+        return self.attention_mask.bool()

@@ -21,7 +21,7 @@ from potstill.errors import RecipeError
 from potstill.runtime.session import usable_cores
 
 if TYPE_CHECKING:
-    from potstill.training.recipe import RunRecipe
+    from potstill.training.recipe.run import RunRecipe
 
 _PATIENCE = timedelta(days=1)
 """How long a process waits for the others: the first may be scoring. One that died is noticed at

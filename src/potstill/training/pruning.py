@@ -25,13 +25,14 @@ from potstill.compression.student import select_layers, take_layers
 from potstill.compression.vocabulary import kept_pieces, trim_tokenizer, trim_weights
 from potstill.errors import RecipeError
 from potstill.export.files import write_config, write_tokenizer
-from potstill.models.qa import QuestionAnsweringModel
+from potstill.losses.span import span_cross_entropy
+from potstill.models.qa import QAOutput, QuestionAnsweringModel
 from potstill.records import QAExample
 from potstill.text.tokenizer import Tokenizer
 from potstill.text.windows import by_token_budget
-from potstill.training import qa
-from potstill.training.distil_recipe import DistilRecipe
+from potstill.training import qa_rows
 from potstill.training.importance import importance
+from potstill.training.recipe.qa import DistilRecipe
 from potstill.training.reconstruct import reconstruct
 
 FOLDER = "pruned"
@@ -153,7 +154,14 @@ def _worth(
         )
     model = _full(config, weights)
     batches = _windows(recipe, folder, examples)
-    return importance(model.encoder, batches, lambda batch: qa.batch_loss(model, batch, 0.0))
+    return importance(model.encoder, batches, lambda batch: gold_loss(model, batch))
+
+
+def gold_loss(model: QuestionAnsweringModel, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+    """Cross-entropy of the gold spans of a batch, summed over its rows; scalar."""
+    output: QAOutput = model(batch["input_ids"], batch["attention_mask"], batch["token_type_ids"])
+    gold = batch["start"], batch["end"], batch["allowed"]
+    return span_cross_entropy(output.start_logits, output.end_logits, *gold).sum()
 
 
 def _reconstructed(
@@ -188,7 +196,7 @@ def _windows(
     order = np.random.default_rng(recipe.seed).permutation(len(examples))[: recipe.prune_windows]
     chosen = [e for e in (examples[i] for i in order) if e.is_impossible or e.answers]
     tokenizer = Tokenizer.from_folder(folder)
-    rows = qa.make_rows(chosen, tokenizer, seq_len=recipe.seq_len, stride=recipe.stride)
+    rows = qa_rows.make_rows(chosen, tokenizer, seq_len=recipe.seq_len, stride=recipe.stride)
     lengths = rows.lengths[: recipe.prune_windows].tolist()
     return (rows.batch(group) for group in by_token_budget(lengths, recipe.batch_tokens))
 

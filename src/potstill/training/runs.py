@@ -21,27 +21,28 @@ from potstill.export.card_data import origin_of
 from potstill.models.pretrained import Pretrained
 from potstill.training.loggers import Log, logging
 from potstill.training.loop import Metrics, Run, StepReport, computes_bf16
-from potstill.training.recipe import RunRecipe
+from potstill.training.recipe.run import RunRecipe
+from potstill.training.recipe.table import PATH
 
 ADAPTER = "adapter"
 """Folder of a run for what its adapters learned (`Recipe.adapter_rank`)."""
 
 
-def _nothing(*_: Any) -> None:
-    """Listens to nothing."""
+def nothing(*_: Any) -> None:
+    """Does nothing, and listens to nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listeners:
     """Who is told how a run goes."""
 
-    start: Callable[[int, int], None] = _nothing
+    start: Callable[[int, int], None] = nothing
     """The steps already done and those of the whole run."""
-    step: Callable[[StepReport], None] = _nothing
+    step: Callable[[StepReport], None] = nothing
     """Every optimiser step."""
-    note: Callable[[str], None] = _nothing
+    note: Callable[[str], None] = nothing
     """What else is worth knowing, in a line."""
-    stage: Callable[[str, int, int], None] = _nothing
+    stage: Callable[[str, int, int], None] = nothing
     """A stage before the training: its name, how much of it is done, how much there is."""
 
 
@@ -106,7 +107,7 @@ def train(
     score: Callable[[], Mapping[str, float]],
     listeners: Listeners,
     *,
-    finish: Callable[[], None] = _nothing,
+    finish: Callable[[], None] = nothing,
 ) -> dict[str, float]:
     """Takes every step of a run, writes its metrics and scores it at the end.
 
@@ -233,7 +234,7 @@ def without_paths(recipe: RunRecipe) -> dict[str, Any]:
     """The recipe as it may be published: a manifest tells nothing of the disk it was made on."""
     values = recipe.to_dict()
     del values["out"]
-    for key in recipe.PATHS:
+    for key in recipe.marked(PATH):
         value = values[key]
         values[key] = [_name(v) for v in value] if isinstance(value, list) else _name(value)
     return values

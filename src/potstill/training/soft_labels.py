@@ -14,7 +14,7 @@ from potstill.errors import RecipeError
 from potstill.records import QAExample
 from potstill.text.tokenizer import Encoded, Tokenizer
 from potstill.training.projection import project
-from potstill.training.qa import QARows
+from potstill.training.qa_rows import QARows
 from potstill.training.teacher_cache import Outputs, TeacherCache, WindowOutput
 from potstill.training.teachers import Teacher
 

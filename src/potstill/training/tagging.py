@@ -11,7 +11,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from potstill.bundle.heads import LOGITS, HeadName
+from potstill.bundle.heads import LOGITS
+from potstill.data.split import split_examples
 from potstill.data.tagging import (
     OUTSIDE,
     Scheme,
@@ -34,8 +35,9 @@ from potstill.runtime.tokenwise import best_slices, plan, rows_of, slices
 from potstill.runtime.torch_session import TorchSession
 from potstill.text.tokenizer import Encoded, IntArray, PairLayout, Tokenizer
 from potstill.text.words import first_tokens, join_words, words_of
-from potstill.training.tagging_recipe import TaggingRecipe
-from potstill.training.task import FloatArray, TaskData, Taught, split_examples
+from potstill.training.labels import LabelTraining
+from potstill.training.recipe.tagging import TaggingRecipe
+from potstill.training.task import FloatArray, TaskData, Taught
 
 _CHUNK = 2000
 """Examples tokenized at once."""
@@ -124,12 +126,10 @@ class TaggingRows:
         return torch.from_numpy(found)
 
 
-class Tagging:
+class TaggingTraining(LabelTraining):
     """The task: a tag for every word."""
 
-    name = "token-classification"
-    head: HeadName = "tagging"
-    model_class: type[Pretrained] = TaggingModel
+    model_class = TaggingModel
 
     def load(self, recipe: TaggingRecipe, taught: Taught | None = None) -> TaskData:
         """Reads what is trained and scored on; the tags of the one are those of the model.
@@ -179,14 +179,6 @@ class Tagging:
         return make_rows(
             examples, tokenizer, data.labels, seq_len=recipe.seq_len, pieces=recipe.pieces
         )
-
-    def prior(self, recipe: TaggingRecipe, data: TaskData) -> None:
-        """A new output layer starts at 0."""
-
-    def logits(self, model: Any, batch: dict[str, Tensor]) -> Tensor:
-        """What a model says of every token, ``[batch, seq, n_labels]``."""
-        inputs = ("input_ids", "attention_mask", "token_type_ids")
-        return model(*(batch[name] for name in inputs)).logits
 
     def loss(self, logits: Tensor, batch: dict[str, Tensor], data: TaskData) -> Tensor:
         """Loss on the gold tags, summed over the rows; scalar."""
@@ -264,12 +256,6 @@ class Tagging:
         found = [usual.tag_words(example.words) for example in data.dev]
         golds = [example.tags for example in data.dev]
         return {"the most frequent tag of each word": score_tags(golds, found, _scheme(data))}
-
-    def finish(
-        self, model: Pretrained, tokenizer: Tokenizer, recipe: TaggingRecipe, data: TaskData
-    ) -> dict[str, Any]:
-        """Nothing is fitted after training."""
-        return {}
 
 
 def layout_in(recipe: TaggingRecipe) -> TagLayout:

@@ -1,47 +1,41 @@
-"""A run of any task that labels texts, from recipe to model folder.
+"""Training on examples: what every task but the masked language model shares.
 
-What differs between the tasks is a `Task`: a stateless object that reads the data, makes rows of
-them, says what a loss and a score are. The loop, the folders and the manifest are the same.
+A `TaskTraining` reads the data, makes rows of them and says what a loss and a score are. Teachers,
+where there are any, are a `Teaching` of their own.
 """
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from lightning_fabric import Fabric
-from torch import Tensor
+from torch import Tensor, nn
 
 from potstill.bundle.config import ModelConfig, read_config
 from potstill.bundle.find import find_model
 from potstill.bundle.heads import HEADS, HeadName, head_of
 from potstill.bundle.manifest import Manifest, sha256_of
 from potstill.bundle.weights import Weights, read_weights
+from potstill.compression.student import fresh_config, select_layers, take_layers
 from potstill.data.labels import places
-from potstill.data.split import split_examples as split_examples
 from potstill.errors import RecipeError
 from potstill.models.pretrained import Pretrained
-from potstill.runtime.session import Session
 from potstill.text.tokenizer import Tokenizer
-from potstill.training.loggers import make_loggers
-from potstill.training.loop import Rows, Run, make_fabric
-from potstill.training.runs import (
-    Listeners,
-    hardware,
-    heard,
-    say_plan,
-    train,
-    without_paths,
-    write_model,
-)
-from potstill.training.task_recipe import ClassificationRecipe, TaskRecipe
+from potstill.training.course import Ask, Course, Sitting, Training, config_of_run
+from potstill.training.loop import Loss, Rows
+from potstill.training.recipe.prune import PruneKeys
+from potstill.training.recipe.student import FRESH_ONLY, StudentKeys
+from potstill.training.runs import nothing
 
-FloatArray = npt.NDArray[np.float32]
+FloatArray: TypeAlias = "npt.NDArray[np.float32]"
+INPUTS = ("input_ids", "attention_mask", "token_type_ids")
+"""What a model reads of a batch."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,17 +44,17 @@ class TaskData:
 
     train: Sequence[Any]
     dev: Sequence[Any] = ()
-    """Scored and calibrated on; empty where the recipe names none."""
+    """Scored on; empty where the recipe names none."""
     golds: bool = True
     """Whether the labels of ``train`` are known; otherwise teachers alone say what is learned."""
     labels: tuple[str, ...] = ()
-    """In the order of the logits; empty where the task has none (multiple choice)."""
+    """In the order of the logits; empty where the task has none."""
     problem: str = ""
     """``single-label``, ``multi-label`` or ``regression``, where the task has several."""
     notes: tuple[str, ...] = ()
     """What is worth knowing of them, a line each."""
     facts: Mapping[str, Any] = field(default_factory=dict)
-    """What the manifest's ``data`` says beside the file's name, hash and number of examples."""
+    """What the manifest's ``data`` says beside the file's name and hash."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +72,7 @@ class TaskRows(Rows, Protocol):
     """A training set in rows that know their examples."""
 
     @property
-    def example(self) -> npt.NDArray[np.int64]:
+    def example(self) -> npt.NDArray[np.integer[Any]]:
         """Which example each row is of, ``[n_rows]``."""
         ...
 
@@ -87,19 +81,56 @@ class TaskRows(Rows, Protocol):
         """Rows that lost their end."""
         ...
 
-    def targets(self, rows: list[int], said: Sequence[FloatArray]) -> Tensor:
-        """What teachers said of the example of each row, laid out as the model's own logits."""
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """The model that a run starts from."""
+
+    folder: Path
+    config: ModelConfig
+    tokenizer: Tokenizer
+
+    @classmethod
+    def of(cls, folder: Path) -> Base:
+        """Reads all but the weights."""
+        return cls(folder, read_config(folder), Tokenizer.from_folder(folder))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lesson:
+    """What is learned of rows, and how."""
+
+    module: nn.Module
+    """What takes the steps: the model, or the model and what is trained beside it."""
+    rows: Rows
+    loss: Loss
+    marks: Sequence[str] = ()
+    """Hashes of the teachers."""
+    ask: Ask | None = None
+    """Done before the first step, where teachers label rows."""
+
+
+class Teaching(Protocol):
+    """The teachers of a run."""
+
+    @property
+    def taught(self) -> Taught | None:
+        """What they say of the labels before the data are read."""
+        ...
+
+    def lesson(self, model: Any, rows: Any, data: Any, base: Base) -> Lesson:
+        """What a student learns of rows.
+
+        Raises:
+            RecipeError: a teacher does not fit the data, or the student.
+        """
         ...
 
 
-class Task(Protocol):
-    """What a run needs to know of a task."""
+class TaskTraining(Training):
+    """Training on examples."""
 
-    name: str
-    """As recipes and manifests call it."""
-    head: HeadName
-    model_class: type[Pretrained]
-
+    @abstractmethod
     def load(self, recipe: Any, taught: Taught | None = None) -> TaskData:
         """Reads the data of a recipe, for a student of teachers by their labels.
 
@@ -107,220 +138,160 @@ class Task(Protocol):
             DataError: the data are wrong.
             RecipeError: a key of the recipe does not fit them.
         """
-        ...
 
-    def rows(
-        self, examples: Sequence[Any], tokenizer: Tokenizer, recipe: Any, data: TaskData
+    @abstractmethod
+    def open_rows(
+        self, recipe: Any, data: Any, base: Base, note: Callable[[str], None]
     ) -> TaskRows:
-        """Examples as tokens with their labels."""
-        ...
+        """The examples to train on as tokens with their labels."""
 
-    def prior(self, recipe: Any, data: TaskData) -> npt.NDArray[np.floating[Any]] | None:
-        """The bias a new output layer starts with, ``[n_labels]``; ``None`` leaves it 0."""
-        ...
-
-    def logits(self, model: Any, batch: dict[str, Tensor]) -> Tensor:
+    @abstractmethod
+    def logits(self, model: Any, batch: dict[str, Tensor]) -> Any:
         """What a model says of a batch."""
-        ...
 
-    def loss(self, logits: Tensor, batch: dict[str, Tensor], data: TaskData) -> Tensor:
-        """Loss on the gold labels, summed over the rows; scalar."""
-        ...
+    @abstractmethod
+    def loss(self, logits: Any, batch: dict[str, Tensor], data: Any) -> Tensor:
+        """Loss on what the examples themselves say, summed over the rows; scalar."""
 
-    def soft_loss(
-        self, logits: Tensor, batch: dict[str, Tensor], data: TaskData, temperature: float
-    ) -> Tensor:
-        """Loss on ``batch["teacher"]`` (see `TaskRows.targets`), summed over the rows; scalar."""
-        ...
-
-    def texts(self, example: Any) -> tuple[str, ...]:
-        """All that a teacher reads of an example: what its logits are kept under."""
-        ...
-
-    def teach(
-        self,
-        session: Session,
-        tokenizer: Tokenizer,
-        examples: Sequence[Any],
-        *,
-        seq_len: int,
-    ) -> list[FloatArray]:
-        """A teacher's logits of each example; the last axis is its labels, where it has some."""
-        ...
-
+    @abstractmethod
     def score(
         self,
-        model: Pretrained,
+        model: Any,
         tokenizer: Tokenizer,
         examples: Sequence[Any],
         recipe: Any,
-        data: TaskData,
+        data: Any,
     ) -> dict[str, float]:
         """Scores through the reader that ships, on a torch session."""
-        ...
 
-    def baselines(self, recipe: Any, data: TaskData) -> dict[str, dict[str, float]]:
-        """What needs no network, scored on ``data.dev``: name → scores."""
-        ...
+    @abstractmethod
+    def teaching(self, recipe: Any, sitting: Sitting) -> Teaching | None:
+        """The teachers that a recipe names, opened; ``None`` where it is not one of distilling.
 
-    def finish(
-        self, model: Pretrained, tokenizer: Tokenizer, recipe: Any, data: TaskData
-    ) -> dict[str, Any]:
-        """What is fitted on ``data.dev`` after training: the manifest's ``calibration``."""
-        ...
+        Raises:
+            ModelError: a teacher cannot be used.
+        """
+
+    def start_from(self, folder: Path, recipe: Any, data: Any, sitting: Sitting) -> Path:
+        """The folder of the model to start from, where that is first made of ``base``'s."""
+        return folder
+
+    def prior(self, recipe: Any, data: Any) -> npt.NDArray[np.floating[Any]] | None:
+        """The bias a new output layer starts with, ``[n_labels]``; ``None`` leaves it 0."""
+        return None
+
+    def finishing(self, model: Any, recipe: Any, *, new_head: bool) -> Callable[[], None]:
+        """What is done to a model behind its last step; called before its first."""
+        return nothing
+
+    def fingerprint(self, recipe: Any, data: Any, rows: TaskRows) -> str:
+        """Identifies the training data of a run."""
+        return f"{sha256_of(Path(recipe.train))}:{len(rows)}:{int(rows.lengths.sum())}"
+
+    @abstractmethod
+    def describe(
+        self, model: Any, base: Base, recipe: Any, data: Any, note: Callable[[str], None]
+    ) -> Manifest:
+        """What the manifest of a finished model says of its data and of what is fitted to it."""
+
+    def prepare(self, recipe: Any, sitting: Sitting) -> Course:
+        """Opens models and data."""
+        note = sitting.listeners.note
+        folder = find_model(recipe.base)
+        teaching = self.teaching(recipe, sitting)
+        data = self.load(recipe, teaching.taught if teaching else None)
+        for line in data.notes:
+            note(line)
+        base = Base.of(self.start_from(folder, recipe, data, sitting))
+        rows = self.open_rows(recipe, data, base, note)
+        for line in _trained_on(recipe, data, rows):
+            note(line)
+        prior = None if teaching else self.prior(recipe, data)
+        model, is_new = make_model(self, recipe, base, data, prior)
+        finish = self.finishing(model, recipe, new_head=is_new)
+
+        def loss(module: Any, batch: dict[str, Tensor], _: float) -> Tensor:
+            return self.loss(self.logits(module, batch), batch, data)
+
+        def score() -> dict[str, float]:
+            if not data.dev:
+                return {}
+            return self.score(model, base.tokenizer, data.dev, recipe, data)
+
+        lesson = (
+            teaching.lesson(model, rows, data, base)
+            if teaching
+            else Lesson(module=model, rows=rows, loss=loss)
+        )
+        title = HEADS[self.head].title + (" for these labels" if data.labels else "")
+        return Course(
+            model=model,
+            module=lesson.module,
+            rows=lesson.rows,
+            loss=lesson.loss,
+            fingerprint=":".join([self.fingerprint(recipe, data, rows), *lesson.marks]),
+            folder=base.folder,
+            base=base.config,
+            n_scored=len(data.dev),
+            score=score,
+            describe=lambda: self.describe(model, base, recipe, data, note),
+            new_head=f"{recipe.base} has no {title}: a new one was made" if is_new else "",
+            ask=lesson.ask,
+            finish=finish,
+        )
 
 
-def finetune_task(
-    recipe: TaskRecipe,
-    task: Task,
-    *,
-    resume: bool | str = False,
-    dry_run: bool = False,
-    listeners: Listeners | None = None,
-) -> dict[str, float]:
-    """Trains a model of a task as ``recipe`` says and writes it to ``recipe.out``.
-
-    Args:
-        recipe: the run.
-        task: what it is about.
-        resume: go on from the newest checkpoint in ``recipe.out``, or from that of this name.
-        dry_run: check everything and say what would be done, and train and write nothing.
-        listeners: told how it goes.
-
-    Returns:
-        The scores by name, where the recipe has data to score on.
+def make_model(
+    training: TaskTraining,
+    recipe: Any,
+    base: Base,
+    data: TaskData,
+    prior: npt.NDArray[np.floating[Any]] | None = None,
+) -> tuple[Pretrained, bool]:
+    """The model before its first step, and whether its head is new on a body that is not.
 
     Raises:
-        RecipeError: a value of the recipe cannot be used on this machine or with these data.
-        DataError: the data are wrong.
-        CheckpointError: the run in ``recipe.out`` cannot be continued.
-        ModelError: the base model cannot be used.
+        RecipeError: the shape cannot be had from ``recipe.base``.
+        ModelError: ``recipe.base`` cannot be used.
     """
-    folder = find_model(recipe.base)
-    base = read_config(folder)
-    fabric = make_fabric(recipe, () if dry_run else make_loggers(recipe))
-    listeners = heard(fabric, listeners)
-    data = task.load(recipe)
-    tokenizer = Tokenizer.from_folder(folder)
-    rows = task.rows(data.train, tokenizer, recipe, data)
-    say_what_is_trained_on(recipe, data, rows, listeners.note)
-    config = task_config(base, recipe, data)
-    torch.manual_seed(recipe.seed)  # before a new head is made
-    model = task.model_class(config)
-    weights = head_weights(folder, base, config, task)
-    prior = task.prior(recipe, data)
+    config = config_of_run(base.config, recipe)
+    config = replace(config, labels=data.labels, problem=data.problem)
+    torch.manual_seed(recipe.seed)
+    name, student = recipe.base, recipe if isinstance(recipe, StudentKeys) else None
+    if student and student.fresh:
+        return training.model_class(fresh_config(config, **student.shape)), False
+    weights = head_weights(base.folder, base.config, config, training.head)
+    pruned = isinstance(recipe, PruneKeys) and recipe.prunes
+    if student and not pruned:  # pruning has taken the layers already
+        for key in FRESH_ONLY:
+            if student.shape[key] not in (0, getattr(config, key)):
+                raise RecipeError(
+                    f"{key}={student.shape[key]} is not that of {name} "
+                    f"({getattr(config, key)}): only a student with fresh=true can have another"
+                )
+        layers = select_layers(student.layers, config.n_layers, student.n_layers)
+        config, weights = take_layers(config, weights, layers)
     if prior is not None:
         weights = {"classifier.bias": prior.astype(np.float32), **weights}
-    new_head = not take_weights(model, weights)
-
-    def loss(module: Any, batch: dict[str, Tensor], _: float) -> Tensor:
-        return task.loss(task.logits(module, batch), batch, data)
-
-    run = Run(
-        fabric,
-        model,
-        rows,
-        loss,
-        recipe,
-        fingerprint=fingerprint(recipe, data, rows),
-        resume=resume,
-    )
-    if new_head and not run.step:
-        listeners.note(f"{recipe.base} has no {HEADS[task.head].title} for these labels: a new one")
-    say_plan(run, recipe, fabric, len(data.dev), listeners.note)
-    if dry_run:
-        return {}
-    return complete(run, recipe, task, data, tokenizer, fabric, model, folder, listeners)
+    model = training.model_class(config)
+    model.load_weights(weights)
+    return model, any(name not in weights for name in HEADS[training.head].shapes(config))
 
 
-def complete(
-    run: Run,
-    recipe: TaskRecipe,
-    task: Task,
-    data: TaskData,
-    tokenizer: Tokenizer,
-    fabric: Fabric,
-    model: Pretrained,
-    folder: Path,
-    listeners: Listeners,
-) -> dict[str, float]:
-    """Takes a prepared run to its end and leaves the finished model's folder.
-
-    Args:
-        run: new or continued.
-        recipe: of the run.
-        task: what it is about.
-        data: what is trained and scored on.
-        tokenizer: of ``folder``.
-        fabric: device and precision.
-        model: that is trained.
-        folder: of the base model: the tokenizer's files and the dropout rates come from there.
-        listeners: told how it goes.
-
-    Returns:
-        The scores at the end.
-    """
-
-    def score() -> dict[str, float]:
-        return task.score(model, tokenizer, data.dev, recipe, data) if data.dev else {}
-
-    scores = train(run, recipe, fabric, score, listeners)
-    if not fabric.is_global_zero:
-        return scores
-    calibration = task.finish(model, tokenizer, recipe, data) if data.dev else {}
-    fitted = {k: v for k, v in calibration.items() if isinstance(v, (int, float))}
-    if fitted:
-        listeners.note(f"calibrated, each figure on rows that were not fitted on: {told(fitted)}")
-    baselines = task.baselines(recipe, data) if data.dev and recipe.baseline else {}
-    for name, found in baselines.items():
-        listeners.note(f"for comparison, {name}: {told(found)}")
-    # The dropout of a run is a matter of its recipe: the model keeps its base's own rates.
-    model.config = model.config.with_dropout_of(read_config(folder))
-    manifest = Manifest(
-        task=task.name,
-        name=Path(recipe.out).resolve().name,
-        seq_len=recipe.seq_len,
-        max_windows=recipe.max_windows if isinstance(recipe, ClassificationRecipe) else 1,
-        data={
-            "train": Path(recipe.train).name,
-            "sha256": sha256_of(Path(recipe.train)),
-            "examples": len(data.train),
-            "scored": len(data.dev),
-            **data.facts,
-            **({"baselines": baselines} if baselines else {}),
-        },
-        recipe=without_paths(recipe),
-        scores=scores,
-        hardware=hardware(fabric, run),
-        calibration=calibration,
-    )
-    write_model(Path(recipe.out), model, folder, recipe, manifest)
-    return scores
+def data_of(recipe: Any, facts: Mapping[str, Any]) -> dict[str, Any]:
+    """What a manifest says of the training data."""
+    train = Path(recipe.train)
+    return {"train": train.name, "sha256": sha256_of(train), **facts}
 
 
-def task_config(base: ModelConfig, recipe: TaskRecipe, data: TaskData) -> ModelConfig:
-    """The config to train with: the labels of the data, the dropout of the recipe.
-
-    Raises:
-        RecipeError: the recipe's rows are longer than the model can read.
-    """
-    if recipe.seq_len > base.max_positions:
-        raise RecipeError(
-            f"seq_len {recipe.seq_len} is more than the {base.max_positions} positions of "
-            f"{recipe.base}"
-        )
-    config = replace(base, labels=data.labels, problem=data.problem)
-    return config if recipe.dropout is None else config.with_dropout(recipe.dropout)
-
-
-def head_weights(folder: Path, base: ModelConfig, config: ModelConfig, task: Task) -> Weights:
+def head_weights(folder: Path, base: ModelConfig, config: ModelConfig, head: HeadName) -> Weights:
     """The weights of a folder; an output layer that was trained for something else is left out.
 
     Its rows are put in the order of the config's labels.
     """
-    weights = read_weights(folder, base, head=task.head, require_head=False)
+    weights = read_weights(folder, base, head=head, require_head=False)
     order: list[int] | None = None
-    if head_of(base) == task.head:
+    if head_of(base) == head:
         order = places(config.labels, base.label_names)
         if config.problem == "regression" or not config.labels:
             order = [0] if base.n_labels == 1 or not config.labels else None
@@ -332,35 +303,15 @@ def head_weights(folder: Path, base: ModelConfig, config: ModelConfig, task: Tas
     return weights
 
 
-def take_weights(model: Pretrained, weights: Weights) -> bool:
-    """Loads weights; whether the head was among them, all of it."""
-    model.load_weights(weights)
-    return all(name in weights for name in HEADS[model.head].shapes(model.config))
-
-
-def say_what_is_trained_on(
-    recipe: TaskRecipe, data: TaskData, rows: TaskRows, note: Callable[[str], None]
-) -> None:
-    """Notes on the data, the number of tokens, and how many rows lost their end."""
-    for line in data.notes:
-        note(line)
-    note(
+def _trained_on(recipe: Any, data: TaskData, rows: TaskRows) -> Sequence[str]:
+    """How many examples, rows and tokens there are, and how many rows lost their end."""
+    found = [
         f"{len(data.train):,} examples to train on, {len(data.dev):,} to score, "
         f"{len(rows):,} rows, {int(rows.lengths.sum()):,} tokens"
-    )
+    ]
     if rows.truncated:
-        note(
+        found.append(
             f"{rows.truncated:,} of {len(rows):,} rows are longer than seq_len {recipe.seq_len}: "
             "their ends are left out"
         )
-
-
-def fingerprint(recipe: TaskRecipe, data: TaskData, rows: TaskRows) -> str:
-    """Identifies the training data of a run."""
-    labels = "|".join(data.labels)
-    return f"{sha256_of(Path(recipe.train))}:{len(rows)}:{int(rows.lengths.sum())}:{labels}"
-
-
-def told(scores: Mapping[str, float]) -> str:
-    """Scores in a line, to four digits."""
-    return "  ".join(f"{name} {value:.4g}" for name, value in scores.items() if name != "total")
+    return found

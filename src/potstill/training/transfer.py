@@ -15,7 +15,7 @@ from potstill.errors import RecipeError
 from potstill.losses.transfer import attention_mse, attention_scores, hidden_mse, relation_kl
 from potstill.models.encoder import Encoder
 from potstill.models.qa import QAOutput, QuestionAnsweringModel
-from potstill.training.distil_recipe import DistilRecipe
+from potstill.training.recipe.qa import DistilRecipe
 
 
 class Recorder:

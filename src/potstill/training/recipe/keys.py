@@ -15,7 +15,8 @@ from dataclasses import MISSING, Field, dataclass, fields
 from types import UnionType
 from typing import Any
 
-from potstill.training.recipe import RunRecipe
+from potstill.training.recipe.run import RunRecipe
+from potstill.training.recipe.table import Between, OneOf, Table, marks_of
 
 _WORDS = {str: "text", int: "whole number", float: "number", bool: "true or false"}
 
@@ -32,8 +33,8 @@ class Key:
     """As TOML writes it; empty where the key has to be given or is left out."""
     meaning: str
     """In words."""
-    home: type
-    """The class that defines it: several kinds of recipe share it."""
+    home: type[Table]
+    """The table that it stands in: several kinds of recipe share it."""
 
 
 def keys_of(kind: type[RunRecipe]) -> list[Key]:
@@ -42,8 +43,8 @@ def keys_of(kind: type[RunRecipe]) -> list[Key]:
     Raises:
         OSError: this installation has no source files, where the meanings stand.
     """
-    homes: dict[str, tuple[type, str]] = {}
-    for home in kind.__mro__[:-1]:
+    homes: dict[str, tuple[type[Table], str]] = {}
+    for home in (table for table in kind.__mro__ if issubclass(table, Table)):
         for name, meaning in _meanings(home):
             homes.setdefault(name, (home, meaning))
     known = {field.name: field for field in fields(kind)}
@@ -74,17 +75,17 @@ def _meanings(home: type) -> Iterator[tuple[str, str]]:
 
 
 def _takes(name: str, hint: Any, kind: type[RunRecipe]) -> str:
-    if name in kind.CHOICES:
-        return " or ".join(repr(choice).replace("'", '"') for choice in kind.CHOICES[name])
+    marks = marks_of(kind)[name]
+    for choices in (mark for mark in marks if isinstance(mark, OneOf)):
+        return " or ".join(f'"{choice}"' for choice in choices)
     options = typing.get_args(hint) if isinstance(hint, UnionType) else (hint,)
     words = [_word(option) for option in options if option is not type(None)]
     said = " or ".join(words)
-    if name in kind.RANGES:
-        low, high = kind.RANGES[name]
-        if 0 < high <= 1:
-            said += f", {low:g} to {high:g}"
-        elif low:  # the upper limit only keeps out what nobody would ask for
-            said += f", {low:g} or more"
+    for limits in (mark for mark in marks if isinstance(mark, Between)):
+        if 0 < limits.high <= 1:
+            said += f", {limits.low:g} to {limits.high:g}"
+        elif limits.low:  # the upper limit only keeps out what nobody would ask for
+            said += f", {limits.low:g} or more"
     return said
 
 

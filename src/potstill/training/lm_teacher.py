@@ -1,8 +1,9 @@
-"""Distilling a masked language model, the way DistilBERT was made from BERT."""
+"""The teacher of a masked language model: its loss, and the head that it may lack."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -13,31 +14,19 @@ from lightning_fabric import Fabric
 from torch import Tensor
 
 from potstill.bundle.config import ModelConfig, read_config
-from potstill.bundle.find import find_model
-from potstill.bundle.manifest import read_manifest, sha256_of
-from potstill.bundle.weights import Weights, read_weights, weights_file
-from potstill.compression.student import drop_token_types
+from potstill.bundle.manifest import read_manifest
+from potstill.bundle.weights import Weights, read_weights
 from potstill.errors import CheckpointError, RecipeError
 from potstill.losses.lm import hidden_cosine, masked_lm_cross_entropy, soft_target_kl
 from potstill.models.lm import LMOutput, MaskedLM
 from potstill.text.tokenizer import Tokenizer
 from potstill.training import checkpoint, processes
 from potstill.training.corpus import Corpus
-from potstill.training.lm import (
-    HeldOutLoss,
-    MaskedRows,
-    check_text,
-    finish,
-    open_rows,
-    read_start,
-    start,
-    train_lm,
-)
-from potstill.training.loggers import make_loggers
-from potstill.training.loop import Run, make_fabric
-from potstill.training.masking import Masking
-from potstill.training.recipe import LMDistilRecipe, LMRecipe
-from potstill.training.runs import Listeners, hardware, heard, say_plan, train
+from potstill.training.course import Sitting
+from potstill.training.masking import MaskedRows, Masking
+from potstill.training.recipe.lm import LMDistilRecipe, LMRecipe
+from potstill.training.recipe.table import MAY_CHANGE
+from potstill.training.runs import Listeners
 
 _HEAD_RATE = 1e-3
 """Learning rate of a head alone: nothing that was learnt before can be lost."""
@@ -94,74 +83,7 @@ class LMDistilLoss:
         return model(rows.shown, rows.attention_mask, output_hidden_states=True, positions=seen)
 
 
-def distil_lm(
-    recipe: LMDistilRecipe,
-    *,
-    resume: bool | str = False,
-    dry_run: bool = False,
-    listeners: Listeners | None = None,
-) -> dict[str, float]:
-    """Distils a masked language model as ``recipe`` says and writes it to ``recipe.out``.
-
-    The student is a DistilBERT: layers of ``base`` (or fresh), without token types and pooler; a
-    RoBERTa's student is a RoBERTa, as DistilRoBERTa is. A teacher without a masked-LM head is
-    given one first, in ``out/teacher``.
-
-    Args:
-        recipe: the run.
-        resume: go on from the newest checkpoint in ``recipe.out``, or from that of this name.
-        dry_run: check everything and say what would be done, and train and write nothing.
-        listeners: told how it goes.
-
-    Returns:
-        As `train_lm`.
-
-    Raises:
-        RecipeError: a value of the recipe cannot be used with these models or on this machine.
-        DataError: the corpus cannot be read.
-        CheckpointError: the run in ``recipe.out`` cannot be continued.
-        ModelError: the base model or the teacher cannot be used.
-    """
-    folder = find_model(recipe.base)
-    config, tokenizer = read_config(folder), Tokenizer.from_folder(folder)
-    masking = check_text(recipe, config, tokenizer)
-    taught_by = find_model(recipe.teacher or recipe.base)
-    is_own = taught_by.resolve() == folder.resolve()
-    _check_teacher(recipe, taught_by, config, tokenizer)
-    fabric = make_fabric(recipe, () if dry_run else make_loggers(recipe))
-    listeners = heard(fabric, listeners)
-    weights = read_start(recipe, folder, config)
-    torch.manual_seed(recipe.seed)
-    model = start(recipe, *drop_token_types(config, weights))
-    with fabric.rank_zero_first():
-        corpus = open_rows(recipe, tokenizer, listeners)
-    taught_by = _with_head(recipe, taught_by, corpus, fabric, listeners, dry_run=dry_run)
-    teacher, _ = MaskedLM.from_folder(taught_by, read_config(taught_by))
-    if is_own and not recipe.fresh:
-        # Also where it was trained just now: the student's word table is the one it was made for.
-        model.lm_head.load_state_dict(teacher.lm_head.state_dict())
-    run = Run(
-        fabric,
-        model,
-        corpus.train,
-        LMDistilLoss(recipe, masking.to(fabric.device), teacher, fabric),
-        recipe,
-        fingerprint=f"{corpus.fingerprint}:{sha256_of(weights_file(taught_by))}",
-        resume=resume,
-        rows_per_step=recipe.sequences_per_step,
-        whole_batches=True,  # a mean over a batch's hidden tokens
-    )
-    held_out = HeldOutLoss(corpus.held_out, masking, fabric, batch_tokens=recipe.batch_tokens)
-    say_plan(run, recipe, fabric, held_out.n_rows, listeners.note)
-    if dry_run:
-        return {}
-    scores = train(run, recipe, fabric, lambda: held_out.score(model), listeners)
-    if fabric.is_global_zero:
-        finish(model, config, folder, recipe, corpus, scores, hardware(fabric, run))
-    return scores
-
-
-def _check_teacher(
+def check_teacher(
     recipe: LMDistilRecipe, folder: Path, config: ModelConfig, tokenizer: Tokenizer
 ) -> None:
     """Refuses a teacher that cannot teach this student.
@@ -195,24 +117,30 @@ def _check_teacher(
         )
 
 
-def _with_head(
+def with_head(
     recipe: LMDistilRecipe,
     folder: Path,
     corpus: Corpus,
-    fabric: Fabric,
-    listeners: Listeners,
-    *,
-    dry_run: bool,
+    sitting: Sitting,
+    train: Callable[..., object],
 ) -> Path:
     """The teacher's folder, or one of the same encoder with a head trained on top.
 
-    With ``dry_run`` the training is only announced, and the folder is the teacher's.
+    In a dry run the training is only announced, and the folder is the teacher's.
+
+    Args:
+        recipe: of the run.
+        folder: the teacher's.
+        corpus: to train on.
+        sitting: of the run.
+        train: does the run of a recipe, as a stage of this one.
 
     Raises:
         RecipeError: it has no head and none is to be trained.
         CheckpointError: the head in ``out/teacher`` is of another run.
     """
-    weights = read_weights(folder, read_config(folder), head="mlm", require_head=False)
+    fabric, listeners = sitting.fabric, sitting.listeners
+    weights = read_weights(folder, read_config(folder), head=MaskedLM.head, require_head=False)
     if "lm_head.bias" in weights:
         return folder
     name = recipe.teacher or recipe.base
@@ -226,12 +154,12 @@ def _with_head(
     # A run that has begun keeps the head it began with: whether that is right, `Run` will say.
     begun = checkpoint.latest(Path(recipe.out) / "checkpoints") and read_manifest(out)
     needed = not _is_done(out, stage, corpus, weights) and not begun
-    if dry_run and needed:
+    if sitting.dry_run and needed:
         listeners.note(f"{name} has no masked-LM head: one would be trained first, in {out}")
         return folder
     if processes.agreed(fabric, needed):
         listeners.note(f"{name} has no masked-LM head: one is trained first, in {out}")
-        train_lm(stage, resume=True, listeners=_of_stage(listeners), fabric=fabric)
+        train(stage, listeners=_of_stage(listeners))
     fabric.barrier()  # until the first process has written it
     return out
 
@@ -260,13 +188,13 @@ def _is_done(out: Path, stage: LMRecipe, corpus: Corpus, encoder: Weights) -> bo
     manifest = read_manifest(out)  # written last of all
     if manifest is None:
         return False
-    found = read_weights(out, read_config(out), head="mlm")
+    found = read_weights(out, read_config(out), head=MaskedLM.head)
     if not all(name in found and np.array_equal(found[name], encoder[name]) for name in encoder):
         raise CheckpointError(
             f"{out} holds a head for another teacher than {stage.base}: remove that folder, "
             "or name another out"
         )
-    may_differ = stage.MAY_CHANGE - {"max_steps"}
+    may_differ = {*stage.marked(MAY_CHANGE)} - {"max_steps"}
     return manifest.data.get("fingerprint") == corpus.fingerprint and all(
         manifest.recipe.get(key) == value
         for key, value in stage.to_dict().items()

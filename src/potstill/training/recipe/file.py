@@ -1,8 +1,8 @@
 """Recipe files: TOML in, a checked recipe out.
 
-A recipe is one that ships (`potstill.training.shipped`), by its name, or a file. A key that the run
-does not have is an error that names it. Any key can be given on the command line as ``key=value``,
-which wins over the file. The keys of a table can be given as ``table.key``.
+A recipe is one that ships (`potstill.training.recipe.shipped`), by its name, or a file. A key that
+the run does not have is an error that names it. Any key can be given on the command line as
+``key=value``, which wins over the file. The keys of a table can be given as ``table.key``.
 """
 
 from __future__ import annotations
@@ -17,12 +17,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from potstill.errors import RecipeError
-from potstill.training.choice_recipe import ChoiceDistilRecipe, ChoiceRecipe
-from potstill.training.distil_recipe import DistilRecipe
-from potstill.training.recipe import LMDistilRecipe, LMRecipe, Recipe, RunRecipe
-from potstill.training.shipped import find_recipe, read_text, shipped_recipes
-from potstill.training.tagging_recipe import TaggingDistilRecipe, TaggingRecipe
-from potstill.training.task_recipe import ClassificationDistilRecipe, ClassificationRecipe
+from potstill.tasks.table import TASKS
+from potstill.tasks.task import late
+from potstill.training.recipe.run import RunRecipe
+from potstill.training.recipe.shipped import find_recipe, read_text, shipped_recipes
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -32,20 +30,8 @@ else:
 Verb = Literal["finetune", "distil"]
 
 KINDS: dict[Verb, dict[str, type[RunRecipe]]] = {
-    "finetune": {
-        "question-answering": Recipe,
-        "masked-lm": LMRecipe,
-        "text-classification": ClassificationRecipe,
-        "token-classification": TaggingRecipe,
-        "multiple-choice": ChoiceRecipe,
-    },
-    "distil": {
-        "question-answering": DistilRecipe,
-        "masked-lm": LMDistilRecipe,
-        "text-classification": ClassificationDistilRecipe,
-        "token-classification": TaggingDistilRecipe,
-        "multiple-choice": ChoiceDistilRecipe,
-    },
+    "finetune": {task.name: late(task.recipes[0]) for task in TASKS.values()},
+    "distil": {task.name: late(task.recipes[1]) for task in TASKS.values()},
 }
 """Verb → task → class of its recipe."""
 
@@ -152,7 +138,7 @@ def _flat(values: Mapping[str, Any]) -> dict[str, Any]:
 def _kind(task: Any, verb: Verb) -> type[RunRecipe]:
     kinds = KINDS[verb]
     if task is None:
-        return kinds["question-answering"]
+        return next(iter(kinds.values()))
     if task not in kinds:
         raise RecipeError(f"task must be one of {', '.join(kinds)}, not {task!r}")
     return kinds[task]

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated
 
 from potstill.errors import RecipeError
+from potstill.training.recipe.student import FRESH_ONLY, StudentKeys
+from potstill.training.recipe.table import Between, OneOf
 
-CRITERIA = ("importance", "magnitude", "reconstruction")
 
-
-# Without slots: a class cannot have two bases that both have them.
 @dataclass(frozen=True, kw_only=True)
-class PruneKeys:
+class PruneKeys(StudentKeys):
     """Removing heads, feed-forward neurons and word pieces from ``base`` before the student learns.
 
     In a recipe they stand in a table, ``[prune]`` with ``heads = 8``, or as ``prune_heads = 8``.
     Whole layers go by ``n_layers`` and ``layers``.
     """
+
+    TITLE = "Pruning"
 
     prune_heads: float | tuple[int, ...] = 0.0
     """Attention heads that each layer keeps: a number, a share below 1, or a list with a number
@@ -26,18 +27,17 @@ class PruneKeys:
     """Feed-forward neurons that each layer keeps, said as ``prune_heads``."""
     prune_ragged: bool = False
     """Keep as many in all, but from whichever layers need them most: the layers then differ."""
-    prune_criterion: str = "importance"
+    prune_criterion: Annotated[str, OneOf(("importance", "magnitude", "reconstruction"))] = (
+        "importance"
+    )
     """What stays: ``importance`` (gradient times activation on training windows), ``magnitude`` (of
     the weights, without data) or ``reconstruction`` (what the rest cannot stand in for on training
     windows; the rest is then fitted to what the full model computes)."""
-    prune_windows: int = 1000
+    prune_windows: Annotated[int, Between(1, 1e9)] = 1000
     """Training windows that importance is measured on, or that the rest is fitted on."""
     prune_vocabulary: str | int = ""
     """``corpus`` keeps the pieces that the training text uses, a number at most so many of
     them, and empty all. Single letters and special tokens always stay."""
-
-    PRUNE_RANGES: ClassVar[dict[str, tuple[float, float]]] = {"prune_windows": (1, 1e9)}
-    PRUNE_CHOICES: ClassVar[dict[str, tuple[str, ...]]] = {"prune_criterion": CRITERIA}
 
     @property
     def prunes(self) -> bool:
@@ -49,12 +49,8 @@ class PruneKeys:
         """Most word pieces that stay; 0 for all that the corpus uses."""
         return 0 if self.prune_vocabulary in ("", "corpus") else int(self.prune_vocabulary)
 
-    def check_pruning(self, *, fresh: bool, shaped: bool) -> None:
+    def check(self) -> None:
         """Checks what the keys say, as far as the recipe alone can tell.
-
-        Args:
-            fresh: the recipe starts from random weights.
-            shaped: it gives the widths or heads of a fresh student.
 
         Raises:
             RecipeError: names the key whose value cannot be used.
@@ -75,9 +71,9 @@ class PruneKeys:
                 "prune_ragged compares layers, which reconstruction does not: "
                 "give prune_heads and prune_ffn as lists, or use prune_criterion=importance"
             )
-        if self.prunes and fresh:
+        if self.prunes and self.fresh:
             raise RecipeError("fresh=true has nothing to prune: omit one of them")
-        if self.prunes and shaped:
+        if self.prunes and any(self.shape[key] for key in FRESH_ONLY):
             raise RecipeError(
                 "hidden_width, ffn_width and n_heads are for a fresh student: "
                 "use prune_ffn and prune_heads"
