@@ -27,7 +27,7 @@ WARM_UP = 1
 def train(values: dict[str, Any]) -> None:
     """One run; its first process prints tokens and seconds of every step."""
     from potstill.training.recipe.file import make_recipe
-    from potstill.training.runs import Listeners
+    from potstill.training.run.report import Listeners
     from potstill.training.start import start
 
     def step(report: Any) -> None:

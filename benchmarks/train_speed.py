@@ -32,10 +32,10 @@ WARM_UP = 2
 OURS = """
 import json, sys, time
 verb, values = sys.argv[1], json.loads(sys.argv[2])
-import potstill.training.course as module
+import potstill.training.run.course as module
 from potstill.training.recipe.file import make_recipe
-from potstill.training.runs import Listeners
-from potstill.training.sampling import row_count
+from potstill.training.run.report import Listeners
+from potstill.training.run.sampling import row_count
 from potstill.training.start import start as begin
 
 seen = []

@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from potstill.training.runs import Listeners
+from potstill.training.run.report import Listeners
 
 
 class Stopped(Exception):

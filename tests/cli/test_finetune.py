@@ -144,7 +144,7 @@ def test_a_dry_run_goes_on_with_nothing(arguments):
 
 @pytest.mark.parametrize(("saved", "said"), [(1, "step 2 is kept in"), (0, "from the beginning:")])
 def test_an_interruption_says_how_to_go_on(arguments, monkeypatch, saved, said):
-    from potstill.training.loop import Run
+    from potstill.training.run.loop import Run
 
     step = Run._train_step
 

@@ -253,7 +253,7 @@ def test_a_question_said_to_be_impossible_that_has_answers_is_counted(tmp_path):
 
 
 def test_training_refuses_questions_without_golds_unless_teachers_answer_them(tmp_path):
-    from potstill.training.qa_data import load_split
+    from potstill.training.qa.data import load_split
     from potstill.training.recipe.qa import DistilRecipe, Recipe
 
     path = tmp_path / "a.json"

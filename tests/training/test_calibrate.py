@@ -9,7 +9,7 @@ from potstill.errors import InputError
 from potstill.evaluation.confidence import confidences
 from potstill.evaluation.readings import collect, score_predictions
 from potstill.runtime.qa import QAClient
-from potstill.training.calibrate import calibrate, with_negatives
+from potstill.training.qa.calibrate import calibrate, with_negatives
 
 
 @pytest.fixture(scope="module")

@@ -10,8 +10,8 @@ from click.testing import CliRunner
 import tiny
 from potstill.cli import main
 from potstill.errors import CheckpointError
-from potstill.training import checkpoint
 from potstill.training.recipe.qa import Recipe
+from potstill.training.run import checkpoint
 from potstill.training.start import start
 from runs import weights
 

@@ -13,9 +13,9 @@ from potstill.records import ChoiceExample
 from potstill.runtime.choice import Chooser
 from potstill.runtime.torch_session import TorchSession
 from potstill.text.tokenizer import Tokenizer
-from potstill.training.choice import ChoiceTraining, pack
+from potstill.training.labels.choice import ChoiceTraining, pack
 from potstill.training.recipe.choice import ChoiceDistilRecipe, ChoiceRecipe
-from potstill.training.runs import Listeners
+from potstill.training.run.report import Listeners
 from potstill.training.start import start
 from runs import Stopped, equal, stop_at, weights
 

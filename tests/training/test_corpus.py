@@ -10,8 +10,8 @@ import torch
 import tiny
 from potstill.errors import DataError, OutputError
 from potstill.text.tokenizer import Tokenizer
-from potstill.training import corpus as corpora
-from potstill.training.corpus import Packing, open_corpus
+from potstill.training.lm import corpus as corpora
+from potstill.training.lm.corpus import Packing, open_corpus
 
 CLS, SEP = 2, 3
 

@@ -14,14 +14,14 @@ from potstill.data.qa import load_qa
 from potstill.errors import CheckpointError, OutputError, RecipeError, WeightsError
 from potstill.models.qa import QuestionAnsweringModel
 from potstill.text.tokenizer import Tokenizer
-from potstill.training import qa_teaching as module
+from potstill.training.qa import teaching as module
+from potstill.training.qa.teacher_cache import TeacherCache
+from potstill.training.qa.teachers import Teacher
+from potstill.training.qa.transfer import Transfer
 from potstill.training.recipe.file import make_recipe
 from potstill.training.recipe.qa import DistilRecipe
-from potstill.training.runs import Listeners
+from potstill.training.run.report import Listeners
 from potstill.training.start import start
-from potstill.training.teacher_cache import TeacherCache
-from potstill.training.teachers import Teacher
-from potstill.training.transfer import Transfer
 from runs import Stopped, equal, stop_at, weights
 
 

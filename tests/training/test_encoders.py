@@ -15,7 +15,7 @@ from potstill.errors import ConfigError, RecipeError
 from potstill.records import QAExample
 from potstill.runtime.qa import QAClient
 from potstill.text.tokenizer import Tokenizer
-from potstill.training.qa_rows import make_rows
+from potstill.training.qa.rows import make_rows
 from potstill.training.recipe.file import make_recipe
 from potstill.training.start import start
 

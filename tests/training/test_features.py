@@ -9,8 +9,9 @@ import pytest
 import tiny
 from potstill.data.qa import load_qa
 from potstill.text.tokenizer import Tokenizer
-from potstill.training import features, qa_rows
-from potstill.training.features import open_rows
+from potstill.training.qa import features
+from potstill.training.qa import rows as qa_rows
+from potstill.training.qa.features import open_rows
 from potstill.training.recipe.file import make_recipe
 from potstill.training.start import start
 from runs import equal, weights

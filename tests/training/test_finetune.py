@@ -15,9 +15,9 @@ from safetensors.torch import load_file
 import tiny
 from potstill.errors import CheckpointError, DataError, OutputError, RecipeError
 from potstill.models.qa import QuestionAnsweringModel
-from potstill.training.qa_data import split_held_out
+from potstill.training.qa.data import split_held_out
 from potstill.training.recipe.file import make_recipe
-from potstill.training.runs import Listeners
+from potstill.training.run.report import Listeners
 from potstill.training.start import start
 from runs import Stopped, equal, stop_at, weights
 
@@ -168,7 +168,7 @@ def test_a_damaged_checkpoint_is_named(base, train, tmp_path):
 
 
 def test_a_full_disk_leaves_the_older_checkpoint(base, train, tmp_path, monkeypatch):
-    from potstill.training import checkpoint
+    from potstill.training.run import checkpoint
 
     write, written = checkpoint.save_file, []
 

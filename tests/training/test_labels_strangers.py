@@ -8,11 +8,11 @@ import tiny
 from potstill.bundle.config import read_config
 from potstill.bundle.manifest import Manifest, read_manifest, write_manifest
 from potstill.errors import DataError
-from potstill.training.classification import ClassificationTraining
+from potstill.training.labels.classification import ClassificationTraining
+from potstill.training.labels.tagging import TaggingTraining
 from potstill.training.recipe.file import make_recipe
+from potstill.training.run.task import TaskData, Taught, head_weights
 from potstill.training.start import start
-from potstill.training.tagging import TaggingTraining
-from potstill.training.task import TaskData, Taught, head_weights
 
 TASKS = {"classification": "text-classification", "tagging": "token-classification"}
 

@@ -14,12 +14,12 @@ from potstill.bundle.weights import read_weights
 from potstill.errors import CheckpointError, DataError, RecipeError
 from potstill.models.lm import MaskedLM
 from potstill.text.tokenizer import Tokenizer
-from potstill.training.corpus import CorpusRows
-from potstill.training.lm import HeldOutLoss, MaskedLMLoss
-from potstill.training.loop import make_fabric
-from potstill.training.masking import Masking
+from potstill.training.lm.corpus import CorpusRows
+from potstill.training.lm.masking import Masking
+from potstill.training.lm.training import HeldOutLoss, MaskedLMLoss
 from potstill.training.recipe.file import make_recipe
-from potstill.training.runs import Listeners
+from potstill.training.run.loop import make_fabric
+from potstill.training.run.report import Listeners
 from potstill.training.start import start
 from runs import Stopped, equal, stop_at, weights
 
@@ -192,7 +192,7 @@ def test_the_loss_is_that_of_the_labelled_positions(base):
     batch = _rows().batch(list(range(7)))
     torch.manual_seed(3)
     found = MaskedLMLoss(masking)(model, batch, 0.0)
-    from potstill.training.masking import mask_tokens
+    from potstill.training.lm.masking import mask_tokens
 
     torch.manual_seed(3)
     shown, labels = mask_tokens(batch["input_ids"], masking)

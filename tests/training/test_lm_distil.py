@@ -15,11 +15,11 @@ from potstill.errors import CheckpointError, RecipeError
 from potstill.losses.lm import hidden_cosine, masked_lm_cross_entropy, soft_target_kl
 from potstill.models.lm import MaskedLM
 from potstill.text.tokenizer import Tokenizer
-from potstill.training.lm_teacher import LMDistilLoss
-from potstill.training.loop import make_fabric
-from potstill.training.masking import MaskedRows, Masking
+from potstill.training.lm.masking import MaskedRows, Masking
+from potstill.training.lm.teacher import LMDistilLoss
 from potstill.training.recipe.file import make_recipe
-from potstill.training.runs import Listeners
+from potstill.training.run.loop import make_fabric
+from potstill.training.run.report import Listeners
 from potstill.training.start import start
 from runs import Stopped, equal, weights
 

@@ -13,8 +13,8 @@ from potstill.bundle.atomic import locked
 from potstill.bundle.cache import cache_folder
 from potstill.errors import CheckpointError
 from potstill.models.qa import QuestionAnsweringModel
-from potstill.training.loop import make_optimizer
 from potstill.training.recipe.qa import Recipe
+from potstill.training.run.loop import make_optimizer
 from potstill.training.start import start
 from runs import weights
 
@@ -114,7 +114,7 @@ def test_a_lock_goes_with_its_block(tmp_path):
 
 
 def test_steps_beyond_the_epochs_are_said(values, tmp_path):
-    from potstill.training.runs import Listeners
+    from potstill.training.run.report import Listeners
 
     notes = []
     made = Recipe(**{**values, "out": str(tmp_path / "o"), "max_steps": 999, "epochs": 1})

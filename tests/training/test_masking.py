@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 import tiny
 from potstill.errors import RecipeError
 from potstill.text.tokenizer import Tokenizer
-from potstill.training.masking import Masking, mask_tokens
+from potstill.training.lm.masking import Masking, mask_tokens
 
 MASK = tiny.VOCABULARY.index("[MASK]")
 N_SPECIAL = 5

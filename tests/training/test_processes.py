@@ -21,9 +21,10 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
 import tiny
-from potstill.training import loop, qa_rows
+from potstill.training.qa import rows as qa_rows
 from potstill.training.recipe.qa import DistilRecipe, Recipe
-from potstill.training.sampling import Schedule, row_count, share
+from potstill.training.run import loop
+from potstill.training.run.sampling import Schedule, row_count, share
 from potstill.training.start import start
 from runs import equal, weights
 
@@ -269,7 +270,7 @@ def test_one_process_takes_all():
 
 def test_processes_that_torchrun_did_not_start_alike_are_refused(root, monkeypatch):
     from potstill.errors import RecipeError
-    from potstill.training.processes import of_run
+    from potstill.training.run.processes import of_run
 
     asked = replace(recipe(root, "any"), devices=4, nodes=2)
     assert of_run(asked) == (4, 2)

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from potstill.text.tokenizer import Encoded
 from potstill.text.windows import split
-from potstill.training.projection import project
-from potstill.training.teacher_cache import WindowOutput
+from potstill.training.qa.projection import project
+from potstill.training.qa.teacher_cache import WindowOutput
 
 
 def encoded(offsets):

@@ -15,11 +15,11 @@ from potstill.export.bundle import export_bundle
 from potstill.models.qa import QuestionAnsweringModel
 from potstill.runtime.qa import QAClient
 from potstill.text.tokenizer import Tokenizer
-from potstill.training import qa_rows
-from potstill.training.importance import importance
-from potstill.training.pruning import gold_loss
+from potstill.training.qa import rows as qa_rows
+from potstill.training.qa.importance import importance
+from potstill.training.qa.pruning import gold_loss
 from potstill.training.recipe.file import make_recipe, read_recipe
-from potstill.training.runs import Listeners
+from potstill.training.run.report import Listeners
 from potstill.training.start import start
 from runs import Stopped, equal, stop_at, weights
 

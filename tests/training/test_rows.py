@@ -9,7 +9,7 @@ import tiny
 from potstill.errors import QuestionTooLongError
 from potstill.records import QAExample
 from potstill.text.tokenizer import Tokenizer
-from potstill.training.qa_rows import label, make_rows
+from potstill.training.qa.rows import label, make_rows
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from potstill.training.sampling import Schedule, epoch_batches, rate_factor
+from potstill.training.run.sampling import Schedule, epoch_batches, rate_factor
 
 LENGTHS = st.lists(st.integers(1, 60), min_size=1, max_size=200).map(np.array)
 

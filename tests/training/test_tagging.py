@@ -15,10 +15,10 @@ from potstill.records import TagExample
 from potstill.runtime.tagging import Tagger
 from potstill.runtime.torch_session import TorchSession
 from potstill.text.tokenizer import Tokenizer
+from potstill.training.labels.tagging import TaggingTraining, make_rows
 from potstill.training.recipe.tagging import TaggingDistilRecipe, TaggingRecipe
-from potstill.training.runs import Listeners
+from potstill.training.run.report import Listeners
 from potstill.training.start import start
-from potstill.training.tagging import TaggingTraining, make_rows
 from runs import Stopped, equal, stop_at, weights
 
 NAMES = {"denver": "team", "paris": "place", "london": "place", "thames": "place"}

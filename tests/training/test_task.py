@@ -14,11 +14,11 @@ from potstill.errors import CheckpointError, DataError, RecipeError
 from potstill.models.classification import ClassificationModel
 from potstill.runtime.classification import Classifier
 from potstill.text.tokenizer import Tokenizer
-from potstill.training.classification import ClassificationTraining
+from potstill.training.labels.classification import ClassificationTraining
 from potstill.training.recipe.file import make_recipe
-from potstill.training.runs import Listeners
+from potstill.training.run.report import Listeners
+from potstill.training.run.task import TaskData
 from potstill.training.start import start
-from potstill.training.task import TaskData
 from runs import Stopped, equal, stop_at, weights
 
 TASK = ClassificationTraining()

@@ -5,7 +5,7 @@ import pytest
 
 from potstill.errors import OutputError
 from potstill.records import QAExample
-from potstill.training.teacher_cache import TeacherCache, WindowOutput
+from potstill.training.qa.teacher_cache import TeacherCache, WindowOutput
 
 FACTS = {"weights": "a", "tokenizer": "b", "seq_len": 384, "stride": 128}
 

@@ -19,9 +19,9 @@ from potstill.cli.typed import typed
 from potstill.errors import MissingExtraError
 
 if TYPE_CHECKING:
-    from potstill.training.loop import StepReport
     from potstill.training.recipe.run import RunRecipe
-    from potstill.training.runs import Listeners
+    from potstill.training.run.loop import StepReport
+    from potstill.training.run.report import Listeners
 
 
 @contextmanager
@@ -32,7 +32,7 @@ def shown(run: RunRecipe) -> Generator[Listeners, None, None]:
         MissingExtraError: what trains is not installed.
     """
     with needs_training():
-        from potstill.training.runs import Listeners
+        from potstill.training.run.report import Listeners
     with _resumable(run), TrainingProgress() as progress:
 
         def step(report: StepReport) -> None:
@@ -47,8 +47,8 @@ def _resumable(run: RunRecipe) -> Generator[None, None, None]:
     try:
         yield
     except KeyboardInterrupt:
-        from potstill.training.checkpoint import latest
-        from potstill.training.processes import is_first
+        from potstill.training.run.checkpoint import latest
+        from potstill.training.run.processes import is_first
 
         if not is_first():
             raise
@@ -113,7 +113,7 @@ def finish(
     Raises:
         OutputError: the command could not be written.
     """
-    from potstill.training.processes import is_first
+    from potstill.training.run.processes import is_first
 
     if not is_first():
         return

@@ -21,7 +21,7 @@ class MultipleChoice(Task[Chooser]):
 
     head = "choice"
     client = Chooser
-    trained = "potstill.training.choice:ChoiceTraining"
+    trained = "potstill.training.labels.choice:ChoiceTraining"
     recipes = (
         "potstill.training.recipe.choice:ChoiceRecipe",
         "potstill.training.recipe.choice:ChoiceDistilRecipe",

@@ -38,7 +38,7 @@ class Classification(Task[Classifier]):
 
     head = "classification"
     client = Classifier
-    trained = "potstill.training.classification:ClassificationTraining"
+    trained = "potstill.training.labels.classification:ClassificationTraining"
     recipes = (
         "potstill.training.recipe.classification:ClassificationRecipe",
         "potstill.training.recipe.classification:ClassificationDistilRecipe",

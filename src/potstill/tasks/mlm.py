@@ -27,7 +27,7 @@ class MaskedLM(Task[Filler]):
 
     head = "mlm"
     client = Filler
-    trained = "potstill.training.lm:LMTraining"
+    trained = "potstill.training.lm.training:LMTraining"
     recipes = (
         "potstill.training.recipe.lm:LMRecipe",
         "potstill.training.recipe.lm:LMDistilRecipe",

@@ -30,7 +30,7 @@ class QuestionAnswering(Task[QAClient]):
 
     head = "qa"
     client = QAClient
-    trained = "potstill.training.qa:QATraining"
+    trained = "potstill.training.qa.training:QATraining"
     recipes = (
         "potstill.training.recipe.qa:Recipe",
         "potstill.training.recipe.qa:DistilRecipe",

@@ -24,7 +24,7 @@ class Tagging(Task[Tagger]):
 
     head = "tagging"
     client = Tagger
-    trained = "potstill.training.tagging:TaggingTraining"
+    trained = "potstill.training.labels.tagging:TaggingTraining"
     recipes = (
         "potstill.training.recipe.tagging:TaggingRecipe",
         "potstill.training.recipe.tagging:TaggingDistilRecipe",

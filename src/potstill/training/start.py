@@ -13,9 +13,9 @@ from potstill.bundle.cache import cache_folder
 from potstill.errors import CheckpointError, OutputError
 from potstill.tasks.table import named
 from potstill.tasks.task import late
-from potstill.training.course import carry_out
 from potstill.training.recipe.run import RunRecipe
-from potstill.training.runs import Listeners
+from potstill.training.run.course import carry_out
+from potstill.training.run.report import Listeners
 
 
 def start(

@@ -13,7 +13,7 @@ from potstill.errors import RecipeError
 from potstill.models import adapters
 from potstill.models.qa import QuestionAnsweringModel
 from potstill.training.recipe.qa import Recipe
-from potstill.training.runs import ADAPTER
+from potstill.training.run.report import ADAPTER
 
 
 def finishing(model: QuestionAnsweringModel, recipe: Recipe) -> Callable[[], None]:

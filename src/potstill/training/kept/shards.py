@@ -21,7 +21,7 @@ from potstill.bundle import layout
 from potstill.bundle.atomic import write_json
 from potstill.bundle.manifest import sha256_of
 from potstill.errors import OutputError
-from potstill.training.columns import Columns, UnusableFileError, read_columns, write_columns
+from potstill.training.kept.columns import Columns, UnusableFileError, read_columns, write_columns
 
 _SUFFIX = ".safetensors"
 _FACTS = "teacher.json"

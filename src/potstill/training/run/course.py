@@ -23,9 +23,9 @@ from potstill.bundle.heads import TASKS, HeadName
 from potstill.bundle.manifest import Manifest
 from potstill.errors import RecipeError
 from potstill.models.pretrained import Pretrained
-from potstill.training.loggers import make_loggers
-from potstill.training.loop import Loss, Rows, Run, make_fabric, make_schedule
-from potstill.training.runs import (
+from potstill.training.run.loggers import make_loggers
+from potstill.training.run.loop import Loss, Rows, Run, make_fabric, make_schedule
+from potstill.training.run.report import (
     Listeners,
     hardware,
     heard,

@@ -26,13 +26,13 @@ from potstill.errors import RecipeError
 from potstill.losses.lm import masked_lm_cross_entropy
 from potstill.models.lm import LMOutput, MaskedLM
 from potstill.text.tokenizer import Tokenizer
-from potstill.training.corpus import Corpus, CorpusRows, Packing, open_corpus
-from potstill.training.course import Course, Sitting, Training, carry_out, config_of_run
-from potstill.training.lm_teacher import LMDistilLoss, check_teacher, with_head
-from potstill.training.masking import MaskedRows, Masking
+from potstill.training.lm.corpus import Corpus, CorpusRows, Packing, open_corpus
+from potstill.training.lm.masking import MaskedRows, Masking
+from potstill.training.lm.teacher import LMDistilLoss, check_teacher, with_head
 from potstill.training.recipe.lm import LMDistilRecipe, LMRecipe
 from potstill.training.recipe.student import FRESH_ONLY
-from potstill.training.runs import Listeners
+from potstill.training.run.course import Course, Sitting, Training, carry_out, config_of_run
+from potstill.training.run.report import Listeners
 
 _SCORED_ROWS = 512
 """Held-out rows that are scored: about 10,000 predicted tokens at 128 a row."""

@@ -26,9 +26,9 @@ from potstill.runtime.texts import run_rows
 from potstill.runtime.torch_session import TorchSession
 from potstill.text.tokenizer import PairLayout, Tokenizer
 from potstill.text.windows import pad
-from potstill.training.labels import LabelTraining
+from potstill.training.labels.training import LabelTraining
 from potstill.training.recipe.choice import ChoiceRecipe
-from potstill.training.task import FloatArray, TaskData, Taught
+from potstill.training.run.task import FloatArray, TaskData, Taught
 
 _CHUNK = 2000
 """Examples tokenized at once."""

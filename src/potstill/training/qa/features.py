@@ -15,8 +15,8 @@ from potstill.bundle.cache import cache_folder
 from potstill.errors import OutputError
 from potstill.records import QAExample
 from potstill.text.tokenizer import Tokenizer
-from potstill.training import qa_rows
-from potstill.training.columns import UnusableFileError, read_columns, write_columns
+from potstill.training.kept.columns import UnusableFileError, read_columns, write_columns
+from potstill.training.qa import rows as qa_rows
 
 VERSION = 1
 """Raised when the same questions would become other windows or labels than before."""

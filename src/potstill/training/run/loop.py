@@ -22,11 +22,11 @@ from torch import Tensor, nn
 
 from potstill.bundle.atomic import write_text
 from potstill.errors import CheckpointError, OutputError, RecipeError
-from potstill.training import checkpoint, processes
-from potstill.training.averaging import Average
 from potstill.training.recipe.run import RunRecipe
 from potstill.training.recipe.table import MAY_CHANGE
-from potstill.training.sampling import Schedule, rate_factor, row_count, share
+from potstill.training.run import checkpoint, processes
+from potstill.training.run.averaging import Average
+from potstill.training.run.sampling import Schedule, rate_factor, row_count, share
 
 
 class Rows(Protocol):

@@ -15,8 +15,8 @@ from potstill.data.text import documents
 from potstill.errors import InputError, RecipeError
 from potstill.records import QAExample
 from potstill.training.recipe.qa import DistilRecipe, Recipe
-from potstill.training.sampling import is_held_out
-from potstill.training.task import TaskData
+from potstill.training.run.sampling import is_held_out
+from potstill.training.run.task import TaskData
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

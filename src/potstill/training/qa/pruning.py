@@ -30,10 +30,10 @@ from potstill.models.qa import QAOutput, QuestionAnsweringModel
 from potstill.records import QAExample
 from potstill.text.tokenizer import Tokenizer
 from potstill.text.windows import by_token_budget
-from potstill.training import qa_rows
-from potstill.training.importance import importance
+from potstill.training.qa import rows as qa_rows
+from potstill.training.qa.importance import importance
+from potstill.training.qa.reconstruct import reconstruct
 from potstill.training.recipe.qa import DistilRecipe
-from potstill.training.reconstruct import reconstruct
 
 FOLDER = "pruned"
 """Below ``out``: the model after pruning and before its first step."""

@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from potstill.records import QAExample
-from potstill.training.columns import Columns
-from potstill.training.shards import ShardCache
+from potstill.training.kept.columns import Columns
+from potstill.training.kept.shards import ShardCache
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -35,9 +35,9 @@ from potstill.runtime.tokenwise import best_slices, plan, rows_of, slices
 from potstill.runtime.torch_session import TorchSession
 from potstill.text.tokenizer import Encoded, IntArray, PairLayout, Tokenizer
 from potstill.text.words import first_tokens, join_words, words_of
-from potstill.training.labels import LabelTraining
+from potstill.training.labels.training import LabelTraining
 from potstill.training.recipe.tagging import TaggingRecipe
-from potstill.training.task import FloatArray, TaskData, Taught
+from potstill.training.run.task import FloatArray, TaskData, Taught
 
 _CHUNK = 2000
 """Examples tokenized at once."""

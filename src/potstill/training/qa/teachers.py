@@ -20,8 +20,8 @@ from potstill.runtime.session import OnnxSession, Session
 from potstill.runtime.torch_session import TorchSession
 from potstill.text.tokenizer import Tokenizer
 from potstill.text.windows import assemble, by_token_budget, pad, windows
-from potstill.training.shards import tokenizer_hash, weights_hash
-from potstill.training.teacher_cache import Outputs, WindowOutput
+from potstill.training.kept.shards import tokenizer_hash, weights_hash
+from potstill.training.qa.teacher_cache import Outputs, WindowOutput
 
 _BUDGET = {"cpu": 512, "cuda": 32_768}
 """Device → most tokens of a batch."""

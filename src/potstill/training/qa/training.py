@@ -19,16 +19,16 @@ from potstill.runtime.qa import QAClient
 from potstill.runtime.reading import ReadOptions
 from potstill.runtime.torch_session import TorchSession
 from potstill.text.tokenizer import Tokenizer
-from potstill.training.adapting import finishing
-from potstill.training.calibrate import calibrate
-from potstill.training.course import Sitting
-from potstill.training.features import open_rows
-from potstill.training.pruning import pruned_base
-from potstill.training.qa_data import QAData, load_split
-from potstill.training.qa_rows import QARows
-from potstill.training.qa_teaching import QATeaching
+from potstill.training.qa.adapting import finishing
+from potstill.training.qa.calibrate import calibrate
+from potstill.training.qa.data import QAData, load_split
+from potstill.training.qa.features import open_rows
+from potstill.training.qa.pruning import pruned_base
+from potstill.training.qa.rows import QARows
+from potstill.training.qa.teaching import QATeaching
 from potstill.training.recipe.qa import DistilRecipe, Recipe
-from potstill.training.task import INPUTS, Base, TaskTraining, Taught, data_of
+from potstill.training.run.course import Sitting
+from potstill.training.run.task import INPUTS, Base, TaskTraining, Taught, data_of
 
 
 class QATraining(TaskTraining):

@@ -24,7 +24,7 @@ from torch.optim import Optimizer
 from potstill.bundle.atomic import replacing_folder, write_json
 from potstill.bundle.manifest import digest_of, sha256_of
 from potstill.errors import CheckpointError
-from potstill.training.averaging import Average
+from potstill.training.run.averaging import Average
 
 _NAME = re.compile(r"step-(\d{9})")
 _STATE = "state.json"

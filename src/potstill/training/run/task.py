@@ -27,11 +27,11 @@ from potstill.data.labels import places
 from potstill.errors import RecipeError
 from potstill.models.pretrained import Pretrained
 from potstill.text.tokenizer import Tokenizer
-from potstill.training.course import Ask, Course, Sitting, Training, config_of_run
-from potstill.training.loop import Loss, Rows
 from potstill.training.recipe.prune import PruneKeys
 from potstill.training.recipe.student import FRESH_ONLY, StudentKeys
-from potstill.training.runs import nothing
+from potstill.training.run.course import Ask, Course, Sitting, Training, config_of_run
+from potstill.training.run.loop import Loss, Rows
+from potstill.training.run.report import nothing
 
 FloatArray: TypeAlias = "npt.NDArray[np.float32]"
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")

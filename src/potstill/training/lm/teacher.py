@@ -20,13 +20,13 @@ from potstill.errors import CheckpointError, RecipeError
 from potstill.losses.lm import hidden_cosine, masked_lm_cross_entropy, soft_target_kl
 from potstill.models.lm import LMOutput, MaskedLM
 from potstill.text.tokenizer import Tokenizer
-from potstill.training import checkpoint, processes
-from potstill.training.corpus import Corpus
-from potstill.training.course import Sitting
-from potstill.training.masking import MaskedRows, Masking
+from potstill.training.lm.corpus import Corpus
+from potstill.training.lm.masking import MaskedRows, Masking
 from potstill.training.recipe.lm import LMDistilRecipe, LMRecipe
 from potstill.training.recipe.table import MAY_CHANGE
-from potstill.training.runs import Listeners
+from potstill.training.run import checkpoint, processes
+from potstill.training.run.course import Sitting
+from potstill.training.run.report import Listeners
 
 _HEAD_RATE = 1e-3
 """Learning rate of a head alone: nothing that was learnt before can be lost."""

@@ -42,9 +42,9 @@ from potstill.runtime.texts import TextOrPair, make_rows, run_rows
 from potstill.runtime.torch_session import TorchSession
 from potstill.text.tokenizer import PairLayout, Tokenizer
 from potstill.text.windows import pad
-from potstill.training.labels import LabelTraining
+from potstill.training.labels.training import LabelTraining
 from potstill.training.recipe.classification import ClassificationRecipe
-from potstill.training.task import Base, FloatArray, TaskData, Taught
+from potstill.training.run.task import Base, FloatArray, TaskData, Taught
 
 _CHUNK = 2000
 """Examples tokenized at once."""

@@ -24,7 +24,7 @@ from potstill.bundle.manifest import sha256_of
 from potstill.data.text import Document, corpus_files, documents
 from potstill.errors import DataError, OutputError
 from potstill.text.tokenizer import Tokenizer
-from potstill.training.sampling import is_held_out
+from potstill.training.run.sampling import is_held_out
 
 LAYOUT_VERSION = 1
 """Raised when the same text would be packed into other rows than before."""

@@ -13,10 +13,10 @@ from torch import Tensor
 from potstill.errors import RecipeError
 from potstill.records import QAExample
 from potstill.text.tokenizer import Encoded, Tokenizer
-from potstill.training.projection import project
-from potstill.training.qa_rows import QARows
-from potstill.training.teacher_cache import Outputs, TeacherCache, WindowOutput
-from potstill.training.teachers import Teacher
+from potstill.training.qa.projection import project
+from potstill.training.qa.rows import QARows
+from potstill.training.qa.teacher_cache import Outputs, TeacherCache, WindowOutput
+from potstill.training.qa.teachers import Teacher
 
 _CHUNK = 1000
 """Examples tokenized at once."""

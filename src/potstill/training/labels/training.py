@@ -26,11 +26,11 @@ from potstill.models.pretrained import Pretrained
 from potstill.runtime.session import OnnxSession, Session
 from potstill.runtime.torch_session import TorchSession
 from potstill.text.tokenizer import Tokenizer
-from potstill.training.columns import Columns
-from potstill.training.course import Sitting
+from potstill.training.kept.columns import Columns
+from potstill.training.kept.shards import ShardCache, fill, tokenizer_hash, weights_hash
 from potstill.training.recipe.teach import TeachKeys
-from potstill.training.shards import ShardCache, fill, tokenizer_hash, weights_hash
-from potstill.training.task import (
+from potstill.training.run.course import Sitting
+from potstill.training.run.task import (
     INPUTS,
     Base,
     FloatArray,

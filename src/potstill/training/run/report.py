@@ -19,10 +19,10 @@ from potstill.bundle.manifest import Manifest, write_manifest
 from potstill.export.card import write_card
 from potstill.export.card_data import origin_of
 from potstill.models.pretrained import Pretrained
-from potstill.training.loggers import Log, logging
-from potstill.training.loop import Metrics, Run, StepReport, computes_bf16
 from potstill.training.recipe.run import RunRecipe
 from potstill.training.recipe.table import PATH
+from potstill.training.run.loggers import Log, logging
+from potstill.training.run.loop import Metrics, Run, StepReport, computes_bf16
 
 ADAPTER = "adapter"
 """Folder of a run for what its adapters learned (`Recipe.adapter_rank`)."""

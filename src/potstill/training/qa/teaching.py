@@ -18,17 +18,17 @@ from potstill.bundle.weights import read_weights
 from potstill.errors import RecipeError
 from potstill.losses.span import span_cross_entropy, span_kl
 from potstill.models.qa import QuestionAnsweringModel
-from potstill.training.course import Sitting
-from potstill.training.loop import computes_bf16
-from potstill.training.qa_data import QAData
-from potstill.training.qa_rows import QARows
+from potstill.training.kept.shards import fill, tokenizer_hash, weights_hash
+from potstill.training.qa.data import QAData
+from potstill.training.qa.rows import QARows
+from potstill.training.qa.soft_labels import DistilRows, Labelling, label_rows
+from potstill.training.qa.teacher_cache import TeacherCache
+from potstill.training.qa.teachers import Teacher
+from potstill.training.qa.transfer import Student, Transfer
 from potstill.training.recipe.qa import DistilRecipe
-from potstill.training.shards import fill, tokenizer_hash, weights_hash
-from potstill.training.soft_labels import DistilRows, Labelling, label_rows
-from potstill.training.task import Base, Lesson, Taught
-from potstill.training.teacher_cache import TeacherCache
-from potstill.training.teachers import Teacher
-from potstill.training.transfer import Student, Transfer
+from potstill.training.run.course import Sitting
+from potstill.training.run.loop import computes_bf16
+from potstill.training.run.task import Base, Lesson, Taught
 
 
 class QATeaching:

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from potstill.text.tokenizer import Encoded
-from potstill.training.teacher_cache import Outputs, WindowOutput
+from potstill.training.qa.teacher_cache import Outputs, WindowOutput
 
 Array = npt.NDArray[np.float32]
 
