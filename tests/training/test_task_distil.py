@@ -151,8 +151,8 @@ def test_teachers_that_do_not_fit(teacher, train, tmp_path):
     ("keys", "message"),
     [
         ({"alpha_ce": 0.0, "alpha_kd": 0.0}, "sum to 0"),
-        ({"teacher": ()}, "empty list"),
-        ({"teacher": ("a", "b"), "teacher_weights": (1.0,)}, "teacher_weights must be 2 numbers"),
+        ({"teacher": ()}, "teacher is empty"),
+        ({"teacher": ("a", "b"), "teacher_weights": (1.0,)}, "has 1 values for 2 teachers"),
         ({"temperature": 0.0}, "temperature must be between"),
     ],
 )

@@ -45,13 +45,13 @@ def keys(context: click.Context, recipe: str) -> None:
     Its value in RECIPE or else by default, which values it takes, and what it means. RECIPE is a
     name or a file; its verb and task decide which keys there are.
     """
-    from potstill.training.recipe.file import KINDS, read_values, verb_of
+    from potstill.training.recipe.file import kind_of, read_values, verb_of
     from potstill.training.recipe.keys import as_toml, keys_of
 
     values = read_values(recipe)
-    verb, task = verb_of(values), values.get("task", "question-answering")
+    kind = kind_of(values.get("task"), verb_of(values))
     formatter = context.make_formatter()
-    for key in keys_of(KINDS[verb][task]):
+    for key in keys_of(kind):
         value = as_toml(values[key.name]) if key.name in values else key.default
         formatter.write_text(f"{key.name} = {value}" if value else key.name)
         with formatter.indentation():

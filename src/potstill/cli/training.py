@@ -134,24 +134,16 @@ def finish(
         click.echo(f"  {shlex.join(words)}")
 
 
-_USES = {
-    "question-answering": ("ask", "QUESTION", "FILE"),
-    "text-classification": ("classify", "TEXT"),
-    "token-classification": ("tag", "TEXT"),
-    "multiple-choice": ("choose", "TEXT", "ENDING", "ENDING"),
-    "masked-lm": ("fill", "TEXT WITH [MASK]"),
-}
-"""Task → the verb that uses its models, and what it takes."""
-
-
 def _next(run: RunRecipe) -> Iterator[list[str]]:
     """What people type after a run."""
-    dev = str(getattr(run, "dev", ""))
-    if run.task != "masked-lm":
+    from potstill.tasks.table import named
+
+    dev = getattr(run, "dev", None)  # a language model's run has none
+    if dev is not None:
         yield ["potstill", "eval", run.out, dev or "DATA"]
     gate = ["--gate", dev] if dev else []
     yield ["potstill", "export", run.out, f"{run.out}-int8", "--format", "int8", *gate]
-    verb, *takes = _USES[run.task]
+    verb, *takes = named(run.task).verb
     yield ["potstill", verb, *takes, "--model", run.out]
 
 

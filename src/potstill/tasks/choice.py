@@ -26,6 +26,7 @@ class MultipleChoice(Task[Chooser]):
         "potstill.training.recipe.choice:ChoiceRecipe",
         "potstill.training.recipe.choice:ChoiceDistilRecipe",
     )
+    verb = "choose", "TEXT", "ENDING", "ENDING"
     does = "choose between texts"
     pipeline = "multiple-choice", "potstill.runtime.task_pipelines:MultipleChoicePipeline"
     eval_options = frozenset(("held_out", "train"))

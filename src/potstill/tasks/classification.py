@@ -43,6 +43,7 @@ class Classification(Task[Classifier]):
         "potstill.training.recipe.classification:ClassificationRecipe",
         "potstill.training.recipe.classification:ClassificationDistilRecipe",
     )
+    verb = "classify", "TEXT"
     does = "classify texts"
     pipeline = (
         "text-classification",

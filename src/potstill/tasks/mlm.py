@@ -32,6 +32,7 @@ class MaskedLM(Task[Filler]):
         "potstill.training.recipe.lm:LMRecipe",
         "potstill.training.recipe.lm:LMDistilRecipe",
     )
+    verb = "fill", "TEXT WITH [MASK]"
     does = "fill in masked words"
     pipeline = "fill-mask", "potstill.runtime.token_pipelines:FillMaskPipeline"
     aliases = ("masked-lm",)

@@ -35,6 +35,7 @@ class QuestionAnswering(Task[QAClient]):
         "potstill.training.recipe.qa:Recipe",
         "potstill.training.recipe.qa:DistilRecipe",
     )
+    verb = "ask", "QUESTION", "FILE"
     does = "answer questions"
     pipeline = "question-answering", "potstill.runtime.pipelines:QuestionAnsweringPipeline"
     columns = ("question", "context")

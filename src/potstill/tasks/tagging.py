@@ -29,6 +29,7 @@ class Tagging(Task[Tagger]):
         "potstill.training.recipe.tagging:TaggingRecipe",
         "potstill.training.recipe.tagging:TaggingDistilRecipe",
     )
+    verb = "tag", "TEXT"
     does = "tag words and names"
     pipeline = (
         "token-classification",

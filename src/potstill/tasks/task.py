@@ -90,6 +90,8 @@ class Task(ABC, Generic[ClientT]):
     """Module and class of what trains it, behind a colon."""
     recipes: ClassVar[tuple[str, str]]
     """Modules and classes of its recipes: to fine-tune, and to distil."""
+    verb: ClassVar[tuple[str, ...]]
+    """The verb of ``potstill`` that asks its models, and what it takes."""
     does: ClassVar[str]
     """What its models do, as a list of tasks says it: ``answer questions``."""
     pipeline: ClassVar[tuple[str, str]]

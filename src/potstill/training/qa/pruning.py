@@ -147,7 +147,7 @@ def _worth(
 ) -> Importance:
     if recipe.prune_criterion == "magnitude" or not (recipe.prune_heads or recipe.prune_ffn):
         return magnitude(config, weights)
-    if any(name not in weights for name in HEADS["qa"].shapes(config)):
+    if any(name not in weights for name in HEADS[QuestionAnsweringModel.head].shapes(config)):
         raise RecipeError(
             f"{recipe.base} answers no questions, so nothing tells what is important in it: "
             "use prune_criterion=magnitude"

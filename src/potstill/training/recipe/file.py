@@ -59,7 +59,7 @@ def read_recipe(
             raise RecipeError(f"{override!r} is not an override: write key=value")
         given[key.strip()] = text
     given = {key.replace(".", "_"): text for key, text in given.items()}
-    kind = _kind(given.get("task", values.get("task")), verb)
+    kind = kind_of(given.get("task", values.get("task")), verb)
     values.update({key: _parse(key, text, kind) for key, text in given.items()})
     return make_recipe(values, verb=verb)
 
@@ -94,7 +94,7 @@ def shipped_by_kind() -> dict[tuple[Verb, str], list[Path]]:
 
 def _foreign(values: Mapping[str, Any], verb: Verb) -> list[str]:
     """The keys that a verb's recipe does not have."""
-    known = _types(_kind(values.get("task"), verb))
+    known = _types(kind_of(values.get("task"), verb))
     return [key for key in values if key not in known]
 
 
@@ -114,7 +114,7 @@ def make_recipe(values: Mapping[str, Any], *, verb: Verb = "finetune") -> Any:
         RecipeError: an unknown or missing key, or a value of the wrong kind.
     """
     values = _flat(values)
-    kind = _kind(values.get("task"), verb)
+    kind = kind_of(values.get("task"), verb)
     checked = {key: _checked(key, value, kind) for key, value in values.items()}
     required = [f.name for f in fields(kind) if f.default is MISSING]
     missing = [name for name in required if name not in checked]
@@ -135,7 +135,12 @@ def _flat(values: Mapping[str, Any]) -> dict[str, Any]:
     return flat
 
 
-def _kind(task: Any, verb: Verb) -> type[RunRecipe]:
+def kind_of(task: Any, verb: Verb) -> type[RunRecipe]:
+    """The class of a recipe, by its key ``task``; ``None`` stands for question answering.
+
+    Raises:
+        RecipeError: there is no such task.
+    """
     kinds = KINDS[verb]
     if task is None:
         return next(iter(kinds.values()))
