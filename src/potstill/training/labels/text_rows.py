@@ -1,0 +1,73 @@
+"""Texts, or pairs of texts, as rows of tokens with a label each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from potstill.text.tokenizer import PairLayout
+from potstill.text.windows import pad
+from potstill.training.run.task import FloatArray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TextRows:
+    """Every example as one row, packed into a few arrays.
+
+    Attributes:
+        ids: input ids of all rows one behind the other, int32 ``[n_tokens]``.
+        bounds: row ``i`` is ``ids[bounds[i]:bounds[i + 1]]``, int64 ``[n_rows + 1]``.
+        second_at: where the second text of each row starts, int32 ``[n_rows]``.
+        gold: labels as numbers, see `potstill.data.classification.gold_array`.
+        weight: of each row in the loss ``[n_rows]``, or of each label where a row has it
+            ``[n_rows, n_labels]``; ``None`` where all weigh 1.
+        truncated: rows that lost their end.
+        pad_id: the padding token.
+        layout: of the tokenizer that the tokens are of.
+    """
+
+    ids: npt.NDArray[np.int32]
+    bounds: npt.NDArray[np.int64]
+    second_at: npt.NDArray[np.int32]
+    gold: npt.NDArray[Any]
+    weight: npt.NDArray[np.float32] | None
+    truncated: int
+    pad_id: int
+    layout: PairLayout
+
+    def __len__(self) -> int:
+        return len(self.second_at)
+
+    @property
+    def lengths(self) -> npt.NDArray[np.int64]:
+        """Tokens of each row."""
+        return np.diff(self.bounds)
+
+    @property
+    def example(self) -> npt.NDArray[np.int64]:
+        """Which example each row is of: they are one to one."""
+        return np.arange(len(self))
+
+    def batch(self, rows: list[int]) -> dict[str, Tensor]:
+        """Rows as padded tensors: the model's inputs, ``labels``, and ``weight`` where given."""
+        ids = [self.ids[self.bounds[i] : self.bounds[i + 1]] for i in rows]
+        padded = pad(ids, self.second_at[rows].tolist(), self.pad_id, self.layout)
+        arrays = {
+            "input_ids": padded.input_ids,
+            "attention_mask": padded.attention_mask,
+            "token_type_ids": padded.token_type_ids,
+            "labels": self.gold[rows],
+        }
+        if self.weight is not None:
+            arrays["weight"] = self.weight[rows]
+        return {name: torch.from_numpy(array) for name, array in arrays.items()}
+
+    def targets(self, rows: list[int], said: Sequence[FloatArray]) -> Tensor:
+        """The teachers' logits of the rows' examples, ``[n, n_labels]``."""
+        return torch.from_numpy(np.stack(said))
