@@ -35,6 +35,7 @@ class QATraining(TaskTraining):
     """Questions asked of contexts, whose answers are spans."""
 
     model_class = QuestionAnsweringModel
+    unit = "windows"
 
     def load(self, recipe: Recipe, taught: Taught | None = None) -> QAData:
         """Reads, mines and holds out questions; see `load_split`."""

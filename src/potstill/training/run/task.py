@@ -10,7 +10,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias
+from typing import Any, ClassVar, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -130,6 +130,9 @@ class Teaching(Protocol):
 class TaskTraining(Training):
     """Training on examples."""
 
+    unit: ClassVar[str] = "rows"
+    """What a run calls its rows when it counts them."""
+
     @abstractmethod
     def load(self, recipe: Any, taught: Taught | None = None) -> TaskData:
         """Reads the data of a recipe, for a student of teachers by their labels.
@@ -204,7 +207,7 @@ class TaskTraining(Training):
             note(line)
         base = Base.of(self.start_from(folder, recipe, data, sitting))
         rows = self.open_rows(recipe, data, base, note)
-        for line in _trained_on(recipe, data, rows):
+        for line in _trained_on(recipe, data, rows, self.unit):
             note(line)
         prior = None if teaching else self.prior(recipe, data)
         model, is_new = make_model(self, recipe, base, data, prior)
@@ -303,11 +306,10 @@ def head_weights(folder: Path, base: ModelConfig, config: ModelConfig, head: Hea
     return weights
 
 
-def _trained_on(recipe: Any, data: TaskData, rows: TaskRows) -> Sequence[str]:
+def _trained_on(recipe: Any, data: TaskData, rows: TaskRows, unit: str) -> Sequence[str]:
     """How many examples, rows and tokens there are, and how many rows lost their end."""
     found = [
-        f"{len(data.train):,} examples to train on, {len(data.dev):,} to score, "
-        f"{len(rows):,} rows, {int(rows.lengths.sum()):,} tokens"
+        f"{len(data.train):,} examples, {len(rows):,} {unit}, {int(rows.lengths.sum()):,} tokens"
     ]
     if rows.truncated:
         found.append(
