@@ -206,10 +206,10 @@ def test_another_checkpoint_and_a_fresh_student(base, headless, corpus, tmp_path
 def test_the_student_learns_faster_with_its_teacher(tmp_path):
     """A smoke test of the whole: a teacher that knows such text, a small fresh student."""
     corpus = tiny.write_corpus(tmp_path / "corpus.txt", articles=150)
-    start = tiny.write_model(tmp_path / "start", head="mlm")
+    base = tiny.write_model(tmp_path / "start", head="mlm")
     teacher = {
         "task": "masked-lm",
-        "base": str(start),
+        "base": str(base),
         "corpus": str(corpus),
         "out": str(tmp_path / "teacher"),
         "epochs": 25.0,
