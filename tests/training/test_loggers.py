@@ -9,10 +9,10 @@ import pytest
 
 import tiny
 from potstill.errors import MissingExtraError, OutputError
-from potstill.training.start import start
-from potstill.training.run.loggers import make_loggers
 from potstill.training.recipe.file import make_recipe
+from potstill.training.run.loggers import make_loggers
 from potstill.training.run.report import Listeners
+from potstill.training.start import start
 from runs import Stopped, stop_at
 
 

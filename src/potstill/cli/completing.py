@@ -40,7 +40,7 @@ def _models() -> Iterable[str]:
 
 
 def _recipes() -> Iterable[str]:
-    from potstill.training.shipped import shipped_recipes
+    from potstill.training.recipe.shipped import shipped_recipes
 
     return shipped_recipes()
 
