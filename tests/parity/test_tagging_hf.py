@@ -92,7 +92,7 @@ def test_entities_of_words_of_byte_level_tokens(roberta, aggregation, data):
 @pytest.mark.filterwarnings("ignore:Tokenizer does not support real words")
 @pytest.mark.parametrize("aggregation", ["first", "max"])
 def test_a_stop_is_no_part_of_a_name(roberta, aggregation):
-    """What differs (docs/tagging-and-choice.md): theirs takes all that stands between blanks for one word."""
+    """What differs: theirs takes all that stands between blanks for one word."""
     tagger, model, tokenizer = roberta
     text = "king won in Denver."
     encoded = tagger.tokenizer.encode(text)
