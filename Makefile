@@ -18,7 +18,7 @@ JS := clients/js
 NODE_20 := command -v node >/dev/null && node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)'
 PORT ?= 8000
 
-.PHONY: help demo browser-demo wasm wheels addon npm bundlers test test-js formats extras check fuzz native lint types arch bench docs site format clean
+.PHONY: help demo browser-demo wasm wheels addon npm bundlers test test-js formats extras check fuzz mutants native lint types arch bench docs site format clean
 .DELETE_ON_ERROR:
 
 help:
@@ -121,6 +121,15 @@ FUZZ_S ?= 3600
 
 fuzz: $(DEV)/.ready
 	cd tests && PYTHONPATH=. ../$(DEV)/bin/python fuzzing.py --seconds $(FUZZ_S)
+
+# One change in the code at a time: do its room's tests notice? ROOMS="losses text", SAMPLE=N of each, MUTANTS_S
+# seconds in all. Hours for all of it; see docs/mutants.md.
+ROOMS ?=
+SAMPLE ?= 40
+MUTANTS_S ?= 3600
+mutants: $(DEV)/.ready
+	$(DEV)/bin/python -m pip install -q $(PIP_ARGS) -c constraints.txt cosmic-ray
+	$(DEV)/bin/python scripts/mutants.py $(ROOMS) --sample $(SAMPLE) --seconds $(MUTANTS_S)
 
 # Wheels of five platforms and the WASM file, in dist/.
 wheels: $(DEV)/.ready

@@ -43,6 +43,10 @@ def read(tmp_path, cells, **layout):
         (["Spam", "spam"], {"labels": ("Spam", "spam")}, ("Spam", "spam"), ["Spam", "spam"]),
         (["1", "two"], {"problem": "single-label"}, ("1", "two"), ["1", "two"]),
         ([True, False], {}, ("False", "True"), ["True", "False"]),
+        (["a;c", "a", "b"], {}, ("a", "a;c", "b"), ["a;c", "a", "b"]),
+        (["a;b", "a", "b"], {"labels": ("a", "b", "a;b")}, ("a", "b", "a;b"), ["a;b", "a", "b"]),
+        (["50%", "20%", "most"], {}, ("20%", "50%", "most"), ["50%", "20%", "most"]),
+        (["R&B/Soul", "R&B", "Rock"], {}, ("R&B", "R&B/Soul", "Rock"), ["R&B/Soul", "R&B", "Rock"]),
     ],
 )
 def test_labels_in_every_form(tmp_path, cells, layout, labels, each):
@@ -68,6 +72,16 @@ def test_labels_in_every_form(tmp_path, cells, layout, labels, each):
         (["a", "nan"], {}, "list it in labels="),
         (["a", "-"], {}, "row 2: label '-' stands for a missing one"),
         (["Spam", "spam"], {}, "row 2: label 'spam' is 'Spam'"),
+        (["pos x", "pos\u00a0x"], {}, "with other blanks or quotes: write them alike"),
+        (["pos", '""pos""'], {}, "row 2: label '\"pos\"' is 'pos' ("),
+        (["3,5", "2,1", "4,0"], {}, "row 1: label '3,5' is a number as people write it"),
+        (["50%", "20 %"], {}, "row 1: label '50%' is a number as people write it"),
+        (
+            ["a", "b", "a;b"],
+            {},
+            "row 3: label 'a;b' is several, each a label by itself: give a list",
+        ),
+        (["a", "b", "b | a"], {}, "separator='|'"),
         (["01", "1"], {}, "label '1' is the number '01' written otherwise"),
         (["a", "A"], {"labels": ("a", "b")}, "'a' and 'A' are both the label 'a'"),
         (

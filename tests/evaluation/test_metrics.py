@@ -87,3 +87,9 @@ def test_probabilities_never_overflow():
     assert metrics.sigmoid(huge).tolist() == [[0.0, 0.5, 1.0]]
     assert metrics.softmax(huge).tolist() == [[0.0, 0.0, 1.0]]
     assert metrics.sigmoid(np.array([2.0]), 2.0)[0] == pytest.approx(1 / (1 + np.exp(-1)))
+
+
+def test_a_temperature_softens():
+    """e^(ln 4 / 2) is 2: twice as likely, not four times."""
+    assert metrics.softmax(np.log([[1.0, 4.0]]), 2.0)[0] == pytest.approx([1 / 3, 2 / 3])
+    assert metrics.softmax(np.log([[1.0, 4.0]]))[0] == pytest.approx([1 / 5, 4 / 5])

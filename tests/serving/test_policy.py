@@ -26,3 +26,13 @@ def test_a_batch_keeps_to_its_budget_and_holds_little_padding(first, others, bud
 def test_rows_that_do_not_fit_are_passed_over():
     assert fill([100, 300, 100, None, 90, 100], 450) == [0, 2, 4, 5]
     assert fill([100, 100], 0) == [0]
+
+
+def test_where_a_batch_ends():
+    assert fill([10, 10], 20) == [0, 1]  # to the last token of its budget
+    assert fill([10, 10], 19) == [0]
+    assert fill([10, 6], 100) == [0, 1]  # 16 of 20 are no padding: just enough
+    assert fill([10, 5], 100) == [0]
+    assert fill([5, 10], 100) == [0]  # a longer one pads those before it
+    assert fill([1] * 100, 10**6) == list(range(LOOK + 1))
+    assert fill([1] * 3, 10**6) == [0, 1, 2]

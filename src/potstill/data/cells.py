@@ -7,7 +7,9 @@ row and with the key of a recipe that says what is meant.
 
 from __future__ import annotations
 
+import json
 import math
+import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -26,6 +28,10 @@ from potstill.data.literal import parse_literal
 from potstill.errors import DataError
 
 Label = str | float | tuple[str, ...] | None
+
+_FIGURE = re.compile(r"[-+]?\d+(?:[.,]\d+)?\s?%|[-+]?\d+,\d+")
+"""A number with a decimal comma, or a share."""
+_JOINS = ";|,/"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -339,8 +345,23 @@ def _check_names(names: Mapping[str, str], first: Mapping[str, str], layout: Tex
     if two:
         raise DataError(
             f"{first[two[1]]}: label {two[1]!r:.40} is {two[0]!r:.40} ({first[two[0]]}) in another "
-            "case: write them alike, or list both in labels=[…]"
+            "case or with other blanks or quotes: write them alike, or list both in labels=[…]"
         )
+    figures = [name for name in names if _FIGURE.fullmatch(name)]
+    if figures and all(name in figures or as_float(name) is not None for name in names):
+        raise DataError(
+            f"{first[figures[0]]}: label {figures[0]!r:.40} is a number as people write it: write "
+            "it with a point and no sign behind it, or list the labels in labels=[…]"
+        )
+    for name in names:
+        for sign in _JOINS:
+            parts = [part.strip() for part in name.split(sign)]
+            if len(parts) > 1 and all(part in names for part in parts):
+                raise DataError(
+                    f"{first[name]}: label {name!r:.60} is several, each a label by itself: give a "
+                    f"list, {json.dumps(parts)[:60]}, or separator={sign!r} in a recipe, or list "
+                    "every label in labels=[…]"
+                )
 
 
 def _sorted(names: Iterable[str]) -> tuple[str, ...]:

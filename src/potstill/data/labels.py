@@ -134,10 +134,10 @@ def as_float(cell: Any) -> float | None:
 
 
 def twins(names: Collection[str]) -> tuple[str, str] | None:
-    """Two names that differ in case or in how accents are composed alone, where there are such."""
+    """Two names that differ in case, blanks, quotes or how accents are composed alone."""
     seen: dict[str, str] = {}
     for name in names:
-        key = unicodedata.normalize("NFC", name).casefold()
+        key = " ".join(unicodedata.normalize("NFC", name).strip("\"'").casefold().split())
         if seen.setdefault(key, name) != name:
             return seen[key], name
     return None
