@@ -103,6 +103,24 @@ def test_one_of_many_passages_has_to_be_surer(reader):
 
 
 @pytest.mark.parametrize(
+    ("text", "n"),
+    [
+        ("The king\nwon in 1999.\nIt was new.", 1),
+        ("The king won.\n\nThe queen lost.", 2),
+        ("2. Price\nIt is EUR 45.\n3. Deposit\nIt is EUR 200.", 2),
+        ("- the king\n- the queen\nof Paris", 2),
+        ("2024-05-13 04:33:58 it was new\n2024-05-13 04:34:01 it was red", 2),
+        ("[2024-05-13T04:33:58Z] it was new\n[2024-05-13T04:34:01Z] it was red", 2),
+        ("Nov 30 14:07:01 host king\nNov  3 14:07:02 host queen", 2),
+    ],
+)
+def test_no_answer_goes_on_in_the_next_paragraph_item_or_line_of_a_log(reader, text, n):
+    hits = passages_of([Document(name="a", text=text)])
+    (context,) = contexts_of(reader, "Who won?", hits)
+    assert len(set(context.paragraphs.tolist())) == n
+
+
+@pytest.mark.parametrize(
     ("text", "part", "whole"),
     [
         ("the disk /dev/sdb1 is full", "sdb1", "/dev/sdb1"),

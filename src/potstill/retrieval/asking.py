@@ -37,7 +37,10 @@ much as cost none of the right answers on SQuAD's training articles (docs/log.md
 _COLUMN = 4.0
 """Logits that the cell of a column which the question asks for gains in a row with all of its
 words, and that the others of the row lose."""
-_BORDER = re.compile(rf"{PARAGRAPH_END.pattern}|\n(?=[-*•] )")
+_BORDER = re.compile(
+    rf"{PARAGRAPH_END.pattern}|\n(?=(?:[-*•]|\d{{1,3}}[.)]) )"  # items of a list
+    r"|\n(?=\[?(?:\d{4}-\d\d-\d\d[ T]|[A-Z][a-z]{2} [ \d]\d )\d\d:\d\d)"  # lines of a log
+)
 _CELL = re.compile(rf"{re.escape(APART)}|\n")
 """What no answer goes across, in text and in tables."""
 _NAME = re.compile(r"[^|\t\n:]{1,80}: ")
