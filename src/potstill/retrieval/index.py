@@ -24,7 +24,7 @@ CANDIDATES = 200
 """Passages with the best BM25, of which those that are read are chosen."""
 _CAN_CHANGE = "pip install"
 """What stands in a reason that is none any more where a library has been installed."""
-_FAR = 0.6
+_FAR = 0.8
 """A passage is not read whose rank is so much less than the best one's: what it holds would not be
 the answer (docs/log.md)."""
 _LEAST = 6
