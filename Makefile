@@ -70,6 +70,7 @@ $(JS)/node_modules/.ready: $(JS)/package.json $(JS)/package-lock.json
 wasm: $(DEV)/.ready
 	$(DEV)/bin/python -m pip install -q $(PIP_ARGS) -c constraints.txt ziglang
 	$(DEV)/bin/python native/build.py $(JS)/src/runtime/potstill.wasm --target wasm32-wasi --strict
+	$(DEV)/bin/python native/build.py $(JS)/src/runtime/potstill-relaxed.wasm --target wasm32-wasi --relaxed --strict
 
 # What npm gets, in out/npm: the package, and the engine's addon for each platform, cross-compiled.
 npm: $(DEV)/.ready $(JS)/node_modules/.ready

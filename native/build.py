@@ -46,6 +46,8 @@ KERNELS = {
 }
 """Architecture → the kernels for it beside the reference, and the flags of each."""
 WASM = ("-msimd128", "-DPOTSTILL_NO_THREADS")
+RELAXED = "-mrelaxed-simd"
+"""What a browser may lack, so that its WASM file is a second one."""
 WASM_LINK = ("-mexec-model=reactor", "-O3", "-Wl,--strip-all")
 EXPORTS = ("malloc", "free", "abi", "kernels", "open", "kernel", "outputs", "run", "close")
 """What the WASM file gives: the header's functions, and memory to put their arguments into."""
@@ -67,6 +69,7 @@ def main() -> None:
     parser.add_argument("--sanitize", help="what -fsanitize takes")
     parser.add_argument("--main", type=Path, help="a program around the engine, not a library")
     parser.add_argument("--node", action="store_true", help="an addon for Node")
+    parser.add_argument("--relaxed", action="store_true", help="WASM with relaxed SIMD")
     parser.add_argument("--strict", action="store_true", help="warnings are errors")
     parser.add_argument("--define", action="append", default=[], help="a macro")
     given = parser.parse_args()
@@ -77,6 +80,7 @@ def main() -> None:
             sanitize=given.sanitize,
             main=given.main,
             node=given.node,
+            relaxed=given.relaxed,
             strict=given.strict,
             defines=tuple(given.define),
         )
@@ -91,6 +95,7 @@ def build(
     sanitize: str | None = None,
     main: Path | None = None,
     node: bool = False,
+    relaxed: bool = False,
     strict: bool = False,
     defines: tuple[str, ...] = (),
 ) -> None:
@@ -102,6 +107,7 @@ def build(
         sanitize: sanitizers, with commas between.
         main: a source file with a ``main``, to be linked with the engine into a program.
         node: an addon for Node, not a plain library.
+        relaxed: WASM with relaxed SIMD.
         strict: warnings are errors.
         defines: macros, such as ``POTSTILL_EMULATE_AMX``.
 
@@ -115,7 +121,7 @@ def build(
     sources = _sources(machine)
     sources += [extra for extra in (main, ADDON if node else None) if extra]
     flags = _flags(compiler, target, machine, strict=strict)
-    flags += [f"-D{macro}" for macro in defines]
+    flags += [RELAXED] * relaxed + [f"-D{macro}" for macro in defines]
     if sanitize:
         flags += ["-g1", "-O0", f"-fsanitize={sanitize}", "-fno-sanitize-recover=all"]
         # What a kernel adds to the reference is intrinsics: where they read is what can go wrong.
@@ -151,7 +157,9 @@ def digest(machine: str) -> str:
         for name in re.findall(r'#include "(\w+\.h)"', file.read_text(encoding="utf-8")):
             found = next(f for f in (HERE / "src" / name, HERE / "include" / name) if f.is_file())
             files += [found] * (found not in files)
-    told = hashlib.sha256(repr((FLAGS, KERNELS[machine], WASM, WASM_LINK, EXPORTS)).encode())
+    told = hashlib.sha256(
+        repr((FLAGS, KERNELS[machine], WASM, RELAXED, WASM_LINK, EXPORTS)).encode()
+    )
     for file in sorted(files, key=lambda file: file.name):
         code = re.sub(r"\s*//.*", "", file.read_text(encoding="utf-8"))
         told.update(f"{file.name}\n{code}\n".encode())

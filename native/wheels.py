@@ -1,4 +1,4 @@
-"""Wheels for five platforms, and the WASM file, cross-compiled on one machine by zig.
+"""Wheels for five platforms, and the WASM files, cross-compiled on one machine by zig.
 
     python native/wheels.py OUT
 
@@ -34,7 +34,8 @@ def main() -> None:
         told = {**os.environ, "POTSTILL_TARGET": target, "POTSTILL_TAG": tag}
         command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(out)]
         subprocess.run(command, cwd=ROOT, env=told, check=True)
-    build(out / "potstill.wasm", target="wasm32-wasi")
+    for name, relaxed in (("potstill", False), ("potstill-relaxed", True)):
+        build(out / f"{name}.wasm", target="wasm32-wasi", relaxed=relaxed)
     for file in sorted(out.iterdir()):
         print(f"{file.stat().st_size:>12,} {file.name}")
 

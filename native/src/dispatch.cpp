@@ -28,6 +28,7 @@ extern const Kernel kernel_dotprod;
 extern const Kernel kernel_i8mm;
 #elif defined(__wasm_simd128__)
 extern const Kernel kernel_wasm;
+extern bool wasm_runs();
 #endif
 
 namespace {
@@ -106,7 +107,7 @@ const Known KNOWN[] = {
     {&kernel_dotprod, has_dotprod},
     {&kernel_neon, always},
 #elif defined(__wasm_simd128__)
-    {&kernel_wasm, always},
+    {&kernel_wasm, wasm_runs},
 #endif
     {&kernel_reference, always},
 };

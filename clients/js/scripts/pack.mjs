@@ -13,6 +13,7 @@ import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
+import { gzipSync } from "node:zlib";
 
 import { READER } from "../src/packed.js";
 
@@ -67,7 +68,6 @@ async function browser(from) {
     // A page gives the address of onnxruntime-web (runtimeUrl); TensorFlow.js takes potstill/modules.
     external: ["onnxruntime-web", "onnxruntime-node", "@tensorflow/*", "node:*"],
     define: { IN_NODE: "false" },
-    loader: { ".wasm": "binary" },
     logLevel: "error",
   };
   const worker = await build({
@@ -88,7 +88,7 @@ async function browser(from) {
 }
 
 /**
- * Puts in the place of two files what is so in a page, and takes IN_NODE for a constant, so that
+ * Puts in the place of two files what is so in a page, packs the engine, and takes IN_NODE for a constant, so that
  * esbuild leaves out what stands behind it.
  *
  * @param {string} [worker] source of the worker
@@ -103,12 +103,19 @@ function inPage(worker = "") {
       'made.addEventListener("message", () => URL.revokeObjectURL(address), { once: true });' +
       "return made; };",
     "engine_file.js":
-      'import bytes from "./potstill.wasm"; export const ENGINE = "the engine";' +
-      "export const engineFile = async () => bytes;",
+      'import fixed from "./potstill.wasm"; import relaxed from "./potstill-relaxed.wasm";' +
+      'export const ENGINE = "the engine"; export const RELAXED = "its relaxed form";' +
+      "export const engineFile = (name) => {" +
+      "const packed = new Blob([name === RELAXED ? relaxed : fixed]).stream();" +
+      'return new Response(packed.pipeThrough(new DecompressionStream("gzip"))).arrayBuffer(); };',
   };
   return {
     name: "in-page",
     setup(build) {
+      build.onLoad({ filter: /\.wasm$/ }, async ({ path }) => ({
+        contents: gzipSync(await readFile(path), { level: 9 }),
+        loader: "binary",
+      }));
       build.onLoad({ filter: /[\\/]src[\\/].*\.js$/ }, async ({ path }) => ({
         contents: files[basename(path)] ?? (await readFile(path, "utf8")).replace(NODE, ""),
         resolveDir: dirname(path),

@@ -6,6 +6,7 @@ import { test } from "node:test";
 import { QAClient, RuntimeType, initModel } from "potstill";
 
 import { addonLibrary } from "../src/runtime/addon.js";
+import { ENGINE, RELAXED } from "../src/runtime/engine_file.js";
 import { openModels } from "../src/runtime/host.js";
 import { wasmLibrary } from "../src/runtime/wasm.js";
 import { EMBEDDED, FIXTURES, SHORT, folder, golden, server } from "./helpers.js";
@@ -46,7 +47,7 @@ const bitsOf = (floats) => new Int32Array(floats.buffer, floats.byteOffset, floa
 
 const addon = await addonLibrary();
 const LIBRARIES = [
-  ["WebAssembly", await wasmLibrary(), false],
+  ["WebAssembly", await wasmLibrary(false), false],
   ["the addon", addon, addon ? false : "there is none here: make addon"],
 ];
 
@@ -201,10 +202,12 @@ test("models opened and disposed of leave none behind, and two run at once", asy
   for (const client of clients) await client.dispose();
 });
 
-test("the embedded model is run by the engine, whose file is small", async () => {
+test("the embedded model is run by the engine, whose files are small", async () => {
   const model = await initModel({ name: EMBEDDED });
   assert.equal(model.runtime, "native");
   await model.dispose();
-  const file = new URL("../src/runtime/potstill.wasm", import.meta.url);
-  assert.ok((await stat(file)).size <= 200_000);
+  for (const name of [ENGINE, RELAXED]) {
+    const file = new URL(`../src/runtime/${name}`, import.meta.url);
+    assert.ok((await stat(file)).size <= 200_000);
+  }
 });

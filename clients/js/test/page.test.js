@@ -111,17 +111,20 @@ test("a page gives the answers of Python, and goes on while it reads", { skip },
 test("a page computes the bits of the golden file, and Node's answers", { skip }, async (t) => {
   const { opened, faults, asked } = await page(t);
   await opened.waitForSelector("body[data-state=ready]", { timeout: 120_000 });
-  for (const { bits, ...given } of golden()) {
-    const entries = Object.entries(given).filter(([, values]) => values);
-    const plain = Object.fromEntries(entries.map(([name, values]) => [name, [...values]]));
-    const said = await opened.evaluate(async ({ config, model, ids, types, lengths }) => {
-      const { wasmLibrary } = await import(`${location.origin}/potstill/runtime/wasm.js`);
-      const engine = await (await wasmLibrary()).open(Uint8Array.from(model), Uint8Array.from(config));
-      const kinds = types && Int32Array.from(types);
-      const out = engine.run(Int32Array.from(ids), kinds, Uint32Array.from(lengths), 1);
-      return [...new Int32Array(out.buffer)];
-    }, plain);
-    assert.deepEqual(said, [...bits]);
+  for (const [relaxed, kernel] of [[true, "wasm-relaxed"], [false, "wasm"]]) {
+    for (const { bits, ...given } of golden()) {
+      const entries = Object.entries(given).filter(([, values]) => values);
+      const plain = Object.fromEntries(entries.map(([name, values]) => [name, [...values]]));
+      const said = await opened.evaluate(async ({ config, model, ids, types, lengths, relaxed }) => {
+        const { wasmLibrary } = await import(`${location.origin}/potstill/runtime/wasm.js`);
+        const library = await wasmLibrary(relaxed);
+        const engine = await library.open(Uint8Array.from(model), Uint8Array.from(config));
+        const kinds = types && Int32Array.from(types);
+        const out = engine.run(Int32Array.from(ids), kinds, Uint32Array.from(lengths), 1);
+        return { kernel: engine.kernel, bits: [...new Int32Array(out.buffer)] };
+      }, { ...plain, relaxed });
+      assert.deepEqual(said, { kernel, bits: [...bits] });
+    }
   }
   const short = ({ context }) => typeof context !== "string" || context.length < 1000;
   const cases = fixture("answers.json").embedded.filter(short);

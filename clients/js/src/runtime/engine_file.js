@@ -1,13 +1,14 @@
-/** The engine's own file. The file for browsers has it inside: scripts/pack.mjs. */
+/** The engine's own files. The file for browsers has them inside: scripts/pack.mjs. */
 
 import { IN_NODE } from "../env.js";
 
-/** Its name, for messages. */
+/** Their names: of fixed SIMD, which every browser has, and of relaxed SIMD, which is quicker. */
 export const ENGINE = "potstill.wasm";
+export const RELAXED = "potstill-relaxed.wasm";
 
-/** @returns {Promise<BufferSource>} */
-export async function engineFile() {
-  const address = new URL("./potstill.wasm", import.meta.url);
+/** @param {string} name @returns {Promise<BufferSource>} */
+export async function engineFile(name) {
+  const address = new URL(`./${name}`, import.meta.url);
   if (IN_NODE) {
     const { readFile } = await import("node:fs/promises");
     return readFile(address);

@@ -52,12 +52,13 @@ export async function open(options) {
 /** @returns {Promise<Library>} the quickest there is: the addon, else WebAssembly */
 async function libraryHere() {
   // As Python's engine does, POTSTILL_KERNEL names what computes.
-  if (IN_NODE && process.env.POTSTILL_KERNEL !== "wasm") {
+  const named = IN_NODE ? process.env.POTSTILL_KERNEL : undefined;
+  if (IN_NODE && !named?.startsWith("wasm")) {
     const { addonLibrary } = await import("./addon.js");
     const addon = await addonLibrary();
     if (addon) return addon;
   }
-  return wasmLibrary();
+  return wasmLibrary(named !== "wasm");
 }
 
 /**

@@ -1,7 +1,7 @@
 /** The engine in WebAssembly, native/include/potstill.h: each model in memory of its own. */
 
 import { reason } from "../errors.js";
-import { ENGINE, engineFile } from "./engine_file.js";
+import { ENGINE, RELAXED, engineFile } from "./engine_file.js";
 import { Refusal, Status } from "./library.js";
 
 /** @import { Library, OpenModel } from "./library.js" */
@@ -16,6 +16,7 @@ import { Refusal, Status } from "./library.js";
  * @property {(at: number) => void} free
  * @property {(file: number, size: number, config: number, kernel: number, model: number,
  *   message: number, room: number) => number} potstill_open
+ * @property {() => number} potstill_kernels
  * @property {(model: number) => number} potstill_kernel
  * @property {(model: number, rows: number, tokens: number) => number} potstill_outputs
  * @property {(model: number, ids: number, types: number, lengths: number, rows: number,
@@ -25,24 +26,48 @@ import { Refusal, Status } from "./library.js";
 /** Bytes for a message. */
 const ROOM = 512;
 
-/** @type {Promise<WebAssembly.Module> | undefined} */
-let loading;
+/** A module with nothing but i32x4.relaxed_dot_i8x16_i7x16_add_s, by which relaxed SIMD is known. */
+const PROBE = Uint8Array.of(
+  0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 19, 1, 17, 0,
+  65, 0, 253, 15, 65, 0, 253, 15, 65, 0, 253, 15, 253, 147, 2, 11,
+);
 
-/** @returns {Promise<Library>} @throws {Refusal} its file is missing, or there is no SIMD here */
-export async function wasmLibrary() {
-  loading ??= load();
+/** @type {Map<boolean, Promise<WebAssembly.Module>>} */
+const loading = new Map();
+
+/**
+ * @param {boolean} [relaxed] whether relaxed SIMD may be used, where it is there
+ * @returns {Promise<Library>}
+ * @throws {Refusal} its file is missing, or there is no SIMD here
+ */
+export async function wasmLibrary(relaxed = true) {
   try {
-    const module = await loading;
+    if (!loading.has(relaxed)) loading.set(relaxed, load(relaxed));
+    const module = await /** @type {Promise<WebAssembly.Module>} */ (loading.get(relaxed));
     return { open: (file, config) => open(module, file, config) };
   } catch (error) {
-    loading = undefined; // the next one tries again
+    loading.delete(relaxed); // the next one tries again
     throw new Refusal(Status.UNFIT, `${ENGINE} cannot be loaded: ${reason(error)}`);
   }
 }
 
-/** @returns {Promise<WebAssembly.Module>} */
-async function load() {
-  return WebAssembly.compile(await engineFile());
+/** @param {boolean} relaxed @returns {Promise<WebAssembly.Module>} */
+async function load(relaxed) {
+  if (relaxed && WebAssembly.validate(PROBE)) {
+    const module = await WebAssembly.compile(await engineFile(RELAXED));
+    const engine = await started(module);
+    // A processor that makes neither of two things of a byte's eighth bit gives the reference alone.
+    if (text(engine, engine.potstill_kernels()).startsWith("wasm")) return module;
+  }
+  return WebAssembly.compile(await engineFile(ENGINE));
+}
+
+/** @param {WebAssembly.Module} module @returns {Promise<Exports>} */
+async function started(module) {
+  const instance = await WebAssembly.instantiate(module);
+  const engine = /** @type {Exports} */ (/** @type {unknown} */ (instance.exports));
+  engine._initialize();
+  return engine;
 }
 
 /**
@@ -52,9 +77,7 @@ async function load() {
  * @returns {Promise<OpenModel>}
  */
 async function open(module, file, config) {
-  const instance = await WebAssembly.instantiate(module);
-  const engine = /** @type {Exports} */ (/** @type {unknown} */ (instance.exports));
-  engine._initialize();
+  const engine = await started(module);
   const call = new Arguments(engine);
   const message = call.room(ROOM);
   const found = call.room(4);
