@@ -110,3 +110,20 @@ def test_a_browser_asks_for_nothing_else_and_finds_words(site, width) -> None:
     server.shutdown()
     server.server_close()
     assert not faults, faults
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: apt-get install chromium")
+def test_the_search_finds_words_where_the_site_is_read_from_disk(site) -> None:
+    from playwright.sync_api import sync_playwright
+
+    faults: list[str] = []
+    with sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        page = browser.new_page()
+        page.set_default_timeout(180_000)
+        page.on("pageerror", lambda error: faults.append(str(error)))
+        page.on("request", lambda r: r.url.startswith(("file:", "data:")) or faults.append(r.url))
+        page.goto(f"{(site / 'index.html').as_uri()}?q=distillation")
+        page.wait_for_selector(".md-search-result__item", state="attached")
+        browser.close()
+    assert not faults, faults
