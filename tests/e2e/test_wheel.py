@@ -27,23 +27,23 @@ CONTEXT = "The Denver Broncos defeated the Carolina Panthers 24–10."
 
 def test_wheel_carries_the_embedded_models(installed) -> None:
     names = set(zipfile.ZipFile(installed.wheel).namelist())
-    for model in ("default", "small"):
+    for model in ("default", "small", "tiny"):
         assert {f"potstill/embedded/{model}/{name}" for name in BUNDLE} <= names
     assert "potstill/py.typed" in names
     assert {Path(n).name for n in names if ".dist-info/licenses/" in n} == {"LICENSE", "NOTICE"}
     assert not [n for n in names if not n.startswith(("potstill/", "potstill-"))]
-    assert installed.wheel.stat().st_size < 45_000_000
+    assert installed.wheel.stat().st_size < 60_000_000
 
 
 def test_source_distribution_carries_all_it_takes(installed) -> None:
     with tarfile.open(installed.sdist) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
-    for model in ("default", "small"):
+    for model in ("default", "small", "tiny"):
         assert {f"src/potstill/embedded/{model}/{name}" for name in BUNDLE} <= names
     assert {"Makefile", "LICENSE", "README.md", "tests/conftest.py", "docs/help.md"} <= names
 
 
-@pytest.mark.parametrize("model", ["default", "small"])
+@pytest.mark.parametrize("model", ["default", "small", "tiny"])
 def test_it_answers_from_the_shell(installed, tmp_path: Path, model: str) -> None:
     out = installed.check(
         "potstill",
@@ -113,7 +113,7 @@ def test_an_error_is_one_line_and_status_1(installed, tmp_path: Path) -> None:
     assert "no-such-file.txt" in line
 
 
-def test_it_adds_at_most_210_mb(installed, tmp_path: Path) -> None:
+def test_it_adds_at_most_220_mb(installed, tmp_path: Path) -> None:
     """Beside numpy and onnxruntime, with the compiled files that pip writes.
 
     The two readers are 45 of them, the readers of documents and the index 65, onnx 31.
@@ -126,4 +126,4 @@ def test_it_adds_at_most_210_mb(installed, tmp_path: Path) -> None:
         for file in packages.rglob("*")
         if file.is_file() and not file.relative_to(packages).parts[0].startswith(beside)
     )
-    assert 20_000_000 < size <= 210_000_000
+    assert 20_000_000 < size <= 220_000_000

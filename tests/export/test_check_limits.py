@@ -56,7 +56,7 @@ def test_weights_that_it_does_not_name(bundle, name):
         check_bundle(bundle)
 
 
-@pytest.mark.parametrize("name", ["default", "small"])
+@pytest.mark.parametrize("name", ["default", "small", "tiny"])
 def test_the_embedded_models_are_as_they_were_written(name):
     from potstill.bundle.find import find_model
 

@@ -14,7 +14,7 @@ export const MODELS_DIR = "./.models";
 const PACKED = "../models/reader";
 /** The models of a checkout of Potstill, which has none packed. */
 const CHECKOUT = "../../../src/potstill/embedded";
-const EMBEDDED = ["default", "small", READER];
+const EMBEDDED = ["default", "small", "tiny"];
 
 /**
  * The place of the model that the caller named.

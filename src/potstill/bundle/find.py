@@ -14,7 +14,9 @@ DEFAULT = "default"
 """Name of the reader that ships inside the package and is meant where none is named."""
 SMALL = "small"
 """Name of the smaller and quicker reader that ships beside it."""
-EMBEDDED = (DEFAULT, SMALL)
+TINY = "tiny"
+"""Name of the one with few word pieces, for web pages."""
+EMBEDDED = (DEFAULT, SMALL, TINY)
 
 # "owner/name" or the old bare "name"; the hub's own rule for what a repository may be called.
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w][\w.-]*)?", re.ASCII)
@@ -39,9 +41,10 @@ def find_model(model: str | Path, *, revision: str | None = None, weights: bool 
     """The local folder of the model the user named.
 
     Args:
-        model: ``"default"`` or ``"small"`` (the embedded readers), a folder, or a hub id such as
-            ``"owner/name"``, which is downloaded into the hub's cache where it is not there yet. A
-            folder of PEFT's with a LoRA adapter stands for its base with the adapter folded in.
+        model: ``"default"``, ``"small"`` or ``"tiny"`` (the embedded readers), a folder, or a hub
+            id such as ``"owner/name"``, which is downloaded into the hub's cache where it is not
+            there yet. A folder of PEFT's with a LoRA adapter stands for its base with the adapter
+            folded in.
         revision: branch, tag or commit of a hub id; ignored for folders.
         weights: download them too; a config or a tokenizer does without.
 
@@ -86,7 +89,7 @@ def _located(model: str | Path, revision: str | None, weights: bool) -> Path:
         raise ModelNotFoundError(
             f"{str(model)!r} is not a model: there is no such folder"
             + (", it is a file" if _is_file(folder) else "")
-            + "; give a folder, a hub id such as owner/name, 'default' or 'small'"
+            + "; give a folder, a hub id such as owner/name, 'default', 'small' or 'tiny'"
         )
     # Imported late: a local model must not pay for the hub client's import.
     from potstill.bundle.hub import download

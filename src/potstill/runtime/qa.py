@@ -50,7 +50,8 @@ class QAClient(Client[ReadOptions]):
         """Opens a model.
 
         Args:
-            model: ``"default"`` or ``"small"`` (the embedded readers), a model folder or a hub id.
+            model: ``"default"``, ``"small"`` or ``"tiny"`` (the embedded readers), a model
+                folder or a hub id.
             seq_len: longest window in tokens; by default the manifest's, or 384, but never more
                 than the model has positions.
             stride: tokens that consecutive windows of a long context share; by default the
