@@ -21,17 +21,19 @@ const int EIGHTH_BIT = eighth_bit();
 const bool SIGNED = EIGHTH_BIT < 0;
 #define POTSTILL_GROUP 4
 
-template <int ROWS>
-INLINE void dot_bytes(const uint8_t *a, size_t stride, const int8_t *b, int depth,
-                      Ints (&sums)[ROWS][TILE_BLOCKS]) {
-  const v128_t flip = wasm_i32x4_splat(SIGNED ? (int32_t)0x80808080 : 0);
+template <int ROWS, bool FLIP>
+INLINE void dot_relaxed(const uint8_t *a, size_t stride, const int8_t *b, int depth,
+                        Ints (&sums)[ROWS][TILE_BLOCKS]) {
+  const v128_t flip = wasm_i32x4_splat((int32_t)0x80808080);
   v128_t s[ROWS][4];
   _Pragma("GCC unroll 4") for (int r = 0; r < ROWS; r++)
     _Pragma("GCC unroll 4") for (int c = 0; c < 4; c++) s[r][c] = wasm_i32x4_splat(0);
   for (int k = 0; k < depth; k += 4, b += 64) {
     v128_t x[ROWS];
-    _Pragma("GCC unroll 4") for (int r = 0; r < ROWS; r++)
-      x[r] = wasm_v128_xor(wasm_v128_load32_splat(a + r * stride + k), flip);
+    _Pragma("GCC unroll 4") for (int r = 0; r < ROWS; r++) {
+      x[r] = wasm_v128_load32_splat(a + r * stride + k);
+      if (FLIP) x[r] = wasm_v128_xor(x[r], flip);
+    }
     _Pragma("GCC unroll 4") for (int c = 0; c < 4; c++) {
       const v128_t w = wasm_v128_load(b + c * 16);
       _Pragma("GCC unroll 4") for (int r = 0; r < ROWS; r++) s[r][c] = add_dot(s[r][c], w, x[r]);
@@ -39,6 +41,15 @@ INLINE void dot_bytes(const uint8_t *a, size_t stride, const int8_t *b, int dept
   }
   for (int r = 0; r < ROWS; r++)
     for (int c = 0; c < 4; c++) sums[r][0].r[c] = (IntReg)s[r][c];
+}
+
+template <int ROWS>
+INLINE void dot_bytes(const uint8_t *a, size_t stride, const int8_t *b, int depth,
+                      Ints (&sums)[ROWS][TILE_BLOCKS]) {
+  if (SIGNED)
+    dot_relaxed<ROWS, true>(a, stride, b, depth, sums);
+  else
+    dot_relaxed<ROWS, false>(a, stride, b, depth, sums);
 }
 #else
 constexpr int TILE_ROWS = 3;
