@@ -26,6 +26,7 @@ from potstill.bundle.layout import ONNX_FILES
 from potstill.errors import PotstillError
 from potstill.evaluation.readings import collect, score_predictions
 from potstill.records import QAExample
+from potstill.runtime.native_session import NativeSession
 from potstill.runtime.reading import Reading
 from potstill.runtime.session import OnnxSession
 
@@ -56,7 +57,7 @@ def ask_in_turns(
 
 def precision_of(client: QAClient) -> str:
     """Which of a folder's files a client runs."""
-    assert isinstance(client.session, OnnxSession)
+    assert isinstance(client.session, (NativeSession, OnnxSession))
     return layout.precision_of(client.session.file)
 
 
