@@ -46,6 +46,17 @@ def read(tmp_path, cells, **layout):
         (["a;c", "a", "b"], {}, ("a", "a;c", "b"), ["a;c", "a", "b"]),
         (["a;b", "a", "b"], {"labels": ("a", "b", "a;b")}, ("a", "b", "a;b"), ["a;b", "a", "b"]),
         (["50%", "20%", "most"], {}, ("20%", "50%", "most"), ["50%", "20%", "most"]),
+        (["{'b', 'a'}", "{'b'}", "set()"], {}, "ab", [("b", "a"), ("b",), ()]),
+        (["('b', 'a')", "('b',)"], {}, "ab", [("b", "a"), ("b",)]),
+        (['{""choices"": [""b"", ""a""]}', "b"], {}, "ab", [("b", "a"), ("b",)]),
+        ([{"choices": ["b", "a"]}, "b"], {}, "ab", [("b", "a"), ("b",)]),
+        ([["b"], ["a"]], {"problem": "single-label"}, "ab", ["b", "a"]),
+        ([-1, 1], {}, ("-1", "1"), ["-1", "1"]),
+        ([-2, -1, 0], {}, ("-2", "-1", "0"), ["-2", "-1", "0"]),
+        ([-1, 0, 1], {"labels": ("-1", "0", "1")}, ("-1", "0", "1"), ["-1", "0", "1"]),
+        (["C", "C++", "C#"], {}, ("C", "C#", "C++"), ["C", "C++", "C#"]),
+        (["A+", "A-", "A"], {}, ("A", "A+", "A-"), ["A+", "A-", "A"]),
+        (["$3 bill", "$5"], {}, ("$3 bill", "$5"), ["$3 bill", "$5"]),
         (["R&B/Soul", "R&B", "Rock"], {}, ("R&B", "R&B/Soul", "Rock"), ["R&B/Soul", "R&B", "Rock"]),
     ],
 )
@@ -72,9 +83,24 @@ def test_labels_in_every_form(tmp_path, cells, layout, labels, each):
         (["a", "nan"], {}, "list it in labels="),
         (["a", "-"], {}, "row 2: label '-' stands for a missing one"),
         (["Spam", "spam"], {}, "row 2: label 'spam' is 'Spam'"),
-        (["pos x", "pos\u00a0x"], {}, "with other blanks or quotes: write them alike"),
+        (["pos x", "pos\u00a0x"], {}, "with other blanks or signs: write them alike"),
         (["pos", '""pos""'], {}, "row 2: label '\"pos\"' is 'pos' ("),
         (["3,5", "2,1", "4,0"], {}, "row 1: label '3,5' is a number as people write it"),
+        (["1,234.50", "2,000.10"], {}, "row 1: label '1,234.50' is a number as people"),
+        (["2.500.000", "1.000"], {}, "row 1: label '2.500.000' is not a number"),
+        (["$3.50", "$4"], {}, "row 1: label '$3.50' is a number as people"),
+        (["3,50 \u20ac", "4 \u20ac"], {}, "is a number as people"),
+        ([0, 1, 2, -1], {}, "line 4: label '-1' stands for a missing one"),
+        ([-1, 0], {}, "line 1: label '-1' stands for a missing one"),
+        (["a", "#REF!"], {}, "row 2: label '#REF!' stands for a missing one"),
+        (["a", "\\N"], {}, "row 2: label '\\\\N' stands for a missing one"),
+        (["pos", "pos\u200b"], {}, "row 2: label 'pos\\u200b' is 'pos' ("),
+        (["ok", "\uff4f\uff4b"], {}, "is 'ok' ("),
+        (["not toxic", "not_toxic"], {}, "row 2: label 'not_toxic' is 'not toxic' ("),
+        (["'1e39'", "0.5"], {"problem": "regression"}, "is not a number"),
+        (["1e39", "0.5"], {}, "row 1: label '1e39' is not a number"),
+        ([["b", "a"], ["a"]], {"problem": "single-label"}, "line 1 has 2 labels: give problem"),
+        ([{"label": "a"}], {}, "is not a name"),
         (["50%", "20 %"], {}, "row 1: label '50%' is a number as people write it"),
         (
             ["a", "b", "a;b"],
@@ -98,6 +124,66 @@ def test_what_can_only_be_guessed_is_refused(tmp_path, cells, layout, says):
         read(tmp_path, cells, **layout)
     assert says in str(caught.value)
     assert len(str(caught.value)) < 300 + len(str(tmp_path))
+
+
+def test_lists_of_one_label_each_say_so(tmp_path):
+    assert "problem=single-label" in read(tmp_path, [["a"], ["b"]]).notes[0]
+    assert read(tmp_path, [["a"], ["b", "a"]]).notes == ()
+
+
+@pytest.mark.parametrize("answer", ["reject", "ignore"])
+def test_rows_that_nobody_has_accepted_in_prodigy(tmp_path, answer):
+    path = tmp_path / "a.jsonl"
+    accepted = {"text": "a", "label": "x", "answer": "accept"}
+    path.write_text(json.dumps(accepted) + "\n" + json.dumps({**accepted, "answer": answer}))
+    with pytest.raises(DataError, match=f"line 2: 'answer' is '{answer}', so that nobody"):
+        load_texts(path)
+    assert len(load_texts(path, TextLayout(label="answer")).examples) == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "texts"),
+    [
+        ('" Pogo " was .\t0\nA "b" c\t1\n', ['" Pogo " was .', 'A "b" c']),
+        ('"Hello\t0\nhe said bye"\t1\n', ['"Hello', 'he said bye"']),
+        ('"a ""b"" c"\t0\n"d"\t1\n', ['a "b" c', "d"]),
+        ('"a\nb"\t0\nc\t1\n', ["a\nb", "c"]),
+        ('"a\tb"\t0\nc\t1\n', ["a\tb", "c"]),
+    ],
+)
+def test_quotation_marks_between_tabs(tmp_path, text, texts):
+    path = tmp_path / "a.tsv"
+    path.write_text("text\tlabel\n" + text)
+    data = load_texts(path)
+    assert [example.text for example in data.examples] == texts
+    assert [example.label for example in data.examples] == ["0", "1"]
+
+
+def test_a_header_in_the_middle_is_not_a_row(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("text,label\na,x\ntext,label\nb,y\n")
+    with pytest.raises(DataError, match=r"a\.csv: row 2 names the columns once more: drop it"):
+        load_texts(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("a.csv", b"text;label\na;x\n", "parted by ';': write it with commas, or as JSONL"),
+        ("a.csv", b"text\tlabel\na\tx\n", "parted by tabs: call it .tsv"),
+        ("a.tsv", b"text,label\na,x\n", "parted by ',': write it with commas"),
+        ("a.csv", b"PK\x03\x04" + bytes(30), "is a zip archive or an Excel workbook"),
+        ("a.jsonl", b"BZh91AY&SY" + bytes(30), "is packed by bzip2"),
+        ("a.csv", b"PAR1" + bytes(30), "is Parquet: give it the suffix .parquet"),
+        ("a.csv", "text,label\n\xe9,x\n".encode("cp1252"), "is not UTF-8"),
+    ],
+)
+def test_files_of_another_kind_are_named(tmp_path, name, content, says):
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(DataError) as caught:
+        load_texts(path)
+    assert says in str(caught.value)
 
 
 def test_whole_numbers_are_classes_and_say_so(tmp_path):

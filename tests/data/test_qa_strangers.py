@@ -70,6 +70,8 @@ def test_answers_in_every_layout(tmp_path, fields, expected):
         ({"is_impossible": True, "answerable": True}, "both"),
         ({"question": " "}, "question '1' has an empty question"),
         ({"context": ""}, "question '1' has an empty context"),
+        ({"answers": [{"text": "", "answer_start": -1}]}, "its answer is an empty text"),
+        ({"answers": [""]}, "its answer is an empty text: say is_impossible: true"),
     ],
 )
 def test_what_cannot_be_read_is_refused_by_line(tmp_path, fields, says):
@@ -127,6 +129,9 @@ def test_a_cell_cut_short_by_numpy_is_refused(tmp_path):
         ("{'a': nan}", {"a": None}),
         (r"['it\'s', \"x\"]".replace('\\"', '"'), ["it's", "x"]),
         ("array(['a',\n 'b'], dtype=object)", ["a", "b"]),
+        ("{'a', 'b'}", ["a", "b"]),
+        ("frozenset({'a'})", ["a"]),
+        ("set()", []),
         ("[np.float64(0.5), np.str_('é')]", [0.5, "é"]),
     ],
 )
@@ -135,7 +140,17 @@ def test_values_as_programs_print_them(text, value):
 
 
 @pytest.mark.parametrize(
-    "text", ["[1, 2", "__import__('os')", "[1 ... 3]", "{'a': 1} x", "[" * 99, ""]
+    "text",
+    [
+        "{'a', 'b': 1}",
+        "{'a': 1, 'b'}",
+        "[1, 2",
+        "__import__('os')",
+        "[1 ... 3]",
+        "{'a': 1} x",
+        "[" * 99,
+        "",
+    ],
 )
 def test_what_shows_no_value(text):
     with pytest.raises(ValueError):
@@ -159,6 +174,8 @@ FLAT = {"id": "x", "context": CONTEXT, **ENTRY}
         ({key: [value] for key, value in FLAT.items()}, ["x"]),
         ({key: {"0": value} for key, value in FLAT.items()}, ["x"]),
         ({"columns": list(FLAT), "index": [0], "data": [list(FLAT.values())]}, ["x"]),
+        ({"schema": {"fields": []}, "data": [{"index": 0, **FLAT}]}, ["x"]),
+        ({"0": FLAT, "7": {**FLAT, "id": "y"}}, ["x", "y"]),
     ],
 )
 def test_json_in_every_layout(tmp_path, values, ids):
@@ -167,6 +184,31 @@ def test_json_in_every_layout(tmp_path, values, ids):
     examples = load_qa(path).examples
     assert [e.id for e in examples] == ids
     assert {(e.answers, e.starts) for e in examples} == {(("Ida Marsh",), (0,))}
+
+
+def test_columns_by_row_number_are_put_together_by_it(tmp_path):
+    path = tmp_path / "a.json"
+    columns = {"id": {"0": "a", "1": "b"}, "question": {"1": "When?", "0": "Who?"}}
+    path.write_text(json.dumps({**columns, "context": {"0": CONTEXT, "1": CONTEXT}}))
+    assert [(e.id, e.question) for e in load_qa(path).examples] == [("a", "Who?"), ("b", "When?")]
+    path.write_text(json.dumps({**columns, "context": {"0": CONTEXT, "2": CONTEXT}}))
+    with pytest.raises(DataError, match=r"a\.json has columns of different rows"):
+        load_qa(path)
+
+
+@pytest.mark.parametrize("row", [["x"], 5])
+def test_split_columns_that_are_not_whole(tmp_path, row):
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps({"columns": list(FLAT), "data": [list(FLAT.values()), row]}))
+    with pytest.raises(DataError, match=r"a\.json: row 2 has .* and there are 4 columns"):
+        load_qa(path)
+
+
+def test_answers_of_an_article_as_datasets_prints_them(tmp_path):
+    path = tmp_path / "a.json"
+    entry = {"question": "When?", "answers": {"text": ["1931"], "answer_start": [48]}}
+    path.write_text(json.dumps({"data": [{"paragraphs": [{"context": CONTEXT, "qas": [entry]}]}]}))
+    assert load_qa(path).examples[0].starts == (48,)
 
 
 def test_lines_under_the_name_of_json(tmp_path):

@@ -73,6 +73,43 @@ def test_tags_that_are_numbers_have_their_names_from_a_key(tmp_path, key):
         read(tmp_path, text, "a.jsonl", labels=("O",))
 
 
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("1 Ada NNP B-PER\n1 left VBD O\n\n2 Rome NNP B-LOC\n", "counts the words"),
+        ("0\tAda\tB-PER\n1\tleft\tO\n\n2\tRome\tB-LOC\n3\tis\tO\n", "counts the words"),
+        ("word\ttag\nAda\tNNP\n", "line 1 names the columns: drop it"),
+        ("Token\tNER\nAda\tB-PER\n", "line 1 names the columns: drop it"),
+        ("Ada b-per\nleft o\n", "the tag 'b-per' is no tag of a scheme"),
+        ("Ada B_PER\nMarsh I_PER\n", "the tag 'B_PER' is no tag of a scheme"),
+        ("Ada (PERSON*\nMarsh *)\nleft *\n", "the tag '(PERSON*' is no tag of a scheme"),
+        ("Ada _\nleft _\n", "the tag '_' is no tag of a scheme"),
+        ("Ada B-PER\nMarsh I-per\n", "the types 'PER' and 'per' differ in case"),
+    ],
+)
+def test_what_is_no_word_or_tag_is_refused(tmp_path, text, says):
+    with pytest.raises(DataError) as caught:
+        read(tmp_path, text)
+    assert says in str(caught.value)
+    assert "a.txt" in str(caught.value)
+
+
+def test_parts_of_speech_stay_as_they_are(tmp_path):
+    text = "the DT\nb-spline NN\n* SYM\n( -LRB-\n"
+    assert read(tmp_path, text).labels == ("-LRB-", "DT", "NN", "SYM")
+
+
+def test_csv_of_words_is_refused(tmp_path):
+    with pytest.raises(DataError, match=r"a\.csv is CSV, of which tagged words are not read"):
+        read(tmp_path, "New York,B-LOC\nLos Angeles,B-LOC\n", "a.csv")
+
+
+def test_a_tag_that_means_no_tag(tmp_path):
+    text = json.dumps({"id": 7, "tokens": ["Ada", "##m"], "ner_tags": [1, -100]})
+    with pytest.raises(DataError, match=r"row 7: the tag '-100' of '##m' stands for a word"):
+        read(tmp_path, text, "a.jsonl", labels=("O", "B-PER"))
+
+
 def test_one_of_several_lists_of_tags_is_said_by_key(tmp_path):
     row = {"words": ["a"], "tags": ["X"], "ner_tags": ["O"], "pos": ["DT"]}
     with pytest.raises(DataError, match="both 'tags' and 'ner_tags'"):
@@ -122,6 +159,21 @@ def test_choices_in_rows_of_every_kind(tmp_path, row, choices, suffix):
     path.write_text(json.dumps(row) if suffix == ".jsonl" else json.dumps([row]))
     (example,) = load_choices(path)
     assert (example.choices, example.label) == (choices, 1)
+
+
+def test_choices_between_tabs_as_pandas_quotes_them(tmp_path):
+    path = tmp_path / "a.tsv"
+    path.write_text('prompt\tchoice0\tchoice1\tlabel\n"say ""x"""\t"a\tb\t1\n')
+    (example,) = load_choices(path)
+    assert (example.prompt, example.choices) == ('say "x"', ('"a', "b"))
+
+
+@pytest.mark.parametrize("columns", ["choice0,choice2", "choice0,choice_0"])
+def test_choices_with_a_gap(tmp_path, columns):
+    path = tmp_path / "a.csv"
+    path.write_text(f"prompt,{columns},label\np,a,b,1\n")
+    with pytest.raises(DataError, match="number them without a gap"):
+        load_choices(path)
 
 
 def test_choices_counted_from_1(tmp_path):

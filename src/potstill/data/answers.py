@@ -71,7 +71,8 @@ def read_gold(
 
     Returns:
         The texts with their starts as claimed. Where some answers have text and others are empty,
-        the empty ones are left out, as SQuAD v2.0's script does.
+        the empty ones are left out, as SQuAD v2.0's script does; so is one that annotation tools
+        write where a question is said to be impossible.
 
     Raises:
         DataError: what is there cannot be read, or is said in two columns and differs.
@@ -105,8 +106,13 @@ def read_gold(
     pairs = _only({key: value for key, value in found.items() if value is not None}, where)
     if pairs is None:  # an answer that is null is none; a list that is null has not been written
         return Gold(any("answers" not in key.lower() for key in found), impossible=impossible)
-    if any(text.strip() for text, _ in pairs) or impossible:
-        pairs = [pair for pair in pairs if pair[0].strip()]
+    said = [pair for pair in pairs if pair[0].strip()]
+    if pairs and not said and not impossible:
+        raise DataError(
+            f"{where}: its answer is an empty text: say is_impossible: true where the context "
+            "holds none, else write it"
+        )
+    pairs = said
     return Gold(True, tuple(text for text, _ in pairs), tuple(at for _, at in pairs), impossible)
 
 

@@ -12,7 +12,7 @@ import math
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 from potstill.data.labels import (
@@ -29,8 +29,15 @@ from potstill.errors import DataError
 
 Label = str | float | tuple[str, ...] | None
 
-_FIGURE = re.compile(r"[-+]?\d+(?:[.,]\d+)?\s?%|[-+]?\d+,\d+")
-"""A number with a decimal comma, or a share."""
+_FIGURE = re.compile(
+    r"[-+]?[$\u20ac\u00a3\u00a5]?\s?(?:\d+,\d+|\d{1,3}(?:[.,'\s]\d{3})+(?:[.,]\d+)?"
+    r"|\d+(?:[.,]\d+)?(?=\s?[%$\u20ac\u00a3\u00a5])|(?<=[$\u20ac\u00a3\u00a5])\d+(?:\.\d+)?"
+    r"|(?<=[$\u20ac\u00a3\u00a5]\s)\d+(?:\.\d+)?)\s?[%$\u20ac\u00a3\u00a5]?"
+)
+"""A number with a decimal comma or groups of thousands, a share, or an amount of money."""
+_PRINTED = re.compile(r"\[.*\]|\(\s*['\"].*\)|\{.*\}|(?:frozen)?set\(.*\)", re.DOTALL)
+_LARGEST = 3.4e38
+"""Of float32."""
 _JOINS = ";|,/"
 
 
@@ -107,10 +114,17 @@ def read_labels(cells: Sequence[Any], where: Sequence[str], layout: TextLayout) 
     if problem == "multi-label":
         places = _places(cells, where, layout)
         sets = [_set_of(cell, layout, places, at) for cell, at in zip(cells, where, strict=True)]
-        return _named(sets, where, layout, problem, ())
+        found = _named(sets, where, layout, problem, ())
+        if layout.problem or layout.separator or any(len(one) != 1 for one in sets):
+            return found
+        note = "every list holds one label: problem=single-label reads them as classes"
+        return replace(found, notes=(*found.notes, note))
+    cells = [c[0] if isinstance(c, list) and len(cast("list[Any]", c)) == 1 else c for c in cells]
     for cell, at in zip(cells, where, strict=True):
         if isinstance(cell, list):
-            raise DataError(f"{at} has a list of labels: give problem=multi-label")
+            raise DataError(
+                f"{at} has {len(cast('list[Any]', cell))} labels: give problem=multi-label"
+            )
         if not str(cell).strip():
             raise DataError(f"{at} has an empty label: fill it in or drop the row")
     said = [(_said(cell, at),) for cell, at in zip(cells, where, strict=True)]
@@ -125,22 +139,27 @@ def is_left_out(cell: Any, unsure: Sequence[str]) -> bool:
 
 
 def _unprinted(cells: Sequence[Any], where: Sequence[str]) -> list[Any]:
-    """Lists out of cells in which Python or numpy has printed them."""
-    looks = [isinstance(c, str) and c.strip()[:1] == "[" and c.strip()[-1:] == "]" for c in cells]
-    if not any(looks):
-        return list(cells)
+    """Lists out of cells in which a program has printed them; ``{"choices": […]}`` is one too."""
     found: list[Any] = []
-    for cell, look, at in zip(cells, looks, where, strict=True):
-        if look:
+    several = False  # Label Studio has the name alone where one was chosen
+    for cell in cells:
+        if isinstance(cell, str) and _PRINTED.fullmatch(cell.strip()):
             try:
                 cell = parse_literal(cell)
             except ValueError:
                 return list(cells)  # a name in brackets
-        elif isinstance(cell, str) and cell.strip():
-            raise DataError(
-                f"{at}: label {cell!r:.60} is not a list, as others are: make them alike"
-            )
+        if isinstance(cell, dict) and cell.keys() == {"choices"}:
+            several, cell = True, cell["choices"]
         found.append(cell)
+    if not any(isinstance(cell, list) for cell in found):
+        return found
+    for i, cell in enumerate(found):
+        if isinstance(cell, str) and cell.strip():
+            if not several:
+                raise DataError(
+                    f"{where[i]}: label {cell!r:.60} is not a list, as others are: make them alike"
+                )
+            found[i] = [cell]
     return found
 
 
@@ -170,7 +189,7 @@ def _problem(cells: Sequence[Any], where: Sequence[str], layout: TextLayout) -> 
 
 def _target(cell: Any, where: str) -> float:
     number = as_float(cell)
-    if number is None:
+    if number is None or abs(number) > _LARGEST:
         raise DataError(f"{where}: label {cell!r:.60} is not a number: correct it or drop the row")
     return number
 
@@ -334,9 +353,13 @@ def _with_remedy(where: str, error: UnmatchedError) -> str:
 
 
 def _check_names(names: Mapping[str, str], first: Mapping[str, str], layout: TextLayout) -> None:
-    """Refuses names that nobody can have meant, where no labels are listed."""
+    """Refuses names that nobody can have meant, where no labels are listed.
+
+    Data sets of the hub write -1 for a missing label; beside 1 alone it is one of two classes.
+    """
+    numbers = [n for n in map(as_number, names) if n is not None]
     for name in names:
-        if name in MISSING:
+        if name in MISSING or (numbers and min(numbers) == -1 == as_number(name) and 0 in numbers):
             raise DataError(
                 f"{first[name]}: label {name!r} stands for a missing one: fill it in, drop the "
                 "row, or list it in labels=[…] if it is a label"
@@ -345,9 +368,9 @@ def _check_names(names: Mapping[str, str], first: Mapping[str, str], layout: Tex
     if two:
         raise DataError(
             f"{first[two[1]]}: label {two[1]!r:.40} is {two[0]!r:.40} ({first[two[0]]}) in another "
-            "case or with other blanks or quotes: write them alike, or list both in labels=[…]"
+            "case or with other blanks or signs: write them alike, or list both in labels=[…]"
         )
-    figures = [name for name in names if _FIGURE.fullmatch(name)]
+    figures = [name for name in names if as_float(name) is None and _FIGURE.fullmatch(name)]
     if figures and all(name in figures or as_float(name) is not None for name in names):
         raise DataError(
             f"{first[figures[0]]}: label {figures[0]!r:.40} is a number as people write it: write "

@@ -25,7 +25,15 @@ from potstill.data.files import open_text, take
 from potstill.data.hub_set import local_data
 from potstill.data.labels import as_number
 from potstill.data.squad import as_id
-from potstill.data.table import check_header, kind_of, rows, shown, wide_fields
+from potstill.data.table import (
+    check_header,
+    kind_of,
+    otherwise_parted,
+    rows,
+    shown,
+    unquoted,
+    wide_fields,
+)
 from potstill.errors import DataError
 from potstill.records import ChoiceExample
 
@@ -106,6 +114,9 @@ def _read_table(path: Path, delimiter: str, labelled: bool) -> Iterator[ChoiceEx
     if _is_codah(header, delimiter):
         yield from _codah(lines, path, labelled)
         return
+    if delimiter == "\t":
+        lines = [(where, [unquoted(field) for field in fields]) for where, fields in lines]
+        header = [unquoted(name) for name in header]
     check_header(header, path)
     named = [
         (where, dict(zip(header, _full(fields, len(header), where), strict=True)))
@@ -191,7 +202,12 @@ def _columns(
     if not (swag or cosmos or "prompt" in header) or len(choices) < 2:
         raise DataError(
             f"{path} has no columns prompt, choice0, choice1 (it has "
-            f"{shown(header)}): the first line must name the columns"
+            f"{shown(header)}): {otherwise_parted(header)}"
+        )
+    numbers = sorted(number for number, _ in found)
+    if numbers != list(range(numbers[0], numbers[0] + len(numbers))):
+        raise DataError(
+            f"{path} has the columns {shown(choices)}: number them without a gap or a repetition"
         )
     if labelled and "label" not in header:
         raise DataError(f"{path} has no column 'label': add the number of the right choice, from 0")

@@ -21,7 +21,7 @@ from potstill.data.cells import TextLayout as TextLayout
 from potstill.data.hub_set import local_data
 from potstill.data.labels import some
 from potstill.data.squad import as_id
-from potstill.data.table import Row, kind_of, rows
+from potstill.data.table import Row, check_accepted, kind_of, rows
 from potstill.errors import DataError
 from potstill.records import TextExample
 
@@ -67,6 +67,10 @@ def load_texts(
         raise DataError(f"{path} holds no rows: give a file with some")
     unsure: list[int] = []
     if labelled:
+        labels = [layout.label] if isinstance(layout.label, str) else layout.label
+        used = (layout.text, layout.pair, *labels)
+        for row in found if "answer" not in used else ():
+            check_accepted(row.values, row.where)
         marks = _unsure(found, layout)
         unsure = [row.number for row in found if is_left_out(_raw_label(row.values, layout), marks)]
         found = [row for row in found if row.number not in set(unsure)]

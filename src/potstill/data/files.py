@@ -28,6 +28,15 @@ _MARKS = {  # UTF-32's first: its little-endian mark begins as UTF-16's does
     codecs.BOM_UTF16_BE: "utf-16",
 }
 _HEAD = 4
+_FOREIGN = {
+    b"PK\x03\x04": "a zip archive or an Excel workbook: unpack it, or save its sheet as CSV",
+    b"BZh": "packed by bzip2: unpack it, or pack it by gzip",
+    b"PAR1": "Parquet: give it the suffix .parquet",
+    b"\xd0\xcf\x11\xe0": "an old Excel workbook: save its sheet as CSV",
+    b"ARROW1": "an Arrow file: write it as Parquet",
+    b"%PDF": "a PDF: give a file of rows or text",
+}
+"""First bytes of what is no text, and what to do about it."""
 _NAMES = {str: "a string", list: "a list", dict: "an object", bool: "true or false"}
 _PACKED = {".gz": _GZIP, ".xz": _XZ, ".zst": _ZSTD}
 
@@ -141,6 +150,9 @@ def kind_name(value: Any) -> str:
 def _encoding(binary: Any, path: Path) -> str:
     """What the first bytes say the text is written in."""
     head = binary.peek(_HEAD)[:_HEAD]
+    for first, what in _FOREIGN.items():
+        if binary.peek(len(first))[: len(first)] == first:
+            raise DataError(f"{path} is {what}")
     for mark, encoding in _MARKS.items():
         if head.startswith(mark):
             return encoding

@@ -18,9 +18,10 @@ from potstill.errors import DataError
 
 MISSING = frozenset(
     "#N/A|#N/A N/A|#NA|-1.#IND|-1.#QNAN|-NaN|-nan|1.#IND|1.#QNAN|<NA>|N/A|NA|NULL|NaN|None|NaT|"
-    "n/a|nan|null|-|?".split("|")
+    "n/a|nan|null|-|?|\\N|#VALUE!|#REF!|#DIV/0!|#NAME?|#NUM!|#NULL!".split("|")
 )
 """What stands for a value that is not there: pandas' own list, and the marks of tables."""
+_INNER_SIGN = re.compile(r"(?<=\w)[\s_\u2010-\u2015-]+(?=\w)|_")
 _DEFAULT = re.compile(r"(?i:label)[_ ]?(\d+)")
 _SHOWN = 8
 
@@ -134,10 +135,12 @@ def as_float(cell: Any) -> float | None:
 
 
 def twins(names: Collection[str]) -> tuple[str, str] | None:
-    """Two names that differ in case, blanks, quotes or how accents are composed alone."""
+    """Two names that differ in case, blanks, dashes, quotes or how letters are written alone."""
     seen: dict[str, str] = {}
     for name in names:
-        key = " ".join(unicodedata.normalize("NFC", name).strip("\"'").casefold().split())
+        seen_letters = (c for c in name if unicodedata.category(c) != "Cf")  # none of no width
+        plain = unicodedata.normalize("NFKC", "".join(seen_letters)).strip("\"'").casefold()
+        key = " ".join(_INNER_SIGN.sub(" ", plain).split()) or plain
         if seen.setdefault(key, name) != name:
             return seen[key], name
     return None

@@ -28,7 +28,7 @@ _DEEPEST = 20
 
 
 def parse_literal(text: str) -> Any:
-    """The value that ``text`` shows; tuples and arrays become lists, ``nan`` becomes ``None``.
+    """The value that ``text`` shows; tuples, sets and arrays become lists, ``nan`` ``None``.
 
     Items of a list may be parted by blanks alone, as numpy prints them.
 
@@ -64,7 +64,7 @@ class _Reader:
         if kind == "word":
             return self._word(token, depth)
         if token == "{":
-            return self._object(depth)
+            return self._braces(depth)
         if token in _CLOSES:
             return self._items(_CLOSES[token], depth)
         raise ValueError(f"{token!r} where a value should be")
@@ -76,6 +76,11 @@ class _Reader:
     def _word(self, name: str, depth: int) -> Any:
         if name in _WORDS:
             return _WORDS[name]
+        if name in ("set", "frozenset") and self._takes("("):
+            value = [] if self._takes(")") else self.value(depth + 1)
+            if value:
+                self._expect(")")
+            return value
         if name != "array" and not name.startswith(("np.", "numpy.")):
             raise ValueError(f"{name!r:.20} is not a value")
         self._expect("(")
@@ -99,16 +104,21 @@ class _Reader:
             self._takes(",")
         return found
 
-    def _object(self, depth: int) -> dict[Any, Any]:
+    def _braces(self, depth: int) -> dict[Any, Any] | list[Any]:
+        """An object, or a set as a list."""
         found: dict[Any, Any] = {}
+        items: list[Any] = []
         while not self._takes("}"):
             key = self.value(depth + 1)
-            self._expect(":")
-            if not isinstance(key, str) or key in found:
+            if not found and not self._sees(":"):
+                items.append(key)
+            elif items or not isinstance(key, str) or key in found:
                 raise ValueError(f"the key {key!r:.20}")
-            found[key] = self.value(depth + 1)
+            else:
+                self._expect(":")
+                found[key] = self.value(depth + 1)
             self._takes(",")
-        return found
+        return items or found
 
     def _next(self) -> tuple[str, str]:
         match = _TOKEN.match(self._text, self._at)
@@ -117,11 +127,14 @@ class _Reader:
         self._at = match.end()
         return match.lastgroup, match[match.lastgroup]
 
-    def _takes(self, mark: str) -> bool:
+    def _sees(self, mark: str) -> bool:
         match = _TOKEN.match(self._text, self._at)
-        if match is None or match["mark"] != mark:
+        return match is not None and match["mark"] == mark
+
+    def _takes(self, mark: str) -> bool:
+        if not self._sees(mark):
             return False
-        self._at = match.end()
+        self._next()
         return True
 
     def _expect(self, mark: str) -> None:

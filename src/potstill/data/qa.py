@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeAlias
 from potstill.data.files import read_json
 from potstill.data.hub_set import local_data
 from potstill.data.squad import is_v2, read_squad, row_example
-from potstill.data.table import is_lines, kind_of, read_rows, rows_of_json
+from potstill.data.table import is_by_number, is_lines, kind_of, read_rows, rows_of_json
 from potstill.errors import DataError
 from potstill.records import QAExample
 
@@ -154,7 +154,7 @@ def open_questions(
     version = values.get("version") if isinstance(values, dict) else None
     version = None if version is None else str(version)
     first: Any = articles[0] if isinstance(articles, list) and articles else articles
-    split = isinstance(values, dict) and "columns" in values
+    split = is_by_number(values) or (isinstance(values, dict) and "columns" in values)
     if split or (isinstance(first, dict) and "question" in first and "paragraphs" not in first):
         found = enumerate(rows_of_json(values, path), start=1)
         return version, (

@@ -47,7 +47,7 @@ def read_squad(
                 number += 1
                 here = f"{where}.qas[{q}]"
                 take(question, "question", str, here)
-                if labelled:
+                if labelled and not isinstance(question.get("answers"), dict):
                     take(question, "answers", list, here)
                 row = {**question, "context": context, "title": title}
                 yield row_example(

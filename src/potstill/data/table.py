@@ -7,7 +7,8 @@ A row of questions has the columns ``question`` and ``context``, and where known
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Iterator, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -25,6 +26,9 @@ KINDS = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet")
 _SHOWN = 8
 """Names of columns in a message."""
 _PACKED = (".gz", ".xz", ".zst")
+_QUOTED = re.compile(r'"((?:[^"]|"")*)"')
+_PARTED = ";\t|,"
+"""What may part the fields of a line where nobody has said it."""
 
 
 def shown(names: Iterable[str]) -> str:
@@ -161,13 +165,38 @@ def rows_of_json(values: Any, path: Path) -> list[Any]:
     if isinstance(data, list):
         if not isinstance(names, list):
             return cast("list[Any]", data)
-        return [dict(zip(names, row, strict=True)) for row in cast("list[list[Any]]", data)]
-    columns = [list(c.values()) if isinstance(c, dict) else c for c in values.values()]
+        return [
+            _split_row(names, row, f"{path}: row {number}")
+            for number, row in enumerate(cast("list[Any]", data), start=1)
+        ]
+    columns: list[Any] = list(values.values())
+    if columns and all(isinstance(column, dict) for column in columns):
+        if is_by_number(values):
+            return columns
+        keys = list(columns[0])
+        if any(column.keys() != columns[0].keys() for column in columns):
+            raise DataError(f"{path} has columns of different rows: write a list of rows")
+        return [{name: values[name][key] for name in values} for key in keys]
     if columns and all(isinstance(column, list) for column in columns):
         if len({len(column) for column in columns}) > 1:
             raise DataError(f"{path} has columns of different lengths: write a list of rows")
         return [dict(zip(values, row, strict=True)) for row in zip(*columns, strict=True)]
     return [values]
+
+
+def is_by_number(values: Any) -> bool:
+    """Whether a JSON value is an object of rows by their number, as pandas' ``orient="index"``."""
+    if not isinstance(values, dict) or not values:
+        return False
+    rows_of = cast("dict[str, Any]", values)
+    return all(key.isdecimal() and isinstance(row, dict) for key, row in rows_of.items())
+
+
+def _split_row(names: list[Any], row: Any, where: str) -> dict[str, Any]:
+    if not isinstance(row, list) or len(row) != len(names):
+        has = f"{len(row)} values" if isinstance(row, list) else kind_name(row)
+        raise DataError(f"{where} has {has}, and there are {len(names)} columns: write them alike")
+    return dict(zip(map(str, names), row, strict=True))
 
 
 def table_rows(
@@ -197,7 +226,9 @@ def table_rows(
     with open_text(path) as file, wide_fields():
         # strict: an unclosed quote would otherwise swallow the rest of the file without a word.
         quoting = csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE
-        reader = csv.reader(file, delimiter=delimiter, strict=True, quoting=quoting)
+        reader: Any = csv.reader(file, delimiter=delimiter, strict=True, quoting=quoting)
+        if quoted and delimiter == "\t" and _every_line_is_a_row(path):
+            reader = _Lines(file)
         try:
             header = list(columns) or [name.strip() for name in next(reader, [])]
             check_header(header, path)
@@ -205,11 +236,16 @@ def table_rows(
                 if name not in header:
                     raise DataError(
                         f"{path} has no column {name!r} (it has {shown(header)}): "
-                        "the first line must name the columns"
+                        + otherwise_parted(header)
                     )
             for number, row in enumerate(reader, start=1):
                 if not row:
                     continue
+                if not columns and [field.strip() for field in row] == header:
+                    raise DataError(
+                        f"{path}: row {number} names the columns once more: drop it (files that "
+                        "were put together have a header each)"
+                    )
                 if len(row) != len(header) and ragged is not None:
                     ragged.append(number)
                     continue
@@ -221,6 +257,62 @@ def table_rows(
                 yield number, dict(zip(header, row, strict=True))
         except csv.Error as error:
             raise DataError(f"{path}: line {reader.line_num} is not CSV: {error}") from None
+
+
+def unquoted(field: str) -> str:
+    """A field of a line, without the quotation marks around it if it has such."""
+    match = _QUOTED.fullmatch(field)
+    return match[1].replace('""', '"') if match else field
+
+
+def otherwise_parted(header: Sequence[str]) -> str:
+    """What to do about a header that lacks a column."""
+    found = [sign for sign in _PARTED if len(header) == 1 and sign in header[0]]
+    if not found:
+        return "the first line must name the columns"
+    sign = "tabs" if found[0] == "\t" else repr(found[0])
+    if found[0] == "\t":
+        return f"its fields are parted by {sign}: call it .tsv"
+    return f"its fields are parted by {sign}: write it with commas, or as JSONL"
+
+
+def check_accepted(row: Mapping[str, Any], where: str) -> None:
+    """Refuses a row that its annotator has not accepted in Prodigy: its label is a wrong one.
+
+    Raises:
+        DataError: it is such.
+    """
+    if row.get("answer") in ("reject", "ignore"):
+        raise DataError(
+            f"{where}: 'answer' is {row['answer']!r}, so that nobody has accepted its label: drop "
+            "rows of Prodigy's whose answer is not 'accept'"
+        )
+
+
+def _every_line_is_a_row(path: Path) -> bool:
+    """Whether a quotation mark can but be a letter, or stand around a whole field.
+
+    Published files have marks that nobody closes, behind which :mod:`csv` would read line ends.
+    """
+    with open_text(path) as file:
+        counts = {line.count("\t") for line in file if line.strip("\r\n")}
+    return len(counts) == 1 and counts != {0}
+
+
+class _Lines:
+    """A reader of lines of which each is a row."""
+
+    def __init__(self, file: Iterable[str]) -> None:
+        self._lines = iter(file)
+        self.line_num = 0
+
+    def __iter__(self) -> _Lines:
+        return self
+
+    def __next__(self) -> list[str]:
+        line = next(self._lines).strip("\r\n")
+        self.line_num += 1
+        return [unquoted(field) for field in line.split("\t")] if line else []
 
 
 def check_header(header: Sequence[str], path: Path) -> None:

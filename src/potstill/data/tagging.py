@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from potstill.data.files import open_text, take
+from potstill.data.conll import read_conll
+from potstill.data.files import take
 from potstill.data.hub_set import local_data
-from potstill.data.labels import UnmatchedError, match_labels, some
+from potstill.data.labels import UnmatchedError, match_labels, some, twins
 from potstill.data.squad import as_id
-from potstill.data.table import Row, kind_of, rows
+from potstill.data.table import Row, check_accepted, kind_of, rows
 from potstill.errors import DataError
 from potstill.records import TagExample
 
@@ -32,14 +33,9 @@ OUTSIDE = "O"
 _ROW_SUFFIXES = (".jsonl", ".ndjson", ".json", ".parquet")
 _WORD_KEYS, _TAG_KEYS = ("words", "tokens"), ("tags", "ner_tags", "labels")
 _SPAN_TAG = re.compile(r"([BIESLUM])(?:-(.+))?")
+_NEARLY = re.compile(r"[bi]-.+|[BIbi][_\u2010-\u2015].+|\(?[^()*]*\*\)?", re.DOTALL)
+"""Tags of spans in lower case, with another sign, or in the brackets of CoNLL's later years."""
 _BEGINS, _GOES_ON = frozenset("BSU"), frozenset("IELM")
-_DOCUMENT = "-DOCSTART-"
-_BLANK = " \t\r\n\ufeff"
-_COMMENT = re.compile(r"#\s*(?:id|sent_id|text|newdoc|newpar|global|generator)\b|#\s*[\w.]+ = ")
-_PART = re.compile(r"\d+[-.]\d+")
-"""Number of a word of several tokens, or of none, in CoNLL-U: a line beside the tokens' own."""
-_Lines: TypeAlias = "list[tuple[int, list[str]]]"
-"""The lines of a sentence: the number of each in its file, and its columns."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,7 +118,7 @@ def load_tags(
     if kind_of(path) in _ROW_SUFFIXES:
         examples = [_of_row(row, layout, labelled) for row in rows(path)]
     else:
-        examples = list(_read_conll(path, layout, labelled))
+        examples = list(read_conll(path, word=layout.word, tag=layout.tag, labelled=labelled))
     if not examples:
         raise DataError(f"{path} holds no words: give a file with a word and its tag a line")
     examples = _tags_by_name(examples, path, layout.labels)
@@ -213,113 +209,11 @@ def _strange(data: TagData, name: str, spans: bool, labels: Sequence[str], train
     return f"{data.path}: the tag {name!r} is not among those of {trained_on} ({some(labels)})"
 
 
-def _read_conll(path: Path, layout: TagLayout, labelled: bool) -> Iterator[TagExample]:
-    with open_text(path) as file:
-        lines = [line.strip("\r\n") for line in file]
-    # A comment may hold a tab where columns are parted by blanks.
-    said = [line for line in lines if line.strip(_BLANK) and not line.startswith("#")]
-    tabs = any("\t" in line.strip(_BLANK) for line in said or lines)
-    parted = [line.split("\t") if tabs else _parted(line) for line in lines]
-    counts = Counter(
-        len(row)
-        for line, row in zip(lines, parted, strict=True)
-        if line.strip(_BLANK) and not (said and line.startswith("#"))
-    )
-    usual = counts.most_common(1)[0][0] if counts else 0
-    columns = _Columns(layout, usual, labelled, path)
-    sentences: list[_Lines] = []
-    sentence: _Lines = []
-    for number, (line, row) in enumerate(zip(lines, parted, strict=True), start=1):
-        if not line.strip(_BLANK) or line.startswith(_DOCUMENT):
-            if sentence:
-                sentences.append(sentence)
-            sentence = []
-        elif _is_comment(line, len(row) != usual, not sentence):
-            continue
-        elif len(row) != usual:
-            raise DataError(
-                f"{path}: line {number} has {_columns(len(row))}, the others {usual}: "
-                "give every word its tag, and part all columns alike"
-            )
-        elif not (columns.word and _PART.fullmatch(row[0])):
-            sentence.append((number, row))
-    if sentence:
-        sentences.append(sentence)
-    _check_index(sentences, columns, path)
-    for lines_of in sentences:
-        yield _sentence(lines_of, columns, path)
-
-
-class _Columns:
-    """Places of word and tag among the columns of CoNLL's layout; the tag's is -1 for none."""
-
-    def __init__(self, layout: TagLayout, usual: int, labelled: bool, path: Path) -> None:
-        self.given = bool(layout.word)
-        self.word = _place(layout.word, 0, usual, path) if usual else 0
-        self.tag = _place(layout.tag, usual - 1, usual, path) if labelled else -1
-        if self.tag == self.word:
-            self.tag = -1
-        self.labelled = labelled
-
-
-def _place(column: str, otherwise: int, usual: int, path: Path) -> int:
-    if not column:
-        return otherwise
-    if not column.isdecimal() or not 1 <= int(column) <= usual:
-        raise DataError(
-            f"{path} has {_columns(usual)}, and no column {column!r:.40}: give a number from 1"
-        )
-    return int(column) - 1
-
-
-def _is_comment(line: str, ragged: bool, begins: bool) -> bool:
-    """Whether a line is none of words: CoNLL-U's, MultiCoNER's and GermEval's begin with ``#``."""
-    if not line.startswith(("# ", "#\t")):
-        return False
-    return ragged or (begins and _COMMENT.match(line) is not None)
-
-
-def _check_index(sentences: Sequence[_Lines], columns: _Columns, path: Path) -> None:
-    """Refuses a first column that only counts the words of each sentence."""
-    if columns.given or not any(len(sentence) > 1 for sentence in sentences):
-        return
-    for sentence in sentences:
-        firsts = [row[0] for _, row in sentence if not _PART.fullmatch(row[0])]
-        counted = list(map(str, range(len(firsts) + 1)))
-        if firsts not in (counted[:-1], counted[1:]):
-            return
-    number, row = sentences[0][0]
-    raise DataError(
-        f"{path}: line {number}: the first of {_columns(len(row))} counts the words: say which "
-        "hold word and tag, by number from 1 (in a recipe word=2 and tag=…, else --word and --tag)"
-    )
-
-
-def _parted(line: str) -> list[str]:
-    # Not split(): a no-break space belongs to its word.
-    return [column for column in line.strip(_BLANK).split(" ") if column]
-
-
-def _sentence(lines: _Lines, columns: _Columns, path: Path) -> TagExample:
-    first, _ = lines[0]
-    if columns.labelled and columns.tag < 0:
-        raise DataError(
-            f"{path}: line {first} has a word and no tag: put the tag behind it, after a tab"
-        )
-    for number, row in lines:
-        for what, place in (("word", columns.word), ("tag", columns.tag)):
-            if place >= 0 and not row[place].replace("\ufeff", "").strip():
-                raise DataError(f"{path}: line {number} has an empty {what}: fill it in")
-    tags = tuple(row[columns.tag].strip() for _, row in lines) if columns.tag >= 0 else ()
-    return TagExample(
-        id=f"line {first}", words=tuple(row[columns.word].strip() for _, row in lines), tags=tags
-    )
-
-
 def _of_row(row: Row, layout: TagLayout, labelled: bool) -> TagExample:
     values, where = row.values, row.where
     key = layout.word or next((key for key in _WORD_KEYS if key in values), _WORD_KEYS[0])
     words = take(values, key, list, where)
+    check_accepted(values, where)
     tags: list[Any] = []
     tag_keys = [name for name in _TAG_KEYS if values.get(name) is not None]
     tag_key = layout.tag or (tag_keys[0] if tag_keys else _TAG_KEYS[0])
@@ -348,8 +242,15 @@ def _tags_by_name(
 ) -> list[TagExample]:
     """Tags that are numbers as the names that somebody has given them."""
     tags = {tag for example in examples for tag in example.tags}
-    if not tags or not all(tag.isdecimal() for tag in tags):
+    if not tags or not all(tag.removeprefix("-").isdecimal() for tag in tags):
         return examples
+    missing = next((e for e in examples if any(tag.startswith("-") for tag in e.tags)), None)
+    if missing:
+        at = next(i for i, tag in enumerate(missing.tags) if tag.startswith("-"))
+        raise DataError(
+            f"{path}: {missing.id}: the tag {missing.tags[at]!r} of {missing.words[at]!r:.60} "
+            "stands for a word that is left out in training: give every word its own"
+        )
     if not labels:
         raise DataError(
             f"{path}: {examples[0].id}: the tag {examples[0].tags[0]!r} is a number: say what 0, "
@@ -368,6 +269,12 @@ def _in_one_scheme(examples: list[TagExample], path: Path, scheme: Scheme | None
     if scheme is None:
         marked = OUTSIDE in tags or any(tag.startswith(("B-", "I-")) for tag in tags)
         scheme = "spans" if marked else "plain"
+        strange = next((tag for tag in tags if _NEARLY.fullmatch(tag)), "") if not marked else ""
+        if strange or set(tags) == {"_"}:
+            raise DataError(
+                f"{path}: the tag {strange or '_'!r:.60} is no tag of a scheme that is read: write "
+                "O, B-x and I-x, or say which column holds the tags (tag=…)"
+            )
     if scheme == "plain":
         labels = tuple(sorted(tags, key=lambda tag: (tag != OUTSIDE, tag)))
         return TagData(path=str(path), examples=examples, scheme=scheme, labels=labels)
@@ -376,6 +283,12 @@ def _in_one_scheme(examples: list[TagExample], path: Path, scheme: Scheme | None
     pairs = zip(examples, found, strict=True)
     changed = sum(a != b for old, new in pairs for a, b in zip(old.tags, new.tags, strict=True))
     kinds = sorted({_kind(tag) for tag in tags if tag != OUTSIDE})
+    two = twins(kinds)
+    if two:
+        raise DataError(
+            f"{path}: the types {two[0]!r:.40} and {two[1]!r:.40} differ in case or signs alone: "
+            "write them alike"
+        )
     names = [p + (f"-{kind}" if kind else "") for kind in kinds for p in "BI"]
     labels = (OUTSIDE, *names) if tags else ()
     return TagData(path=str(path), examples=found, scheme=scheme, labels=labels, changed=changed)
@@ -395,7 +308,3 @@ def _check_tags(examples: Iterable[TagExample], path: Path, tags: Iterable[str])
 def _kind(tag: str) -> str:
     match = _SPAN_TAG.fullmatch(tag)
     return (match[2] or "") if match else ""
-
-
-def _columns(n: int) -> str:
-    return f"{n} column" + "s" * (n != 1)
