@@ -104,6 +104,7 @@ def test_a_run_says_what_it_will_do_and_what_is_next(arguments, tmp_path):
     assert "as max_steps says" in lines[plan] and "cpu in" in lines[plan]
     assert lines[plan + 1] == "scored at the end on 4 that are not trained on"
     assert lines[plan + 2].endswith("a checkpoint every 5 minutes and every step")
+    assert "before the first step" not in result.stderr  # a head that is new is worth nothing
     out = tmp_path / "out"
     assert result.stdout.splitlines()[-4:] == [
         "next:",

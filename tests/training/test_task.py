@@ -9,10 +9,12 @@ import torch
 import labelled
 import tiny
 from potstill.bundle.config import read_config
+from potstill.bundle.heads import LOGITS
 from potstill.bundle.manifest import read_manifest
 from potstill.errors import CheckpointError, DataError, RecipeError
 from potstill.models.classification import ClassificationModel
 from potstill.runtime.classification import Classifier
+from potstill.runtime.torch_session import TorchSession
 from potstill.text.tokenizer import Tokenizer
 from potstill.training.labels.classification import ClassificationTraining
 from potstill.training.recipe.file import make_recipe
@@ -337,7 +339,9 @@ def test_scores_while_training_are_those_of_the_light_runtime(several, files):
         [example.text for example in data.dev]
     )
     model, _ = ClassificationModel.from_folder(out, read_config(out))
-    found = TASK.score(model, Tokenizer.from_folder(out), data.dev, made, data)
+    found = TASK.score(
+        TorchSession(model, LOGITS), Tokenizer.from_folder(out), data.dev, made, data
+    )
     assert found["bce"] == pytest.approx(scores["bce"], abs=1e-5)
     assert logits.shape == (30, 2)
     metrics = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]

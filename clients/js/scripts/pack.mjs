@@ -7,11 +7,14 @@
 //
 // esbuild and typescript are taken from node_modules; where they are not there, they are installed
 // into a folder of their own, in the versions of package-lock.json.
+//
+// All is made in a folder aside and moved into its place file by file, and only what differs: a
+// second `npm pack` beside this one finds every file whole.
 import { execFileSync } from "node:child_process";
-import { cp, mkdtemp, readFile, rm } from "node:fs/promises";
+import { cp, mkdir, mkdtemp, readFile, readdir, rename, rm } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
-import { basename, dirname, join } from "node:path";
+import { basename, dirname, join, relative } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { gzipSync } from "node:zlib";
 
@@ -49,14 +52,14 @@ async function tools() {
 }
 const REMOVE = "require('fs').rmSync(process.argv[1], { recursive: true, force: true })";
 
-async function model() {
-  const out = join(HOME, "models", "reader");
-  await rm(dirname(out), { recursive: true, force: true });
+/** @param {string} aside */
+async function model(aside) {
+  const out = join(aside, "models", "reader");
   for (const name of MODEL_FILES) await cp(join(MODEL, name), join(out, name));
 }
 
-/** @param {string} from */
-async function browser(from) {
+/** @param {string} from @param {string} aside */
+async function browser(from, aside) {
   const require = createRequire(join(from, "package.json"));
   const { build } = await import(pathToFileURL(require.resolve("esbuild")).href);
   const common = {
@@ -79,10 +82,10 @@ async function browser(from) {
   await build({
     ...common,
     entryPoints: [join(SRC, "browser.js")],
-    outfile: join(HOME, "dist", "browser.js"),
+    outfile: join(aside, "dist", "browser.js"),
     plugins: [inPage(worker.outputFiles[0].text)],
   });
-  const written = await readFile(join(HOME, "dist", "browser.js"), "utf8");
+  const written = await readFile(join(aside, "dist", "browser.js"), "utf8");
   const nodes = written.match(/\bnode:\w+|onnxruntime-node"\)/g);
   if (nodes) throw new Error(`dist/browser.js names ${nodes.join(", ")}: keep it behind IN_NODE`);
 }
@@ -126,10 +129,10 @@ function inPage(worker = "") {
 
 const NODE = /^import \{ IN_NODE \} from "\.*\/env\.js";$/m;
 
-/** @param {string} from */
-function types(from) {
+/** @param {string} from @param {string} aside */
+function types(from, aside) {
   const tsc = createRequire(join(from, "package.json")).resolve("typescript/package.json");
-  const options = ["--noEmit", "false", "--noCheck", "--declaration", "--emitDeclarationOnly", "--outDir", "types"];
+  const options = ["--noEmit", "false", "--noCheck", "--declaration", "--emitDeclarationOnly", "--outDir", join(aside, "types")];
   const roots = ["--typeRoots", join(from, "node_modules", "@types")];
   execFileSync(process.execPath, [join(dirname(tsc), "bin", "tsc"), ...options, ...roots], {
     cwd: HOME,
@@ -137,7 +140,39 @@ function types(from) {
   });
 }
 
+/** @param {string} folder @returns {Promise<string[]>} its files, relative to it */
+async function filesOf(folder) {
+  const found = await readdir(folder, { recursive: true, withFileTypes: true }).catch(() => []);
+  const files = found.filter((entry) => entry.isFile());
+  return files.map((entry) => relative(folder, join(entry.parentPath ?? entry.path, entry.name)));
+}
+
+/** Moves what was made into its place. @param {string} aside */
+async function place(aside) {
+  for (const folder of ["models", "dist", "types"]) {
+    const made = await filesOf(join(aside, folder));
+    for (const name of made) {
+      const [from, to] = [join(aside, folder, name), join(HOME, folder, name)];
+      const was = await readFile(to).catch(() => undefined);
+      if (was?.equals(await readFile(from))) continue;
+      await mkdir(dirname(to), { recursive: true });
+      await rename(from, to);
+    }
+    const kept = new Set(made);
+    for (const name of await filesOf(join(HOME, folder))) {
+      if (!kept.has(name)) await rm(join(HOME, folder, name), { force: true });
+    }
+  }
+}
+
 const from = await tools();
-await model();
-await browser(from);
-types(from);
+await mkdir(join(HOME, "build"), { recursive: true });
+const aside = await mkdtemp(join(HOME, "build", "pack-"));
+try {
+  await model(aside);
+  await browser(from, aside);
+  types(from, aside);
+  await place(aside);
+} finally {
+  await rm(aside, { recursive: true, force: true });
+}

@@ -11,19 +11,16 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from potstill.bundle.heads import LOGITS
 from potstill.data.choice import fold, load_choices
 from potstill.data.split import split_examples
 from potstill.errors import DataError, RecipeError
 from potstill.evaluation.choice import baselines, score_choices
 from potstill.losses.choice import choice_cross_entropy, choice_kl
 from potstill.models.choice import ChoiceModel
-from potstill.models.pretrained import Pretrained
 from potstill.records import ChoiceExample
 from potstill.runtime.choice import ChoiceOptions, Chooser, make_rows
 from potstill.runtime.session import Session
 from potstill.runtime.texts import run_rows
-from potstill.runtime.torch_session import TorchSession
 from potstill.text.tokenizer import PairLayout, Tokenizer
 from potstill.text.windows import pad
 from potstill.training.labels.training import LabelTraining
@@ -188,15 +185,15 @@ class ChoiceTraining(LabelTraining):
 
     def score(
         self,
-        model: Pretrained,
+        session: Session,
         tokenizer: Tokenizer,
         examples: Sequence[ChoiceExample],
         recipe: ChoiceRecipe,
         data: TaskData,
     ) -> dict[str, float]:
-        """Scores a model as it stands, through the chooser that ships; see `score_choices`."""
+        """Scores through the chooser that ships; see `score_choices`."""
         options = ChoiceOptions(seq_len=recipe.seq_len, token_budget=recipe.batch_tokens)
-        chooser = Chooser(tokenizer, TorchSession(model, LOGITS), options)
+        chooser = Chooser(tokenizer, session, options)
         return score_choices(examples, chooser.pick_many([(e.prompt, e.choices) for e in examples]))
 
     def baselines(self, recipe: ChoiceRecipe, data: TaskData) -> dict[str, dict[str, float]]:

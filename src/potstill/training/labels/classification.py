@@ -205,14 +205,14 @@ class ClassificationTraining(LabelTraining):
 
     def score(
         self,
-        model: Pretrained,
+        session: Session,
         tokenizer: Tokenizer,
         examples: Sequence[TextExample],
         recipe: ClassificationRecipe,
         data: TaskData,
     ) -> dict[str, float]:
         """See `potstill.evaluation.classification.score`; thresholds and temperatures are plain."""
-        logits = _read(model, tokenizer, examples, recipe, data)
+        logits = _read(session, tokenizer, examples, recipe, data)
         gold = gold_array(examples, data.labels, data.problem)
         return score(logits, gold, problem=data.problem, labels=data.labels)
 
@@ -242,7 +242,7 @@ class ClassificationTraining(LabelTraining):
         """Temperatures and thresholds, and of several labels each one's scores by itself."""
         if len(data.dev) < 2:
             return {}
-        logits = _read(model, tokenizer, data.dev, recipe, data)
+        logits = _read(TorchSession(model, LOGITS), tokenizer, data.dev, recipe, data)
         gold = gold_array(data.dev, data.labels, data.problem)
         fitted = fit(logits, gold, problem=data.problem, labels=data.labels)
         if data.problem == "multi-label":
@@ -303,7 +303,7 @@ def as_input(example: TextExample) -> TextOrPair:
 
 
 def _read(
-    model: Pretrained,
+    session: Session,
     tokenizer: Tokenizer,
     examples: Sequence[TextExample],
     recipe: ClassificationRecipe,
@@ -316,7 +316,7 @@ def _read(
         max_windows=recipe.max_windows,
         token_budget=recipe.batch_tokens,
     )
-    classifier = Classifier(tokenizer, TorchSession(model, outputs=LOGITS), options)
+    classifier = Classifier(tokenizer, session, options)
     return classifier.logits_many(map(as_input, examples))
 
 

@@ -11,7 +11,6 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from potstill.bundle.heads import LOGITS
 from potstill.data.split import split_examples
 from potstill.data.tagging import (
     OUTSIDE,
@@ -25,14 +24,12 @@ from potstill.errors import DataError
 from potstill.evaluation.tagging import MostFrequentTag, score_tags
 from potstill.losses.lm import IGNORE
 from potstill.losses.tagging import token_cross_entropy, token_kl
-from potstill.models.pretrained import Pretrained
 from potstill.models.tagging import TaggingModel
 from potstill.records import TagExample
 from potstill.runtime.plans import TOKEN_BUDGET, run_plans
 from potstill.runtime.session import Session
 from potstill.runtime.tagging import Tagger, TagOptions
 from potstill.runtime.tokenwise import best_slices, plan, rows_of, slices
-from potstill.runtime.torch_session import TorchSession
 from potstill.text.tokenizer import Encoded, IntArray, PairLayout, Tokenizer
 from potstill.text.words import first_tokens, join_words, words_of
 from potstill.training.labels.training import LabelTraining
@@ -231,20 +228,20 @@ class TaggingTraining(LabelTraining):
 
     def score(
         self,
-        model: Pretrained,
+        session: Session,
         tokenizer: Tokenizer,
         examples: Sequence[TagExample],
         recipe: TaggingRecipe,
         data: TaskData,
     ) -> dict[str, float]:
-        """Scores a model as it stands, through the tagger that ships; see `score_tags`."""
+        """Scores through the tagger that ships; see `score_tags`."""
         options = TagOptions(
             labels=data.labels,
             seq_len=recipe.seq_len,
             stride=_STRIDE,
             token_budget=recipe.batch_tokens,
         )
-        tagger = Tagger(tokenizer, TorchSession(model, LOGITS), options)
+        tagger = Tagger(tokenizer, session, options)
         found = tagger.tag_words_many([example.words for example in examples])
         return score_tags([example.tags for example in examples], found, _scheme(data))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -23,13 +23,15 @@ from potstill.bundle.weights import read_weights
 from potstill.data.labels import places, some
 from potstill.errors import ModelError, RecipeError
 from potstill.models.pretrained import Pretrained
-from potstill.runtime.session import OnnxSession, Session
+from potstill.runtime.session import Logits, OnnxSession, Session
 from potstill.runtime.torch_session import TorchSession
 from potstill.text.tokenizer import Tokenizer
+from potstill.text.windows import Batch
 from potstill.training.kept.columns import Columns
 from potstill.training.kept.shards import ShardCache, fill, tokenizer_hash, weights_hash
 from potstill.training.recipe.teach import TeachKeys
 from potstill.training.run.course import Sitting
+from potstill.training.run.report import told
 from potstill.training.run.task import (
     INPUTS,
     Base,
@@ -39,6 +41,7 @@ from potstill.training.run.task import (
     TaskRows,
     TaskTraining,
     Taught,
+    Witness,
     data_of,
 )
 
@@ -114,10 +117,10 @@ class LabelTraining(TaskTraining):
         calibration = self.fit(model, base.tokenizer, recipe, data) if data.dev else {}
         fitted = {k: v for k, v in calibration.items() if isinstance(v, (int, float))}
         if fitted:
-            note(f"calibrated, each figure on rows that were not fitted on: {_told(fitted)}")
+            note(f"calibrated, each figure on rows that were not fitted on: {told(fitted)}")
         baselines = self.baselines(recipe, data) if data.dev and recipe.baseline else {}
         for name, scores in baselines.items():
-            note(f"for comparison, {name}: {_told(scores)}")
+            note(f"for comparison, {name}: {told(scores)}")
         facts = {"examples": len(data.train), "scored": len(data.dev), **data.facts}
         more = {"baselines": baselines} if baselines else {}
         return Manifest(data=data_of(recipe, {**facts, **more}), calibration=calibration)
@@ -167,19 +170,29 @@ class TaskTeacher:
 
     def read(self, examples: Sequence[Any]) -> list[FloatArray]:
         """Its logits of each example."""
-        session = self._open()
-        return self._task.teach(session, self.tokenizer, examples, seq_len=self.seq_len)
-
-    def _open(self) -> Session:
         if self._session is None:
-            if self._device == "cpu":
-                threads = self._threads or None
-                self._session = OnnxSession(self._file, threads=threads, outputs=LOGITS)
-            else:
-                read_weights(self.folder, self.config, head=self._task.head)  # it must have one
-                model, _ = self._task.model_class.from_folder(self.folder, self.config)
-                self._session = TorchSession(model.to(self._device), outputs=LOGITS)
-        return self._session
+            self._session = self.open()
+        return self._task.teach(self._session, self.tokenizer, examples, seq_len=self.seq_len)
+
+    def open(self) -> Session:
+        """Loads its weights."""
+        if self._device == "cpu":
+            return OnnxSession(self._file, threads=self._threads or None, outputs=LOGITS)
+        read_weights(self.folder, self.config, head=self._task.head)  # it must have one
+        model, _ = self._task.model_class.from_folder(self.folder, self.config)
+        return TorchSession(model.to(self._device), outputs=LOGITS)
+
+
+class _InOrder:
+    """A teacher's session whose labels come in the order of the data's."""
+
+    def __init__(self, teacher: TaskTeacher, order: list[int] | None) -> None:
+        self._session = teacher.open()
+        self._order = slice(None) if order is None else order
+
+    def run(self, batch: Batch) -> tuple[Logits, ...]:
+        """Its logits, each label's in its new place."""
+        return tuple(logits[..., self._order] for logits in self._session.run(batch))
 
 
 class LogitCache(ShardCache[Any, FloatArray]):
@@ -320,6 +333,19 @@ class LabelTeaching:
             ask=partial(self._ask, taught, data, orders) if self._teachers else None,
         )
 
+    def witnesses(self, data: TaskData) -> list[Witness]:
+        """The teachers, with the labels of the data."""
+        return [
+            Witness(
+                name=teacher.name,
+                tokenizer=teacher.tokenizer,
+                open=partial(_InOrder, teacher, _order(teacher, self._recipe, data)),
+                recipe=replace(self._recipe, seq_len=teacher.seq_len),
+                data=data,
+            )
+            for teacher, _ in self._teachers
+        ]
+
     def _ask(
         self,
         rows: TaughtRows,
@@ -373,8 +399,3 @@ def _mixed(
         total = said if total is None else total + said
     assert total is not None
     return total.astype(np.float32)
-
-
-def _told(scores: Mapping[str, float]) -> str:
-    """Scores in a line, to four digits."""
-    return "  ".join(f"{name} {value:.4g}" for name, value in scores.items() if name != "total")

@@ -31,7 +31,7 @@ from potstill.training.lm.masking import MaskedRows, Masking
 from potstill.training.lm.teacher import LMDistilLoss, check_teacher, with_head
 from potstill.training.recipe.lm import LMDistilRecipe, LMRecipe
 from potstill.training.recipe.student import FRESH_ONLY
-from potstill.training.run.course import Course, Sitting, Training, carry_out, config_of_run
+from potstill.training.run.course import Course, Score, Sitting, Training, carry_out, config_of_run
 from potstill.training.run.report import Listeners
 
 _SCORED_ROWS = 512
@@ -75,6 +75,7 @@ class LMTraining(Training):
         marks = [corpus.fingerprint]
         here = masking.to(fabric.device)
         loss: Any = MaskedLMLoss(here)
+        witness: MaskedLM | None = None
         has_head = "lm_head.bias" in weights
         if distils:
             is_own = taught_by.resolve() == folder.resolve()
@@ -87,9 +88,16 @@ class LMTraining(Training):
                 model.lm_head.load_state_dict(teacher.lm_head.state_dict())
                 has_head = True
             loss = LMDistilLoss(recipe, here, teacher, fabric)
+            witness = teacher
             marks.append(sha256_of(weights_file(taught_by)))
         held_out = HeldOutLoss(corpus.held_out, masking, fabric, batch_tokens=recipe.batch_tokens)
         is_new = not (has_head or recipe.fresh)
+        before: dict[str, Score] = {}
+        if has_head and not recipe.fresh:
+            before["the start"] = partial(held_out.score, model)
+        if witness is not None:
+            name = recipe.teacher or recipe.base if isinstance(recipe, LMDistilRecipe) else ""
+            before[f"teacher {name}"] = partial(held_out.score, witness)
         data = {"corpus": Path(recipe.corpus).name, "fingerprint": corpus.fingerprint}
         return Course(
             model=model,
@@ -105,6 +113,8 @@ class LMTraining(Training):
             new_head=f"{recipe.base} has no {HEADS[self.head].title}: a new one was made"
             if is_new
             else "",
+            before=before,
+            n_before=held_out.n_rows,
             rows_per_step=recipe.sequences_per_step,
             whole_batches=True,  # a mean over a batch's hidden tokens
         )

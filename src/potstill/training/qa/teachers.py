@@ -17,10 +17,10 @@ from potstill.bundle.weights import read_weights
 from potstill.errors import ModelError, QuestionTooLongError, RecipeError
 from potstill.models.qa import QuestionAnsweringModel
 from potstill.records import QAExample
-from potstill.runtime.session import OnnxSession, Session
+from potstill.runtime.session import Logits, OnnxSession, Session
 from potstill.runtime.torch_session import TorchSession
 from potstill.text.tokenizer import Tokenizer
-from potstill.text.windows import assemble, by_token_budget, pad, windows
+from potstill.text.windows import Batch, assemble, by_token_budget, pad, windows
 from potstill.training.kept.shards import tokenizer_hash, weights_hash
 from potstill.training.qa.teacher_cache import Outputs, WindowOutput
 
@@ -121,7 +121,8 @@ class Teacher:
         return found
 
     def _run(self, rows: list[Any], context_at: list[int]) -> list[tuple[Any, Any]]:
-        session = self._open()
+        if self._session is None:
+            self._session = self.open()
         said: list[tuple[Any, Any]] = [((), ())] * len(rows)
         small = self._onnx or self._device != "cpu"
         budget = _BUDGET[self._device] if small else _BF16_BUDGET
@@ -132,24 +133,34 @@ class Teacher:
                 self.tokenizer.pad_id,
                 self.tokenizer.layout,
             )
-            with torch.autocast(self._device, torch.bfloat16, enabled=self._bf16):
-                start, end = session.run(batch)
+            start, end = self._session.run(batch)
             for i, s, e in zip(group, start, end, strict=True):
                 n = len(rows[i])
                 said[i] = s[:n].astype(np.float16), e[:n].astype(np.float16)
         return said
 
-    def _open(self) -> Session:
-        if self._session is None:
-            if self._onnx:
-                self._session = OnnxSession(self._file, threads=self._threads or None)
-            else:
-                config = read_config(self.folder)
-                read_weights(self.folder, config)  # refuses a folder without the head
-                # A model is made of random numbers before its weights are read: the run that asks
-                # must not miss those.
-                with torch.random.fork_rng(devices=[]):
-                    model, _ = QuestionAnsweringModel.from_folder(self.folder, config)
-                threads = self._threads or None
-                self._session = TorchSession(model.to(self._device), threads=threads)
-        return self._session
+    def open(self) -> Session:
+        """Loads its weights."""
+        threads = self._threads or None
+        if self._onnx:
+            return OnnxSession(self._file, threads=threads)
+        config = read_config(self.folder)
+        read_weights(self.folder, config)  # refuses a folder without the head
+        # A model is made of random numbers before its weights are read: the run that asks must not
+        # miss those.
+        with torch.random.fork_rng(devices=[]):
+            model, _ = QuestionAnsweringModel.from_folder(self.folder, config)
+        session = TorchSession(model.to(self._device), threads=threads)
+        return _InBf16(session, self._device) if self._bf16 else session
+
+
+class _InBf16:
+    """A session whose matrices are multiplied in bfloat16."""
+
+    def __init__(self, session: Session, device: str) -> None:
+        self._session, self._device = session, device
+
+    def run(self, batch: Batch) -> tuple[Logits, ...]:
+        """As the session gives them."""
+        with torch.autocast(self._device, torch.bfloat16):
+            return self._session.run(batch)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from potstill.bundle.weights import read_weights
 from potstill.errors import RecipeError
 from potstill.losses.span import span_cross_entropy, span_kl
 from potstill.models.qa import QuestionAnsweringModel
+from potstill.text.tokenizer import Tokenizer
 from potstill.training.kept.shards import fill, tokenizer_hash, weights_hash
 from potstill.training.qa.data import QAData
 from potstill.training.qa.rows import QARows
@@ -28,7 +30,7 @@ from potstill.training.qa.transfer import Student, Transfer
 from potstill.training.recipe.qa import DistilRecipe
 from potstill.training.run.course import Sitting
 from potstill.training.run.loop import computes_bf16
-from potstill.training.run.task import Base, Lesson, Taught
+from potstill.training.run.task import Base, Lesson, Taught, Witness
 
 
 class QATeaching:
@@ -50,16 +52,42 @@ class QATeaching:
             return
         root = Path(recipe.cache) if recipe.cache else cache_folder() / "teachers"
         for name in recipe.teachers:
-            teacher = Teacher(
-                name,
-                seq_len=recipe.teacher_seq_len or recipe.seq_len,
-                stride=recipe.teacher_stride or recipe.stride,
-                device=sitting.fabric.device.type,
-                bf16=computes_bf16(sitting.fabric),
-                threads=recipe.threads,
-            )
+            teacher = self._teacher(name)
             cache = TeacherCache(root, teacher.facts(), sitting.listeners.note)
             self._teachers.append((teacher, cache))
+
+    def _teacher(self, name: str) -> Teacher:
+        recipe, fabric = self._recipe, self._sitting.fabric
+        return Teacher(
+            name,
+            seq_len=recipe.teacher_seq_len or recipe.seq_len,
+            stride=recipe.teacher_stride or recipe.stride,
+            device=fabric.device.type,
+            bf16=computes_bf16(fabric),
+            threads=recipe.threads,
+        )
+
+    def witnesses(self, data: QAData) -> list[Witness]:
+        """The teachers, each with its own windows."""
+        recipe = self._recipe
+        if not (self._live or recipe.alpha_kd):
+            return []
+        stride = recipe.teacher_stride or recipe.stride
+        seq_len = recipe.teacher_seq_len or recipe.seq_len
+        found: list[Witness] = []
+        for name in recipe.teachers:
+            folder = find_model(name)
+            limit = read_config(folder).max_positions
+            found.append(
+                Witness(
+                    name=name,
+                    tokenizer=Tokenizer.from_folder(folder),
+                    open=lambda name=name: self._teacher(name).open(),
+                    recipe=replace(recipe, seq_len=min(seq_len, limit), stride=stride),
+                    data=replace(data, no_answer=_speaks_null(name)),
+                )
+            )
+        return found
 
     def lesson(
         self, model: QuestionAnsweringModel, rows: QARows, data: QAData, base: Base

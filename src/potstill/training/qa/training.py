@@ -8,7 +8,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from potstill.bundle.heads import HEADS
+from potstill.bundle.heads import HEADS, QA_OUTPUTS
 from potstill.bundle.manifest import Manifest
 from potstill.errors import RecipeError
 from potstill.evaluation.readings import collect, score_predictions
@@ -17,6 +17,7 @@ from potstill.models.qa import QAOutput, QuestionAnsweringModel
 from potstill.records import QAExample
 from potstill.runtime.qa import QAClient
 from potstill.runtime.reading import ReadOptions
+from potstill.runtime.session import Session
 from potstill.runtime.torch_session import TorchSession
 from potstill.text.tokenizer import Tokenizer
 from potstill.training.qa.adapting import finishing
@@ -35,6 +36,7 @@ class QATraining(TaskTraining):
     """Questions asked of contexts, whose answers are spans."""
 
     model_class = QuestionAnsweringModel
+    outputs = QA_OUTPUTS
     unit = "windows"
 
     def load(self, recipe: Recipe, taught: Taught | None = None) -> QAData:
@@ -92,14 +94,14 @@ class QATraining(TaskTraining):
 
     def score(
         self,
-        model: QuestionAnsweringModel,
+        session: Session,
         tokenizer: Tokenizer,
         examples: Sequence[QAExample],
         recipe: Recipe,
         data: QAData,
     ) -> dict[str, float]:
         """``exact``, ``f1``, ``total`` and what v2.0 adds."""
-        client = _client(model, tokenizer, recipe, data)
+        client = _client(session, tokenizer, recipe, data)
         found = collect(examples, client.read_many((e.question, e.context) for e in examples))
         threshold = client.options.threshold
         return score_predictions(examples, found, rules_v2=data.rules_v2, null_threshold=threshold)
@@ -122,7 +124,7 @@ class QATraining(TaskTraining):
         if not data.held_out:
             return found
         fitted = calibrate(
-            _client(model, base.tokenizer, recipe, data),
+            _client(TorchSession(model), base.tokenizer, recipe, data),
             data.held_out,
             no_answer=data.no_answer,
             answers_kept=recipe.answers_kept,
@@ -131,10 +133,8 @@ class QATraining(TaskTraining):
         return replace(found, null_threshold=threshold, calibration=fitted.to_manifest())
 
 
-def _client(
-    model: QuestionAnsweringModel, tokenizer: Tokenizer, recipe: Recipe, data: QAData
-) -> QAClient:
-    """The reader that ships, around a model as it stands."""
+def _client(session: Session, tokenizer: Tokenizer, recipe: Recipe, data: QAData) -> QAClient:
+    """The reader that ships, around a model in a session."""
     options = ReadOptions(
         seq_len=recipe.seq_len,
         stride=recipe.stride,
@@ -142,4 +142,4 @@ def _client(
         no_answer=data.no_answer,
         token_budget=recipe.batch_tokens,
     )
-    return QAClient(tokenizer, TorchSession(model), options)
+    return QAClient(tokenizer, session, options)

@@ -16,10 +16,13 @@ class TaskRecipe(RunRecipe):
     TITLE = "Every run on examples"
 
     train: Annotated[str, REQUIRED, MAY_CHANGE, PATH]
-    """Training data, plain or packed (.gz, .xz); of questions: SQuAD JSON, CSV or JSONL."""
+    """Training data: a file, plain or packed (.gz, .xz), of questions SQuAD JSON, CSV or JSONL; or
+    a data set of the Hugging Face hub, ``hf:OWNER/NAME:SPLIT`` (``hf:rajpurkar/squad:train``) or
+    ``hf:OWNER/NAME/CONFIGURATION:SPLIT`` (needs ``pip install 'potstill[datasets]'``)."""
     dev: Annotated[str, MAY_CHANGE, PATH] = ""
-    """Data to score on after training (and every ``evaluate_steps``); never trained on. What says
-    labels is also calibrated on it."""
+    """Data to score on before training (128 rows of them), after it (and every
+    ``evaluate_steps``); named as ``train`` is, and never trained on. What says labels is also
+    calibrated on it."""
     examples: Annotated[int, COUNT] = 0
     """Train on the first so many examples of ``train`` (of those that ``split`` leaves), 0 for
     all."""

@@ -9,19 +9,20 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from lightning_fabric import Fabric
 from torch import nn
 
 from potstill.bundle.config import ModelConfig
 from potstill.bundle.heads import TASKS, HeadName
 from potstill.bundle.manifest import Manifest
-from potstill.errors import RecipeError
+from potstill.errors import PotstillError, RecipeError
 from potstill.models.pretrained import Pretrained
 from potstill.training.run.loggers import make_loggers
 from potstill.training.run.loop import Loss, Rows, Run, make_fabric, make_schedule
@@ -31,6 +32,7 @@ from potstill.training.run.report import (
     heard,
     nothing,
     say_plan,
+    told,
     train,
     without_paths,
     write_model,
@@ -38,6 +40,8 @@ from potstill.training.run.report import (
 
 Ask: TypeAlias = Callable[[npt.NDArray[np.int64]], None]
 """Has teachers say what is learned of some rows."""
+Score: TypeAlias = Callable[[], Mapping[str, float]]
+"""Scores a model as it stands: scores by name, empty where there is nothing to score on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,12 +74,17 @@ class Course:
     """Of the same: the finished model has its dropout rates."""
     n_scored: int
     """Examples (of a language model: rows) to score on."""
-    score: Callable[[], Mapping[str, float]]
-    """The model as it stands → scores by name; empty where there is nothing to score on."""
+    score: Score
+    """Of the model."""
     describe: Callable[[], Manifest]
     """What the manifest says of the task and its data, once the model is finished."""
     new_head: str = ""
     """What is noted where a run begins with a head that was made new."""
+    before: Mapping[str, Score] = field(default_factory=dict[str, Score])
+    """Who is scored before the first step, by name: the model to start from, where it has a head
+    that was trained, and the teachers."""
+    n_before: int = 0
+    """Examples that they are scored on, of those to score on."""
     ask: Ask | None = None
     """Done before the first step, where teachers label rows."""
     finish: Callable[[], None] = nothing
@@ -166,8 +175,14 @@ def carry_out(
     if course.new_head and not run.step:
         listeners.note(course.new_head)
     say_plan(run, recipe, fabric, course.n_scored, listeners.note)
+    begins = course.n_before and not run.step
+    if begins and course.before:
+        names = ", ".join(course.before)
+        listeners.note(f"scored on {course.n_before:,} of them before the first step: {names}")
     if dry_run:
         return {}
+    if begins and fabric.is_global_zero:
+        _score_before(course, fabric, listeners)
     if course.ask is not None:
         course.ask(run.schedule.rows())
     scores = train(run, recipe, fabric, course.score, listeners, finish=course.finish)
@@ -187,6 +202,18 @@ def carry_out(
     model.config = model.config.with_dropout_of(course.base)
     write_model(Path(recipe.out), model, course.folder, recipe, manifest)
     return scores
+
+
+def _score_before(course: Course, fabric: Fabric, listeners: Listeners) -> None:
+    """Says what the start and the teachers are worth; the run's random numbers are not touched."""
+    devices = [fabric.device] if fabric.device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices):
+        for name, score in course.before.items():
+            try:
+                said = told(score())
+            except PotstillError as error:  # the run itself may have no such trouble
+                said = f"not scored: {error}"
+            listeners.note(f"before the first step, {name}: {said}")
 
 
 def config_of_run(base: ModelConfig, recipe: Any) -> ModelConfig:

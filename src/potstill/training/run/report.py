@@ -75,6 +75,11 @@ def say_plan(
     note(f"written to {recipe.out}, {kept or 'no checkpoint before the last step'}")
 
 
+def told(scores: Mapping[str, float]) -> str:
+    """Scores in a line, to four digits."""
+    return "  ".join(f"{name} {value:.4g}" for name, value in scores.items() if name != "total")
+
+
 def _steps(n: int) -> str:
     return "step" if n == 1 else f"{n:,} steps"
 

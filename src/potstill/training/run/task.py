@@ -6,9 +6,11 @@ where there are any, are a `Teaching` of their own.
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, TypeAlias
 
@@ -19,23 +21,27 @@ from torch import Tensor, nn
 
 from potstill.bundle.config import ModelConfig, read_config
 from potstill.bundle.find import find_model
-from potstill.bundle.heads import HEADS, HeadName, head_of
+from potstill.bundle.heads import HEADS, LOGITS, HeadName, head_of
 from potstill.bundle.manifest import Manifest, sha256_of
 from potstill.bundle.weights import Weights, read_weights
 from potstill.compression.student import fresh_config, select_layers, take_layers
 from potstill.data.labels import places
 from potstill.errors import RecipeError
 from potstill.models.pretrained import Pretrained
+from potstill.runtime.session import Session
+from potstill.runtime.torch_session import TorchSession
 from potstill.text.tokenizer import Tokenizer
 from potstill.training.recipe.prune import PruneKeys
 from potstill.training.recipe.student import FRESH_ONLY, StudentKeys
-from potstill.training.run.course import Ask, Course, Sitting, Training, config_of_run
+from potstill.training.run.course import Ask, Course, Score, Sitting, Training, config_of_run
 from potstill.training.run.loop import Loss, Rows
 from potstill.training.run.report import nothing
 
 FloatArray: TypeAlias = "npt.NDArray[np.float32]"
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 """What a model reads of a batch."""
+N_BEFORE = 128
+"""Most examples that the start and the teachers of a run are scored on before its first step."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,6 +116,20 @@ class Lesson:
     """Done before the first step, where teachers label rows."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Witness:
+    """A teacher, to be scored as a model of the run is."""
+
+    name: str
+    tokenizer: Tokenizer
+    open: Callable[[], Session]
+    """Loads it; its labels are in the order of the run's."""
+    recipe: Any
+    """The run's, with the lengths of rows that the teacher reads."""
+    data: Any
+    """The run's, with what the teacher was taught to say."""
+
+
 class Teaching(Protocol):
     """The teachers of a run."""
 
@@ -126,10 +146,20 @@ class Teaching(Protocol):
         """
         ...
 
+    def witnesses(self, data: Any) -> Sequence[Witness]:
+        """The teachers, to be scored before the first step.
+
+        Raises:
+            RecipeError: a teacher does not fit the data.
+        """
+        ...
+
 
 class TaskTraining(Training):
     """Training on examples."""
 
+    outputs: ClassVar[tuple[str, ...]] = LOGITS
+    """Of its models."""
     unit: ClassVar[str] = "rows"
     """What a run calls its rows when it counts them."""
 
@@ -159,13 +189,13 @@ class TaskTraining(Training):
     @abstractmethod
     def score(
         self,
-        model: Any,
+        session: Session,
         tokenizer: Tokenizer,
         examples: Sequence[Any],
         recipe: Any,
         data: Any,
     ) -> dict[str, float]:
-        """Scores through the reader that ships, on a torch session."""
+        """Scores a model in a session through the client that ships."""
 
     @abstractmethod
     def teaching(self, recipe: Any, sitting: Sitting) -> Teaching | None:
@@ -216,16 +246,23 @@ class TaskTraining(Training):
         def loss(module: Any, batch: dict[str, Tensor], _: float) -> Tensor:
             return self.loss(self.logits(module, batch), batch, data)
 
-        def score() -> dict[str, float]:
-            if not data.dev:
+        def score(examples: Sequence[Any]) -> dict[str, float]:
+            if not examples:
                 return {}
-            return self.score(model, base.tokenizer, data.dev, recipe, data)
+            session = TorchSession(model, self.outputs)
+            return self.score(session, base.tokenizer, examples, recipe, data)
 
         lesson = (
             teaching.lesson(model, rows, data, base)
             if teaching
             else Lesson(module=model, rows=rows, loss=loss)
         )
+        sample = data.dev[:: math.ceil(len(data.dev) / N_BEFORE) or 1]
+        before: dict[str, Score] = {}
+        if not (is_new or getattr(recipe, "fresh", False)):
+            before["the start"] = partial(score, sample)
+        for one in teaching.witnesses(data) if teaching else ():
+            before[f"teacher {one.name}"] = partial(self._witness, one, sample)
         title = HEADS[self.head].title + (" for these labels" if data.labels else "")
         return Course(
             model=model,
@@ -236,12 +273,17 @@ class TaskTraining(Training):
             folder=base.folder,
             base=base.config,
             n_scored=len(data.dev),
-            score=score,
+            score=partial(score, data.dev),
             describe=lambda: self.describe(model, base, recipe, data, note),
             new_head=f"{recipe.base} has no {title}: a new one was made" if is_new else "",
+            before=before,
+            n_before=len(sample),
             ask=lesson.ask,
             finish=finish,
         )
+
+    def _witness(self, one: Witness, sample: Sequence[Any]) -> dict[str, float]:
+        return self.score(one.open(), one.tokenizer, sample, one.recipe, one.data)
 
 
 def make_model(
