@@ -133,6 +133,12 @@ def test_a_single_text_is_not_a_list_of_letters(client, case, given):
         getattr(client, case.many)(given)
 
 
+@pytest.mark.parametrize("item", [{"question": "who?", "context": "A king."}, {"text": 1}, 3, None])
+def test_an_item_of_another_form_is_refused(client, case, item):
+    with pytest.raises(InputError):
+        list(getattr(client, case.many)([item]))
+
+
 def test_a_blank_item_is_named_by_its_number(client, case):
     many = getattr(client, case.many)
     with pytest.raises(EmptyInputError, match=" is empty"):

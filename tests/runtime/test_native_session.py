@@ -20,6 +20,7 @@ from potstill.export.int8 import int8_storage
 from potstill.export.reference import forward
 from potstill.runtime import native_session
 from potstill.runtime.native_session import NativeSession, kernels
+from potstill.runtime.runtimes import ENGINE_TOKENS
 from potstill.runtime.session import OnnxSession
 from potstill.text.windows import Batch
 
@@ -243,7 +244,8 @@ def test_options(tmp_path, monkeypatch):
 
 def test_the_usual_runtime(monkeypatch, tmp_path):
     monkeypatch.delenv("POTSTILL_RUNTIME", raising=False)
-    assert QAClient.from_options("default").opened.runtime == "native"
+    opened = QAClient.from_options("default", threads=3).opened
+    assert (opened.runtime, opened.token_budget) == ("native", 3 * ENGINE_TOKENS)
     assert QAClient.from_options(tiny.write_model(tmp_path / "m")).opened.runtime == "onnxruntime"
     monkeypatch.setattr(native_session, "LIBRARY", tmp_path / "absent")
     assert QAClient.from_options("default").opened.runtime == "onnxruntime"

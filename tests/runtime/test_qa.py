@@ -310,6 +310,20 @@ def test_what_is_no_text_is_refused(client, value):
 
 
 @pytest.mark.parametrize(
+    ("pair", "says"),
+    [
+        ({"question": QUESTION, "context": CONTEXT}, "pair 1 is a dict: give"),
+        ("ab", "pair 1 is a str: give"),
+        ((QUESTION, CONTEXT, CONTEXT), "pair 1 has 3 parts: give"),
+        ((QUESTION, {"text": CONTEXT}), "a context must be a string, not dict"),
+    ],
+)
+def test_what_could_be_taken_apart_is_not_a_pair(client, pair, says):
+    with pytest.raises(InputError, match=says):
+        client.predict_many([(QUESTION, CONTEXT), pair])
+
+
+@pytest.mark.parametrize(
     "options",
     [{"top_k": 0}, {"max_answer_tokens": 0}, {"workers": 0}, {"max_windows": 0}, {"colour": 1}],
 )

@@ -227,8 +227,8 @@ def test_tuning_of_layouts(folder, rivals, monkeypatch):
     client = QAClient.from_options(folder, runtime="auto", workers="auto")
     assert (client.opened.layout, client.workers) == (Layout(2, 1), 2)
     tried = [(one.layout, one.batch_tokens) for one in client.opened.tuning.candidates]
-    assert tried == [(Layout(1, 2), 1), (Layout(2, 1), 1), (Layout(2, 1), tuning.TOGETHER)]
-    assert client.options.token_budget == tuning.TOGETHER  # in batches there are fewer runs
+    assert tried == [(Layout(1, 2), 1), (Layout(2, 1), 1), (Layout(2, 1), TOKEN_BUDGET)]
+    assert client.options.token_budget == TOKEN_BUDGET  # in batches there are fewer runs
     answers = client.predict_many([ASKED] * 70)
     assert {answer.text for answer in answers} == {client.predict(*ASKED).text}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias, cast
 
@@ -87,9 +87,11 @@ def requests(tokenizer: Tokenizer, first: int, pairs: Sequence[Pair]) -> list[Re
         pairs: questions and what each is asked of.
 
     Raises:
-        InputError: a question or context is no string.
+        InputError: a pair is not one, or a question or context is not a string.
         EmptyInputError: a question or context holds no text.
     """
+    for i, pair in enumerate(pairs):
+        _check_pair(pair, first + i)
     asked = [_text(question, "question") for question, _ in pairs]
     wanted = [_contexts(contexts) for _, contexts in pairs]
     texts = list(dict.fromkeys(c for own in wanted for c in own if isinstance(c, str)))
@@ -108,10 +110,21 @@ def requests(tokenizer: Tokenizer, first: int, pairs: Sequence[Pair]) -> list[Re
     return found
 
 
+def _check_pair(value: object, number: int) -> None:
+    # A dict of two keys, or a string of two letters, could be taken apart as well.
+    if not isinstance(value, (tuple, list)):
+        found = f"is a {type(value).__name__}"
+    elif len(cast("Sequence[object]", value)) != 2:
+        found = f"has {len(cast('Sequence[object]', value))} parts"
+    else:
+        return
+    raise InputError(f"pair {number} {found}: give (question, context)")
+
+
 def _contexts(value: object) -> list[Context]:
     if isinstance(value, (str, PreparedContext)):
         return [value]
-    if not isinstance(value, Iterable):
+    if not isinstance(value, Iterable) or isinstance(value, (Mapping, bytes)):
         raise InputError(f"a context must be a string, not {type(value).__name__}")
     values = list(cast("Iterable[object]", value))
     if not values:

@@ -10,7 +10,6 @@ from potstill.bundle.heads import HeadName
 from potstill.bundle.layout import ONNX_FILES, onnx_file
 from potstill.errors import InputError, ModelNotFoundError
 from potstill.runtime import machine
-from potstill.runtime.plans import TOKEN_BUDGET
 from potstill.runtime.runtimes import (
     AUTO,
     USUAL,
@@ -22,15 +21,13 @@ from potstill.runtime.runtimes import (
     open_runtime,
     open_usual,
     runtime_name,
+    usual_budget,
 )
 from potstill.runtime.session import Session
 from potstill.text.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
     from potstill.runtime.evidence import Tuning
-
-GPU_TOKEN_BUDGET = 16_384
-"""Most tokens of a batch on a GPU, which small batches leave idle."""
 
 Workers: TypeAlias = 'int | Literal["auto"] | None'
 """Runs of a model at the same time, ``"auto"`` for as many as read most, ``None`` for one."""
@@ -74,9 +71,9 @@ class Opened:
     @property
     def token_budget(self) -> int:
         """Most tokens of a batch that suit the runtime."""
-        if "cuda" in self.runtime:
-            return GPU_TOKEN_BUDGET
-        return TOKEN_BUDGET if self.measured_budget is None else self.measured_budget
+        if self.measured_budget is not None:
+            return self.measured_budget
+        return usual_budget(self.runtime, self.layout.threads)
 
 
 def open_model(

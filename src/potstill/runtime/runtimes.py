@@ -18,6 +18,7 @@ from potstill.bundle.heads import HEADS, HeadName
 from potstill.errors import InputError, ModelError
 from potstill.runtime import machine
 from potstill.runtime.ort import onnxruntime
+from potstill.runtime.plans import TOKEN_BUDGET
 from potstill.runtime.session import PROVIDERS, OnnxSession, Session
 
 AUTO = "auto"
@@ -28,6 +29,11 @@ NATIVE = "native"
 """Our own engine, which runs int8 files that Potstill wrote."""
 USUAL = ""
 """Where nobody names one: `NATIVE` where it is there and runs the model, else `REFERENCE`."""
+ENGINE_TOKENS = 2048
+"""Most tokens of a batch for each of the engine's threads, where it has several. It pads nothing,
+and where there are rows enough each thread has its own (docs/log.md)."""
+GPU_TOKENS = 16_384
+"""Most tokens of a batch on a GPU, which small batches leave idle."""
 VARIABLE = "POTSTILL_RUNTIME"
 """Environment variable that names the runtime where a caller does not."""
 
@@ -44,6 +50,13 @@ class Layout:
     def __str__(self) -> str:
         """As tables show it."""
         return f"{self.workers} × {self.threads}"
+
+
+def usual_budget(runtime: str, threads: int) -> int:
+    """Most tokens of a batch that suit a runtime with so many threads, padding included."""
+    if runtime == NATIVE and threads > 1:
+        return ENGINE_TOKENS * threads
+    return GPU_TOKENS if "cuda" in runtime else TOKEN_BUDGET
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -27,15 +27,20 @@ from potstill.runtime.evidence import (
     recall,
     tuning_key,
 )
-from potstill.runtime.plans import TOKEN_BUDGET, Outputs, Row, run_batch, run_in_batches
-from potstill.runtime.runtimes import NATIVE, REFERENCE, Layout, Runnable, open_runtime
+from potstill.runtime.plans import Outputs, Row, run_batch, run_in_batches
+from potstill.runtime.runtimes import (
+    NATIVE,
+    REFERENCE,
+    Layout,
+    Runnable,
+    open_runtime,
+    usual_budget,
+)
 from potstill.runtime.session import Session
 from potstill.text.tokenizer import Tokenizer
 
 SECONDS = 2.0
 """Time that the runs of all candidates together may take, loading and first runs left out."""
-TOGETHER = TOKEN_BUDGET
-"""Token budget that is tried, beside every row alone, where many rows are to be read."""
 MARGIN = 1.15
 """How many times as quick as the usual runtime another, a batch, or one core of several has to
 be. Less is noise; and rows of a few lengths show neither what a new length costs a runtime that
@@ -280,7 +285,8 @@ def _batched(
 ) -> tuple[_Open, Candidate]:
     """Whether the winner reads more in batches than row by row; the better, and what was tried."""
     alone = _Open(best.candidate, best.session)
-    rival = _Open(replace(best.candidate, batch_tokens=TOGETHER, ms=None), best.session)
+    budget = usual_budget(best.candidate.runtime, best.candidate.layout.threads)
+    rival = _Open(replace(best.candidate, batch_tokens=budget, ms=None), best.session)
     _race([alone, rival], [*rows] * _COPIES, tokenizer, seconds)
     quicker = rival.candidate.rows_per_second > MARGIN * alone.candidate.rows_per_second
     return rival if quicker else best, rival.candidate
