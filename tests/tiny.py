@@ -220,6 +220,58 @@ def write_unigram(
     write_json(folder / "tokenizer_config.json", {"tokenizer_class": name})
 
 
+def _field(number: int, value: bytes | int) -> bytes:
+    """A field of a message: a number, or bytes behind their length."""
+
+    def varint(n: int) -> bytes:
+        return bytes([n & 127 | 128]) + varint(n >> 7) if n > 127 else bytes([n])
+
+    if isinstance(value, int):
+        return varint(number << 3) + varint(value)
+    return varint(number << 3 | 2) + varint(len(value)) + value
+
+
+def sentencepiece(
+    pieces: list[tuple[str, float, int]], *, characters: dict[str, str] | None = None, kind: int = 1
+) -> bytes:
+    """A model as SentencePiece writes it.
+
+    Args:
+        pieces: text, score and type: 1 of a piece of text, 2 unknown, 3 control, 4 user-defined.
+        characters: see `charsmap`.
+        kind: of the model; 1 is Unigram.
+    """
+    made = b""
+    for text, score, type_ in pieces:
+        piece = _field(1, text.encode()) + b"\x15" + np.float32(score).tobytes()
+        made += _field(1, piece + (_field(3, type_) if type_ > 1 else b""))
+    table = _field(2, charsmap(characters)) if characters else b""
+    # Beside them is what nobody needs: how it was trained, and numbers of 8 bytes.
+    return (
+        made
+        + _field(2, _field(3, kind) + _field(1, b"corpus"))
+        + _field(3, table)
+        + b"\x79"
+        + bytes(8)
+    )
+
+
+def write_sentencepiece(folder: Path, model_type: str, **options) -> Path:
+    """The pieces of `unigram` as a type's own file has them; see `sentencepiece`."""
+    kinds = {
+        "albert": {"<pad>": 3, "<unk>": 2, "[CLS]": 3, "[SEP]": 3, "[MASK]": 4, "(": 4},
+        "deberta-v2": {"[PAD]": 3, "[CLS]": 3, "[SEP]": 3, "[UNK]": 2},
+    }.get(model_type, {"<unk>": 2, "<s>": 3, "</s>": 3})
+    values = json.loads(unigram().to_str())["model"]["vocab"]
+    pieces = [(text, 0.0, kind) for text, kind in kinds.items()]
+    pieces += [(text, score, 1) for text, score in values[4:-1]]
+    name = {"albert": "spiece.model", "deberta-v2": "spm.model"}
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / name.get(model_type, "sentencepiece.bpe.model")
+    path.write_bytes(sentencepiece(pieces, **options))
+    return path
+
+
 def write_whole(folder: Path) -> None:
     """``tokenizer.json`` of byte-level BPE with BERT's special tokens, as ModernBERT has it."""
     folder.mkdir(parents=True, exist_ok=True)

@@ -96,6 +96,15 @@ def test_other_weights_are_downloaded_where_there_is_no_safetensors(client, name
     assert name in names(Path(client.pull("team/reader")))
 
 
+@pytest.mark.parametrize("alone", [True, False])
+def test_sentencepieces_file_is_downloaded_where_it_is_all_there_is(client, alone) -> None:
+    source = client.hub.models["team/reader"]
+    (source / "spm.model").write_bytes(b"pieces")
+    if alone:
+        (source / "vocab.txt").unlink()
+    assert ("spm.model" in names(Path(client.pull("team/reader")))) == alone
+
+
 def test_an_adapter_is_downloaded_alone(client, tmp_path) -> None:
     adapter = tmp_path / "adapter"
     adapter.mkdir()

@@ -1,4 +1,6 @@
 import json
+import re
+import shutil
 
 import pytest
 from click.testing import CliRunner
@@ -25,8 +27,8 @@ def data(tmp_path):
     return path
 
 
-def run(*arguments):
-    return CliRunner().invoke(main, ["info", *map(str, arguments)])
+def run(*arguments, **how):
+    return CliRunner().invoke(main, ["info", *map(str, arguments)], **how)
 
 
 def test_data_as_json(data, model):
@@ -89,10 +91,23 @@ def test_two_models_for_people(model, student):
     lines = {line.split("  ")[0].strip(): line for line in result.stdout.splitlines()}
     assert "3,072" in lines["ffn_width"]
     assert "×" in lines["parameters"]
-    assert "×" in lines["FLOPs a token in a row of 16"]
+    assert "×" in lines["FLOPs a token"] and "\n  in a row of 16 " in result.stdout
     assert "×" not in lines["n_layers"]
     assert lines["model.safetensors"].split()[1:] == ["-", "2.5", "kB"]
     assert "vocab.txt" not in result.stdout
+
+
+def test_many_models_are_never_cut_short(model, tmp_path):
+    """At 80 columns: in as many tables as it takes, each with the first."""
+    folders = [tmp_path / f"another-tiny-model-{i}" for i in range(3)]
+    for folder in folders:
+        shutil.copytree(model, folder)
+    lines = run(model, *folders, env={"COLUMNS": "80"}).stdout.splitlines()
+    heads = [line for line in lines if "another-tiny-model" in line]
+    assert re.findall(r"another-tiny-model-\d", " ".join(heads)) == [f.name for f in folders]
+    assert len(heads) == 2 and all("tiny [draft]" in head for head in heads)
+    assert max(map(len, lines)) <= 80 and "\u2026" not in "".join(lines)
+    assert sum(line.startswith("  without embeddings") for line in lines) == 2
 
 
 def test_a_pruned_model_shows_what_its_layers_have(model, tmp_path):

@@ -12,6 +12,7 @@ from tokenizers import pre_tokenizers
 import potstill
 import tiny
 from potstill.bundle.atomic import write_json
+from potstill.bundle.encoders.table import ENCODERS
 from potstill.errors import TokenizerError
 from potstill.runtime.qa import QAClient
 from potstill.text.opening import read_vocabulary, wordpiece
@@ -148,6 +149,55 @@ def test_tokenizers_of_other_kinds_are_refused_by_name(tmp_path, where, name):
     write_json(tmp_path / where, {**values, "tokenizer_class": name})
     with pytest.raises(TokenizerError, match=f"tokenizer_class '{name}' is not supported"):
         Tokenizer.from_folder(tmp_path)
+
+
+KINDS = {"BertTokenizer": "WordPiece", "RobertaTokenizerFast": "BPE", "AlbertTokenizer": "Unigram"}
+
+
+@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("model_type", ENCODERS)
+def test_a_class_of_another_kind_than_the_file_is_refused(tmp_path, model_type, name):
+    """transformers makes unknown tokens of nearly every word then, or no pieces at all."""
+    tiny.write_model(tmp_path, model_type)
+    backend = Tokenizer.from_folder(tmp_path)._backend
+    options = json.loads((tmp_path / "tokenizer_config.json").read_text(encoding="utf-8"))
+    write_json(tmp_path / "tokenizer_config.json", {**options, "tokenizer_class": name})
+    if type(backend.model).__name__ == KINDS[name]:
+        return
+    for alone in (True, False):  # a vocabulary alone, and tokenizer.json beside it
+        if not alone:
+            backend.save(str(tmp_path / "tokenizer.json"))
+        says = f"{name.removesuffix('Fast')} (is of another kind|does not read vocab.txt)"
+        with pytest.raises(TokenizerError, match=says) as caught:
+            Tokenizer.from_folder(tmp_path)
+        assert str(tmp_path) in str(caught.value)
+
+
+def test_a_class_that_says_no_more_than_the_type(tmp_path):
+    """paraphrase-multilingual-MiniLM-L12-v2 is a BERT with a Unigram tokenizer.json."""
+    tiny.write_model(tmp_path, "bert", vocab_size=tiny.UNIGRAM_SIZE)
+    (tmp_path / "vocab.txt").unlink()
+    tiny.write_unigram(tmp_path, "BertTokenizer")
+    backend = tokenizers.Tokenizer.from_file(str(tmp_path / "tokenizer.json"))
+    backend.pre_tokenizer = pre_tokenizers.Metaspace()
+    backend.save(str(tmp_path / "tokenizer.json"))
+    expected = backend.encode("The queen won", add_special_tokens=False).ids
+    for options in ({"tokenizer_class": "BertTokenizer"}, {}):
+        write_json(tmp_path / "tokenizer_config.json", options)
+        assert Tokenizer.from_folder(tmp_path).encode("The queen won").ids.tolist() == expected
+
+
+@pytest.mark.parametrize("name", ["RobertaTokenizerFast", "PreTrainedTokenizerFast"])
+def test_a_modernbert_is_read_as_its_file_has_it(tmp_path, name):
+    tiny.write_model(tmp_path, "modernbert")
+    options = json.loads((tmp_path / "tokenizer_config.json").read_text(encoding="utf-8"))
+    named = {"tokenizer_class": name, "add_prefix_space": True}
+    write_json(tmp_path / "tokenizer_config.json", {**options, **named})
+    theirs = transformers.AutoTokenizer.from_pretrained(str(tmp_path))
+    ours = Tokenizer.from_folder(tmp_path)
+    for text in TEXTS:
+        ids = theirs(text, add_special_tokens=False)["input_ids"]
+        assert ours.encode(text).ids.tolist() == ids
 
 
 ROBERTA = [

@@ -101,10 +101,110 @@ def test_blanks_in_a_token_are_not_part_of_an_answer(tmp_path):
     assert "".join(pieces) == "thekingwon"
 
 
-def test_pieces_of_sentencepiece_alone_name_the_remedy(tmp_path):
+@pytest.fixture
+def without_sentencepiece(monkeypatch):
+    """Lets transformers read SentencePiece's files by protobuf alone, which is all it needs."""
+    from transformers import convert_slow_tokenizer
+
+    monkeypatch.setattr(convert_slow_tokenizer, "requires_backends", lambda *_: None)
+    monkeypatch.setattr(convert_slow_tokenizer, "is_sentencepiece_available", lambda: False)
+
+
+ALONE = [
+    *((model_type, {}) for model_type in CLASSES.values()),
+    ("camembert", {"tokenizer_class": "CamembertTokenizer", "add_prefix_space": False}),
+    ("albert", {"do_lower_case": False, "keep_accents": True}),
+    ("deberta-v2", {"do_lower_case": False, "vocab_type": "spm"}),
+    ("deberta-v2", {"tokenizer_class": "DebertaV2Tokenizer", "split_by_punct": True}),
+]
+
+
+@pytest.mark.parametrize(("model_type", "options"), ALONE)
+def test_pieces_of_sentencepiece_alone(tmp_path, without_sentencepiece, model_type, options):
+    """As microsoft/deberta-v3-base, xlm-roberta-base and albert-base-v2 were published."""
+    write_json(tmp_path / "config.json", {"model_type": model_type, "vocab_size": 150})
+    write_json(tmp_path / "tokenizer_config.json", options)
+    tiny.write_sentencepiece(tmp_path, model_type, characters=tiny.CHARACTERS)
+    theirs, door = compare(tmp_path)
+    assert theirs.get_vocab() == door.get_vocab()
+    added = theirs.added_tokens_decoder.items()
+    assert {number: (token.content, token.special, token.lstrip) for number, token in added} == {
+        number: (token.content, token.special, token.lstrip)
+        for number, token in door.backend_tokenizer.get_added_tokens_decoder().items()
+    }
+    door.save_pretrained(tmp_path / "saved")
+    compare(tmp_path / "saved", n=50)
+
+
+def test_tokens_beside_the_pieces(tmp_path, without_sentencepiece):
+    write_json(tmp_path / "config.json", {"model_type": "deberta-v2", "vocab_size": 150})
+    write_json(tmp_path / "added_tokens.json", {"[MASK]": 130, "<new>": 129})
+    tiny.write_sentencepiece(tmp_path, "deberta-v2")
+    theirs, door = compare(tmp_path)
+    assert theirs.get_vocab() == door.get_vocab()
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_none_spells_what_is_unknown_by_its_bytes(tmp_path, name):
+    """As mDeBERTa's file says; a tokenizer that is as its file says does."""
+    tiny.write_unigram(tmp_path, name, spells=True)
+    assert Tokenizer.from_folder(tmp_path).unk_id in compare(tmp_path, n=50)[1]("中")["input_ids"]
+    write_json(tmp_path / "tokenizer_config.json", {"tokenizer_class": "PreTrainedTokenizerFast"})
+    found = Tokenizer.from_folder(tmp_path)
+    assert found.tokens(found.encode("中").ids)[-3:] == ["<0xE4>", "<0xB8>", "<0xAD>"]
+
+
+PIECES = [("<unk>", 0, 2), ("<s>", 0, 3), ("</s>", 0, 3), ("▁the", -1, 1), ("k", -2, 1)]
+WHOLE = tiny.sentencepiece(PIECES, characters={"\t": " "})
+SPOILED = {
+    "empty": (b"", "no piece for what is unknown"),
+    "cut": (WHOLE[:-30], "ends within a field|damaged table"),
+    "page": (b"<!DOCTYPE html><html>", "not a usable SentencePiece model"),
+    "pointer": (
+        b"version https://git-lfs.github.com/spec/v1\n",
+        "not a usable SentencePiece model",
+    ),
+    "half a letter": (WHOLE.replace("▁".encode(), b"\xe2\x96\xe2"), "can't decode byte"),
+    "no score": (tiny.sentencepiece([*PIECES, ("a", float("nan"), 1)]), "the score of 'a' is nan"),
+    "no text": (tiny.sentencepiece([*PIECES, ("", 0, 1)]), "a piece is empty"),
+    "BPE": (tiny.sentencepiece(PIECES, kind=2), "a SentencePiece model of BPE"),
+    "table": (WHOLE.replace(tiny.charsmap({"\t": " "})[:40], bytes(40)), "damaged table"),
+}
+
+
+@pytest.mark.parametrize(("data", "says"), SPOILED.values(), ids=SPOILED)
+def test_pieces_that_cannot_be_read(tmp_path, data, says):
     write_json(tmp_path / "tokenizer_config.json", {"tokenizer_class": "XLMRobertaTokenizer"})
-    (tmp_path / "sentencepiece.bpe.model").write_bytes(b"\n\x0e\n\x05<unk>")
-    with pytest.raises(TokenizerError, match="open it once with transformers' AutoTokenizer"):
+    (tmp_path / "sentencepiece.bpe.model").write_bytes(data)
+    with pytest.raises(TokenizerError, match=says) as caught:
+        Tokenizer.from_folder(tmp_path)
+    assert "sentencepiece.bpe.model" in str(caught.value)
+
+
+def test_damage_anywhere_is_refused_or_harmless(tmp_path):
+    """The library's own reader of the table of characters panics where that leads out of it."""
+    write_json(tmp_path / "tokenizer_config.json", {"tokenizer_class": "AlbertTokenizer"})
+    path = tiny.write_sentencepiece(tmp_path, "albert", characters=tiny.CHARACTERS)
+    whole, draw, n_refused = path.read_bytes(), random.Random(0), 0
+    for _ in range(200):
+        spoiled = bytearray(whole)
+        for _ in range(draw.choice((1, 3, 30))):
+            spoiled[draw.randrange(len(spoiled))] = draw.randrange(256)
+        path.write_bytes(spoiled)
+        try:
+            Tokenizer.from_folder(tmp_path).encode("the ﬁne \u00a0 king\u200b ½ e\u0301")
+        except TokenizerError:
+            n_refused += 1
+    assert 50 < n_refused < 200
+
+
+@pytest.mark.parametrize("name", ["spiece.model", "sentencepiece.bpe.model", "tokenizer.model"])
+def test_a_file_that_the_class_does_not_read(tmp_path, name):
+    write_json(tmp_path / "tokenizer_config.json", {"tokenizer_class": "DebertaV2Tokenizer"})
+    tiny.write_sentencepiece(tmp_path, "deberta-v2").rename(tmp_path / name)
+    known = name != "tokenizer.model"
+    says = f"DebertaV2Tokenizer does not read {name}" if known else "nor a SentencePiece model"
+    with pytest.raises(TokenizerError, match=says):
         Tokenizer.from_folder(tmp_path)
 
 
@@ -141,7 +241,7 @@ def test_word_pieces_beside_a_model_of_unigram(tmp_path, model_type):
     (folder / "tokenizer.json").unlink()
     tiny.write_tokenizer(folder)
     (folder / "tokenizer_config.json").unlink()
-    with pytest.raises(TokenizerError, match="holds word pieces, and such a model reads Unigram"):
+    with pytest.raises(TokenizerError, match="Tokenizer does not read vocab.txt"):
         Tokenizer.from_folder(folder)
 
 

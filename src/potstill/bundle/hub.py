@@ -19,7 +19,9 @@ from potstill.bundle.atomic import replacing_folder
 from potstill.bundle.manifest import read_manifest
 from potstill.errors import HubError, ModelNotFoundError, OutputError
 
-_BASE = [layout.CONFIG, layout.MANIFEST, layout.CARD, *layout.TEXT_FILES]
+_TEXT = [name for name in layout.TEXT_FILES if name not in layout.SENTENCEPIECE]
+_VOCABULARIES = (layout.TOKENIZER, layout.VOCAB, layout.VOCAB_JSON)
+_BASE = [layout.CONFIG, layout.MANIFEST, layout.CARD, *_TEXT]
 _TORCH = [layout.TORCH_WEIGHTS, layout.TORCH_INDEX, "pytorch_model-*.bin"]
 _SAFETENSORS = [
     layout.WEIGHTS,
@@ -49,9 +51,10 @@ def download(model: str, *, revision: str | None = None, weights: bool = True) -
         ModelNotFoundError: no such model or revision, or it may not be read.
         HubError: the hub could not be reached, or failed.
     """
+    pieces: list[str] = []
 
     def fetch(*patterns: str) -> Path:
-        return _snapshot(model, revision, [*_BASE, *patterns])
+        return _snapshot(model, revision, [*_BASE, *pieces, *patterns])
 
     folder = fetch(*(_SAFETENSORS if weights else [layout.ADAPTER]))
     if layout.is_adapter(folder):
@@ -60,6 +63,9 @@ def download(model: str, *, revision: str | None = None, weights: bool = True) -
         raise ModelNotFoundError(
             f"{model} has no {layout.CONFIG}: it is not a transformers model that potstill can read"
         )
+    if not any((folder / name).is_file() for name in _VOCABULARIES):
+        pieces += layout.SENTENCEPIECE
+        folder = fetch(*(_SAFETENSORS if weights else ()))
     if not weights:
         return folder
     manifest = read_manifest(folder)

@@ -44,11 +44,12 @@ TEXT_FILES = (
     VOCAB,
     VOCAB_JSON,
     MERGES,
+    *SENTENCEPIECE,
 )
 """Files of a tokenizer: ``tokenizer.json``, or what it can be made from, or both.
 
 That is ``vocab.txt`` of WordPiece (BERT, ELECTRA), ``vocab.json`` with ``merges.txt`` of byte-level
-BPE (RoBERTa)."""
+BPE (RoBERTa), SentencePiece's file of Unigram (XLM-R, CamemBERT, ALBERT, DeBERTa)."""
 
 
 def is_adapter(folder: Path) -> bool:

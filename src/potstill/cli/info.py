@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from potstill.cli.completing import MODEL
 from potstill.cli.options import columns_option
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.table import Table
 
 _DATA_SUFFIXES = {".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".parquet", ".gz", ".xz"}
@@ -72,9 +73,10 @@ def command(
 
     A data file gets its counts and lengths (of questions: answers, offsets and windows); a model
     (default, a folder or a hub id) its shape, parameters, cost, files and scores. Several models,
-    such as a teacher and its student, stand in columns with their ratios to the first; --json
-    then prints a list. FLOPs a token are the multiplications and additions of the matrix products
-    of a full row of --seq-len tokens, attention included.
+    such as a teacher and its student, stand in columns with their ratios to the first, in as many
+    tables as the terminal is narrow for; --json then prints a list. FLOPs a token are the
+    multiplications and additions of the matrix products of a full row of --seq-len tokens,
+    attention included.
     """
     if tuning:
         from potstill.cli.tuning import show_tunings
@@ -153,12 +155,13 @@ def _is_data(target: str) -> bool:
 def _print(found: dict[str, Any] | list[dict[str, Any]]) -> None:
     from rich.console import Console
 
+    console = Console(soft_wrap=True, highlight=False, emoji=False)
     if isinstance(found, list):
-        table = _models_table(found)
-    else:
-        tables = {"model": _model_table, "data": _data_table}
-        table = _labels_table(found) if "labels" in found else tables[found["kind"]](found)
-    Console(soft_wrap=True, highlight=False, emoji=False).print(table)
+        for number, table in enumerate(_models_tables(found, console)):
+            console.print(*([""] if number else []), table, sep="\n")
+        return
+    tables = {"model": _model_table, "data": _data_table}
+    console.print(_labels_table(found) if "labels" in found else tables[found["kind"]](found))
 
 
 def _grid() -> Table:
@@ -264,16 +267,36 @@ def _of_layers(numbers: list[int]) -> str:
     return _count(most) if least == most else f"{_count(least)} to {_count(most)}"
 
 
-def _models_table(models: list[dict[str, Any]]) -> Table:
+def _models_tables(models: list[dict[str, Any]], console: Console) -> Iterator[Table]:
+    """As many models side by side as the terminal is wide for, the first in every table."""
+    names = [Path(one["model"]).name or one["model"] for one in models]
+    if len(set(names)) < len(names):
+        names = [one["model"] for one in models]
+    shown = models[:1]
+    for one in models[1:]:
+        wider = _models_table([*shown, one], models, names)
+        if len(shown) > 1 and _width(wider, console) > console.width:
+            yield _models_table(shown, models, names)
+            shown = models[:1]
+        shown = [*shown, one]
+    yield _models_table(shown, models, names)
+
+
+def _width(table: Table, console: Console) -> int:
+    """Columns of a terminal that a table takes where it is not short of them."""
+    return console.measure(table, options=console.options.update(width=10_000)).maximum
+
+
+def _models_table(
+    models: list[dict[str, Any]], every: list[dict[str, Any]], names: list[str]
+) -> Table:
+    """Some models of ``every``, under their ``names``."""
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column(style="bold")
-    names = [Path(one["model"]).name or one["model"] for one in models]
-    if len(set(names)) < len(names):
-        names = [one["model"] for one in models]
-    for name in names:
-        table.add_column(_plain(name), justify="right", overflow="fold")
+    for one in models:
+        table.add_column(_plain(names[every.index(one)]), justify="right", overflow="fold")
 
     def add(label: str, name: str, shown: Callable[[Any], str]) -> None:
         table.add_row(label, *(shown(one[name]) for one in models))
@@ -292,7 +315,7 @@ def _models_table(models: list[dict[str, Any]]) -> Table:
     add("positions", "max_positions", _count)
     add_ratio("parameters", "parameters", _count)
     add_ratio("  without embeddings", "parameters_without_embeddings", _count)
-    label = f"FLOPs a token in a row of {models[0]['seq_len']}"
+    label = f"FLOPs a token\n  in a row of {models[0]['seq_len']}"
     add_ratio(label, "flops_per_token", lambda value: f"{value / 1e6:.1f} million")
     for name in dict.fromkeys(name for one in models for name in one["files"] if _heavy(name)):
         table.add_row(_plain(name), *(_file_cell(one, name, one is models[0]) for one in models))

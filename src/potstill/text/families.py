@@ -9,10 +9,12 @@ from __future__ import annotations
 import json
 from base64 import b64decode
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from tokenizers import Regex, decoders, normalizers, pre_tokenizers, processors
+import numpy as np
+from tokenizers import Regex, decoders, models, normalizers, pre_tokenizers, processors
 
 from potstill.errors import TokenizerError
 
@@ -20,6 +22,7 @@ _BERT = {"cls": "[CLS]", "sep": "[SEP]"}
 _BLOCK = 1024
 """Bytes of a table of characters by which it grows."""
 _ANGLED = {"cls": "<s>", "sep": "</s>"}
+_NO_CHARACTER = "\ufdd0"
 
 
 def as_bert(backend: Any, options: Mapping[str, Any], folder: Path, name: str) -> None:
@@ -75,8 +78,13 @@ def as_unigram(backend: Any, options: Mapping[str, Any], folder: Path, name: str
     """Unigram as XLM-RoBERTa, CamemBERT, ALBERT and DeBERTa use it; see `as_bert`.
 
     Of a file's normalizer only SentencePiece's own table of characters stays. ALBERT's has case
-    and accents of its own, by ``do_lower_case`` and ``keep_accents``.
+    and accents of its own, by ``do_lower_case`` and ``keep_accents``. None spells what is unknown
+    by its bytes, whatever the file says.
     """
+    if _spells_bytes(backend):
+        model: dict[str, Any] = json.loads(backend.to_str())["model"]
+        pieces = [(piece, score) for piece, score in model["vocab"]]
+        backend.model = models.Unigram(pieces, model["unk_id"], False)
     if name == "DebertaV2":
         _as_deberta(backend, options, folder)
         return
@@ -146,14 +154,49 @@ def check_unigram(backend: Any, path: Path) -> None:
     """
     state = _state(backend.normalizer)
     for step in state.get("normalizers", [state]):
-        table = b64decode(step.get("precompiled_charsmap") or "")
-        size = int.from_bytes(table[:4], "little")
-        if table and not (0 < size <= len(table) - 4 and size % _BLOCK == 0):
-            raise TokenizerError(f"{path} has a damaged table of characters (precompiled_charsmap)")
+        check_table(b64decode(step.get("precompiled_charsmap") or ""), path)
     try:
-        backend.model.tokenize("\ufdd0")  # which is no character
+        backend.model.tokenize(_NO_CHARACTER)
     except Exception as error:  # the library raises no other
         raise TokenizerError(f"{path} cannot read every text: {error!s:.100}") from None
+
+
+def check_table(table: bytes, path: Path) -> None:
+    """Refuses a table of characters that would lead its reader out of it.
+
+    That is a double array (Aoe 1989) as darts-clone writes it, 4 bytes a unit, behind its length,
+    and strings: a unit leads on to a block of 256 units, and where a text ends, to a string.
+
+    Raises:
+        TokenizerError: names the file, ``path``.
+    """
+    if table and not _leads_nowhere_else(table):
+        raise TokenizerError(f"{path} has a damaged table of characters (precompiled_charsmap)")
+
+
+def _leads_nowhere_else(table: bytes) -> bool:
+    size = int.from_bytes(table[:4], "little")
+    if not 0 < size <= len(table) - 4 or size % _BLOCK:
+        return False
+    units, strings = np.frombuffer(table, "<u4", size // 4, 4).astype(np.int64), table[4 + size :]
+    at = np.arange(len(units))
+    base = at ^ (units >> 10) << ((units & 1 << 9) >> 6)
+    inner = (units < 1 << 31) & ((units & 255 > 0) | (at == 0))
+    if (base[inner] | 255 >= len(units)).any():
+        return False
+    places = units[base[inner & (units & 1 << 8 > 0)]] & ~(1 << 31)
+    starts = np.frombuffer(strings + b"\0", np.uint8)[np.minimum(places, len(strings))]
+    if (places > len(strings)).any() or (starts & 0xC0 == 0x80).any():
+        return False
+    with suppress(UnicodeDecodeError):
+        strings.decode("utf-8")
+        return True
+    return False
+
+
+def _spells_bytes(backend: Any) -> bool:
+    """Whether a Unigram has pieces for bytes and uses them."""
+    return any(token.value.startswith("<0x") for token in backend.model.tokenize(_NO_CHARACTER))
 
 
 def _precompiled(normalizer: Any) -> Any:

@@ -21,6 +21,7 @@ from potstill.bundle import layout
 from potstill.bundle.encoders.table import ENCODERS
 from potstill.bundle.objects import read_object
 from potstill.errors import TokenizerError
+from potstill.text import sentencepiece
 from potstill.text.families import (
     as_bert,
     as_roberta,
@@ -94,17 +95,23 @@ def open_folder(folder: Path) -> Opened:
 
 def _open(folder: Path) -> Opened:
     options = read_tokenizer_config(folder)
-    name = _class_of(folder, options)
-    if name == "Camembert":
-        options.setdefault("additional_special_tokens", _UNUSED)
-    backend, family = _open_backend(folder, options, CLASSES[name])
+    name, own = _class_of(folder, options)
+    pieces = _pieces_of(folder, name)
+    if pieces is not None:
+        backend, family = sentencepiece.unigram(pieces, name, options), CLASSES[name]
+    else:
+        if name == "Camembert":
+            options.setdefault("additional_special_tokens", _UNUSED)
+        backend, family = _open_backend(folder, options, name, own)
+    if own == "PreTrained":  # as transformers, which takes no class that such a model names
+        family = "as it is"
     if family == "wordpiece":
         as_bert(backend, options, folder, name)
     elif family == "byte-level":
         as_roberta(backend, options, folder)
     elif family == "unigram":
         as_unigram(backend, options, folder, name)
-    _add_tokens(backend, folder, options)
+    _add_tokens(backend, folder, options, pieces)
     given = options.get("model_input_names")
     named = "token_type_ids" in given if isinstance(given, list) else name not in _WITHOUT_TYPES
     return Opened(backend, options, named)
@@ -133,56 +140,75 @@ def read_tokenizer_config(folder: Path) -> dict[str, Any]:
     return options
 
 
-def _class_of(folder: Path, options: Mapping[str, Any]) -> str:
-    """The class that transformers would open, without ``Tokenizer`` and ``Fast``."""
+def _class_of(folder: Path, options: Mapping[str, Any]) -> tuple[str, str]:
+    """The class that transformers would open, and that of the model's type, empty where unknown.
+
+    Both without ``Tokenizer`` and ``Fast``.
+    """
     config: dict[str, Any] = {}
     if (folder / layout.CONFIG).is_file():
         with suppress(TokenizerError):  # whoever needs the config says what is wrong with it
             config = read_object(folder / layout.CONFIG, TokenizerError)
     named = options.get("tokenizer_class") or config.get("tokenizer_class")
-    if named is None:
-        spec = ENCODERS.get(str(config.get("model_type")))
-        return "PreTrained" if spec is None else spec.tokenizer
-    name = str(named).removesuffix("Fast").removesuffix("Tokenizer")
+    spec = ENCODERS.get(str(config.get("model_type")))
+    own = "" if spec is None else spec.tokenizer
+    name = str(named or own or "PreTrained").removesuffix("Fast").removesuffix("Tokenizer")
     if name not in CLASSES:
         known = ", ".join(f"{one}Tokenizer" for one in ("Bert", "Roberta", "MPNet", "XLMRoberta"))
         raise TokenizerError(
             f"{folder}: tokenizer_class {str(named)!r:.60} is not supported; supported: {known} "
             "and their kin, and PreTrainedTokenizerFast with a tokenizer.json"
         )
-    return name
+    return name, own
+
+
+def _pieces_of(folder: Path, name: str) -> sentencepiece.Pieces | None:
+    """What SentencePiece's file of a folder holds, where that is all there is of its tokenizer."""
+    file = sentencepiece.FILES.get(name)
+    if file is None or (folder / layout.TOKENIZER).is_file() or not (folder / file).is_file():
+        return None
+    return sentencepiece.read_pieces(folder / file, name)
 
 
 def _open_backend(
-    folder: Path, options: Mapping[str, Any], family: Family
+    folder: Path, options: Mapping[str, Any], name: str, own: str
 ) -> tuple[tokenizers.Tokenizer, Family]:
     """The backend as its files have it, and what is to be made anew by the options."""
-    path = folder / layout.TOKENIZER
+    path, family = folder / layout.TOKENIZER, CLASSES[name]
     if path.is_file():
         backend = _from_file(path)
         if isinstance(backend.model, models.Unigram):
             check_unigram(backend, path)
         fits = _MODELS.get(family)
-        return backend, family if fits and isinstance(backend.model, fits) else "as it is"
-    vocabulary = folder / layout.VOCAB
-    if vocabulary.is_file():
-        if family == "unigram" and not options.get("tokenizer_class"):
+        if fits is None or isinstance(backend.model, fits):
+            return backend, family
+        # A class of word pieces that only repeats the model's type says nothing: multilingual
+        # MiniLMs are BERTs with a Unigram. All others are not of the file's kind, and transformers
+        # 5 would make unknown tokens of nearly every word.
+        if name != own or family != "wordpiece":
             raise TokenizerError(
-                f"{vocabulary} holds word pieces, and such a model reads Unigram's: put its "
-                "tokenizer.json beside it, or name the tokenizer_class in tokenizer_config.json"
+                f"{path} holds a {type(backend.model).__name__} tokenizer, and {name}Tokenizer is "
+                "of another kind: put the model's own in its place, or, if this is it, set "
+                f"tokenizer_class to PreTrainedTokenizerFast in {layout.TOKENIZER_CONFIG}"
             )
+        return backend, "as it is"
+    vocabulary = folder / layout.VOCAB
+    if vocabulary.is_file() and family in ("wordpiece", "as it is"):
         return wordpiece(read_vocabulary(vocabulary), options), family
     pieces = folder / layout.VOCAB_JSON, folder / layout.MERGES
-    if all(file.is_file() for file in pieces):
+    if all(file.is_file() for file in pieces) and family in ("byte-level", "as it is"):
         return byte_level(*pieces, options), "as it is"
-    for name in layout.SENTENCEPIECE:
-        if (folder / name).is_file():
+    others = (layout.VOCAB_JSON,) if family in ("wordpiece", "unigram") else ()
+    for file in (layout.VOCAB, *others, *layout.SENTENCEPIECE):
+        if (folder / file).is_file():
             raise TokenizerError(
-                f"{folder} has {name} and no tokenizer.json: open it once with transformers' "
-                "AutoTokenizer and save_pretrained there"
+                f"{folder} has {file} and no tokenizer.json, and {name}Tokenizer does not read "
+                f"{file}: put the model's own tokenizer beside it, or name the right "
+                f"tokenizer_class in {layout.TOKENIZER_CONFIG}"
             )
     raise TokenizerError(
-        f"{folder} has neither tokenizer.json nor vocab.txt, nor vocab.json with merges.txt"
+        f"{folder} has neither tokenizer.json nor vocab.txt, nor vocab.json with merges.txt, nor "
+        "a SentencePiece model"
     )
 
 
@@ -195,20 +221,32 @@ def _from_file(path: Path) -> tokenizers.Tokenizer:
         raise TokenizerError(f"{path} is not a usable tokenizer: {error!s:.200}") from None
 
 
-def _add_tokens(backend: Any, folder: Path, options: Mapping[str, Any]) -> None:
+def _add_tokens(
+    backend: Any,
+    folder: Path,
+    options: Mapping[str, Any],
+    pieces: sentencepiece.Pieces | None,
+) -> None:
     """Adds what the files name beside the vocabulary, as transformers' base class does."""
     found = _numbered(folder, options)
     known = {repr(token) for token in backend.get_added_tokens_decoder().values()}
     # In the order of their numbers, which themselves do not count: new tokens follow the others.
     backend.add_tokens([token for _, token in sorted(found.items()) if repr(token) not in known])
     added = {token.content for token in backend.get_added_tokens_decoder().values()}
-    for role in (*_ROLES, *_OTHER_ROLES):
+    for role in (*_OTHER_ROLES, *_ROLES):
         named = options.get(f"{role}_token")
         text = token_text(options, role, "")
-        # One that is not in the vocabulary would be a row that the model has not got.
-        if text and text not in added and backend.token_to_id(text) is not None:
+        # One that is not in the vocabulary would be a row that the model has not got, except in
+        # SentencePiece's file: DeBERTa's has no piece for the mask.
+        known = pieces is not None or backend.token_to_id(text) is not None
+        if text and text not in added and known:
             strips = isinstance(named, dict) and bool(named.get("lstrip"))
             backend.add_special_tokens([AddedToken(text, lstrip=strips, normalized=False)])
+            added.add(text)
+    if pieces is not None:
+        others = sentencepiece.added_tokens(pieces)
+        backend.add_tokens([token for token in others if token.content not in added])
+        return
     for name in ("additional_special_tokens", "extra_special_tokens"):
         others = options.get(name)
         for one in others if isinstance(others, list) else ():

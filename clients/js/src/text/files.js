@@ -71,7 +71,8 @@ function opened(files, where, cased) {
     return fromPieces(parse(files.vocabJson, where), files.merges, config);
   }
   throw new TokenizerError(
-    `${where} has neither tokenizer.json nor vocab.txt, nor vocab.json with merges.txt`,
+    `${where} has neither tokenizer.json nor vocab.txt, nor vocab.json with merges.txt ` +
+      "(of a SentencePiece model `potstill export` makes a tokenizer.json)",
   );
 }
 

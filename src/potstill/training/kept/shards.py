@@ -211,7 +211,7 @@ def tokenizer_hash(folder: Path) -> str:
     # The vocabulary alone says less than tokenizer.json, and is only read where that is missing.
     if (folder / layout.TOKENIZER).is_file():
         return _hash_of(folder, (layout.TOKENIZER,))
-    pieces = layout.VOCAB, layout.VOCAB_JSON, layout.MERGES
+    pieces = layout.VOCAB, layout.VOCAB_JSON, layout.MERGES, *layout.SENTENCEPIECE
     return _hash_of(folder, (*pieces, layout.TOKENIZER_CONFIG))
 
 
