@@ -24,7 +24,7 @@ COLUMNS = 80
 COMMANDS = (
     'potstill ask "Who patented the column still?" examples/whisky.txt',
     'potstill ask "What are pot stills made of?" examples/whisky.txt',
-    "potstill info default small",
+    'potstill ask "Who won the 1998 World Cup?" examples/whisky.txt',
 )
 FONT = re.compile(r"\s*@font-face \{.*?\}", re.S)
 """rich's picture would fetch its font from elsewhere; that of the reader will do."""

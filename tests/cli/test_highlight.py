@@ -4,6 +4,7 @@ import pytest
 from click.testing import CliRunner
 
 import tiny
+from potstill.cli import highlight as module
 from potstill.cli import main
 
 TEXT = "# Towers\n\nThe king built a tower. The queen wrote a book.\n\nParis is old."
@@ -38,8 +39,14 @@ def test_sentences_with_their_places(run, file):
         assert row["heading"] == "Towers"
     assert len(json.loads(run("Who?", str(file), "--top-k", "1", "--json").output)) == 1
     shown = run("Who built it?", str(file)).output
-    assert rows[0]["text"] in shown
+    assert shown.count(rows[0]["text"]) == 1  # a whole sentence is not shown in itself again
     assert f"{file}:{rows[0]['line']}, Towers" in shown
+
+
+def test_a_sentence_that_does_not_answer_is_not_shown(run, file, monkeypatch):
+    monkeypatch.setattr(module, "_LEAST", 1.1)
+    assert run("Who built it?", str(file)).output == "No sentence answers.\n"
+    assert len(json.loads(run("Who built it?", str(file), "--json").output)) == 3
 
 
 def test_a_budget_of_tokens(run, file):

@@ -160,3 +160,9 @@ def test_broken_data_and_broken_model(data, model, tmp_path):
 @pytest.mark.parametrize("options", [("--seq-len", "3"), ("--stride", "-1"), ("--what",)])
 def test_usage(data, options):
     assert run(data, *options).exit_code == 2
+
+
+def test_a_verb_that_is_mistyped_is_guessed():
+    said = CliRunner().invoke(main, ["finetnue", "a.toml"])
+    assert said.exit_code == 2 and "did you mean 'finetune'?" in said.output
+    assert "did you mean" not in CliRunner().invoke(main, ["quux"]).output

@@ -5,11 +5,13 @@ from __future__ import annotations
 import io
 import json
 import zipfile
+import zlib
 from email.message import EmailMessage
 
 import pytest
 
 from pdfs import made
+from potstill.documents.document import APART
 from potstill.documents.formats import FORMATS, read_bytes
 from potstill.errors import DataError
 
@@ -73,6 +75,37 @@ def test_a_pdf_has_pages():
 
 def test_what_no_text_may_hold_is_left_out_of_a_pdf():
     assert read_bytes(made("a\\000b\\001c \\(d\\)   "), "a.pdf").text == "abc (d)"
+
+
+def placed(*texts):
+    """A page of a PDF with texts at their places, from the left and from below."""
+    shown = b"".join(b"1 0 0 1 %d %d Tm (%s) Tj " % (x, y, text.encode()) for x, y, text in texts)
+    return made("", packed=zlib.compress(b"BT /F1 10 Tf " + shown + b"ET"))
+
+
+def test_the_rows_of_a_table_in_a_pdf_name_their_columns():
+    table = (
+        (72, 700, "Item"), (200, 700, "Hours"), (300, 700, "Amount"),
+        (72, 680, "Network audit"), (200, 680, "24"), (300, 680, "EUR 2,640.00"),
+        (72, 660, "Travel"), (300, 660, "EUR 384.20"),
+        (72, 640, "Set-up of the"), (200, 640, "3"), (300, 640, "EUR 90.00"),
+        (300, 628, "less 5%"),
+    )  # fmt: skip
+    text = ((72, 740, "Invoice of 3 May."), (72, 600, "Pay within ten days, please."))
+    document = read_bytes(placed(*text[:1], *table, *text[1:]), "a.pdf")
+    rows = [line for line in document.text.replace(APART, " | ").split("\n") if " | " in line]
+    assert rows == [
+        "Item: Network audit | Hours: 24 | Amount: EUR 2,640.00",
+        "Item: Travel | Amount: EUR 384.20",
+        "Item: Set-up of the | Hours: 3 | Amount: EUR 90.00 less 5%",
+    ]
+    assert document.text.startswith("Invoice of 3 May.\n\nItem")
+    assert document.text.endswith("\n\nPay within ten days, please.")
+
+
+def test_what_stands_apart_in_a_pdf_is_no_table_without_names():
+    text = ((72, 700, "-a, --all"), (200, 700, "reads all"), (72, 680, "-b"), (200, 680, "reads b"))
+    assert APART not in read_bytes(placed(*text), "a.pdf").text
 
 
 def test_lines_that_every_page_has_are_left_out_of_a_pdf():
@@ -303,3 +336,35 @@ def test_the_content_decides_where_the_name_misleads():
 
 def test_every_format_has_a_reader():
     assert all(callable(one.reader()) for one in FORMATS.values())
+
+
+def test_a_table_in_markdown_stays_on_its_lines():
+    text = (
+        "# Kit\n\n| Item | Who pays | Limit |\n| --- | :-: | --- |\n"
+        "| Laptop | company | |\n| Desk \\| chair | us | 45 |\n\nEnd a | b.\n\n"
+        "```\n| a | b |\n| - | - |\n```\n"
+    )
+    document = read_bytes(text.encode(), "a.md")
+    lines = document.text.replace(APART, " / ").splitlines()
+    assert lines[2:6] == [
+        "",
+        "",
+        "Item: Laptop / Who pays: company",
+        "Item: Desk | chair / Who pays: us / Limit: 45",
+    ]
+    assert lines[7] == "End a | b." and lines[10:12] == ["| a | b |", "| - | - |"]
+    assert document.place(document.text.index("company")).line == 5
+
+
+def test_a_cell_of_html_stands_in_every_row_and_column_that_it_spans():
+    page = (
+        "<table><tr><th>Day<th>Opens<th>Closes</tr><tr><td>Monday<td colspan=2>closed</tr>"
+        "<tr><td rowspan=2>Friday<td>9<td>12</tr><tr><td>14<td>x</tr>"
+        "<tr><td>Sunday<td>8<td>9</tr></table>"
+    )
+    assert read_bytes(page.encode(), "a.html").text.replace(APART, " / ").split("\n") == [
+        "Day: Monday / Opens: closed / Closes: closed",
+        "Day: Friday / Opens: 9 / Closes: 12",
+        "Day: Friday / Opens: 14 / Closes: x",
+        "Day: Sunday / Opens: 8 / Closes: 9",
+    ]

@@ -10,14 +10,14 @@ import pytest
 import tiny
 from potstill.documents.document import Document
 from potstill.records import Answer
-from potstill.retrieval import asking
+from potstill.retrieval import priors as priors_of
 from potstill.retrieval.asking import (
     _answers,
     _beside_doubt,
-    _whole_path,
     contexts_of,
     passages_of,
 )
+from potstill.retrieval.whole import whole
 from potstill.runtime.asking import requests
 from potstill.runtime.qa import QAClient
 from potstill.runtime.reading import QuestionLogits
@@ -47,8 +47,8 @@ def priors(reader, question, text):
 def test_a_cell_counts_by_its_row_and_its_column(reader):
     value = {at: p for _, at, p in priors(reader, "How many voted against the red book?", TABLE)}
     wanted, other = value[TABLE.rindex("4")], value[TABLE.rindex("3")]
-    assert wanted == max(value.values()) == pytest.approx(asking._COLUMN * 3 / 4)
-    assert other == -asking._COLUMN
+    assert wanted == max(value.values()) == pytest.approx(priors_of.COLUMN * 3 / 4)
+    assert other == -priors_of.COLUMN
     assert value[TABLE.index("1")] < wanted
     assert value[TABLE.index("7")] < other
 
@@ -69,6 +69,28 @@ def test_the_name_of_a_column_is_no_answer_and_prose_has_none(reader):
 def test_a_column_that_nobody_asked_for_costs_nothing(reader):
     value = {at: p for _, at, p in priors(reader, "What of the red book?", TABLE)}
     assert value[TABLE.rindex("3")] == value[TABLE.rindex("4")] == 0
+
+
+def test_a_row_counts_by_the_words_that_tell_it_from_the_others(reader):
+    table = "Day: Friday |\tCloses: 18 |\tOpens: 9\nDay: Sunday |\tCloses: 20 |\tOpens: 10"
+    value = {at: p for _, at, p in priors(reader, "When does it close on Sunday?", table)}
+    friday, sunday = value[table.index("18")], value[table.index("20")]
+    assert sunday - friday >= priors_of.ROW
+
+
+def test_what_something_costs_stands_in_the_column_of_prices(reader):
+    table = "Part: pump 75 kW |\tUnit price: EUR 90 |\tWeeks: 3\nPart: seal |\tUnit price: EUR 2"
+    value = {at: p for _, at, p in priors(reader, "How much does the pump cost?", table)}
+    assert value[table.index("EUR 90")] == max(value.values()) > 0 > value[table.index("75")]
+
+
+def test_the_number_of_a_clause_is_no_answer_but_to_a_question_for_it(reader):
+    text = "2. Price\n\n2.2 The total is EUR 9.\n\n3.5 million came."
+    value = {at: p for _, at, p in priors(reader, "What is the total?", text)}
+    assert value[0] == value[text.index("2.2")] == -np.inf
+    assert np.isfinite(value[text.index("9.")]) and np.isfinite(value[text.index("3.5")])
+    value = {at: p for _, at, p in priors(reader, "Which clause gives the total?", text)}
+    assert np.isfinite(value[text.index("2.2")])
 
 
 def logits(context, starts, null):
@@ -121,7 +143,7 @@ def test_no_answer_goes_on_in_the_next_paragraph_item_or_line_of_a_log(reader, t
 
 
 @pytest.mark.parametrize(
-    ("text", "part", "whole"),
+    ("text", "part", "expected"),
     [
         ("the disk /dev/sdb1 is full", "sdb1", "/dev/sdb1"),
         ("write to ann@example.org.", "example.org", "ann@example.org"),
@@ -131,9 +153,18 @@ def test_no_answer_goes_on_in_the_next_paragraph_item_or_line_of_a_log(reader, t
         ("at 5 km/h (uphill)", "5 km", "5 km/h"),
         ("it was new. The end", "new", "new"),
         ("a well-known (red) book", "known", "known"),
+        ("it is 940500.5 in all", "940500", "940500.5"),
+        ("EUR 2,500,000.00, they say", "500", "2,500,000.00"),
+        ("for €5,420.88.", "420", "€5,420.88"),
+        ("open from 9:30, they say", "9", "9:30"),
+        ("on 2025-04-17 it", "2025", "2025-04-17"),
+        ("of the host db-2.internal (red)", "db-2", "db-2.internal"),
+        ("fill in form HR-17.", "HR", "HR-17"),
+        ("it was 1999.The end", "1999", "1999"),
+        ("of 7, 8 and 9", "7", "7"),
     ],
 )
-def test_a_part_of_a_path_or_address_is_never_the_answer(text, part, whole):
+def test_a_part_of_a_path_number_or_name_is_never_the_answer(text, part, expected):
     start = text.index(part)
-    found = _whole_path(text, Answer(part, 1.0, start, start + len(part)))
-    assert found.text == whole == text[found.start : found.end]
+    found = whole(text, Answer(part, 1.0, start, start + len(part)))
+    assert found.text == expected == text[found.start : found.end]

@@ -18,13 +18,13 @@ from potstill.cli.options import (
     passages_option,
     runtime_option,
 )
-from potstill.documents.document import APART
+from potstill.documents.document import APART, ENTRY
 
 if TYPE_CHECKING:
     from potstill.retrieval.asking import Citation
     from potstill.runtime.qa import QAClient
 
-_SENTENCE_END = re.compile(r"(?<=[.!?…])[\"'”’)\]]*\s+|\n\s*\n")
+_SENTENCE_END = re.compile(rf"(?<=[.!?…])[\"'”’)\]]*\s+|\n\s*\n|{ENTRY.pattern}")
 _ROW_END = re.compile(r"\n")
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]+")
 _SHOWN = 240
@@ -134,7 +134,8 @@ def _where(citation: Citation) -> str:
 def _print_one(answer: str, before: str, inside: str, after: str, *, note: str) -> None:
     if not sys.stdout.isatty():
         # Into a pipe or file goes plain text, and rich is not even imported.
-        click.echo(f"{answer}\n  {before}{inside}{after}\n  {note}")
+        sentence = f"  {before}{inside}{after}\n" if before or after else ""
+        click.echo(f"{answer}\n{sentence}  {note}")
         return
     from rich.console import Console
     from rich.padding import Padding
@@ -142,8 +143,9 @@ def _print_one(answer: str, before: str, inside: str, after: str, *, note: str) 
 
     console = Console(highlight=False)
     console.print(Text(answer, "bold green"))
-    sentence = Text.assemble(before, (inside, "bold green underline"), after)
-    console.print(Padding(sentence, (0, 0, 0, 2)))
+    if before or after:  # else the answer is the whole of its sentence
+        sentence = Text.assemble(before, (inside, "bold green underline"), after)
+        console.print(Padding(sentence, (0, 0, 0, 2)))
     console.print(Padding(Text(note, "dim"), (0, 0, 0, 2)))
 
 

@@ -28,8 +28,8 @@ _LINE_SECONDS = 30.0
     show_default=True,
     metavar="MODEL",
     type=MODEL,
-    help="default or small (the embedded readers), or a folder or hub id of a model that answers "
-    "questions, classifies or tags.",
+    help="default, small or tiny (the embedded readers), or a folder or hub id of a model that "
+    "answers questions, classifies or tags.",
 )
 @click.option("--revision", help="Branch, tag or commit of a hub id.")
 @click.option(

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from potstill.retrieval.highlighting import Claim
 
 
+_LEAST = 0.01
+"""Score below which a sentence is not shown: it would be one that does not answer."""
+
+
 @click.command("highlight")
 @click.argument("question")
 @documents_options("Read")
@@ -53,7 +57,8 @@ def command(
     """Show the sentences of FILEs that answer QUESTION, word for word and with their places.
 
     FILEs, --context and --index are what `potstill ask` takes. A score is the probability that the
-    answer begins in the sentence; with --cite, how much of a claim's words a sentence has.
+    answer begins in the sentence (below 0.01 it is not shown); with --cite, how much of a claim's
+    words a sentence has.
     """
     asked = asked_of(question, files, context, index)
 
@@ -75,10 +80,11 @@ def command(
     if as_json:
         click.echo(json.dumps([one.to_dict("text") for one in found]))
         return
-    for one in found:
+    shown = found if tokens is not None else [one for one in found if one.score >= _LEAST]
+    for one in shown:
         print_citation(one)
-    if not found:
-        click.echo("Nothing has the question's words.")
+    if not shown:
+        click.echo("No sentence answers." if found else "Nothing has the question's words.")
 
 
 def _say(claims: list[Claim], as_json: bool) -> None:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     show_default=True,
     metavar="MODEL",
     type=MODEL,
-    help="default or small (the embedded readers), a model folder or a hub id.",
+    help="default, small or tiny (the embedded readers), a model folder or a hub id.",
 )
 @click.option("--threads", type=click.IntRange(min=1), help="Threads.  [default: the cores]")
 @runtime_option()

@@ -53,7 +53,7 @@ def documents_options(verb: str) -> Callable[[Decorated], Decorated]:
             show_default=True,
             metavar="MODEL",
             type=MODEL,
-            help="default or small (the embedded readers), a model folder or a hub id.",
+            help="default, small or tiny (the embedded readers), a model folder or a hub id.",
         ),
     )
 

@@ -29,7 +29,8 @@ class Sources:
         if text.strip():
             self.found.append(Document(name=name, text=text, lines=name != "context"))
         else:
-            self.skipped.append(Skipped(name, "it is empty"))
+            remedy = ": name a FILE or a folder" if name == "stdin" else ""
+            self.skipped.append(Skipped(name, f"it is empty{remedy}"))
 
 
 def collect(paths: Iterable[str], context: str | None) -> Sources:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -9,6 +10,11 @@ from typing import Any
 
 APART = " |\t"
 """Between two cells of a row: words of two cells are never one answer."""
+ENTRY = re.compile(
+    r"\n(?=(?:[-*•]|\d{1,3}[.)]) )"  # items of a list
+    r"|\n(?=\[?(?:\d{4}-\d\d-\d\d[ T]|[A-Z][a-z]{2} [ \d]\d )\d\d:\d\d)"  # lines of a log
+)
+"""Where a line begins that has nothing to do with the one before."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,3 +142,10 @@ class Writer:
 def spaced(text: str) -> str:
     """Text without runs of white space."""
     return " ".join(text.split())
+
+
+def named_row(head: Sequence[str], cells: Sequence[str]) -> str:
+    """A row of a table in a line: each cell that holds something with the name of its column."""
+    names = [*head, *[""] * (len(cells) - len(head))]
+    pairs = zip(names, cells, strict=False)
+    return APART.join(f"{name}: {cell}" if name else cell for name, cell in pairs if cell)

@@ -20,6 +20,8 @@ _BLOCKS = frozenset(
 _HIDDEN = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
 _HEADING = re.compile("h([1-6])")
 _DEEPEST = 200
+_WIDEST = 50
+"""Most columns or rows that a cell spans; what says more is no table."""
 _BREAK = "\u2028"
 """What stands for a <br> until its block ends."""
 
@@ -96,11 +98,12 @@ class _Page:
     def _table(self, table: Any, depth: int) -> None:
         rows: list[list[str]] = []
         first_is_head = False
+        below: dict[int, tuple[str, int]] = {}
         for row in table.iter("tr"):
             cells = [cell for cell in row if cell.tag in ("td", "th")]
             if not rows:
                 first_is_head = len(cells) > 1 and all(cell.tag == "th" for cell in cells)
-            rows.append([spaced(_text(cell)) for cell in cells])
+            rows.append(_row(cells, below))
         caption = table.find("caption")
         if caption is not None:
             self._writer.paragraph(spaced(_text(caption)))
@@ -114,6 +117,41 @@ class _Page:
             return
         lines = [spaced(line) for line in text.split(_BREAK)]
         self._writer.paragraph("\n".join(line for line in lines if line not in ("", "-")))
+
+
+def _row(cells: list[Any], below: dict[int, tuple[str, int]]) -> list[str]:
+    """The texts of a row's cells; one that spans columns or rows stands in each of them.
+
+    Args:
+        cells: elements.
+        below: column → text of a cell that reaches down from above, and how many rows still.
+    """
+    row: list[str] = []
+
+    def take_from_above() -> None:
+        while len(row) in below:
+            text, left = below.pop(len(row))
+            if left > 1:
+                down[len(row)] = text, left - 1
+            row.append(text)
+
+    down: dict[int, tuple[str, int]] = {}
+    for cell in cells:
+        text = spaced(_text(cell))
+        for _ in range(_span(cell, "colspan")):
+            take_from_above()
+            if (rows := _span(cell, "rowspan")) > 1:
+                down[len(row)] = text, rows - 1
+            row.append(text)
+    take_from_above()
+    below.clear()
+    below.update(down)
+    return row
+
+
+def _span(cell: Any, name: str) -> int:
+    value = (cell.get(name) or "").strip()
+    return min(max(int(value), 1), _WIDEST) if value.isdecimal() else 1
 
 
 def write_table(writer: Writer, rows: list[list[str]], head: list[str] | None) -> None:

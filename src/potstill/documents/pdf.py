@@ -6,10 +6,12 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from ctypes import byref, c_double
 from dataclasses import dataclass
+from math import hypot
 from typing import Any
 
-from potstill.documents.document import Document, Writer
+from potstill.documents.document import Document, Writer, named_row
 from potstill.errors import DataError
 
 _LARGER = 1.15
@@ -21,11 +23,28 @@ _PASSWORD = 4
 _HYPHENS = ("\x02", "\ufffe")
 """What pdfium gives for a hyphen at the end of a line."""
 _NUMBERS = re.compile(r"\d+")
+_COLUMN = re.compile(r"[^\W\d_a-z][^\d,;]{0,39}")
+"""What names a column."""
+
+
+_APART = 1.0
+"""Two cells of a table stand so many sizes of a letter apart, and two words of a line less."""
+_CELL = 40
+"""Most code points of a cell, on average: in what is longer, text stands beside text."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Cell:
+    text: str
+    left: float
+    right: float
 
 
 @dataclass(frozen=True, slots=True)
 class _Line:
     text: str
+    cells: tuple[_Cell, ...]
+    """Its parts, where there is more room than between words; of a line of text, one."""
     size: float
     """Of its letters, in points."""
     top: float
@@ -67,20 +86,73 @@ def _lines(page: Any) -> Iterator[_Line]:
     letters = page.get_textpage()
     n = letters.count_chars()
     text = letters.get_text_range(0, n, errors="replace") if n > 0 else ""
+    boxes = _Boxes(raw, letters.raw)
     at = 0
     for line in text.splitlines(keepends=True):
-        bare = line.rstrip("\r\n")
-        first = at + len(bare) - len(bare.lstrip())
         # Offsets are those of pdfium only where no letter takes two of its units; a size or a
         # place that is a letter off does no harm.
+        for words in _apart(boxes, line.rstrip("\r\n"), at):
+            cells = tuple(
+                _Cell(tidied, boxes.of(a)[0], boxes.of(b - 1)[2])
+                for a, b in words
+                if (tidied := _tidy(text[a:b]))
+            )
+            first = words[0][0]
+            if cells and first < n:
+                _, bottom, _, top = boxes.of(first)
+                said = " ".join(cell.text for cell in cells)
+                yield _Line(said, cells, boxes.size(first), top, bottom)
         at += len(line)
-        tidied = _tidy(bare)
-        if tidied and first < n:
-            try:
-                _, bottom, _, top = letters.get_charbox(first)
-            except Exception:  # PdfiumError: a letter without a place
-                bottom = top = 0.0
-            yield _Line(tidied, raw.FPDFText_GetFontSize(letters.raw, first), top, bottom)
+
+
+class _Boxes:
+    """Where letters of a page stand, and how large they are."""
+
+    def __init__(self, raw: Any, letters: Any) -> None:
+        self._raw, self._letters = raw, letters
+        self._box = [c_double() for _ in range(4)]
+
+    def of(self, letter: int) -> tuple[float, float, float, float]:
+        """Left, bottom, right and top, in points from below; zeros for a letter without a place."""
+        left, right, bottom, top = self._box
+        pointers = byref(left), byref(right), byref(bottom), byref(top)
+        if not self._raw.FPDFText_GetCharBox(self._letters, letter, *pointers):
+            return 0.0, 0.0, 0.0, 0.0
+        return left.value, bottom.value, right.value, top.value
+
+    def size(self, letter: int) -> float:
+        """Of the letter's font, before it is scaled to the page."""
+        return self._raw.FPDFText_GetFontSize(self._letters, letter)
+
+    def height(self, letter: int) -> float:
+        """Of the letter's font as it stands on the page, in points."""
+        matrix = self._raw.FS_MATRIX()
+        known = self._raw.FPDFText_GetMatrix(self._letters, letter, matrix)
+        return self.size(letter) * (hypot(matrix.c, matrix.d) if known else 1.0)
+
+
+def _apart(boxes: _Boxes, line: str, at: int) -> Iterator[list[tuple[int, int]]]:
+    """What pdfium takes for a line → the lines that it is, each as the borders of its cells.
+
+    ``at`` is the number of its first letter.
+    """
+    words = [(at + word.start(), at + word.end()) for word in re.finditer(r"\S+", line)]
+    if not words:
+        return
+    cells = [words[0]]
+    size = boxes.height(words[0][0])
+    for before, word in zip(words, words[1:], strict=False):
+        _, low, right, high = boxes.of(before[1] - 1)
+        left, bottom, _, top = boxes.of(word[0])
+        if high and top and left < right and (bottom > high or top < low):
+            yield cells
+            cells = [word]
+            size = boxes.height(word[0])
+        elif right and left - right > _APART * size > 0:
+            cells.append(word)
+        else:
+            cells[-1] = cells[-1][0], word[1]
+    yield cells
 
 
 def _tidy(text: str) -> str:
@@ -129,7 +201,13 @@ def _write(writer: Writer, lines: Sequence[_Line], body: float) -> None:
             writer.paragraph(text)
         paragraph.clear()
 
-    for line in lines:
+    for line, row in _with_rows(lines):
+        if row is not None:
+            end()
+            (writer.row if row.startswith("\n") else writer.paragraph)(row)
+            before = None
+            heading = False
+            continue
         large = body > 0 and line.size > _LARGER * body
         if before is not None and (
             large != heading
@@ -141,6 +219,61 @@ def _write(writer: Writer, lines: Sequence[_Line], body: float) -> None:
         paragraph.append(line.text)
         before = line
     end()
+
+
+def _with_rows(lines: Sequence[_Line]) -> Iterator[tuple[_Line, str | None]]:
+    """Lines, and of those that are rows of a table what is written for them.
+
+    A table is several lines of several short cells one below the other, the first of which names
+    the columns: it has as many cells as any other, each of words that begin with a capital letter.
+    """
+    at = 0
+    while at < len(lines):
+        head, end = lines[at].cells, at + 1
+        if len(head) > 1 and all(_COLUMN.fullmatch(cell.text) for cell in head):
+            while end < len(lines) and _is_row(lines[end], head):
+                end += 1
+        rows = lines[at + 1 : end]
+        lengths = [len(cell.text) for row in rows for cell in row.cells]
+        if len(rows) < 2 or sum(lengths) > _CELL * len(lengths):
+            yield lines[at], None
+            at += 1
+            continue
+        names = [cell.text for cell in head]
+        for number, own in enumerate(_whole_rows(rows, head)):
+            yield lines[at], ("\n" if number else "") + named_row(names, own)
+        at = end
+
+
+def _is_row(line: _Line, head: Sequence[_Cell]) -> bool:
+    """Whether a line has several cells, or is what goes on of one that is not a row's first."""
+    cells = line.cells
+    return 1 < len(cells) <= len(head) or (len(cells) == 1 and cells[0].left > head[0].right)
+
+
+def _whole_rows(lines: Sequence[_Line], head: Sequence[_Cell]) -> list[list[str]]:
+    """Rows whose cells have several lines as one: a further line is close and begins no row."""
+    distances = [a.bottom - b.bottom for a, b in zip(lines, lines[1:], strict=False)]
+    texts = [_in_columns(line.cells, head) for line in lines]
+    found = texts[:1]
+    rows = sorted(d for d, own in zip(distances, texts[1:], strict=True) if own[0])
+    usual = rows[len(rows) // 2] if rows else 0.0
+    for distance, own in zip(distances, texts[1:], strict=True):
+        if not own[0] and distance < 0.85 * usual:
+            found[-1] = [f"{a} {b}".strip() for a, b in zip(found[-1], own, strict=True)]
+        else:
+            found.append(own)
+    return found
+
+
+def _in_columns(cells: Sequence[_Cell], columns: Sequence[_Cell]) -> list[str]:
+    """The text of a row below each name of a column: where it overlaps it most, or is nearest."""
+    found = [""] * len(columns)
+    for cell in cells:
+        shared = [min(cell.right, column.right) - max(cell.left, column.left) for column in columns]
+        at = shared.index(max(shared))
+        found[at] = f"{found[at]} {cell.text}".strip()
+    return found
 
 
 def _joined(lines: Sequence[str]) -> str:

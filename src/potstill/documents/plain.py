@@ -6,7 +6,7 @@ import json
 import re
 
 from potstill.documents.decoding import decode
-from potstill.documents.document import Document, Place, Writer
+from potstill.documents.document import Document, Place, Writer, named_row, spaced
 from potstill.errors import DataError
 
 _FENCE = re.compile(r" {0,3}(```+|~~~+)")
@@ -14,6 +14,9 @@ _ATX = re.compile(r" {0,3}(#{1,6})[ \t]+(.+?)(?:[ \t]+#+)?[ \t]*$")
 _SETEXT = re.compile(r" {0,3}(=+|-+)[ \t]*$")
 _MATTER = "---"
 _TITLE = re.compile(r"title:\s*")
+_RULE = re.compile(r" {0,3}\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*\|?[ \t]*$")
+"""The line below the names of a table's columns."""
+_BAR = re.compile(r"(?<!\\)\|")
 _STYLE = re.compile(r"[*_`]{1,3}")
 
 
@@ -30,14 +33,17 @@ def read_text(data: bytes, name: str) -> Document:
 
 
 def read_markdown(data: bytes, name: str) -> Document:
-    """Reads Markdown: its text as it is, its headings as places.
+    """Reads Markdown: its text line by line, its headings as places.
+
+    A row of a table stays on its line, with the names of the columns.
 
     Raises:
         DataError: it is no text.
     """
     document = read_text(data, name)
-    marks, title = _headings(document.text)
-    return Document(name=name, text=document.text, title=title, marks=marks, lines=True)
+    text = _with_names(document.text)
+    marks, title = _headings(text)
+    return Document(name=name, text=text, title=title, marks=marks, lines=True)
 
 
 def read_notebook(data: bytes, name: str) -> Document:
@@ -67,6 +73,32 @@ def read_notebook(data: bytes, name: str) -> Document:
     except (ValueError, KeyError, TypeError, AttributeError):
         raise DataError("it is not a notebook of Jupyter") from None
     return writer.document(name)
+
+
+def _with_names(text: str) -> str:
+    """Markdown whose tables are as `tables.write_rows` writes them, in as many lines."""
+    if "|" not in text:
+        return text
+    lines = text.splitlines(keepends=True)
+    fence, head = "", list[str]()
+    for number, line in enumerate(lines):
+        bare = line.rstrip("\r\n")
+        if opened := _FENCE.match(bare):
+            fence = "" if fence and opened[1].startswith(fence) else fence or opened[1][:3]
+        below = lines[number + 1].rstrip("\r\n") if number + 1 < len(lines) else ""
+        if fence or "|" not in bare:
+            head = []
+        elif head and not _RULE.match(bare):
+            lines[number] = named_row(head, _cells(bare)) + line[len(bare) :]
+        elif head or ("|" in below and _RULE.match(below)):
+            head = head or _cells(bare)
+            lines[number] = line[len(bare) :]
+    return "".join(lines)
+
+
+def _cells(line: str) -> list[str]:
+    cells = _BAR.split(line.strip().removeprefix("|").removesuffix("|"))
+    return [spaced(cell.replace("\\|", "|")) for cell in cells]
 
 
 def _headings(text: str) -> tuple[list[tuple[int, Place]], str]:

@@ -10,17 +10,17 @@ from typing import Any
 
 import numpy as np
 
-from potstill.documents.document import APART, Document, Place
+from potstill.documents.document import APART, ENTRY, Document, Place
 from potstill.errors import EmptyInputError
 from potstill.records import Answer, Sentence
 from potstill.retrieval.passages import PARAGRAPH_END, chunks
+from potstill.retrieval.priors import prior
 from potstill.retrieval.store import Hit
-from potstill.retrieval.words import asked_words, words
+from potstill.retrieval.whole import whole
 from potstill.runtime.asking import PreparedContext, Request, requests
 from potstill.runtime.plans import Plan
 from potstill.runtime.qa import QAClient
 from potstill.runtime.reading import QuestionLogits, ReadOptions, merged
-from potstill.text.spans import FloatArray
 from potstill.text.tokenizer import Encoded, IntArray
 
 WINDOWS = 32
@@ -28,28 +28,13 @@ WINDOWS = 32
 _PRIOR = 6.0
 """Logits that a passage's rank (see `retrieval.ranking.rank`) is worth: chosen on SQuAD's training
 articles (docs/log.md)."""
-_ROW = 6.0
-"""Logits that a table's row is worth which has all of the question's words, beside a row with none:
-what a cell means is said by the rest of its row, and readers look further."""
 _MORE = 0.5
 """By how much less "no answer" has to be ahead, for each e-fold of the passages that are read: as
 much as cost none of the right answers on SQuAD's training articles (docs/log.md)."""
-_COLUMN = 4.0
-"""Logits that the cell of a column which the question asks for gains in a row with all of its
-words, and that the others of the row lose."""
-_BORDER = re.compile(
-    rf"{PARAGRAPH_END.pattern}|\n(?=(?:[-*•]|\d{{1,3}}[.)]) )"  # items of a list
-    r"|\n(?=\[?(?:\d{4}-\d\d-\d\d[ T]|[A-Z][a-z]{2} [ \d]\d )\d\d:\d\d)"  # lines of a log
-)
+_BORDER = re.compile(f"{PARAGRAPH_END.pattern}|{ENTRY.pattern}")
 _CELL = re.compile(rf"{re.escape(APART)}|\n")
 """What no answer goes across, in text and in tables."""
-_NAME = re.compile(r"[^|\t\n:]{1,80}: ")
-_NEVER = -np.inf
 _JUNK = re.compile(r"[\W_]*\w?[\W_]*")
-_JOINTS = ("/", "@", "\\")
-"""Signs that join the parts of a path or address."""
-_ENDS = ".:~-"
-"""Signs that may stand in one, but not at its end."""
 _GROUP = 64
 """Passages whose tokens are held at the same time."""
 _KEPT = 128
@@ -215,32 +200,12 @@ def _answers(
         replace(options, null_threshold=threshold, top_k=1 if top_k == 1 else top_k * _SPARE)
     )
     found = [
-        citation(hits[one.source], _whole_path(hits[one.source].text, one))
-        for one in reading.answers
+        citation(hits[one.source], whole(hits[one.source].text, one)) for one in reading.answers
     ]
     # A stop is no answer, and a single letter no second one.
     shown = [one for one in found if any(map(str.isalnum, one.text))]
     shown = [one for i, one in enumerate(shown) if i == 0 or not _JUNK.fullmatch(one.text)]
     return _different(shown)[:top_k]
-
-
-def _whole_path(text: str, answer: Answer) -> Answer:
-    """An answer that is a part of a path or address, as the whole of it."""
-    start, end = answer.start, answer.end
-    if text[:start].endswith(_JOINTS):
-        while start and _is_of_path(text[start - 1]):
-            start -= 1
-    if text.startswith(_JOINTS, end):
-        while end < len(text) and _is_of_path(text[end]):
-            end += 1
-        while text[end - 1] in _ENDS:
-            end -= 1
-    end = max(end, answer.end)
-    return replace(answer, text=text[start:end], start=start, end=end)
-
-
-def _is_of_path(sign: str) -> bool:
-    return sign.isalnum() or sign in _JOINTS or sign in _ENDS or sign == "_"
 
 
 def contexts_of(
@@ -265,61 +230,13 @@ def contexts_of(
     top = max((hit.rank for hit in hits), default=0.0) if best is None else best
     return [
         PreparedContext(
-            text, tokens, _prior(question, text, tokens, hit.rank - top), _paragraphs(text, tokens)
+            text,
+            tokens,
+            prior(question, text, tokens, _PRIOR * (hit.rank - top)),
+            _paragraphs(text, tokens),
         )
         for hit, text, tokens in zip(hits, texts, encoded, strict=True)
     ]
-
-
-def _prior(question: str, text: str, encoded: Encoded, rank: float) -> FloatArray | float:
-    """What the rank of a passage is worth, and in a table which row and column are asked for."""
-    prior = _PRIOR * rank
-    if APART not in text:
-        return prior
-    asked = set(asked_words(question))
-    starts = encoded.offsets[:, 0]
-    priors = np.full(len(starts), prior, np.float32)
-    rows = [(a, b) for a, b in _parts(text, "\n") if APART in text[a:b]]
-    shares = [len(asked & set(words(text[a:b]))) / max(1, len(asked)) for a, b in rows]
-    for (a, b), share in zip(rows, shares, strict=True):
-        priors[(starts >= a) & (starts < b)] += _ROW * (share - max(shares))
-        _weigh_cells(text, (a, b), asked, share, starts, priors)
-    return priors
-
-
-def _weigh_cells(
-    text: str,
-    row: tuple[int, int],
-    asked: set[str],
-    share: float,
-    starts: IntArray,
-    priors: FloatArray,
-) -> None:
-    """Adds to the tokens of a row what its cells are worth by the names of their columns.
-
-    A column is asked for where the question names it and says nothing of what stands there:
-    "customer" of "the customer Brown" is what a row is known by.
-    """
-    a, b = row
-    cells = [(a + c, a + d) for c, d in _parts(text[a:b], re.escape(APART))]
-    names = [_NAME.match(text, c, d) for c, d in cells]
-    wanted = [
-        bool(name and asked & set(words(name[0])) and not asked & set(words(text[name.end() : d])))
-        for name, (_, d) in zip(names, cells, strict=True)
-    ]
-    for (c, d), name, is_wanted in zip(cells, names, wanted, strict=True):
-        if name is None:
-            continue
-        inside = (starts >= c) & (starts < d)
-        if any(wanted):
-            priors[inside] += _COLUMN * share if is_wanted else -_COLUMN
-        priors[inside & (starts < name.end())] = _NEVER  # the name of a column is no answer
-
-
-def _parts(text: str, border: str) -> list[tuple[int, int]]:
-    """Where the parts of a text stand that a border parts, each with the border behind it."""
-    ends = [match.end() for match in re.finditer(rf"{border}|\Z", text)]
-    return list(zip([0, *ends], ends, strict=False))
 
 
 def _paragraphs(text: str, encoded: Encoded) -> IntArray:

@@ -1,0 +1,116 @@
+"""What counts beside the reader: the rank of a passage, and in it which row and which column."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+
+import numpy as np
+
+from potstill.documents.document import APART
+from potstill.retrieval.words import asked_words, words
+from potstill.text.spans import FloatArray
+from potstill.text.tokenizer import Encoded, IntArray
+
+ROW = 6.0
+"""Logits that a table's row loses which has none of the words that tell the rows apart: what a cell
+means is said by the rest of its row, and readers look further."""
+COLUMN = 4.0
+"""Logits that the cell of a column which the question asks for gains in a row with all of its
+words, and that the others of the row lose."""
+_NAME = re.compile(r"[^|\t\n:]{1,80}: ")
+_NEVER = -np.inf
+_CLAUSE = re.compile(
+    r"(?:\A|\n[ \t\r]*\n)\s*(\d{1,3}(?:\.\d{1,3})+[.)]?|\d{1,2}[.)])(?=[ \t]+[A-Z\"“(])"
+)
+"""The number that a paragraph begins with: no answer but to a question for it."""
+_CLAUSES = "clause section article paragraph chapter item step number point"
+_MONEY = "price cost amount fee rate charge total preis betrag prix"
+"""What a column is named whose cells say what something costs."""
+_COSTS = "cost price pay worth"
+
+
+def prior(question: str, text: str, encoded: Encoded, rank: float) -> FloatArray | float:
+    """What is added to the logits of a passage's tokens, float32 ``[n]``, or to all of them.
+
+    Args:
+        question: that is asked.
+        text: of the passage.
+        encoded: its tokens.
+        rank: what its rank is worth, in logits.
+    """
+    numbers = [match.span(1) for match in _CLAUSE.finditer(text)]
+    if APART not in text and not numbers:
+        return rank
+    asked = set(asked_words(question))
+    starts = encoded.offsets[:, 0]
+    priors = np.full(len(starts), rank, np.float32)
+    if numbers and not asked & _stems(_CLAUSES):
+        for a, b in numbers:
+            priors[(starts >= a) & (starts < b)] = _NEVER
+    rows = [(a, b) for a, b in _parts(text, "\n") if APART in text[a:b]]
+    held = [asked & set(words(text[a:b])) for a, b in rows]
+    for (a, b), own, worth in zip(rows, held, _worths(held), strict=True):
+        priors[(starts >= a) & (starts < b)] -= ROW * (1 - worth)
+        _weigh_cells(text, (a, b), asked, len(own) / max(1, len(asked)), starts, priors)
+    return priors
+
+
+def _worths(held: list[set[str]]) -> list[float]:
+    """For each row its share of the asked words that tell the rows apart, the best row's being 1.
+
+    A word that every row has, such as the name of a column, tells nothing, and one of few rows more
+    than one of many.
+    """
+    found = {word: sum(word in own for own in held) for own in held for word in own}
+    weights = {word: 1 - n / len(held) for word, n in found.items()}
+    worths = [sum(weights[word] for word in own) for own in held]
+    best = max(worths, default=0.0)
+    total = sum(weights.values()) or 1.0
+    return [1 - (best - worth) / total for worth in worths]
+
+
+def _weigh_cells(
+    text: str,
+    row: tuple[int, int],
+    asked: set[str],
+    share: float,
+    starts: IntArray,
+    priors: FloatArray,
+) -> None:
+    """Adds to the tokens of a row what its cells are worth by the names of their columns.
+
+    A column is asked for where the question names it and says nothing of what stands there:
+    "customer" of "the customer Brown" is what a row is known by.
+    """
+    a, b = row
+    cells = [(a + c, a + d) for c, d in _parts(text[a:b], re.escape(APART))]
+    names = [_NAME.match(text, c, d) for c, d in cells]
+    wanted = [
+        bool(name and _names(name[0], asked) and not asked & set(words(text[name.end() : d])))
+        for name, (_, d) in zip(names, cells, strict=True)
+    ]
+    for (c, d), name, is_wanted in zip(cells, names, wanted, strict=True):
+        if name is None:
+            continue
+        inside = (starts >= c) & (starts < d)
+        if any(wanted):
+            priors[inside] += COLUMN * share if is_wanted else -COLUMN
+        priors[inside & (starts < name.end())] = _NEVER  # the name of a column is no answer
+
+
+def _names(column: str, asked: set[str]) -> bool:
+    """Whether a question asks for a column, by a word of its name or one that means as much."""
+    own = set(words(column))
+    return bool(own & asked) or bool(own & _stems(_MONEY) and asked & _stems(_COSTS))
+
+
+@cache
+def _stems(text: str) -> frozenset[str]:
+    return frozenset(words(text))
+
+
+def _parts(text: str, border: str) -> list[tuple[int, int]]:
+    """Where the parts of a text stand that a border parts, each with the border behind it."""
+    ends = [match.end() for match in re.finditer(rf"{border}|\Z", text)]
+    return list(zip([0, *ends], ends, strict=False))
