@@ -11,7 +11,7 @@ from typing import Any
 
 from potstill.bundle.atomic import write_text
 from potstill.errors import PotstillError
-from potstill.evaluation import plot
+from potstill.reports import plot
 
 MARK = re.compile(r"^<!-- ([\w-]+): (.+?) -->$", re.M)
 """``<!-- KIND: WORDS -->``, a line that is replaced by what the records say."""

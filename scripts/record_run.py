@@ -23,9 +23,9 @@ from run_record import RunRecord, write_record
 from potstill.bundle.config import read_config
 from potstill.bundle.find import find_model
 from potstill.bundle.layout import METRICS, ONNX_FILES
-from potstill.bundle.manifest import Manifest, read_manifest
+from potstill.bundle.manifest import Manifest, head_of_folder, read_manifest
 from potstill.errors import DataError, PotstillError
-from potstill.evaluation.runs import curve, json_lines, shape_of, sizes_of
+from potstill.reports.runs import curve, json_lines, shape_of, sizes_of
 
 ROOT = Path(__file__).parent.parent
 
@@ -45,6 +45,7 @@ def make_record(arguments: argparse.Namespace) -> RunRecord:
         training["seconds"] = manifest.hardware["training_seconds"]
     seed = manifest.recipe.get("seed") if arguments.seed is None else arguments.seed
     speeds = [_speed(Path(file), arguments.speed_as) for file in arguments.speed]
+    config = read_config(folder)
     return RunRecord(
         name=arguments.name,
         tables=tuple(arguments.table),
@@ -52,7 +53,7 @@ def make_record(arguments: argparse.Namespace) -> RunRecord:
         seed=seed,
         commit=_commit() if arguments.commit is None else arguments.commit,
         teacher=arguments.teacher,
-        model=shape_of(read_config(folder), manifest.seq_len),
+        model=shape_of(config, manifest.seq_len, head_of_folder(folder, config)),
         scored_on=arguments.data,
         scores=dict(_scores(given) for given in arguments.eval),
         bytes=sizes_of([folder, *(find_model(Path(bundle)) for bundle in arguments.bundle)]),

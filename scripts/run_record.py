@@ -15,7 +15,7 @@ from typing import Any
 
 from potstill.bundle.atomic import write_json
 from potstill.errors import DataError
-from potstill.evaluation.runs import NEUTRAL_KEYS
+from potstill.reports.runs import NEUTRAL_KEYS
 
 _PATH = re.compile(r"(?:^|[\s='\"\[])(?:/|~/|[A-Za-z]:\\)[^\s'\"]*")
 """An absolute path in a text: a record is published, the disk it was made on is not."""

@@ -22,7 +22,7 @@ from potstill import Classifier, QAClient, Tagger
 from potstill.bundle.atomic import write_json
 from potstill.bundle.config import read_config
 from potstill.bundle.find import embedded_folder
-from potstill.bundle.heads import TASKS
+from potstill.bundle.heads import HEADS
 from potstill.bundle.onnx_graph import build_graph
 from potstill.bundle.weights import read_weights
 from potstill.export.int8 import int8_storage
@@ -488,7 +488,7 @@ def write_labellers(out: Path) -> None:
             graph = build_graph(config, weights, *([storage] if storage else []), head=head)
             (folder / "onnx" / file).write_bytes(graph.SerializeToString())
         if manifest is not None:
-            values = {"format_version": 1, "task": TASKS[head], **manifest}
+            values = {"format_version": 1, "task": HEADS[head].task, **manifest}
             text = json.dumps(values, indent=2) + "\n"
             (folder / "potstill.json").write_text(text, encoding="utf-8")
 

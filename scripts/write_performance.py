@@ -30,7 +30,7 @@ from typing import Any
 from page import MARK, SECTION, UNKNOWN, command, table
 
 from potstill.errors import DataError
-from potstill.evaluation import plot
+from potstill.reports import plot
 
 DOCS = Path(__file__).parent.parent / "docs"
 HEAD = (

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from potstill.training.recipe.file import KINDS, shipped_by_kind
+from potstill.training.recipe.file import VERBS, kinds_of, shipped_by_kind
 from potstill.training.recipe.keys import Key, keys_of
 from potstill.training.recipe.shipped import described
 from potstill.training.recipe.table import Table
@@ -43,7 +43,8 @@ def render() -> str:
     parts.append("## Which keys a run has\n")
     parts.append("| verb | task | keys |\n| --- | --- | --- |")
     homes: dict[type[Table], dict[str, Key]] = {}
-    for verb, kinds in KINDS.items():
+    for verb in VERBS:
+        kinds = kinds_of(verb)
         for task in kinds:
             keys = keys_of(kinds[task])
             used = dict.fromkeys(key.home for key in reversed(keys))

@@ -38,7 +38,7 @@ from page import MARK, SECTION, UNKNOWN, command, row
 from run_record import Group, RunRecord, group, read_records
 
 from potstill.errors import DataError
-from potstill.evaluation import plot
+from potstill.reports import plot
 
 DOCS = Path(__file__).parent.parent / "docs"
 HEAD = (

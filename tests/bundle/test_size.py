@@ -44,7 +44,7 @@ def test_parameters_are_those_of_the_weights(model_type, head):
     ],
 )
 def test_known_models(shape, million):
-    assert parameters(ModelConfig(**shape)) / 1e6 == pytest.approx(million, abs=0.05)
+    assert parameters(ModelConfig(**shape), head="qa") / 1e6 == pytest.approx(million, abs=0.05)
 
 
 @given(config=SHAPES, seq_len=st.integers(1, 512))
@@ -53,13 +53,13 @@ def test_flops_are_two_a_weight_and_two_products_with_every_position(config, seq
     products = [(width, width)] * 4 + [(width, ffn), (ffn, width), (width, seq_len)]
     products.append((seq_len, width))
     layer = sum(2 * math.prod(shape) for shape in products)
-    assert flops_per_token(config, seq_len) == config.n_layers * layer + 2 * 2 * width
+    assert flops_per_token(config, seq_len, "qa") == config.n_layers * layer + 2 * 2 * width
 
 
 def test_heads_cost_what_their_weights_do():
     config = tiny.config(labels=("a", "b", "c"))
     width, n = config.hidden_width, 32
-    encoder = flops_per_token(config, n) - 2 * 2 * width
+    encoder = flops_per_token(config, n, "qa") - 2 * 2 * width
     assert flops_per_token(config, n, "tagging") == encoder + 2 * 3 * width
     assert flops_per_token(config, n, "classification") == encoder + 2 * round(
         (width * width + 3 * width) / n
@@ -70,5 +70,7 @@ def test_heads_cost_what_their_weights_do():
 
 def test_the_vocabulary_costs_no_arithmetic():
     small, large = tiny.config(vocab_size=10), tiny.config(vocab_size=10_000)
-    assert flops_per_token(small, 384) == flops_per_token(large, 384)
-    assert parameters(small, embeddings=False) == parameters(large, embeddings=False)
+    assert flops_per_token(small, 384, "qa") == flops_per_token(large, 384, "qa")
+    assert parameters(small, head="qa", embeddings=False) == parameters(
+        large, head="qa", embeddings=False
+    )

@@ -8,7 +8,7 @@ from click.testing import CliRunner
 import tiny
 from potstill.bundle.manifest import Manifest, write_manifest
 from potstill.cli import main
-from potstill.evaluation.plot import shown
+from potstill.reports.plot import shown
 from potstill.runtime import opening
 
 

@@ -8,7 +8,7 @@ from click.testing import CliRunner
 import reported
 import tiny
 from potstill.cli import main
-from potstill.evaluation.runs import read_run
+from potstill.reports.runs import read_run
 
 pytest.importorskip("matplotlib", reason="needs matplotlib: pip install 'potstill[report]'")
 

@@ -113,12 +113,12 @@ def test_pruned_sizes_are_those_of_the_weights():
     config, weights = full()
     for kept in (UNIFORM, RAGGED):
         small, pruned = prune(config, weights, kept)
-        assert parameters(small) == sum(w.size for w in pruned.values())
-        assert flops_per_token(small, 64) < flops_per_token(config, 64)
+        assert parameters(small, head="qa") == sum(w.size for w in pruned.values())
+        assert flops_per_token(small, 64, "qa") < flops_per_token(config, 64, "qa")
     even = ModelConfig(hidden_width=16, n_layers=2, n_heads=4, ffn_width=32)
     half = even.with_layer_shapes([2, 2], [16, 16])
     head = 2 * 2 * 16
-    assert flops_per_token(half, 64) - head == (flops_per_token(even, 64) - head) / 2
+    assert flops_per_token(half, 64, "qa") - head == (flops_per_token(even, 64, "qa") - head) / 2
 
 
 def test_narrow_everywhere_is_hugging_faces_own_field():

@@ -11,7 +11,7 @@ import pytest
 import tiny
 from logits import batch, expected, largest, save
 from potstill.bundle.config import read_config
-from potstill.bundle.heads import HEADS, LOGITS, TASKS, architecture
+from potstill.bundle.heads import HEADS, LOGITS, architecture
 from potstill.bundle.manifest import Manifest, read_manifest, write_manifest
 from potstill.bundle.onnx_graph import build_graph
 from potstill.bundle.onnx_nodes import Storage
@@ -113,7 +113,7 @@ def test_whole_folders(tmp_path, head, model_type) -> None:
     folder = folder_of(tmp_path / "model", head, model_type)
     out = tmp_path / "out"
     manifest = export_bundle(folder, out, tiny.PLAIN)
-    assert manifest.task == TASKS[head]
+    assert manifest.task == HEADS[head].task
     config = read_config(out)
     written = json.loads((out / "config.json").read_text())
     assert written["architectures"] == [architecture(config, head)]
@@ -192,7 +192,7 @@ def test_a_card_shows_plain_baselines_beside_the_scores() -> None:
 def test_cards(head) -> None:
     config = tiny.config(labels=LABELS, problem="multi-label")
     scores = {"accuracy": 91.5, "f1": 80.25, "data": "dev.tsv"}
-    manifest = Manifest(task=TASKS[head], scores=scores, licence="Apache-2.0")
+    manifest = Manifest(task=HEADS[head].task, scores=scores, licence="Apache-2.0")
     card = model_card("mine", config, manifest, head)
     assert card.startswith("---\nlibrary_name: transformers\n")
     assert f"`{HEADS[head].architectures['bert'].replace('Bert', 'AutoModel')[:12]}" in card
@@ -202,7 +202,7 @@ def test_cards(head) -> None:
     assert "| accuracy | 91.5 |" in card
     if head not in ("mlm",):
         assert "model-index:\n- name: mine" in card and "name: dev.tsv" in card
-    pipeline = {"mlm": "fill-mask"}.get(head, TASKS[head])
+    pipeline = {"mlm": "fill-mask"}.get(head, HEADS[head].task)
     assert f"pipeline_tag: {pipeline}\n" in card
     assert HEADS[head].outputs == (("start_logits", "end_logits") if head == "qa" else ("logits",))
 

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 import tiny
 from potstill import Chooser, Classifier, Filler, QAClient, Tagger
-from potstill.bundle.heads import TASKS
+from potstill.bundle.heads import HEADS
 from potstill.cli import main
 from potstill.errors import EmptyInputError, InputError, ModelError
 from potstill.runtime import client as client_module
@@ -111,7 +111,7 @@ def _floats(value: Any) -> list[float]:
 
 
 def test_every_task_has_a_case():
-    assert CASES.keys() == TASKS.keys()
+    assert CASES.keys() == {name for name, head in HEADS.items() if head.task}
 
 
 def test_a_list_a_tuple_and_a_stream_are_one(client, case):
@@ -212,7 +212,7 @@ def test_a_model_of_another_task_is_refused_at_once(head, case, tmp_path, monkey
     monkeypatch.setenv("POTSTILL_CACHE", str(cache))
     other = "tagging" if head == "classification" else "classification"
     folder = tiny.write_model(tmp_path / "other", head=other, labels=("O", "B-x"))
-    says = f"other is a model for {TASKS[other]}, not for {TASKS[head]}: name another"
+    says = f"other is a model for {HEADS[other].task}, not for {HEADS[head].task}: name another"
     with pytest.raises(ModelError, match=says):
         case.client.from_options(folder)
     done = CliRunner().invoke(main, [*case.verb, "--model", str(folder)])

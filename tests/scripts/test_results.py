@@ -11,7 +11,7 @@ import pytest
 
 import tiny
 from potstill.bundle.manifest import Manifest, write_manifest
-from potstill.evaluation import plot
+from potstill.reports import plot
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 RECIPE = {"base": "owner/base", "train": "train.json", "seed": 0, "learning_rate": 1e-3}

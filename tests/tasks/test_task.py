@@ -3,16 +3,16 @@
 import pytest
 
 import potstill
+import task_contract as contract
 import tiny
-from potstill.bundle.heads import TASKS as NAMES
+from potstill.bundle.heads import HEADS
 from potstill.errors import InputError
 from potstill.tasks.pipelines import pipeline
-from potstill.tasks.table import TASKS, named, task_of
-from potstill.tasks.task import late
+from potstill.tasks.table import TASKS, task_of
 
 
 def test_every_head_with_a_task_has_an_object():
-    assert TASKS.keys() == NAMES.keys()
+    assert TASKS.keys() == {name for name, head in HEADS.items() if head.task}
     assert [task.head for task in TASKS.values()] == list(TASKS)
 
 
@@ -21,34 +21,11 @@ def task(request):
     return request.param
 
 
-def test_what_is_named_is_there(task):
-    assert named(task.name) is task
-    assert task.client.head == task.head
-    assert late(task.pipeline[1]).task == task.pipeline[0]
+def test_it_holds_to_the_contract(task, tmp_path):
+    contract.check_names(task)
     assert hasattr(potstill, task.card.auto)
-    if task.served:
-        assert late(task.served).task == task.name
-
-
-def test_options_are_those_of_the_client(task):
-    assert task.takes("seq_len")
-    assert not task.takes("anything")
-
-
-def test_a_text_is_a_row_of_so_many_tokens(task, tmp_path):
     labels = ("O", "B-x") if task.card.labels else ()
-    folder = tiny.write_model(tmp_path, head=task.head, labels=labels)
-    client = task.client.from_options(folder)
-    rows = []
-
-    class Counting:
-        def run(self, batch):
-            rows.append(int(batch.attention_mask.sum(-1).max()))
-            return client.session.run(batch)
-
-    text = " ".join(["the king won"] * 10)
-    task.ask(client.using(session=Counting()), [task.item(client, text)])
-    assert max(rows) - 1 <= 30 + task.extra_tokens(client.tokenizer) <= max(rows) + 1
+    contract.check_row(task, tiny.write_model(tmp_path, head=task.head, labels=labels))
 
 
 def test_a_folder_knows_its_task(tmp_path):

@@ -8,7 +8,14 @@ from typing import get_type_hints
 import pytest
 
 from potstill.errors import RecipeError
-from potstill.training.recipe.file import KINDS, make_recipe, read_recipe, read_values, verb_of
+from potstill.training.recipe.file import (
+    VERBS,
+    kinds_of,
+    make_recipe,
+    read_recipe,
+    read_values,
+    verb_of,
+)
 from potstill.training.recipe.keys import keys_of
 from potstill.training.recipe.lm import LMDistilRecipe, LMRecipe
 from potstill.training.recipe.qa import DistilRecipe, Recipe
@@ -16,6 +23,7 @@ from potstill.training.recipe.shipped import described, find_recipe, read_text, 
 from potstill.training.recipe.table import Between, Table, marks_of
 
 LEAST = {"base": "b", "train": "t", "out": "o"}
+KINDS = {verb: kinds_of(verb) for verb in VERBS}
 
 
 def write(tmp_path, text):

@@ -24,7 +24,7 @@ from mlflow.types.schema import Array
 from potstill.bundle.find import find_model
 from potstill.errors import InputError, MissingKeyError
 from potstill.runtime.client import Client
-from potstill.tasks.table import TASKS, task_of
+from potstill.tasks.table import every, task_of
 from potstill.tasks.task import Task
 
 _TYPES: Mapping[str, Any] = {
@@ -131,7 +131,7 @@ def _described(model: str | Path, options: Mapping[str, Any]) -> dict[str, Any]:
     folder = find_model(model)
     task = task_of(folder)
     if not task.columns:
-        known = ", ".join(one.name for one in TASKS.values() if one.columns)
+        known = ", ".join(one.name for one in every() if one.columns)
         raise InputError(f"{folder} is a model for {task.name}; mlflow is given those for {known}")
     described: dict[str, Any] = {
         "loader_module": __name__,

@@ -25,11 +25,6 @@ from potstill.bundle.weights import Weights, read_tensors, read_weights, write_w
 from potstill.errors import ModelError, WeightsError
 
 _PREFIX = "base_model.model."
-_TASKS: dict[str, HeadName] = {
-    "QUESTION_ANS": "qa",
-    "SEQ_CLS": "classification",
-    "TOKEN_CLS": "tagging",
-}
 _UNSUPPORTED = ("use_dora", "fan_in_fan_out", "layer_replication", "rank_pattern", "alpha_pattern")
 
 
@@ -125,12 +120,11 @@ def write_adapter(
         tensors[_PREFIX + theirs] = array
     halves = {name: np.ascontiguousarray(a, np.float16) for name, a in tensors.items()}
     write_bytes(folder / layout.ADAPTER_WEIGHTS, save(halves, metadata={"format": "pt"}))
-    task = next(task for task, name in _TASKS.items() if name == head)
     write_json(
         folder / layout.ADAPTER,
         {
             "peft_type": "LORA",
-            "task_type": task,
+            "task_type": HEADS[head].peft,
             "base_model_name_or_path": base,
             "r": rank,
             "lora_alpha": scale * rank,
@@ -150,9 +144,10 @@ def _kind(folder: Path, values: dict[str, Any]) -> tuple[HeadName, float]:
     for key in _UNSUPPORTED:
         if values.get(key):
             raise ModelError(f"{where}: {key} is not supported: merge it with peft and save again")
-    head = _TASKS.get(str(values.get("task_type")))
+    tasks = {known.peft: name for name, known in HEADS.items() if known.peft}
+    head = tasks.get(str(values.get("task_type")))
     if head is None:
-        known = ", ".join(_TASKS)
+        known = ", ".join(tasks)
         raise ModelError(f"{where}: task_type is {values.get('task_type')!r}, not one of {known}")
     rank, alpha = values.get("r"), values.get("lora_alpha")
     if not isinstance(rank, int) or rank < 1 or not isinstance(alpha, (int, float)):

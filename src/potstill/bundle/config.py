@@ -15,6 +15,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from potstill.bundle import disentangled, layer_shapes, rotary
+from potstill.bundle.config_values import (
+    PROBLEMS,
+    RATES,
+    activation_of,
+    check,
+    check_implied,
+    labels_of,
+    model_type_of,
+    problem_of,
+)
 from potstill.bundle.encoders.bert import BERT
 from potstill.bundle.encoders.mpnet import BUCKETS
 from potstill.bundle.encoders.spec import EncoderSpec
@@ -24,8 +34,6 @@ from potstill.errors import ConfigError
 
 if TYPE_CHECKING:
     from typing_extensions import Self
-
-ACTIVATIONS = ("gelu", "gelu_new", "relu", "silu", "quick_gelu")
 
 
 def position_offset(model_type: str, pad_id: int) -> int:
@@ -55,36 +63,7 @@ def position_bucket(distance: int) -> int:
     return away + side * (distance > 0)
 
 
-PROBLEMS = {
-    "regression": "regression",
-    "single-label": "single_label_classification",
-    "multi-label": "multi_label_classification",
-}
-"""What labels are to a text, in our names → Hugging Face's ``problem_type``."""
-
 _LABEL_KEYS = ("id2label", "label2id", "num_labels", "problem_type")
-_RATES = ("hidden_dropout", "attention_dropout", "qa_dropout")
-_ALIASES = {
-    "gelu_python": "gelu",
-    **dict.fromkeys(("gelu_pytorch_tanh", "gelu_python_tanh"), "gelu_new"),
-    **dict.fromkeys(("gelu_fast", "gelu_accurate"), "gelu_new"),
-    "swish": "silu",
-}
-"""Hugging Face's name of an activation → ours, of the same function."""
-_MOST = {
-    "vocab_size": 10**8,
-    "hidden_width": 10**6,
-    "embedding_width": 10**6,
-    "n_layers": 1000,
-    "n_heads": 10_000,
-    "ffn_width": 10**7,
-    "max_positions": 10**7,
-    "n_token_types": 10**6,
-    "pad_id": 10**8,
-}
-"""Largest sizes that are believed: nothing is allocated by them before the weights are there."""
-_MOST_LABELS = 10**6
-_MAY_BE_0 = ("embedding_width", "n_token_types", "pad_id")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -273,12 +252,12 @@ class ModelConfig:
 
     def with_dropout(self, rate: float) -> Self:
         """The same config with every dropout set to ``rate``."""
-        return replace(self, **dict.fromkeys((*_RATES, "classifier_dropout"), rate))
+        return replace(self, **dict.fromkeys((*RATES, "classifier_dropout"), rate))
 
     def with_dropout_of(self, other: ModelConfig) -> Self:
         """The same config with the dropout rates of another."""
         return replace(
-            self, **{name: getattr(other, name) for name in (*_RATES, "classifier_dropout")}
+            self, **{name: getattr(other, name) for name in (*RATES, "classifier_dropout")}
         )
 
     if not TYPE_CHECKING:  # a checker must go on reporting names that do not exist
@@ -305,7 +284,7 @@ class ModelConfig:
         Raises:
             ConfigError: an unsupported ``model_type`` or option, or a value of the wrong kind.
         """
-        model_type = _model_type(values)
+        model_type = model_type_of(values)
         if not isinstance(model_type, str) or model_type not in ENCODERS:
             raise ConfigError(
                 f"model_type {model_type!r:.60} is not supported; supported: "
@@ -316,26 +295,26 @@ class ModelConfig:
         fields.update({names[k]: v for k, v in values.items() if k in names and v is not None})
         given = fields.get("activation")
         if isinstance(given, str):
-            fields["activation"] = _ALIASES.get(given, given)
+            fields["activation"] = activation_of(given)
         known = {*names, *_LABEL_KEYS, *layer_shapes.KEYS, "model_type"}
         known |= {*ENCODERS[model_type].implied, *ENCODERS[model_type].needless}
         extra = {k: v for k, v in values.items() if k not in known}
         config = cls(
             model_type=model_type,
             extra=extra,
-            labels=_labels(values),
-            problem=_problem(values.get("problem_type")),
+            labels=labels_of(values),
+            problem=problem_of(values.get("problem_type")),
             **fields,
         )
-        config._check()
-        config._check_implied(values)
+        check(config)
+        check_implied(config, values)
         config = config.with_layer_shapes(
             *layer_shapes.read(values, config.n_layers, config.n_heads, config.ffn_width)
         )
         if config.embedding_width == config.hidden_width:
             config = replace(config, embedding_width=0)
         config = replace(config, max_positions=config.max_positions - config.position_offset)
-        config._check()
+        check(config)
         return config
 
     def to_hf(self) -> dict[str, Any]:
@@ -356,116 +335,6 @@ class ModelConfig:
             "id2label": {str(i): label for i, label in enumerate(self.label_names)},
             "label2id": {label: i for i, label in enumerate(self.label_names)},
         }
-
-    def _check(self) -> None:
-        for name, most in _MOST.items():
-            value = getattr(self, name)
-            least = 0 if name in _MAY_BE_0 else 1
-            if not isinstance(value, int) or isinstance(value, bool) or value < least:
-                raise ConfigError(
-                    f"{name} must be an integer of at least {least}, not {value!r:.40}"
-                )
-            if value > most:
-                raise ConfigError(f"{name} must be at most {most:,}, not {value!s:.40}")
-        self._check_values()
-        if self.hidden_width % self.n_heads:
-            raise ConfigError(
-                f"hidden_width {self.hidden_width} is not a multiple of n_heads {self.n_heads}"
-            )
-        if self.activation not in ACTIVATIONS:
-            raise ConfigError(
-                f"activation {self.activation!r:.40} is not supported; "
-                f"supported: {', '.join(ACTIVATIONS)}"
-            )
-        for name, value in self.spec.only.items():
-            if self.extra.get(name, value) != value:
-                raise ConfigError(
-                    f"{name} {self.extra[name]!r:.40} is not supported; only {value!r} is"
-                )
-        if self.spec.rotary:
-            rotary.check(self.extra, self.n_layers)
-        if self.spec.disentangled:
-            disentangled.check(self.extra, self.max_positions)
-        if self.spec.pad_id not in (None, self.pad_id):
-            raise ConfigError(
-                f"pad_token_id of an {self.model_type} model must be {self.spec.pad_id}, "
-                f"not {self.pad_id}"
-            )
-
-    def _check_implied(self, values: Mapping[str, Any]) -> None:
-        for theirs, ours in self.spec.implied.items():
-            expected = getattr(self, ours)
-            if values.get(theirs) not in (None, expected):
-                raise ConfigError(
-                    f"{theirs} {values[theirs]!r:.40} is not supported; only {expected}, the "
-                    f"{ours}, is"
-                )
-
-    def _check_values(self) -> None:
-        for name in (*_RATES, "classifier_dropout"):
-            value = getattr(self, name)
-            if name == "classifier_dropout" and value is None:
-                continue
-            if not isinstance(value, (int, float)) or not 0 <= value < 1:
-                raise ConfigError(f"{name} must be a number in [0, 1), not {value!r:.40}")
-        for name, least in (("norm_eps", 1e-45), ("initializer_range", 0)):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, (int, float)):
-                raise ConfigError(f"{name} must be a number, not {value!r:.40}")
-            if not least <= value <= 1:
-                raise ConfigError(f"{name} must be between {least:g} and 1, not {value!r:.40}")
-        named = self.extra.get("architectures")
-        if named is not None and not (
-            isinstance(named, list) and all(isinstance(name, str) for name in named)
-        ):
-            raise ConfigError(f"architectures must be a list of names, not {named!r:.40}")
-
-
-def _model_type(values: Mapping[str, Any]) -> Any:
-    """``model_type``, which the oldest files of BERT leave out, those of its miniatures too."""
-    given = values.get("model_type")
-    named = values.get("architectures") or ()
-    named = named if isinstance(named, list) else ()
-    if given is None and "hidden_size" in values and values.get("type_vocab_size") == 2:
-        return "bert" if all(str(name).startswith("Bert") for name in named) else None
-    return given
-
-
-def _labels(values: Mapping[str, Any]) -> tuple[str, ...]:
-    """Names of the labels, in order.
-
-    Raises:
-        ConfigError: they are not named by the numbers 0, 1, 2, …, and the model needs them.
-    """
-    try:
-        if values.get("id2label"):
-            found = {int(i): str(label) for i, label in values["id2label"].items()}
-        elif values.get("label2id"):
-            found = {int(i): str(label) for label, i in values["label2id"].items()}
-        else:
-            n = values.get("num_labels") or 0
-            if not isinstance(n, int) or not 0 <= n <= _MOST_LABELS:
-                raise ConfigError(f"num_labels must be a number of labels, not {n!r:.40}")
-            found = {i: f"LABEL_{i}" for i in range(n)}
-    except (AttributeError, TypeError, ValueError):
-        raise ConfigError("id2label must map the number of each label to its name") from None
-    if sorted(found) == list(range(len(found))):
-        return tuple(found[i] for i in range(len(found)))
-    named = values.get("architectures")
-    if isinstance(named, list) and named and not any("Classification" in str(n) for n in named):
-        return ()  # left over from elsewhere: such a head has no labels
-    raise ConfigError(f"id2label must number its labels from 0 on, not {sorted(found)!s:.60}")
-
-
-def _problem(problem_type: Any) -> str:
-    if problem_type is None:
-        return ""
-    ours = {theirs: name for name, theirs in PROBLEMS.items()}
-    if not isinstance(problem_type, str) or problem_type not in ours:
-        raise ConfigError(
-            f"problem_type {problem_type!r:.60} is not supported; supported: {', '.join(ours)}"
-        )
-    return ours[problem_type]
 
 
 def read_config(folder: Path) -> ModelConfig:

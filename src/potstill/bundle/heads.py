@@ -1,6 +1,7 @@
 """The heads a model folder may carry on its encoder: names, shapes, Hugging Face's classes.
 
-One row a head. What reads weights, what writes a config and what makes a model all look here.
+One row a head. What reads weights, what writes a config and what makes a model all look here. A
+task that was added (see `potstill.bundle.added`) has its row among them.
 """
 
 from __future__ import annotations
@@ -9,8 +10,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+from potstill.bundle.added import load_added
 from potstill.bundle.config import ModelConfig
 from potstill.bundle.encoders.spec import HeadName as HeadName
+from potstill.bundle.encoders.spec import Rows
 from potstill.bundle.encoders.table import ENCODERS
 from potstill.errors import ConfigError
 
@@ -61,7 +64,7 @@ Step: TypeAlias = "Linear | Activate | Norm | Words"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Head:
+class HeadSpec:
     """What is known of one head: all that writes, reads or computes it goes by this."""
 
     title: str
@@ -76,8 +79,19 @@ class Head:
     """Names of its outputs; several share the columns of the last layer."""
     architectures: Mapping[str, str]
     """``model_type`` → Hugging Face's class with this head."""
+    model: str
+    """Module and class of its torch model, behind a colon."""
     remedy: str
     """How a bare encoder comes by one."""
+    rows: Rows = ()
+    """Names of its parameters in files, Hugging Face's and ours, where the description of an
+    encoder has none for this head."""
+    grouped: bool = False
+    """Whether its torch model takes the rows of an example together: ``[batch, n, seq]``."""
+    peft: str = ""
+    """What PEFT calls its task; empty where it has no name for it."""
+    engine: int | None = None
+    """Its number in native/include/potstill.h; ``None`` where the engine does not compute it."""
 
     def shapes(self, config: ModelConfig) -> Shapes:
         """Our parameter name → shape on an encoder of a config."""
@@ -97,10 +111,17 @@ class Head:
         """Shape of each output behind its batch and token axes."""
         if len(self.outputs) > 1:
             return ()
-        steps = self.steps(config)
-        widths = {step.name: step.n_out for step in steps if isinstance(step, Linear)}
-        last = steps[-1]
-        return (config.vocab_size,) if isinstance(last, Words) else (list(widths.values())[-1],)
+        if self.speaks_words(config):
+            return (config.vocab_size,)
+        return (self.last(config).n_out,)
+
+    def last(self, config: ModelConfig) -> Linear:
+        """The last layer that has weights of its own."""
+        return [step for step in self.steps(config) if isinstance(step, Linear)][-1]
+
+    def speaks_words(self, config: ModelConfig) -> bool:
+        """Whether its last layer is the word table."""
+        return any(isinstance(step, Words) for step in self.steps(config))
 
 
 def linear_shapes(name: str, n_out: int, n_in: int, bias: bool = True) -> Shapes:
@@ -143,77 +164,124 @@ def _masked_lm(config: ModelConfig) -> tuple[Step, ...]:
     return (*_transform(config, "lm_head", large=True), Words("lm_head"))
 
 
-def _classes(ending: str) -> dict[str, str]:
+def classes(ending: str) -> dict[str, str]:
+    """``model_type`` → name of a class of every supported encoder."""
     return {model_type: spec.prefix + ending for model_type, spec in ENCODERS.items()}
 
 
-HEADS: Mapping[HeadName, Head] = {
-    "qa": Head(
+class _Heads(dict[HeadName, HeadSpec]):
+    """Heads by name; one that is not known yet may be that of a task that was added."""
+
+    def __missing__(self, name: HeadName) -> HeadSpec:
+        if load_added() and name in self:
+            return self[name]
+        raise KeyError(name)
+
+
+_OURS: dict[HeadName, HeadSpec] = {
+    "qa": HeadSpec(
         title="question-answering head",
         task="question-answering",
         steps=lambda config: _by_token(config, "qa_head", 2),
         by_token=True,
         outputs=QA_OUTPUTS,
-        architectures=_classes("ForQuestionAnswering"),
+        architectures=classes("ForQuestionAnswering"),
+        model="potstill.models.qa:QuestionAnsweringModel",
+        peft="QUESTION_ANS",
+        engine=0,
         remedy="fine-tune it first with `potstill finetune`",
     ),
-    "mlm": Head(
+    "mlm": HeadSpec(
         title="masked-LM head",
         task="masked-lm",
         steps=_masked_lm,
         by_token=True,
         architectures={
             model_type: name
-            for model_type, name in _classes("ForMaskedLM").items()
+            for model_type, name in classes("ForMaskedLM").items()
             if ENCODERS[model_type].masked_lm
         },
+        model="potstill.models.lm:MaskedLM",
+        engine=3,
         remedy="train one first with `potstill finetune mlm-head`",
     ),
-    "classification": Head(
+    "classification": HeadSpec(
         title="text-classification head",
         task="text-classification",
         steps=lambda config: _pooled(config, config.n_labels),
         by_token=False,
-        architectures=_classes("ForSequenceClassification"),
+        architectures=classes("ForSequenceClassification"),
+        model="potstill.models.classification:ClassificationModel",
+        peft="SEQ_CLS",
+        engine=1,
         remedy="fine-tune it first with `potstill finetune` and a recipe of text-classification",
     ),
-    "tagging": Head(
+    "tagging": HeadSpec(
         title="token-classification head",
         task="token-classification",
         steps=lambda config: _by_token(config, "classifier", config.n_labels),
         by_token=True,
-        architectures=_classes("ForTokenClassification"),
+        architectures=classes("ForTokenClassification"),
+        model="potstill.models.tagging:TaggingModel",
+        peft="TOKEN_CLS",
+        engine=2,
         remedy="fine-tune it first with `potstill finetune` and a recipe of token-classification",
     ),
-    "choice": Head(
+    "choice": HeadSpec(
         title="multiple-choice head",
         task="multiple-choice",
         steps=lambda config: _pooled(config, 1),
         by_token=False,
-        architectures=_classes("ForMultipleChoice"),
+        architectures=classes("ForMultipleChoice"),
+        model="potstill.models.choice:ChoiceModel",
+        grouped=True,
+        engine=1,
         remedy="fine-tune it first with `potstill finetune` and a recipe of multiple-choice",
     ),
-    "bare": Head(
+    "bare": HeadSpec(
         title="pooler",
         steps=_own_pooler,
         by_token=False,
-        architectures=_classes("Model"),
+        architectures=classes("Model"),
+        model="potstill.models.bare:BareModel",
         remedy="load it as a model without one",
     ),
 }
-"""Name → head."""
+HEADS = _Heads(_OURS)
+"""Name → head: ours, and behind them those of tasks that were added."""
 
-TASKS: Mapping[HeadName, str] = {name: head.task for name, head in HEADS.items() if head.task}
-"""Head → the task it is for, as recipes and manifests call it."""
+DEFAULT: HeadName = "qa"
+"""The head that is meant where nobody names one, and no folder says what it is for."""
+
+
+def head_of_task(task: str) -> HeadName | None:
+    """The head of the task that recipes and manifests call so; ``None`` where there is none.
+
+    Raises:
+        InputError: the entry point of a task that was added cannot be loaded.
+    """
+
+    def find() -> HeadName | None:
+        return next((name for name, head in HEADS.items() if task and head.task == task), None)
+
+    return find() or (load_added() and find()) or None
 
 
 def head_of(config: ModelConfig) -> HeadName | None:
-    """The head that ``config.json`` names in ``architectures``; ``None`` where it names none."""
-    for named in config.extra.get("architectures") or ():
-        for head, known in HEADS.items():
-            if known.architectures.get(config.model_type) == named:
-                return head
-    return None
+    """The head that ``config.json`` names in ``architectures``; ``None`` where it names none.
+
+    Raises:
+        InputError: the entry point of a task that was added cannot be loaded.
+    """
+
+    def find() -> HeadName | None:
+        for named in config.extra.get("architectures") or ():
+            for head, known in HEADS.items():
+                if known.architectures.get(config.model_type) == named:
+                    return head
+        return None
+
+    return find() or (load_added() and find()) or None
 
 
 def architecture(config: ModelConfig, head: HeadName) -> str:

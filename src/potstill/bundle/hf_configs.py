@@ -45,7 +45,7 @@ class PretrainedConfig(ModelConfig):
         if "extra" in options:  # dataclasses.replace: all of the fields, in our names
             super().__init__(**options)
         else:
-            self._take(with_options(ModelConfig.from_hf({"model_type": self.kind}), options))
+            _take(self, with_options(ModelConfig.from_hf({"model_type": self.kind}), options))
 
     @classmethod
     def from_pretrained(
@@ -83,10 +83,6 @@ class PretrainedConfig(ModelConfig):
         """`to_dict` as JSON."""
         return json.dumps(self.to_hf(), indent=2, sort_keys=True) + "\n"
 
-    def _take(self, config: ModelConfig) -> None:
-        for name in _OWN:
-            object.__setattr__(self, name, getattr(config, name))
-
     def __setattr__(self, name: str, value: Any) -> None:
         """Sets a field under Hugging Face's name, checked as if it had been read from a file."""
         if name in _OWN and name not in self.spec.fields:
@@ -94,7 +90,7 @@ class PretrainedConfig(ModelConfig):
                 f"{name} cannot be set: make a new config, or use {name!r}'s name "
                 "in Hugging Face's config.json"
             )
-        self._take(with_options(self, {name: value}))
+        _take(self, with_options(self, {name: value}))
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, ModelConfig):
@@ -209,8 +205,13 @@ def as_pretrained(config: ModelConfig) -> PretrainedConfig:
         return config
     found = CONFIGS[config.model_type]
     new = found.__new__(found)
-    new._take(config)
+    _take(new, config)
     return new
+
+
+def _take(new: PretrainedConfig, config: ModelConfig) -> None:
+    for name in _OWN:
+        object.__setattr__(new, name, getattr(config, name))
 
 
 def with_options(config: ModelConfig, options: Mapping[str, Any]) -> ModelConfig:

@@ -13,7 +13,7 @@ from typing import Any
 from potstill.bundle.atomic import write_json
 from potstill.bundle.config import ModelConfig
 from potstill.bundle.encoders.spec import HeadName
-from potstill.bundle.heads import TASKS, head_of
+from potstill.bundle.heads import DEFAULT, HEADS, head_of, head_of_task
 from potstill.bundle.layout import MANIFEST
 from potstill.bundle.objects import read_object
 from potstill.errors import ModelError
@@ -114,15 +114,16 @@ def named_head(folder: Path, config: ModelConfig) -> HeadName | None:
     """
     manifest = read_manifest(folder)
     if manifest is not None:
-        for head, task in TASKS.items():
-            if task == manifest.task:
-                return head
+        head = head_of_task(manifest.task)
+        if head is not None:
+            return head
+        known = ", ".join(head.task for head in HEADS.values() if head.task)
         raise ModelError(
-            f"{folder / MANIFEST} names the task {manifest.task!r}, which is none of "
-            f"{', '.join(TASKS.values())}: upgrade potstill"
+            f"{folder / MANIFEST} names the task {manifest.task!r}, which is none of {known}: "
+            "upgrade potstill, or install what adds the task"
         )
     named = head_of(config)
-    return named if named in TASKS else None
+    return named if named and HEADS[named].task else None
 
 
 def head_of_folder(folder: Path, config: ModelConfig) -> HeadName:
@@ -131,7 +132,7 @@ def head_of_folder(folder: Path, config: ModelConfig) -> HeadName:
     Raises:
         ModelError: the manifest is damaged.
     """
-    return named_head(folder, config) or "qa"
+    return named_head(folder, config) or DEFAULT
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:

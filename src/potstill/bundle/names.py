@@ -12,6 +12,7 @@ from functools import cache
 
 from potstill.bundle.encoders.spec import HeadName
 from potstill.bundle.encoders.table import ENCODERS
+from potstill.bundle.heads import HEADS
 
 _TENSORS = {"weight": "weight", "bias": "bias", "gamma": "weight", "beta": "bias"}
 """Last part of a name; ``gamma`` and ``beta`` are how TensorFlow checkpoints spell a norm's."""
@@ -25,7 +26,8 @@ def _pattern(module: str) -> re.Pattern[str]:
 def _rows(model_type: str, head: HeadName | None) -> list[tuple[str, str]]:
     spec = ENCODERS[model_type]
     encoder = [(f"{spec.base}.{theirs}", ours) for theirs, ours in spec.rows]
-    return [*encoder, *spec.shared_rows, *(spec.head_rows.get(head, ()) if head else ())]
+    own = spec.head_rows.get(head, HEADS[head].rows) if head else ()
+    return [*encoder, *spec.shared_rows, *own]
 
 
 def from_hf(model_type: str, name: str, head: HeadName | None = None) -> str | None:

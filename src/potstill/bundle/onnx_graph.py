@@ -45,7 +45,7 @@ def build_graph(
     weights: Mapping[str, Array],
     storage: Storage | None = None,
     *,
-    head: HeadName = "qa",
+    head: HeadName = heads.DEFAULT,
 ) -> onnx.ModelProto:
     """Writes the graph of a model.
 
@@ -248,7 +248,7 @@ def _head(
     weights: Mapping[str, Array],
     storage: Storage,
     x: str,
-    head: heads.Head,
+    head: heads.HeadSpec,
 ) -> dict[str, Shape]:
     """Writes a head behind the encoder's last states; which outputs that gave, and their shapes."""
     axes: Shape = ["batch", "seq"]

@@ -5,15 +5,13 @@ from __future__ import annotations
 import math
 
 from potstill.bundle.config import ModelConfig
-from potstill.bundle.heads import HEADS, HeadName, Words
+from potstill.bundle.heads import HEADS, HeadName
 from potstill.bundle.weights import expected_shapes
 
 _TABLES = frozenset(f"embeddings.{name}.weight" for name in ("word", "position", "token_type"))
 
 
-def parameters(
-    config: ModelConfig, *, head: HeadName | None = "qa", embeddings: bool = True
-) -> int:
+def parameters(config: ModelConfig, *, head: HeadName | None, embeddings: bool = True) -> int:
     """Number of parameters of an encoder with a head.
 
     "22M parameters" is ambiguous: in a small model half of them are the word table, which costs
@@ -31,7 +29,7 @@ def parameters(
     )
 
 
-def flops_per_token(config: ModelConfig, seq_len: int, head: HeadName = "qa") -> int:
+def flops_per_token(config: ModelConfig, seq_len: int, head: HeadName) -> int:
     """Forward multiplications plus additions a token, in the matrix products of one full row.
 
     With hidden_width w, and in each layer attention's width a (w where no head was removed),
@@ -61,7 +59,7 @@ def flops_per_token(config: ModelConfig, seq_len: int, head: HeadName = "qa") ->
     )
     projection = config.table_width * width * config.projects
     own = sum(math.prod(s) for s in HEADS[head].shapes(config).values() if len(s) == 2)
-    if any(isinstance(step, Words) for step in HEADS[head].steps(config)):
+    if HEADS[head].speaks_words(config):
         own += config.vocab_size * config.table_width
     if not HEADS[head].by_token:
         own = round(own / seq_len)

@@ -20,6 +20,7 @@ from potstill.bundle.atomic import write_bytes
 from potstill.bundle.config import ModelConfig
 from potstill.bundle.encoders.mpnet import BUCKETS
 from potstill.bundle.heads import (
+    DEFAULT,
     HEADS,
     HeadName,
     Shapes,
@@ -35,7 +36,7 @@ Weights: TypeAlias = dict[str, Array]
 """Our parameter name → array; a linear layer's weight is [out, in], as torch keeps it."""
 
 
-def expected_shapes(config: ModelConfig, *, head: HeadName | None = "qa") -> Shapes:
+def expected_shapes(config: ModelConfig, *, head: HeadName | None = DEFAULT) -> Shapes:
     """Name → shape of every parameter that a model of this config has.
 
     Args:
@@ -80,7 +81,7 @@ def expected_shapes(config: ModelConfig, *, head: HeadName | None = "qa") -> Sha
 
 
 def read_weights(
-    folder: Path, config: ModelConfig, *, head: HeadName = "qa", require_head: bool = True
+    folder: Path, config: ModelConfig, *, head: HeadName = DEFAULT, require_head: bool = True
 ) -> Weights:
     """Reads the weights of a model folder.
 
@@ -112,7 +113,7 @@ def read_weights(
         fits = [n for n, shape in of_head.items() if n in stored and stored[n].shape == shape]
         of_head = {name: of_head[name] for name in fits}
     check_weights(stored, of_head, where=str(folder))
-    if head == "mlm" and not missing:
+    if known.speaks_words(config) and not missing:
         _check_tied(stored, folder)
     return {name: stored[name] for name in (*shapes, *of_head)}
 
@@ -141,7 +142,7 @@ def check_weights(
 
 
 def write_weights(
-    path: Path, weights: Mapping[str, Array], config: ModelConfig, head: HeadName = "qa"
+    path: Path, weights: Mapping[str, Array], config: ModelConfig, head: HeadName = DEFAULT
 ) -> None:
     """Writes weights to one safetensors file under Hugging Face's names, in one step.
 
@@ -161,7 +162,7 @@ def write_weights(
     write_bytes(path, save(to_hf(weights, config, head), metadata={"format": "pt"}))
 
 
-def to_hf(weights: Mapping[str, Array], config: ModelConfig, head: HeadName = "qa") -> Weights:
+def to_hf(weights: Mapping[str, Array], config: ModelConfig, head: HeadName = DEFAULT) -> Weights:
     """The same arrays under Hugging Face's names.
 
     Raises:

@@ -15,7 +15,7 @@ from potstill.cli.options import runtime_option
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from potstill.evaluation.plot import Curves
+    from potstill.reports.plot import Curves
     from potstill.runtime.opening import Opened
     from potstill.tasks.benchmark import Benchmark
 
@@ -71,7 +71,7 @@ def command(
     )
     if plot is not None:
         from potstill.bundle.atomic import write_text
-        from potstill.evaluation.plot import draw
+        from potstill.reports.plot import draw
 
         write_text(plot, draw(_curves(model, found)))
     if as_json:
@@ -101,7 +101,7 @@ def _as_json(model: str, found: Benchmark) -> dict[str, Any]:
 
 
 def _curves(model: str, found: Benchmark) -> Curves:
-    from potstill.evaluation.plot import Curves, Line
+    from potstill.reports.plot import Curves, Line
     from potstill.runtime import machine
 
     lines = [

@@ -51,8 +51,15 @@ def _runtimes() -> Iterable[str]:
     return (AUTO, *RUNTIMES)
 
 
+def _tasks() -> Iterable[str]:
+    from potstill.tasks.table import every
+
+    return [task.name for task in every()]
+
+
 MODEL = Named(_models)
 RECIPE = Named(_recipes)
 RUNTIME = Named(_runtimes, files=False)
+TASK = Named(_tasks, files=False)
 FILE = click.Path()
 """A file or folder that may be missing: what is wrong with it is said by who reads it."""

@@ -177,10 +177,10 @@ def _refuse(name: str, task: Task[Any], takes: Callable[[Task], bool]) -> None:
     """Refuses an option that the model's task does not have."""
     if takes(task):
         return
-    from potstill.tasks.table import TASKS
+    from potstill.tasks.table import every
 
     flag = {"max_windows": "windows"}.get(name, name).replace("_", "-")
-    known = ", ".join(one.name for one in TASKS.values() if takes(one))
+    known = ", ".join(one.name for one in every() if takes(one))
     raise click.UsageError(f"--{flag} applies only to {known}; the model is for {task.name}.")
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from potstill.cli.completing import MODEL
+from potstill.cli.completing import MODEL, TASK
 from potstill.cli.options import columns_option
 
 if TYPE_CHECKING:
@@ -45,12 +45,9 @@ _DATA_SUFFIXES = {".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".parquet", ".gz
 )
 @click.option(
     "--task",
-    type=click.Choice(
-        ["question-answering", "text-classification", "token-classification", "multiple-choice"]
-    ),
-    default="question-answering",
-    show_default=True,
-    help="What a data file is for.",
+    metavar="TASK",
+    type=TASK,
+    help="Task that a data file is for, as recipes call it.  [default: question-answering]",
 )
 @columns_option()
 @click.option(
@@ -64,7 +61,7 @@ def command(
     model: str,
     seq_len: int,
     stride: int,
-    task: str,
+    task: str | None,
     columns: dict[str, Any],
     tuning: bool,
     as_json: bool,
@@ -100,17 +97,17 @@ def command(
 
 
 def _described_data(
-    target: str, task: str, model: str, columns: dict[str, Any], **how: int
+    target: str, task: str | None, model: str, columns: dict[str, Any], **how: int
 ) -> dict[str, Any]:
     from potstill.bundle.find import find_model
-    from potstill.tasks.table import named
+    from potstill.tasks.table import every, named
     from potstill.text.tokenizer import Tokenizer
 
-    found = named(task)
+    found = named(task) if task else every()[0]
     tokenizer = Tokenizer.from_folder(find_model(model))
     described = found.describe(found.load(target, **columns), tokenizer, **how)
     counted = {"tokenizer": model} if any(key.endswith("_tokens") for key in described) else {}
-    return {"kind": "data", "task": task, "path": target, **counted, **described}
+    return {"kind": "data", "task": found.name, "path": target, **counted, **described}
 
 
 def _described_model(target: str, seq_len: int) -> dict[str, Any]:
@@ -123,7 +120,7 @@ def _described_model(target: str, seq_len: int) -> dict[str, Any]:
     folder = find_model(target)
     described = describe_model(folder, seq_len=seq_len)
     head = head_of_folder(folder, read_config(folder))
-    name, reason = ("", "") if head == "bare" else runtime_of(folder, head)
+    name, reason = runtime_of(folder, head)
     runs = {"runtime": name, "runtime_reason": reason}
     return {"kind": "model", "model": target, "folder": str(folder), **runs, **described}
 
@@ -160,8 +157,8 @@ def _print(found: dict[str, Any] | list[dict[str, Any]]) -> None:
         for number, table in enumerate(_models_tables(found, console)):
             console.print(*([""] if number else []), table, sep="\n")
         return
-    tables = {"model": _model_table, "data": _data_table}
-    console.print(_labels_table(found) if "labels" in found else tables[found["kind"]](found))
+    data = _data_table if "questions" in found else _labels_table
+    console.print(_model_table(found) if found["kind"] == "model" else data(found))
 
 
 def _grid() -> Table:
@@ -206,12 +203,12 @@ def _labels_table(values: dict[str, Any]) -> Table:
         if values.get(name):
             value = values[name]
             table.add_row(name, _count(value) if isinstance(value, int) else _plain(value))
-    for label, value in values["labels"].items():
+    for label, value in values.get("labels", {}).items():
         table.add_row(
             f"  {_plain(label)}", _count(value) if isinstance(value, int) else _short(value)
         )
     if "row_tokens" in values:
-        if values["problem"] == "multi-label":
+        if values.get("problem") == "multi-label":
             table.add_row("rows with several labels", _count(values["several"]))
             table.add_row("rows with none", _count(values["none"]))
         lengths = values["row_tokens"]
@@ -226,6 +223,8 @@ def _labels_table(values: dict[str, Any]) -> Table:
 
 
 def _model_table(values: dict[str, Any]) -> Table:
+    from potstill.tasks.table import named
+
     table = _grid()
     table.add_row("model", _plain(values["model"]))
     table.add_row("folder", _plain(values["folder"]))
@@ -235,9 +234,8 @@ def _model_table(values: dict[str, Any]) -> Table:
         f"{_of_layers(values['layer_heads'])} heads, "
         f"feed-forward {_of_layers(values['layer_ffn'])}",
     )
-    if values["runtime"]:
-        reason = f": {values['runtime_reason']}" if values["runtime_reason"] else ""
-        table.add_row("runtime", _plain(values["runtime"] + reason))
+    reason = f": {values['runtime_reason']}" if values["runtime_reason"] else ""
+    table.add_row("runtime", _plain(values["runtime"] + reason))
     table.add_row("vocabulary", f"{values['vocab_size']:,}")
     table.add_row("positions", f"{values['max_positions']:,}")
     table.add_row("parameters", f"{values['parameters']:,}")
@@ -251,7 +249,7 @@ def _model_table(values: dict[str, Any]) -> Table:
         for name in ("name", "licence", "task"):
             if manifest[name]:
                 table.add_row(name, _plain(manifest[name]))
-        if manifest["task"] == "question-answering":
+        if named(manifest["task"]).takes("no_answer"):
             table.add_row("may say there is no answer", "yes" if manifest["no_answer"] else "no")
         for name, value in manifest["scores"].items():
             table.add_row(f"score: {_plain(name)}", _plain(_short(value)))

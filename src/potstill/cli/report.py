@@ -12,9 +12,9 @@ import click
 from potstill.cli.completing import FILE
 
 if TYPE_CHECKING:
-    from potstill.evaluation.runs import Run
-    from potstill.evaluation.text_mistakes import TextLike
     from potstill.records import QAExample
+    from potstill.reports.runs import Run
+    from potstill.reports.text_mistakes import TextLike
 
 
 @click.command("report")
@@ -65,8 +65,8 @@ def command(
     """
     from potstill.bundle.atomic import write_text
     from potstill.errors import DataError
-    from potstill.evaluation.report import ReportOptions, report
-    from potstill.evaluation.runs import read_run
+    from potstill.reports.report import ReportOptions, report
+    from potstill.reports.runs import read_run
 
     finished = [run for run in runs if not _goes_on(run)]
     if not finished:
@@ -94,7 +94,7 @@ def _texts(
     """The files' questions by id, and their labelled texts by the hash of the file and by id."""
     from potstill.bundle.manifest import sha256_of
     from potstill.data.qa import load_qa
-    from potstill.evaluation.text_mistakes import load_texts_of
+    from potstill.reports.text_mistakes import load_texts_of
 
     of_texts = {kept.sha256: kept for run in runs for kept in run.evaluations if kept.said}
     examples: dict[str, QAExample] = {}

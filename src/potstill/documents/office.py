@@ -42,7 +42,7 @@ def read_word(data: bytes, name: str) -> Document:
         if isinstance(block, Table):
             _word_table(writer, block)
             continue
-        text = _word_text(block._p)
+        text = _word_text(block._p)  # noqa: SLF001 - the library has no other way to the element
         style = (block.style.name if block.style is not None else "") or ""
         level = _LEVEL.match(style)
         if level or style == "Title":
@@ -58,9 +58,10 @@ def _word_table(writer: Writer, table: Any) -> None:
     for row in table.rows:
         cells: list[Any] = []
         for cell in row.cells:  # a merged cell comes once for each column it covers
-            if not cells or cell._tc is not cells[-1]._tc:
+            if not cells or cell._tc is not cells[-1]._tc:  # noqa: SLF001 - as above
                 cells.append(cell)
-        rows.append([spaced(" ".join(_word_text(p._p) for p in c.paragraphs)) for c in cells])
+        texts = [[_word_text(p._p) for p in c.paragraphs] for c in cells]  # noqa: SLF001 - as above
+        rows.append([spaced(" ".join(own)) for own in texts])
     _write_table(writer, rows)
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from potstill.bundle.heads import HEADS, Activate, Head, Linear, Norm
+from potstill.bundle.heads import HEADS, Activate, HeadSpec, Linear, Norm
 from potstill.bundle.onnx_graph import MASKED
 from potstill.export.source import Source, library
 from potstill.text.windows import Batch
@@ -140,7 +140,7 @@ class _Net:
         down = self._linear(f"{name}.ffn.down", inner)
         return self._norm(f"{name}.ffn_norm", mb.add(x=down, y=x))
 
-    def _head(self, head: Head, x: Any) -> tuple[Any, ...]:
+    def _head(self, head: HeadSpec, x: Any) -> tuple[Any, ...]:
         """The outputs of a head, of the encoder's last states [1, seq, width]."""
         mb = self.mb
         for step in head.steps(self.config):

@@ -26,7 +26,7 @@ _ANGLED = {
 }  # fmt: skip
 
 
-def write_config(out: Path, config: ModelConfig, head: HeadName = "qa") -> None:
+def write_config(out: Path, config: ModelConfig, head: HeadName) -> None:
     """Writes ``config.json`` of a float32 model with a head."""
     write_json(out / layout.CONFIG, hf_config(config, head))
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from potstill.bundle.config import ModelConfig
 from potstill.bundle.disentangled import Distances
-from potstill.bundle.heads import HEADS, Activate, Head, HeadName, Linear, Norm
+from potstill.bundle.heads import DEFAULT, HEADS, Activate, HeadName, HeadSpec, Linear, Norm
 
 Floats: TypeAlias = NDArray[np.float64]
 Ints: TypeAlias = NDArray[np.int64]
@@ -27,7 +27,7 @@ def forward(
     input_ids: Ints,
     attention_mask: Ints,
     token_type_ids: Ints,
-    head: HeadName = "qa",
+    head: HeadName = DEFAULT,
 ) -> tuple[Floats, ...]:
     """The float64 outputs that `bundle.onnx_graph` names, of int64 [batch, seq] inputs.
 
@@ -95,7 +95,7 @@ def _turned(x: Floats, angles: Floats) -> Floats:
 
 
 def _head(
-    config: ModelConfig, w: Mapping[str, Floats], x: Floats, head: Head
+    config: ModelConfig, w: Mapping[str, Floats], x: Floats, head: HeadSpec
 ) -> tuple[Floats, ...]:
     for step in head.steps(config):
         if isinstance(step, Linear):

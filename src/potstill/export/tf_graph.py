@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from potstill.bundle.heads import HEADS, Activate, Head, Linear, Norm
+from potstill.bundle.heads import HEADS, Activate, HeadSpec, Linear, Norm
 from potstill.bundle.onnx_graph import MASKED
 from potstill.bundle.onnx_nodes import Array
 from potstill.export.source import Source, library
@@ -178,7 +178,7 @@ class _Net:
         normal = centred * tf.math.rsqrt(variance + self.config.norm_eps)
         return normal * v[f"{name}.weight"] + v[f"{name}.bias"]
 
-    def _head(self, head: Head, x: Any, batch: Any, seq: Any) -> tuple[Any, ...]:
+    def _head(self, head: HeadSpec, x: Any, batch: Any, seq: Any) -> tuple[Any, ...]:
         """The outputs of a head, of the encoder's last states [batch, seq, width]."""
         tf, config, v = self.tf, self.config, self.variables
         for step in head.steps(config):

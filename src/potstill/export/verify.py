@@ -95,7 +95,8 @@ def reference_of(config: ModelConfig, weights: Weights, head: HeadName) -> Refer
     ]
     scale = max(_range(one, b, head) for one, b in zip(logits, batches, strict=True))
     if not HEADS[head].by_token:
-        last = np.linalg.norm(weights["classifier.weight"].astype(np.float64), axis=1)
+        layer = weights[f"{HEADS[head].last(config).name}.weight"]
+        last = np.linalg.norm(layer.astype(np.float64), axis=1)
         scale = max(scale, float(last.max()))
     return Reference(head, logits, scale)
 

@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from potstill.bundle.config import ModelConfig
+from potstill.bundle.heads import HeadName
 from potstill.errors import ConfigError
 from potstill.models.dropout import Dropout
 from potstill.models.encoder import Encoder, initialize
@@ -28,7 +29,7 @@ class ChoiceModel(Pretrained):
         transforms = config.spec.head_transform
         self.transform = Transform(config) if transforms else None
         self.pooler = None if transforms else Pooler(config)
-        self.head_dropout = Dropout(_dropout(config))
+        self.head_dropout = Dropout(_dropout(config, self.head))
         self.classifier = nn.Linear(config.hidden_width, 1)
         initialize(self, config.initializer_range)
 
@@ -70,8 +71,8 @@ class ChoiceModel(Pretrained):
         return returned(output, return_dict)
 
 
-def _dropout(config: ModelConfig) -> float:
-    if "choice" in config.spec.hidden_dropout_heads:
+def _dropout(config: ModelConfig, head: HeadName) -> float:
+    if head in config.spec.hidden_dropout_heads:
         return config.hidden_dropout
     if not config.spec.summary:
         return config.label_dropout

@@ -20,7 +20,7 @@ class TaggingModel(Pretrained):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__(config)
-        as_states = "tagging" in config.spec.hidden_dropout_heads
+        as_states = self.head in config.spec.hidden_dropout_heads
         rate = config.hidden_dropout if as_states else config.label_dropout
         self.encoder = Encoder(config)
         self.transform = Transform(config) if config.spec.head_transform else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -128,7 +128,7 @@ class Index:
             paths = self._root
         several = [paths] if isinstance(paths, (str, Path)) else list(paths)
         with self._store.writing() as writer:
-            return _Update(self, writer, progress).run(list(find(several)))
+            return _Update(self, self._store.files(), writer, progress).run(list(find(several)))
 
     def name_of(self, path: str) -> str:
         """How the index names a file: below its folder, so that the folder may move."""
@@ -234,11 +234,15 @@ class _Update:
     """One update of an index."""
 
     def __init__(
-        self, index: Index, writer: Writer, progress: Callable[[int, int], None] | None
+        self,
+        index: Index,
+        known: Mapping[str, FileRecord],
+        writer: Writer,
+        progress: Callable[[int, int], None] | None,
     ) -> None:
         self._index, self._writer = index, writer
         self._progress = progress or (lambda done, of: None)
-        self._known = index._store.files()
+        self._known = known
         self._changes = Changes()
 
     def run(self, files: Sequence[File | Skipped]) -> Changes:

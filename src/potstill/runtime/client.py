@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast
 
 from potstill.bundle.config import ModelConfig, read_config
 from potstill.bundle.find import find_model
-from potstill.bundle.heads import TASKS, HeadName
+from potstill.bundle.heads import HEADS, HeadName
 from potstill.bundle.manifest import Manifest, named_head, read_manifest
 from potstill.errors import EmptyInputError, InputError, ModelError
 from potstill.runtime.many import CHUNK, each
@@ -280,8 +280,8 @@ def _check_head(folder: Path, found: HeadName | None, wanted: HeadName) -> None:
     """Refuses a folder that says what it is for, and says something else."""
     if found not in (None, wanted):
         raise ModelError(
-            f"{folder} is a model for {TASKS[found]}, not for {TASKS[wanted]}: name another, or "
-            "fine-tune one with a recipe of that task"
+            f"{folder} is a model for {HEADS[found].task}, not for {HEADS[wanted].task}: "
+            "name another, or fine-tune one with a recipe of that task"
         )
 
 

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from potstill.bundle.config import ModelConfig
-from potstill.bundle.heads import HeadName
+from potstill.bundle.heads import HEADS, Activate, HeadName
 from potstill.errors import InputError, ModelError
 from potstill.runtime.machine import usable_cores
 from potstill.runtime.session import Logits
@@ -32,7 +32,6 @@ KERNEL = "POTSTILL_KERNEL"
 """Environment variable that names a kernel to use instead of the quickest."""
 
 _ABI = 1
-_HEADS: dict[HeadName, int] = {"qa": 0, "classification": 1, "choice": 1, "tagging": 2, "mlm": 3}
 _ACTIVATIONS = {"gelu": 0, "gelu_new": 1, "relu": 2, "tanh": 3}
 _ROOM = 512
 """Bytes for a message."""
@@ -110,8 +109,8 @@ class NativeSession:
             raise ModelError(f"{self.file}: {reason}")
         # The bytes are held by the finalizer: the engine reads them until it is closed.
         weakref.finalize(self, _close, library, self._model, data)
-        self._n_labels = library.potstill_outputs(self._model, 1, 1) // (2 if head == "qa" else 1)
-        self._head = head
+        self._head = HEADS[head]
+        self._n_labels = library.potstill_outputs(self._model, 1, 1) // len(self._head.outputs)
 
     @property
     def kernel(self) -> str:
@@ -132,9 +131,9 @@ class NativeSession:
         out = self.run_rows(
             _small(batch.input_ids[real]), _small(batch.token_type_ids[real]), lengths
         )
-        if self._head in ("classification", "choice"):
+        if not self._head.by_token:
             return (out.reshape(len(lengths), -1),)
-        if self._head != "qa":
+        if len(self._head.outputs) == 1:
             return (_padded(out.reshape(-1, self._n_labels), real),)
         start, end = out.reshape(2, -1)
         return _padded(start, real), _padded(end, real)
@@ -224,15 +223,17 @@ def _library() -> ctypes.CDLL:
 def _described(config: ModelConfig, head: HeadName) -> _Config:
     if not config.spec.engine:
         raise ModelError(f"the engine runs no {config.model_type} models")
-    inner = {"classification": config.pooler_activation, "choice": config.pooler_activation}
-    inner["mlm"] = config.lm_activation
+    known = HEADS[head]
+    if known.engine is None:
+        raise ModelError(f"the engine has no {known.title}")
+    inner = [step.activation for step in known.steps(config) if isinstance(step, Activate)]
     try:
         return _Config(
             size=ctypes.sizeof(_Config),
-            head=_HEADS[head],
+            head=known.engine,
             head_width=config.head_width,
             activation=_ACTIVATIONS[config.activation],
-            head_activation=_ACTIVATIONS[inner.get(head, "gelu")],
+            head_activation=_ACTIVATIONS[inner[0] if inner else "gelu"],
             pad_id=config.pad_id if config.position_offset else -1,
             norm_eps=config.norm_eps,
         )

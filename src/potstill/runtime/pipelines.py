@@ -275,7 +275,7 @@ def as_tokenizer(tokenizer: Any, revision: str | None) -> Tokenizer:
     if isinstance(tokenizer, Tokenizer):
         return tokenizer
     if isinstance(tokenizer, PretrainedTokenizer):
-        return tokenizer._tokenizer
+        return tokenizer.tokenizer
     if isinstance(tokenizer, (str, Path)):
         return Tokenizer.from_folder(find_model(tokenizer, revision=revision))
     backend = getattr(tokenizer, "backend_tokenizer", None)

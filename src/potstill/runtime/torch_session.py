@@ -5,15 +5,16 @@ torch and `potstill.models` are imported inside the calls only.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from potstill.bundle.added import late
 from potstill.bundle.config import position_offset
-from potstill.bundle.heads import QA_OUTPUTS, HeadName
+from potstill.bundle.heads import HEADS, QA_OUTPUTS, HeadName
 from potstill.errors import InputError, MissingExtraError
 from potstill.runtime.session import Logits
 from potstill.text.windows import Batch
@@ -45,8 +46,8 @@ class TorchSession:
         self.max_positions: int = getattr(config, "max_positions", None) or _positions(config)
         types = getattr(config, "n_token_types", getattr(config, "type_vocab_size", 0))
         self._inputs = ["input_ids", "attention_mask"] + ["token_type_ids"] * (types > 1)
-        named = type(model).__name__.endswith("ForMultipleChoice")
-        self._chooses = named or getattr(model, "head", None) == "choice"
+        ours = HEADS.get(getattr(model, "head", ""))
+        self._grouped = ours.grouped if ours else type(model).__name__.endswith("ForMultipleChoice")
 
     def run(self, batch: Batch) -> tuple[Logits, ...]:
         """The outputs that were asked for, float32."""
@@ -54,20 +55,11 @@ class TorchSession:
 
         device = next(self._model.parameters()).device
         feed = {name: torch.from_numpy(getattr(batch, name)).to(device) for name in self._inputs}
-        if self._chooses:
+        if self._grouped:
             feed = {name: rows.unsqueeze(1) for name, rows in feed.items()}  # (n, 1, batch_len)
         with torch.inference_mode(), _threads(self.threads):
             output = self._model(**feed)
         return tuple(_numpy(getattr(output, name)) for name in self._outputs)
-
-
-_CLASSES: Mapping[HeadName, str] = {
-    "qa": "AutoModelForQuestionAnswering",
-    "mlm": "AutoModelForMaskedLM",
-    "classification": "AutoModelForSequenceClassification",
-    "tagging": "AutoModelForTokenClassification",
-    "choice": "AutoModelForMultipleChoice",
-}
 
 
 def open_torch(
@@ -99,11 +91,9 @@ def open_torch(
         import torch
     except ImportError:
         raise MissingExtraError("torch", "train", "the runtime torch") from None
-    from potstill.models import auto
-
     if device == "cuda" and not torch.cuda.is_available():
         raise InputError("torch finds no CUDA device here: use the runtime torch or onnxruntime")
-    model: Any = getattr(auto, _CLASSES[head]).from_pretrained(folder)
+    model: Any = late(HEADS[head].model).from_pretrained(folder)
     model = model.to(device=device, dtype=torch.bfloat16 if bf16 else torch.float32)
     return TorchSession(model, outputs, threads=threads)
 

@@ -17,7 +17,7 @@ from potstill.bundle.manifest import sha256_of
 from potstill.errors import InputError
 from potstill.runtime.client import Client
 from potstill.runtime.runtimes import AUTO, REFERENCE
-from potstill.tasks.table import TASKS, task_of
+from potstill.tasks.table import every, task_of
 from potstill.tasks.task import Task
 
 if TYPE_CHECKING:
@@ -164,7 +164,7 @@ def task_of_model(options: PredictOptions) -> Task[Any]:
     """
     task = task_of(find_model(options.model, revision=options.revision))
     if not task.columns:
-        known = ", ".join(one.name for one in TASKS.values() if one.columns)
+        known = ", ".join(one.name for one in every() if one.columns)
         raise InputError(
             f"{options.model} is a model for {task.name}, which bulk jobs do not have: they have "
             f"{known}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from potstill.bundle.added import late
 from potstill.bundle.config import read_config
 from potstill.bundle.find import find_model
 from potstill.bundle.manifest import read_manifest
@@ -12,8 +13,7 @@ from potstill.runtime.opening import Opening
 from potstill.serving.cache import ContextCache
 from potstill.serving.options import Limits
 from potstill.serving.served import Facts, Served
-from potstill.tasks.table import TASKS, task_of
-from potstill.tasks.task import late
+from potstill.tasks.table import every, task_of
 
 
 def open_served(
@@ -36,6 +36,6 @@ def open_served(
     facts = Facts(name, folder, config, read_manifest(folder))
     task = task_of(folder)
     if not task.served:
-        known = ", ".join(one.name for one in TASKS.values() if one.served)
+        known = ", ".join(one.name for one in every() if one.served)
         raise ModelError(f"{folder} is a model for {task.name}, which is not served: {known} are")
     return late(task.served)(facts, limits, cache, opening)

@@ -12,6 +12,7 @@ import numpy as np
 from pydantic import BaseModel
 
 from potstill.bundle.config import ModelConfig
+from potstill.bundle.heads import HEADS
 from potstill.bundle.manifest import Manifest
 from potstill.runtime.client import Client
 from potstill.runtime.plans import Outputs, Plan, Row
@@ -151,7 +152,7 @@ class Served(ABC, Generic[Call, ClientT]):
 
         def finish(said: Sequence[Outputs]) -> list[list[Any]]:
             (outputs,) = said
-            by_token = self.task != "text-classification"
+            by_token = HEADS[self.client.head].by_token
             return [_padded(output, len(row), n) if by_token else output.tolist()
                     for output in outputs]  # fmt: skip
 

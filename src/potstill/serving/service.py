@@ -27,10 +27,9 @@ from potstill.serving.metrics import Metrics
 from potstill.serving.opening import open_served
 from potstill.serving.options import ServeOptions
 from potstill.serving.served import Served
+from potstill.tasks.table import TASKS
 
 log = logging.getLogger("potstill.serving")
-
-_READS = "question-answering"
 
 State: TypeAlias = Literal["loading", "serving", "draining", "stopped", "failed"]
 
@@ -118,8 +117,11 @@ class Service:
                     self.layout, is_free = found.client.opened.layout, False
                 warm_up(found.client.session, found.seq_len)
                 opened[name] = found
-            if documents and not any(one.task == _READS for one in opened.values()):
-                raise InputError(f"an index is asked by a model for {_READS}: add one with --model")
+            reading = [task.name for task in TASKS.values() if task.documents]
+            if documents and not any(one.task in reading for one in opened.values()):
+                raise InputError(
+                    f"an index is asked by a model for {' or '.join(reading)}: add one with --model"
+                )
         except PotstillError as error:
             self.failure, self.state = error, "failed"
             return

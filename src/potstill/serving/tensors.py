@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from fastapi import FastAPI, Request, Response
 
+from potstill.bundle.heads import HEADS
 from potstill.runtime.plans import Plan, Row
 from potstill.serving.faults import Refusal
 from potstill.serving.http import errors, parse, reply, takes
@@ -71,7 +72,8 @@ def _tensor(dtype: str, rank: int) -> dict[str, Any]:
 
 
 def _metadata(model: Served[Any, Any]) -> dict[str, Any]:
-    rank = 3 if model.task == "token-classification" else 2
+    head = HEADS[model.client.head]
+    rank = 1 + head.by_token + len(head.output_shape(model.facts.config))
     signature = {
         "inputs": {name: _tensor("DT_INT32", 2) for name in _inputs(model)},
         "outputs": {f"output_{i}": _tensor("DT_FLOAT", rank) for i in range(len(model.outputs))},

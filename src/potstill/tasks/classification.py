@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from potstill.bundle.config import read_config
+from potstill.bundle.config import ModelConfig, read_config
 from potstill.bundle.manifest import Manifest, read_manifest
-from potstill.data.classification import gold_array, load_texts, with_labels
+from potstill.data.classification import TextLayout, gold_array, load_texts, with_labels
 from potstill.data.glue import layout_for
+from potstill.errors import DataError
 from potstill.evaluation.baselines import (
     BASE_RATE,
     TFIDF,
@@ -106,6 +107,9 @@ class Classification(Task[Classifier]):
     def metric(self, loaded: Loaded) -> str:
         return MAIN_METRIC[loaded.problem]
 
+    def main_score(self, config: ModelConfig) -> str:
+        return MAIN_METRIC.get(config.problem, "accuracy")
+
     def item(self, client: Classifier, text: str) -> str:
         return text
 
@@ -156,6 +160,11 @@ class Classification(Task[Classifier]):
             own = prod(sure) if problem == "multi-label" else labels[0].score
             found.append(Said(example.id, given, round(own, 5)))
         return found
+
+    def said_of(self, path: str | Path, layout: Mapping[str, Any]) -> Sequence[TextExample]:
+        if not layout:
+            raise DataError(f"{path}: an evaluation of it does not say how it is read")
+        return load_texts(path, TextLayout(**layout)).examples
 
     def describe(self, loaded: Loaded, tokenizer: Tokenizer, **how: int) -> dict[str, Any]:
         return describe_texts(loaded.source, tokenizer, seq_len=how["seq_len"])

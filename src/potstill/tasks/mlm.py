@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from potstill.bundle.config import ModelConfig
 from potstill.data.text import documents
 from potstill.runtime.lm import Filler
 from potstill.runtime.plans import Outputs, Plan, Row
@@ -36,6 +37,7 @@ class MaskedLM(Task[Filler]):
     does = "fill in masked words"
     pipeline = "fill-mask", "potstill.runtime.token_pipelines:FillMaskPipeline"
     aliases = ("masked-lm",)
+    shown = False
     card = Card(
         auto="AutoModelForMaskedLM",
         tags=("potstill", "fill-mask", "masked-lm"),
@@ -73,6 +75,9 @@ class MaskedLM(Task[Filler]):
 
     def metric(self, loaded: Loaded) -> str:
         return "accuracy"
+
+    def main_score(self, config: ModelConfig) -> str:
+        return "mlm_loss"
 
     def item(self, client: Filler, text: str) -> str:
         return f"{client.mask} {text}"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, overload
 
+from potstill.bundle.added import late
 from potstill.errors import InputError
-from potstill.tasks.table import TASKS
-from potstill.tasks.task import late
+from potstill.tasks.table import every
 
 if TYPE_CHECKING:
     from potstill.runtime.pipelines import QuestionAnsweringPipeline
@@ -63,7 +63,8 @@ def pipeline(
         InputError: there is no such task, or an option cannot be used.
         ModelError: the model cannot be used.
     """
-    known = {name: one for one in TASKS.values() for name in (one.pipeline[0], *one.aliases)}
+    having = [one for one in every() if one.pipeline[1]]
+    known = {name: one for one in having for name in (one.pipeline[0], *one.aliases)}
     if task not in known:
         raise InputError(f"there is no task {task!r}; supported: {', '.join(known)}")
     found = known[task]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from potstill.bundle.atomic import write_json
+from potstill.bundle.config import ModelConfig
 from potstill.bundle.manifest import Manifest
 from potstill.data.qa import load_qa
 from potstill.evaluation.confidence import Confidences, confidences, no_answer_curve
@@ -41,6 +42,7 @@ class QuestionAnswering(Task[QAClient]):
     columns = ("question", "context")
     eval_options = frozenset("predictions null_odds calibration curve".split())
     planned = True
+    believable = True
     documents = True
     embedded = True
     served = "potstill.serving.qa:ServedReader"
@@ -84,6 +86,9 @@ class QuestionAnswering(Task[QAClient]):
         )
 
     def metric(self, loaded: Loaded) -> str:
+        return "f1"
+
+    def main_score(self, config: ModelConfig) -> str:
         return "f1"
 
     def item(self, client: QAClient, text: str) -> tuple[str, str]:

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from potstill.bundle.config import read_config
 from potstill.bundle.manifest import read_manifest
-from potstill.data.tagging import Scheme, for_model, load_tags, tag_layout_for
+from potstill.data.tagging import Scheme, TagLayout, for_model, load_tags, tag_layout_for
 from potstill.evaluation.describe_texts import describe_tags
 from potstill.evaluation.kept import Said
 from potstill.evaluation.tagging import MostFrequentTag, score_tags, score_types
@@ -108,6 +108,9 @@ class Tagging(Task[Tagger]):
     def said(self, evaluated: Evaluated[Tagger]) -> Sequence[Said]:
         pairs = zip(evaluated.examples, evaluated.answers, strict=True)
         return [Said(example.id, tuple(tags)) for example, tags in pairs]
+
+    def said_of(self, path: str | Path, layout: Mapping[str, Any]) -> Sequence[TagExample]:
+        return load_tags(path, TagLayout(**layout)).examples
 
     def describe(self, loaded: Loaded, tokenizer: Tokenizer, **how: int) -> dict[str, Any]:
         return describe_tags(loaded.examples)

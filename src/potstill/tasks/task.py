@@ -10,12 +10,11 @@ import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeAlias, TypeVar
 
-from potstill.bundle.heads import TASKS as NAMES
-from potstill.bundle.heads import HeadName
+from potstill.bundle.config import ModelConfig
+from potstill.bundle.heads import HEADS, HeadName, HeadSpec
 from potstill.bundle.manifest import Manifest
 from potstill.errors import InputError
 from potstill.evaluation.kept import Said
@@ -85,6 +84,8 @@ class Task(ABC, Generic[ClientT]):
     """One task; a subclass for each, of which there is one object, in `potstill.tasks.table`."""
 
     head: ClassVar[HeadName]
+    spec: ClassVar[HeadSpec | None] = None
+    """Its head, where Potstill has none of that name: it is added with the task."""
     client: ClassVar[type[Client[Any]]]
     trained: ClassVar[str]
     """Module and class of what trains it, behind a colon."""
@@ -95,7 +96,8 @@ class Task(ABC, Generic[ClientT]):
     does: ClassVar[str]
     """What its models do, as a list of tasks says it: ``answer questions``."""
     pipeline: ClassVar[tuple[str, str]]
-    """The hub's name of the task, and module and class of its pipeline, behind a colon."""
+    """The hub's name of the task, and module and class of its pipeline, behind a colon; empty where
+    it has none."""
     aliases: ClassVar[tuple[str, ...]] = ()
     """Other names of the pipeline."""
     card: ClassVar[Card]
@@ -111,6 +113,10 @@ class Task(ABC, Generic[ClientT]):
     """Options of ``potstill eval`` that only some tasks have."""
     planned: ClassVar[bool] = False
     """Whether ``potstill plan`` knows how its requests are made."""
+    believable: ClassVar[bool] = False
+    """Whether a report shows how far the confidence of its answers can be believed."""
+    shown: ClassVar[bool] = True
+    """Whether a report shows mistakes among its answers."""
     documents: ClassVar[bool] = False
     """Whether its models answer from documents, and say which sentences do."""
     embedded: ClassVar[bool] = False
@@ -121,7 +127,7 @@ class Task(ABC, Generic[ClientT]):
     @property
     def name(self) -> str:
         """As recipes and manifests call it."""
-        return NAMES[self.head]
+        return HEADS[self.head].task
 
     def takes(self, option: str) -> bool:
         """Whether ``from_options`` of its client has an option."""
@@ -168,6 +174,10 @@ class Task(ABC, Generic[ClientT]):
     def metric(self, loaded: Loaded) -> str:
         """Name of the score that counts."""
 
+    def main_score(self, config: ModelConfig) -> str:
+        """Name of the score by which runs of such models are told apart."""
+        return self.card.metrics[0]
+
     @abstractmethod
     def item(self, client: ClientT, text: str) -> Any:
         """A text as what a client is asked, to measure how quick it is."""
@@ -200,6 +210,18 @@ class Task(ABC, Generic[ClientT]):
         """The answers as they are kept."""
         return ()
 
+    def said_of(self, path: str | Path, layout: Mapping[str, Any]) -> Sequence[Any]:
+        """The examples that answers were kept of, read as they were then.
+
+        Args:
+            path: of the data file.
+            layout: how they lie in it, as `kept` gave it.
+
+        Raises:
+            DataError: the file cannot be read.
+        """
+        return self.load(path, **layout).examples
+
     def describe(self, loaded: Loaded, tokenizer: Tokenizer, **how: int) -> dict[str, Any]:
         """What a data file holds, in figures.
 
@@ -207,8 +229,11 @@ class Task(ABC, Generic[ClientT]):
             loaded: the file.
             tokenizer: counts tokens.
             **how: ``seq_len`` and ``stride``.
+
+        Raises:
+            InputError: nobody counts what files of the task hold.
         """
-        raise NotImplementedError
+        raise InputError(f"files for {self.name} are not described: name another task")
 
     def value_kinds(self, client: ClientT) -> dict[str, str]:
         """New columns of a bulk job → their types, as Arrow writes them."""
@@ -229,9 +254,3 @@ class Task(ABC, Generic[ClientT]):
     def limits(self, manifest: Manifest) -> str:
         """What a card says its models are bad at."""
         return self.card.limits
-
-
-def late(place: str) -> Any:
-    """What is called ``module:name``, imported now."""
-    module, _, name = place.partition(":")
-    return getattr(import_module(module), name)

@@ -57,8 +57,8 @@ class PretrainedTokenizer:
             options: values of its ``tokenizer_config.json``.
             model_max_length: longest row, in tokens.
         """
-        self._tokenizer = tokenizer
-        self._backend = tokenizer._backend
+        self.tokenizer = tokenizer
+        self._backend = tokenizer.backend
         self._options = dict(options)
         names = options.get("model_input_names")
         if isinstance(names, list):
@@ -218,7 +218,7 @@ class PretrainedTokenizer:
                 ``tokenizer_config.json`` says. Of WordPiece only.
         """
         ids = plain(token_ids)
-        text = self._tokenizer.decode(
+        text = self.tokenizer.decode(
             [ids] if isinstance(ids, int) else ids, skip_special=skip_special_tokens
         )
         clean = clean_up_tokenization_spaces
@@ -236,14 +236,14 @@ class PretrainedTokenizer:
     def convert_ids_to_tokens(self, ids: Any) -> Any:
         """The vocabulary's spelling of an id, or of each of several."""
         numbers = plain(ids)
-        tokens = self._tokenizer.tokens([numbers] if isinstance(numbers, int) else numbers)
+        tokens = self.tokenizer.tokens([numbers] if isinstance(numbers, int) else numbers)
         return tokens[0] if isinstance(numbers, int) else tokens
 
     def convert_tokens_to_ids(self, tokens: str | Iterable[str]) -> Any:
         """The id of a token, or of each of several; the unknown token's where there is none."""
         if not isinstance(tokens, str):
             return [self.convert_tokens_to_ids(token) for token in tokens]
-        found = self._tokenizer.token_id(tokens)
+        found = self.tokenizer.token_id(tokens)
         return self.unk_token_id if found is None else found
 
     def get_vocab(self) -> dict[str, int]:
@@ -256,7 +256,7 @@ class PretrainedTokenizer:
         """1 for each special token of a row."""
         if not already_has_special_tokens:
             raise InputError("get_special_tokens_mask needs a row that has its special tokens")
-        special = self._tokenizer.special()
+        special = self.tokenizer.special()
         return [int(special[number]) for number in plain(token_ids)]
 
     @property
@@ -274,19 +274,19 @@ class PretrainedTokenizer:
     @property
     def all_special_ids(self) -> list[int]:
         """Ids of the special tokens."""
-        return [int(number) for number in self._tokenizer.special().nonzero()[0]]
+        return [int(number) for number in self.tokenizer.special().nonzero()[0]]
 
     @property
     def all_special_tokens(self) -> list[str]:
         """The special tokens."""
-        return self._tokenizer.tokens(self.all_special_ids)
+        return self.tokenizer.tokens(self.all_special_ids)
 
     def num_special_tokens_to_add(self, pair: bool = False) -> int:
         """Special tokens around a text, or around a pair."""
         return self._processor.num_special_tokens_to_add(pair)
 
     def __len__(self) -> int:
-        return self._tokenizer.vocab_size
+        return self.tokenizer.vocab_size
 
     def pad(
         self,
@@ -349,7 +349,7 @@ class PretrainedTokenizer:
 
     def _template(self) -> Any:
         cls, sep = (self.cls_token, self.cls_token_id), (self.sep_token, self.sep_token_id)
-        if self._tokenizer.layout.n_between == BERT_PAIR.n_between:
+        if self.tokenizer.layout.n_between == BERT_PAIR.n_between:
             return processors.BertProcessing(sep, cls)
         return processors.RobertaProcessing(sep, cls)
 

@@ -125,6 +125,11 @@ class Tokenizer:
         if self._trims:
             self._backend.post_processor = processors.TemplateProcessing("$A:0", "$A:0 $B:1")
 
+    @property
+    def backend(self) -> tokenizers.Tokenizer:
+        """The library's tokenizer. Who opened this one for itself alone may change it."""
+        return self._backend
+
     def _find_layout(self) -> PairLayout:
         # What transformers would do is settled by the post-processor. Files made by hand, and
         # `wordpiece` below, have none: then the special tokens tell.

@@ -8,11 +8,11 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
+from potstill.bundle.added import late
 from potstill.bundle.atomic import locked
 from potstill.bundle.cache import cache_folder
 from potstill.errors import CheckpointError, OutputError
 from potstill.tasks.table import named
-from potstill.tasks.task import late
 from potstill.training.recipe.run import RunRecipe
 from potstill.training.run.course import carry_out
 from potstill.training.run.report import Listeners

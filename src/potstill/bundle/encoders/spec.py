@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias
+from typing import Any, TypeAlias
 
-HeadName: TypeAlias = Literal["qa", "mlm", "classification", "tagging", "choice", "bare"]
+HeadName: TypeAlias = str
 """``qa``: question answering; ``mlm``: masked language modelling; ``classification``: labels of a
 text; ``tagging``: a label for each token; ``choice``: one of several texts; ``bare``: none, but the
-pooler of the encoders that have one."""
+pooler of the encoders that have one; or that of a task that was added."""
 Rows: TypeAlias = "tuple[tuple[str, str], ...]"
 """Hugging Face's module, our module; ``{}`` stands for the number of a layer, ``|`` stands between
 ours where theirs holds several matrices of one shape, one below the other."""

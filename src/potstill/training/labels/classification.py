@@ -40,13 +40,10 @@ from potstill.runtime.session import Session
 from potstill.runtime.texts import TextOrPair, make_rows, run_rows
 from potstill.runtime.torch_session import TorchSession
 from potstill.text.tokenizer import Tokenizer
-from potstill.training.labels.text_rows import TextRows
+from potstill.training.labels.text_rows import CHUNK, TextRows, pack_texts
 from potstill.training.labels.training import LabelTraining
 from potstill.training.recipe.classification import ClassificationRecipe
 from potstill.training.run.task import Base, FloatArray, TaskData, Taught
-
-_CHUNK = 2000
-"""Examples tokenized at once."""
 
 
 class ClassificationTraining(LabelTraining):
@@ -107,29 +104,14 @@ class ClassificationTraining(LabelTraining):
         data: TaskData,
     ) -> TextRows:
         """Examples as tokens with their labels."""
-        ids: list[npt.NDArray[np.int64]] = []
-        second_at: list[int] = []
-        truncated = 0
-        for at in range(0, len(examples), _CHUNK):
-            chunk = [as_input(example) for example in examples[at : at + _CHUNK]]
-            rows, cut = make_rows(tokenizer, chunk, recipe.seq_len)
-            ids += [row.ids for row in rows]
-            second_at += [row.second_at for row in rows]
-            truncated += sum(cut)
         if data.golds:
             gold = gold_array(examples, data.labels, data.problem)
         else:  # never read: the loss is that of the teachers alone
             shape = (len(examples), len(data.labels))[: 1 + (data.problem == "multi-label")]
             gold = np.zeros(shape, np.int64 if data.problem == "single-label" else np.float32)
-        return TextRows(
-            np.concatenate(ids).astype(np.int32) if ids else np.empty(0, np.int32),
-            np.cumsum([0, *map(len, ids)], dtype=np.int64),
-            np.array(second_at, np.int32),
-            gold,
-            _weights(recipe.class_weights if data.golds else "", gold, data),
-            truncated,
-            tokenizer.pad_id,
-            tokenizer.layout,
+        weights = _weights(recipe.class_weights if data.golds else "", gold, data)
+        return pack_texts(
+            list(map(as_input, examples)), gold, tokenizer, seq_len=recipe.seq_len, weight=weights
         )
 
     def prior(self, recipe: ClassificationRecipe, data: TaskData) -> npt.NDArray[np.float64] | None:
@@ -197,8 +179,8 @@ class ClassificationTraining(LabelTraining):
     ) -> list[FloatArray]:
         """A teacher's logits of each example, ``[n_labels]``."""
         found: list[FloatArray] = []
-        for at in range(0, len(examples), _CHUNK):
-            chunk = [as_input(example) for example in examples[at : at + _CHUNK]]
+        for at in range(0, len(examples), CHUNK):
+            chunk = [as_input(example) for example in examples[at : at + CHUNK]]
             rows, _ = make_rows(tokenizer, chunk, seq_len)
             found += run_rows(session, rows, pad_id=tokenizer.pad_id, layout=tokenizer.layout)
         return found

@@ -11,9 +11,13 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from potstill.text.tokenizer import PairLayout
+from potstill.runtime.texts import TextOrPair, make_rows
+from potstill.text.tokenizer import PairLayout, Tokenizer
 from potstill.text.windows import pad
 from potstill.training.run.task import FloatArray
+
+CHUNK = 2000
+"""Texts tokenized at once."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -71,3 +75,40 @@ class TextRows:
     def targets(self, rows: list[int], said: Sequence[FloatArray]) -> Tensor:
         """The teachers' logits of the rows' examples, ``[n, n_labels]``."""
         return torch.from_numpy(np.stack(said))
+
+
+def pack_texts(
+    texts: Sequence[TextOrPair],
+    gold: npt.NDArray[Any],
+    tokenizer: Tokenizer,
+    *,
+    seq_len: int,
+    weight: npt.NDArray[np.float32] | None = None,
+) -> TextRows:
+    """Texts, or pairs of texts, as rows.
+
+    Args:
+        texts: to be read.
+        gold: the label of each as numbers, see `TextRows`.
+        tokenizer: of the model to train.
+        seq_len: longest row, in tokens; what is longer loses its end.
+        weight: see `TextRows`.
+    """
+    ids: list[npt.NDArray[np.int64]] = []
+    second_at: list[int] = []
+    truncated = 0
+    for at in range(0, len(texts), CHUNK):
+        rows, cut = make_rows(tokenizer, texts[at : at + CHUNK], seq_len)
+        ids += [row.ids for row in rows]
+        second_at += [row.second_at for row in rows]
+        truncated += sum(cut)
+    return TextRows(
+        np.concatenate(ids).astype(np.int32) if ids else np.empty(0, np.int32),
+        np.cumsum([0, *map(len, ids)], dtype=np.int64),
+        np.array(second_at, np.int32),
+        gold,
+        weight,
+        truncated,
+        tokenizer.pad_id,
+        tokenizer.layout,
+    )

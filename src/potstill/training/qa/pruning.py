@@ -35,6 +35,7 @@ from potstill.training.qa.importance import importance
 from potstill.training.qa.reconstruct import reconstruct
 from potstill.training.recipe.qa import DistilRecipe
 
+_HEAD = QuestionAnsweringModel.head
 FOLDER = "pruned"
 """Below ``out``: the model after pruning and before its first step."""
 _FACTS = "prune.json"
@@ -71,7 +72,8 @@ def pruned_base(
             _make(recipe, folder, out, examples, facts)
         before, after = read_config(folder), read_config(out)
         note(
-            f"pruned: {parameters(before):,} parameters to {parameters(after):,}, "
+            f"pruned: {parameters(before, head=_HEAD):,} parameters to "
+            f"{parameters(after, head=_HEAD):,}, "
             f"vocabulary {before.vocab_size:,} to {after.vocab_size:,}"
         )
     fabric.barrier()
@@ -133,8 +135,8 @@ def _make(
             for name in layout.TEXT_FILES:
                 if (folder / name).is_file():
                     shutil.copyfile(folder / name, temporary / name)
-        write_config(temporary, config)
-        write_weights(temporary / layout.WEIGHTS, weights, config)
+        write_config(temporary, config, _HEAD)
+        write_weights(temporary / layout.WEIGHTS, weights, config, _HEAD)
         write_json(temporary / _FACTS, facts)
 
 

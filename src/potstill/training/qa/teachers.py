@@ -11,7 +11,7 @@ import torch
 from potstill.bundle.cache import ensure_onnx
 from potstill.bundle.config import read_config
 from potstill.bundle.find import find_model
-from potstill.bundle.heads import TASKS
+from potstill.bundle.heads import HEADS
 from potstill.bundle.manifest import Manifest, read_manifest
 from potstill.bundle.weights import read_weights
 from potstill.errors import ModelError, QuestionTooLongError, RecipeError
@@ -61,7 +61,7 @@ class Teacher:
         self.folder = find_model(name)
         config = read_config(self.folder)
         manifest = read_manifest(self.folder) or Manifest()
-        if manifest.task != TASKS[QuestionAnsweringModel.head]:
+        if manifest.task != HEADS[QuestionAnsweringModel.head].task:
             raise ModelError(
                 f"teacher {name} was trained for {manifest.task}, not question answering"
             )

@@ -16,9 +16,9 @@ from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any, Literal
 
+from potstill.bundle.added import late
 from potstill.errors import RecipeError
-from potstill.tasks.table import TASKS
-from potstill.tasks.task import late
+from potstill.tasks.table import every
 from potstill.training.recipe.run import RunRecipe
 from potstill.training.recipe.shipped import find_recipe, read_text, shipped_recipes
 
@@ -29,11 +29,12 @@ else:
 
 Verb = Literal["finetune", "distil"]
 
-KINDS: dict[Verb, dict[str, type[RunRecipe]]] = {
-    "finetune": {task.name: late(task.recipes[0]) for task in TASKS.values()},
-    "distil": {task.name: late(task.recipes[1]) for task in TASKS.values()},
-}
-"""Verb → task → class of its recipe."""
+VERBS: tuple[Verb, ...] = typing.get_args(Verb)
+
+
+def kinds_of(verb: Verb) -> dict[str, type[RunRecipe]]:
+    """Task → class of its recipe for a verb."""
+    return {task.name: late(task.recipes[VERBS.index(verb)]) for task in every()}
 
 
 def read_recipe(
@@ -85,7 +86,7 @@ def verb_of(values: Mapping[str, Any]) -> Verb:
 
 def shipped_by_kind() -> dict[tuple[Verb, str], list[Path]]:
     """The files of the recipes that ship, by the verb and the task they are for."""
-    found: dict[tuple[Verb, str], list[Path]] = {(v, t): [] for v in KINDS for t in KINDS[v]}
+    found: dict[tuple[Verb, str], list[Path]] = {(v, t): [] for v in VERBS for t in kinds_of(v)}
     for file in shipped_recipes().values():
         values = read_values(file)
         found[verb_of(values), values["task"]].append(file)
@@ -141,7 +142,7 @@ def kind_of(task: Any, verb: Verb) -> type[RunRecipe]:
     Raises:
         RecipeError: there is no such task.
     """
-    kinds = KINDS[verb]
+    kinds = kinds_of(verb)
     if task is None:
         return next(iter(kinds.values()))
     if task not in kinds:

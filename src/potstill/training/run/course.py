@@ -20,7 +20,7 @@ from lightning_fabric import Fabric
 from torch import nn
 
 from potstill.bundle.config import ModelConfig
-from potstill.bundle.heads import TASKS, HeadName
+from potstill.bundle.heads import HEADS, HeadName
 from potstill.bundle.manifest import Manifest
 from potstill.errors import PotstillError, RecipeError
 from potstill.models.pretrained import Pretrained
@@ -108,7 +108,7 @@ class Training(ABC):
     @property
     def name(self) -> str:
         """As recipes and manifests call the task."""
-        return TASKS[self.head]
+        return HEADS[self.head].task
 
     @abstractmethod
     def prepare(self, recipe: Any, sitting: Sitting) -> Course:

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from potstill.evaluation.kept import Kept
-from potstill.evaluation.plot import Curves, Line, Point, Scatter, pareto_front
-from potstill.evaluation.runs import Run, Series, curve, data_name
+from potstill.reports.plot import Curves, Line, Point, Scatter, pareto_front
+from potstill.reports.runs import Run, Series, curve, data_name
 
 TITLES = {
     "f1": "F1",

@@ -2,15 +2,16 @@
 
 import html
 import re
+from dataclasses import asdict
 
 import pytest
 
 from potstill.data.classification import TextLayout
 from potstill.errors import DataError
 from potstill.evaluation.kept import Said
-from potstill.evaluation.mistakes import Found, browser, counted
-from potstill.evaluation.text_mistakes import layout_values, load_texts_of, mistakes_of
 from potstill.records import ChoiceExample, TagExample, TextExample
+from potstill.reports.mistakes import Found, browser, counted
+from potstill.reports.text_mistakes import load_texts_of, mistakes_of
 
 
 def by_id(*examples):
@@ -108,7 +109,7 @@ def test_the_file_is_read_as_it_was_scored(tmp_path):
     path.write_text("sentence,kind\na king,1\na tower,0\n")
     layout = TextLayout(text="sentence", label="kind", names={"0": "bad", "1": "good"},
                         labels=("bad", "good"), problem="single-label")  # fmt: skip
-    found = load_texts_of("text-classification", path, layout_values(layout))
+    found = load_texts_of("text-classification", path, asdict(layout))
     assert [one.label for one in found.values()] == ["good", "bad"]
     for wrong in ({}, {"nothing": 1}):
         with pytest.raises(DataError, match="keep it again"):

@@ -6,9 +6,10 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from potstill.evaluation.html import tag, text
 from potstill.evaluation.kept import Asked
-from potstill.evaluation.mistakes import (
+from potstill.records import QAExample
+from potstill.reports.html import tag, text
+from potstill.reports.mistakes import (
     KINDS,
     Found,
     browser,
@@ -18,7 +19,6 @@ from potstill.evaluation.mistakes import (
     mistakes,
     shown,
 )
-from potstill.records import QAExample
 
 CONTEXT = "The old king built a tower by the river Thames."
 

@@ -9,7 +9,7 @@ import tiny
 from potstill.bundle.manifest import Manifest, read_manifest, write_manifest
 from potstill.errors import DataError, ModelNotFoundError
 from potstill.evaluation.kept import Kept, Said, read_kept, thin_curve, timing, write_kept
-from potstill.evaluation.runs import curve, data_name, in_series, read_run
+from potstill.reports.runs import curve, data_name, in_series, read_run
 
 
 def test_a_run_says_all_it_knows(tmp_path):

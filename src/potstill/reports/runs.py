@@ -12,13 +12,13 @@ from typing import Any
 from potstill.bundle import layout
 from potstill.bundle.config import ModelConfig, read_config
 from potstill.bundle.find import find_model
-from potstill.bundle.heads import TASKS
-from potstill.bundle.manifest import Manifest, head_of_folder, read_manifest
+from potstill.bundle.heads import HeadName
+from potstill.bundle.manifest import Manifest, read_manifest
 from potstill.bundle.size import flops_per_token, parameters
 from potstill.data.files import open_text
 from potstill.errors import DataError
-from potstill.evaluation.classification import MAIN_METRIC
 from potstill.evaluation.kept import Kept, kept_folder, read_kept
+from potstill.tasks.table import task_of
 
 POINTS = 100
 """Most points of a curve: more would not be seen in a plot."""
@@ -31,9 +31,6 @@ NEUTRAL_KEYS = frozenset(
 )
 """Recipe keys in which runs of one name may differ: the seed, and what changes no weights but for
 rounding."""
-
-_METRICS = {"qa": "f1", "tagging": "f1", "choice": "accuracy", "mlm": "mlm_loss"}
-"""Head → its main score; a classifier's depends on its problem."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,32 +103,32 @@ def read_run(model: str | Path) -> Run:
     folder = find_model(model)
     config = read_config(folder)
     manifest = read_manifest(folder) or Manifest()
-    head = head_of_folder(folder, config)
-    metric = _METRICS.get(head) or MAIN_METRIC.get(config.problem, "accuracy")
+    task = task_of(folder)
+    metric = task.main_score(config)
     commands = [str(line.get("command", "")) for line in json_lines(folder / layout.COMMANDS)]
     kept = [read_kept(path) for path in sorted(kept_folder(model, folder).glob("*.json"))]
     commands += [one.command for one in kept if one.command]
     return Run(
         name=_name(model),
-        task=TASKS.get(head, head),
+        task=task.name,
         metric=metric,
         manifest=manifest,
-        shape=shape_of(config, manifest.seq_len),
+        shape=shape_of(config, manifest.seq_len, task.head),
         sizes=sizes_of([folder]),
         lines=json_lines(folder / layout.METRICS),
-        evaluations=kept or _at_its_end(manifest, TASKS.get(head, head), metric),
+        evaluations=kept or _at_its_end(manifest, task.name, metric),
         commands=list(dict.fromkeys(filter(None, commands))),
     )
 
 
-def shape_of(config: ModelConfig, seq_len: int) -> dict[str, int]:
+def shape_of(config: ModelConfig, seq_len: int, head: HeadName) -> dict[str, int]:
     """Layers, widths, parameters and FLOPs of a model, by name."""
     names = ("n_layers", "hidden_width", "ffn_width", "vocab_size")
     return {
         **{name: getattr(config, name) for name in names},
-        "parameters": parameters(config),
-        "parameters_without_embeddings": parameters(config, embeddings=False),
-        "flops_per_token": flops_per_token(config, seq_len),
+        "parameters": parameters(config, head=head),
+        "parameters_without_embeddings": parameters(config, head=head, embeddings=False),
+        "flops_per_token": flops_per_token(config, seq_len, head),
         "seq_len": seq_len,
     }
 

@@ -15,18 +15,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from potstill.bundle.heads import TASKS
 from potstill.bundle.machine import today
 from potstill.errors import InputError
-from potstill.evaluation import pictures
-from potstill.evaluation.html import Child, Html, grid, join, missing, tag
 from potstill.evaluation.kept import Kept
-from potstill.evaluation.mistakes import KINDS, Found, browser, counted, mistakes, shown
-from potstill.evaluation.pictures import TITLES, Row
-from potstill.evaluation.plot import Curves, Scatter, draw, facts
-from potstill.evaluation.runs import Run, Series, in_series
-from potstill.evaluation.text_mistakes import TextLike, mistakes_of
 from potstill.records import QAExample
+from potstill.reports import pictures
+from potstill.reports.html import Child, Html, grid, join, missing, tag
+from potstill.reports.mistakes import KINDS, Found, browser, counted, mistakes, shown
+from potstill.reports.pictures import TITLES, Row
+from potstill.reports.plot import Curves, Scatter, draw, facts
+from potstill.reports.runs import Run, Series, in_series
+from potstill.reports.text_mistakes import TextLike, mistakes_of
+from potstill.tasks.table import named
 
 MOST_BYTES = 5_000_000
 """Size above which fewer mistakes are shown."""
@@ -176,7 +176,8 @@ def _scored(
     parts += [_table(rows, metric, totals), *_trade_offs(rows, metric, teacher, plots)]
     if teacher is not None:
         parts += [tag("h3", "Teacher and students"), _gap(rows, metric, teacher)]
-    if task == "question-answering":
+    known = named(task)
+    if known.believable:
         parts += [
             tag("h3", "Can confidence be believed?"),
             tag(
@@ -196,7 +197,7 @@ def _scored(
                 tag("h3", "When to say there is no answer"),
                 tag("div", *drawn, class_="plots"),
             ]
-    if task != TASKS["mlm"]:
+    if known.shown:
         parts += [tag("h3", "Mistakes"), _mistakes(rows, options, most)]
     return tag("section", *parts)
 

@@ -12,10 +12,10 @@ import pytest
 import reported
 import tiny
 from potstill.errors import InputError, MissingExtraError
-from potstill.evaluation import report as module
 from potstill.evaluation.kept import Asked, write_kept
-from potstill.evaluation.report import ReportOptions, report
-from potstill.evaluation.runs import read_run
+from potstill.reports import report as module
+from potstill.reports.report import ReportOptions, report
+from potstill.reports.runs import read_run
 
 pytest.importorskip("matplotlib", reason="needs matplotlib: pip install 'potstill[report]'")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")

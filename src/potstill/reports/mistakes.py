@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from potstill.evaluation.html import Html, join, tag
 from potstill.evaluation.kept import Asked
 from potstill.records import QAExample
+from potstill.reports.html import Html, join, tag
 
 KINDS = {
     "wrong": "wrong: no word in common with the gold answers",

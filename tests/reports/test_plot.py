@@ -5,7 +5,7 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
-from potstill.evaluation import plot
+from potstill.reports import plot
 
 pytest.importorskip("matplotlib", reason="needs matplotlib: pip install 'potstill[report]'")
 

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from potstill.bundle.heads import TASKS
-from potstill.data.choice import load_choices
-from potstill.data.classification import TextLayout, load_texts
-from potstill.data.tagging import TagLayout, load_tags
-from potstill.errors import DataError
-from potstill.evaluation.html import Html, join, tag
+from potstill.errors import DataError, InputError
 from potstill.evaluation.kept import Said
-from potstill.evaluation.mistakes import Shown, cut, pieces
 from potstill.evaluation.tagging import spans
 from potstill.records import ChoiceExample, TagExample, TextExample
+from potstill.reports.html import Html, join, tag
+from potstill.reports.mistakes import Shown, cut, pieces
+from potstill.tasks.table import named
 
 TextLike: TypeAlias = "TextExample | TagExample | ChoiceExample"
 
@@ -26,37 +22,22 @@ _INVENTED = "invented: something was found that is not in the gold"
 _BOTH = "wrong: both of these"
 
 
-def layout_values(layout: TextLayout | TagLayout) -> dict[str, Any]:
-    """How texts or words lie in their file, as an evaluation keeps it."""
-    return asdict(layout)
-
-
-def load_texts_of(task: str, path: str | Path, layout: Mapping[str, Any]) -> dict[str, TextLike]:
+def load_texts_of(task: str, path: str | Path, layout: Mapping[str, Any]) -> dict[str, Any]:
     """The examples that an evaluation is of, by id.
 
     Args:
-        task: of the model, as `TASKS` calls it.
+        task: of the model, as manifests call it.
         path: of the data.
-        layout: what `layout_values` gave; empty for choices.
+        layout: how they lie there, as the evaluation kept it.
 
     Raises:
         DataError: the file cannot be read that way.
     """
-    found: Sequence[TextLike]
-    values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in layout.items()}
-    if task == TASKS["tagging"]:
-        found = load_tags(path, TagLayout(**values) if values else None).examples
-    elif task == TASKS["choice"]:
-        found = load_choices(path)
-    elif task == TASKS["classification"] and layout:
-        try:
-            found = load_texts(path, TextLayout(**values)).examples
-        except TypeError as error:
-            raise DataError(
-                f"an evaluation of {path} is damaged ({error}): keep it again"
-            ) from None
-    else:
-        raise DataError(f"{path}: an evaluation of it does not say how it is read: keep it again")
+    values = {key: tuple(v) if isinstance(v, list) else v for key, v in layout.items()}
+    try:
+        found = named(task).said_of(path, values)
+    except (TypeError, InputError) as error:
+        raise DataError(f"an evaluation of {path} is damaged ({error}): keep it again") from None
     return {one.id: one for one in found}
 
 
@@ -90,7 +71,7 @@ def _shown(said: Said, example: TextLike) -> Shown | None:
         return _tagged(said, example)
     if isinstance(example, ChoiceExample):
         return _chosen(said, example)
-    return _labelled(said, example)
+    return _labelled(said, example) if isinstance(example, TextExample) else None
 
 
 def _note(kind: str, said: Said) -> str:
