@@ -76,6 +76,16 @@ def test_a_question_is_answered_and_marked_in_its_text(page):
     assert page.locator("#times dd").count() == 4
 
 
+def test_nothing_is_marked_where_the_text_does_not_tell_until_it_is_looked_at(page):
+    ask(page, WHISKY, "Who won the 1998 World Cup?")
+    assert page.inner_text("#answer").startswith("The text does not seem to say.")
+    assert page.locator("#text mark").count() == 0
+    assert page.inner_text("#text") == WHISKY
+    assert "(0.0%)" not in page.inner_text("#candidates")
+    page.click("#candidates li:nth-child(1) button")
+    assert page.locator("#text mark").count() == 1
+
+
 def test_the_mark_of_a_long_text_is_in_sight(page):
     ask(page, "\n\n".join(["Malt whisky is made in pots."] * 60 + [WHISKY]), QUESTION)
     inside = page.evaluate("""() => {

@@ -56,7 +56,7 @@ async function ask(event) {
     const took = performance.now() - began;
     if (!answer.ok) throw new Error(body.error?.message ?? `the server said ${answer.status}`);
     const found = call.inputs ? body : cited(body, answer.headers);
-    show({ points: Array.from(call.inputs?.context ?? ""), found, asked: call, took, chosen: 0 });
+    show({ points: Array.from(call.inputs?.context ?? ""), found, asked: call, took });
     const windows = call.inputs ? `, ${body.windows} ${body.windows === 1 ? "window" : "windows"}` : "";
     say(`Read in ${Math.round(took)} ms${windows}.`);
   } catch (error) {
@@ -67,13 +67,14 @@ async function ask(event) {
   }
 }
 
-const percent = (p) => `${(100 * p).toFixed(p > 0 && p < 0.1 ? 1 : 0)}%`;
+const percent = (p) => (p > 0 && p < 0.0005 ? "<0.1%" : `${(100 * p).toFixed(p > 0 && p < 0.1 ? 1 : 0)}%`);
 
 function show(now) {
   shown = now;
   const [best] = now.found.answers;
   const sure = now.found.null_score; // null where the model cannot say it, or did not
   const none = !best || sure > best.score;
+  shown.chosen = none ? -1 : 0; // what is no answer is not marked unless it is looked at
   const score = document.createElement("small");
   score.textContent = !none ? percent(best.score) : sure === null ? "" : percent(sure);
   const what = now.asked.inputs ? "text does" : "documents do";

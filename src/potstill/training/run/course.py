@@ -174,11 +174,11 @@ def carry_out(
     )
     if course.new_head and not run.step:
         listeners.note(course.new_head)
-    say_plan(run, recipe, fabric, course.n_scored, listeners.note)
-    begins = course.n_before and not run.step
-    if begins and course.before:
-        names = ", ".join(course.before)
-        listeners.note(f"scored on {course.n_before:,} of them before the first step: {names}")
+    begins = course.n_before and course.before and not run.step
+    names = ", ".join(course.before)
+    before = f"scored on {course.n_before:,} of them before the first step: {names}"
+    note = listeners.note
+    say_plan(run, recipe, fabric, course.n_scored, note, before=before if begins else "")
     if dry_run:
         return {}
     if begins and fabric.is_global_zero:

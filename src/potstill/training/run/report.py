@@ -52,7 +52,13 @@ def heard(fabric: Fabric, listeners: Listeners | None) -> Listeners:
 
 
 def say_plan(
-    run: Run, recipe: RunRecipe, fabric: Fabric, n_scored: int, note: Callable[[str], None]
+    run: Run,
+    recipe: RunRecipe,
+    fabric: Fabric,
+    n_scored: int,
+    note: Callable[[str], None],
+    *,
+    before: str = "",
 ) -> None:
     """Says, before the first step, how many there are, what computes them and what comes of them.
 
@@ -62,11 +68,14 @@ def say_plan(
         fabric: device and precision.
         n_scored: examples (of a language model: rows) to score on.
         note: told each line.
+        before: who is scored before the first step, and on what.
     """
     note("the run: " + ", ".join(_plan(run, recipe, fabric)))
     if n_scored:
         every = f"every {_steps(recipe.evaluate_steps)} and " if recipe.evaluate_steps else ""
         note(f"scored {every}at the end on {n_scored:,} that are not trained on")
+        if before:
+            note(before)
     else:
         note("nothing is scored: the recipe holds no data out and names none")
     kept = f"a checkpoint every {recipe.save_minutes:g} minutes" if recipe.save_minutes else ""
