@@ -18,7 +18,6 @@ from potstill.retrieval.asking import (
     passages_of,
 )
 from potstill.retrieval.whole import whole
-from potstill.runtime.asking import requests
 from potstill.runtime.qa import QAClient
 from potstill.runtime.reading import QuestionLogits
 from potstill.text.spans import WindowLogits
@@ -104,7 +103,7 @@ def test_a_passage_speaks_beside_its_own_doubt(reader):
     contexts = contexts_of(reader, "Who won?", hits)
     n = [len(context) for context in contexts]
     windows = [logits(0, [5.0] * n[0], 9.0), logits(1, [4.0] * n[1], -1.0)]
-    (request,) = requests(reader.tokenizer, 0, [("Who won?", contexts)])
+    request = reader.request("Who won?", contexts)
     said = QuestionLogits(request, windows, 2)
     options = replace(reader.options, no_answer=True)
     assert _answers(said, hits, options, 1)[0].source == "0"
@@ -116,7 +115,7 @@ def test_one_of_many_passages_has_to_be_surer(reader):
     """At odds of 0.5 the answer of one passage stands, and that of the best of many does not."""
     hits = passages_of([Document(name=str(i), text="The king won.") for i in range(8)])
     contexts = contexts_of(reader, "Who won?", hits)
-    (request,) = requests(reader.tokenizer, 0, [("Who won?", contexts)])
+    request = reader.request("Who won?", contexts)
     starts = [-0.5] + [-20.0] * (len(contexts[0]) - 1)
     windows = [logits(i, starts, 0.0) for i in range(8)]
     options = replace(reader.options, no_answer=True, null_threshold=1.0)

@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 import tiny
 from potstill.errors import CheckpointError, DataError, OutputError, RecipeError
 from potstill.models.qa import QuestionAnsweringModel
-from potstill.training.qa.data import split_held_out
+from potstill.training.qa.data import load_split, split_held_out
 from potstill.training.recipe.file import make_recipe
 from potstill.training.run.report import Listeners
 from potstill.training.start import start
@@ -69,6 +69,7 @@ def test_the_result_is_a_bundle(whole):
     assert manifest["data"]["examples"] == 48
     assert manifest["scores"] == scores
     assert manifest["recipe"]["train"] == "train.json"
+    assert manifest["question_mark"] is True  # as all questions of the file have one
     assert str(out.parent) not in json.dumps(manifest)
     assert scores["total"] == 48
 
@@ -240,6 +241,13 @@ def test_a_device_that_is_not_there_is_refused(base, train, tmp_path, monkeypatc
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(RecipeError, match="torch sees no CUDA device"):
         start(recipe(base, train, tmp_path, device="cuda"))
+
+
+def test_questions_without_marks_get_none(base, train, tmp_path):
+    text = train.read_text(encoding="utf-8")
+    assert load_split(recipe(base, train, tmp_path)).question_mark
+    (tmp_path / "bare.json").write_text(text.replace("?", ""), encoding="utf-8")
+    assert not load_split(recipe(base, tmp_path / "bare.json", tmp_path)).question_mark
 
 
 def test_unanswerable_questions_are_trained_and_scored_by_the_rules_of_v2(base, train, tmp_path):

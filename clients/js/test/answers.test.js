@@ -27,6 +27,16 @@ function same(found, wanted, within) {
   });
 }
 
+test("a question without its mark is read with it", async () => {
+  const client = await QAClient.fromOptions();
+  const text = "In 1830 Aeneas Coffey patented a column still.";
+  const wanted = await client.predict("Who patented the still?", text);
+  for (const typed of ["Who patented the still", "Who patented the still \n"]) {
+    assert.deepEqual(await client.predict(typed, text), wanted);
+  }
+  assert.notDeepEqual(await client.predict("Who patented the still.", text), wanted);
+});
+
 for (const [name, [options, within]] of Object.entries(MODELS)) {
   test(`answers are those of Python: ${name}`, async () => {
     const client = await QAClient.fromOptions(options);

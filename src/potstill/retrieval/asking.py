@@ -17,7 +17,7 @@ from potstill.retrieval.passages import PARAGRAPH_END, chunks
 from potstill.retrieval.priors import prior
 from potstill.retrieval.store import Hit
 from potstill.retrieval.whole import whole
-from potstill.runtime.asking import PreparedContext, Request, requests
+from potstill.runtime.asking import PreparedContext, Request
 from potstill.runtime.plans import Plan
 from potstill.runtime.qa import QAClient
 from potstill.runtime.reading import QuestionLogits, ReadOptions, merged
@@ -165,7 +165,7 @@ def answer_plan(
     if not kept:
         return Plan((), lambda _: [])
     chosen = reader.options.updated(options)
-    (request,) = requests(reader.tokenizer, 0, [(question, [contexts[i] for i in kept])])
+    request = reader.request(question, [contexts[i] for i in kept])
     read = [hits[i] for i in kept]
     doubts = reader.options.no_answer
 

@@ -10,7 +10,7 @@ from typing import Any
 from potstill.records import Sentence
 from potstill.retrieval.asking import Citation, citation, contexts_of
 from potstill.retrieval.store import Hit
-from potstill.runtime.asking import Request, requests
+from potstill.runtime.asking import Request
 from potstill.runtime.highlighting import Having, Plans
 from potstill.runtime.plans import Plan
 from potstill.runtime.qa import QAClient
@@ -93,7 +93,7 @@ def placed_plan(
     kept = [i for i, context in enumerate(contexts) if len(context)]
     if not kept:
         return Plan((), lambda _: [])
-    (request,) = requests(reader.tokenizer, 0, [(question, [contexts[i] for i in kept])])
+    request = reader.request(question, [contexts[i] for i in kept])
     return plan_of(request).then(partial(_placed, [hits[i] for i in kept]))
 
 

@@ -75,16 +75,19 @@ def prepare_all(tokenizer: Tokenizer, contexts: Contexts) -> list[PreparedContex
         InputError: one is not a string.
         EmptyInputError: one holds no text, or there is none.
     """
-    return list(requests(tokenizer, 0, [("?", contexts)])[0].contexts)
+    return list(requests(tokenizer, [("?", contexts)])[0].contexts)
 
 
-def requests(tokenizer: Tokenizer, first: int, pairs: Sequence[Pair]) -> list[Request]:
+def requests(
+    tokenizer: Tokenizer, pairs: Sequence[Pair], *, first: int = 0, marked: bool = False
+) -> list[Request]:
     """Tokenizes pairs, equal texts once.
 
     Args:
         tokenizer: of the model that will be asked.
-        first: number of the first pair in the caller's list, for messages.
         pairs: questions and what each is asked of.
+        first: number of the first pair in the caller's list, for messages.
+        marked: whether a question that ends in a letter or digit gets a question mark.
 
     Raises:
         InputError: a pair is not one, or a question or context is not a string.
@@ -93,6 +96,8 @@ def requests(tokenizer: Tokenizer, first: int, pairs: Sequence[Pair]) -> list[Re
     for i, pair in enumerate(pairs):
         _check_pair(pair, first + i)
     asked = [_text(question, "question") for question, _ in pairs]
+    if marked:
+        asked = [_with_mark(question) for question in asked]
     wanted = [_contexts(contexts) for _, contexts in pairs]
     texts = list(dict.fromkeys(c for own in wanted for c in own if isinstance(c, str)))
     prepared = map(PreparedContext, texts, tokenizer.encode_batch(texts))
@@ -119,6 +124,10 @@ def _check_pair(value: object, number: int) -> None:
     else:
         return
     raise InputError(f"pair {number} {found}: give (question, context)")
+
+
+def _with_mark(question: str) -> str:
+    return question + "?" if question.rstrip(" \t\r\n")[-1:].isalnum() else question
 
 
 def _contexts(value: object) -> list[Context]:

@@ -205,7 +205,7 @@ class Plans:
 
         if len(candidates) < 2:
             return Plan((), lambda _: judged(np.ones(len(candidates))))
-        (request,) = requests(self._tokenizer, 0, [(said, having.alone(best))])
+        (request,) = requests(self._tokenizer, [(said, having.alone(best))])
         return self._scored(request, self._options).then(
             lambda scored: judged(_reads(scored, len(candidates)))
         )
@@ -263,8 +263,7 @@ def _run(
     passages: Context | Sequence[Context],
     plan_of: Callable[[Request], Plan[list[Sentence]]],
 ) -> list[Sentence]:
-    (request,) = requests(reader.tokenizer, 0, [(question, passages)])
-    return reader.run([plan_of(request)])[0]
+    return reader.run([plan_of(reader.request(question, passages))])[0]
 
 
 def _scored(said: QuestionLogits, options: ReadOptions) -> list[Sentence]:

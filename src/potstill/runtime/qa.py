@@ -11,7 +11,15 @@ from potstill.bundle.config import ModelConfig
 from potstill.bundle.manifest import Manifest
 from potstill.errors import InputError
 from potstill.records import Answer, Sentence
-from potstill.runtime.asking import Context, Contexts, Pair, PreparedContext, prepare, requests
+from potstill.runtime.asking import (
+    Context,
+    Contexts,
+    Pair,
+    PreparedContext,
+    Request,
+    prepare,
+    requests,
+)
 from potstill.runtime.client import Client
 from potstill.runtime.opening import Opening
 from potstill.runtime.plans import Plan
@@ -98,6 +106,7 @@ class QAClient(Client[ReadOptions]):
             no_answer=manifest.no_answer,
             null_threshold=manifest.null_threshold,
             temperature=manifest.calibration.get("temperature", 1.0),
+            question_mark=manifest.question_mark,
         )
 
     def prepare(self, context: str) -> PreparedContext:
@@ -107,6 +116,16 @@ class QAClient(Client[ReadOptions]):
             EmptyInputError: the context holds no text.
         """
         return prepare(self.tokenizer, context)
+
+    def request(self, question: str, context: Contexts) -> Request:
+        """A question and what it is asked of, tokenized, for `potstill.runtime.reading.plan`.
+
+        Raises:
+            InputError: the question or a context is not a string.
+            EmptyInputError: the question or a context holds no text.
+        """
+        marked = self.options.question_mark
+        return requests(self.tokenizer, [(question, context)], marked=marked)[0]
 
     @overload
     def predict(
@@ -379,7 +398,7 @@ class QAClient(Client[ReadOptions]):
         finish: Callable[[list[QuestionLogits]], list[Any]] | None = None,
     ) -> Iterator[Any]:
         def plans(first: int, chunk: list[Pair]) -> list[Plan[QuestionLogits]]:
-            asked = requests(self.tokenizer, first, chunk)
+            asked = requests(self.tokenizer, chunk, first=first, marked=options.question_mark)
             return [plan(self.tokenizer, request, options) for request in asked]
 
         return self.many(

@@ -11,7 +11,7 @@ import numpy as np
 
 from potstill.bundle.heads import QA_OUTPUTS
 from potstill.errors import InputError, PotstillError
-from potstill.runtime.asking import PreparedContext, Request, requests
+from potstill.runtime.asking import PreparedContext, Request
 from potstill.runtime.opening import Opening
 from potstill.runtime.pipeline_inputs import cut_question
 from potstill.runtime.pipelines import read_options, results_of
@@ -143,7 +143,7 @@ class ServedReader(Served[QuestionCall, QAClient]):
             question = cut_question(self.client.tokenizer, question, parameters.max_question_len)
         try:
             context = self.cache.get(self.facts.name, item.context, self._prepare)
-            (request,) = requests(self.client.tokenizer, 0, [(question, context)])
+            request = self.client.request(question, context)
         except PotstillError as error:
             raise refusal_of(error, field) from None
         return request, len(question) < len(item.question)
@@ -172,8 +172,7 @@ class ServedReader(Served[QuestionCall, QAClient]):
 
     def asked(self, question: str, contexts: Sequence[PreparedContext]) -> Request:
         """A question of several contexts."""
-        (request,) = requests(self.client.tokenizer, 0, [(question, contexts)])
-        return request
+        return self.client.request(question, contexts)
 
     def counted_plan(self, request: Request, options: ReadOptions) -> Plan[QuestionLogits]:
         """The plan of a request that takes no more windows than one may.

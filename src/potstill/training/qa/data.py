@@ -18,6 +18,8 @@ from potstill.training.recipe.qa import DistilRecipe, Recipe
 from potstill.training.run.sampling import is_held_out
 from potstill.training.run.task import TaskData
 
+_MARKED = 0.95
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QAData(TaskData):
@@ -32,6 +34,8 @@ class QAData(TaskData):
     """Whether the model learns to say that there is no answer."""
     rules_v2: bool
     """Whether ``dev`` is scored by SQuAD v2.0's rules."""
+    question_mark: bool
+    """Whether nearly all questions end in a question mark, as the file has them."""
 
 
 def load_split(recipe: Recipe) -> QAData:
@@ -71,6 +75,8 @@ def load_split(recipe: Recipe) -> QAData:
         held_out=held_out,
         no_answer=no_answer,
         rules_v2=rules_v2,
+        question_mark=sum(e.question.rstrip().endswith("?") for e in examples)
+        >= _MARKED * len(examples),
     )
 
 

@@ -120,6 +120,7 @@ class QATraining(TaskTraining):
             no_answer=data.no_answer,
             stride=recipe.stride,
             max_answer_tokens=recipe.max_answer_tokens,
+            question_mark=data.question_mark,
         )
         if not data.held_out:
             return found
@@ -140,6 +141,7 @@ def _client(session: Session, tokenizer: Tokenizer, recipe: Recipe, data: QAData
         stride=recipe.stride,
         max_answer_tokens=recipe.max_answer_tokens,
         no_answer=data.no_answer,
+        question_mark=data.question_mark,
         token_budget=recipe.batch_tokens,
     )
     return QAClient(tokenizer, session, options)
