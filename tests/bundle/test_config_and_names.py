@@ -45,6 +45,16 @@ def test_old_and_foreign_names() -> None:
 
 
 @pytest.mark.parametrize("model_type", TYPES)
+def test_names_within_a_wrapper_of_torchs(model_type) -> None:
+    for ours in expected_shapes(tiny.config(model_type)):
+        theirs = to_hf(model_type, ours, "qa")
+        plain = from_hf(model_type, theirs, "qa")
+        assert plain is not None
+        for wrapper in ("module.", "_orig_mod.", "_orig_mod.module."):
+            assert from_hf(model_type, wrapper + theirs, "qa") == plain
+
+
+@pytest.mark.parametrize("model_type", TYPES)
 def test_a_config_goes_out_and_comes_back(tmp_path, model_type) -> None:
     config = tiny.config(model_type, activation="relu", hidden_dropout=0.25)
     values = {**config.to_hf(), "transformers_version": "5.0"}

@@ -27,6 +27,8 @@ SMALL = {
         ("vocab_size", 10**12, "vocab_size must be at most"),
         ("max_position_embeddings", 10**12, "max_positions must be at most"),
         ("type_vocab_size", 10**12, "n_token_types must be at most"),
+        ("type_vocab_size", 0, "n_token_types must be an integer of at least 1"),
+        ("is_decoder", True, "is_decoder True is not supported"),
         ("num_labels", 10**9, "num_labels must be a number of labels"),
         ("layer_norm_eps", "1e-12", "norm_eps must be a number"),
         ("layer_norm_eps", -1.0, "norm_eps must be between"),

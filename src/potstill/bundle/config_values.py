@@ -57,6 +57,8 @@ def check(config: ModelConfig) -> None:
     for name, most in _MOST.items():
         value = getattr(config, name)
         least = 0 if name in _MAY_BE_0 else 1
+        if name == "n_token_types" and config.spec.defaults.get(name, 2):
+            least = 1  # their models add a row of the table to every token
         if not isinstance(value, int) or isinstance(value, bool) or value < least:
             raise ConfigError(f"{name} must be an integer of at least {least}, not {value!r:.40}")
         if value > most:

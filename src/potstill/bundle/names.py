@@ -18,6 +18,10 @@ _TENSORS = {"weight": "weight", "bias": "bias", "gamma": "weight", "beta": "bias
 """Last part of a name; ``gamma`` and ``beta`` are how TensorFlow checkpoints spell a norm's."""
 
 
+_WRAPPERS = ("module.", "_orig_mod.")
+"""What torch's ``DataParallel`` and ``compile`` put before the names of a model saved as it is."""
+
+
 def _pattern(module: str) -> re.Pattern[str]:
     return re.compile(re.escape(module).replace(r"\{\}", r"(\d+)"))
 
@@ -34,8 +38,11 @@ def from_hf(model_type: str, name: str, head: HeadName | None = None) -> str | N
     """Our name of the parameter Hugging Face calls ``name``; ``None`` where we have no use for it.
 
     Where it holds several of ours, their modules with ``|`` between them: see `parts`.
-    Names without the leading ``bert.`` and the like (a bare encoder's) are understood too.
+    Names without the leading ``bert.`` and the like (a bare encoder's) are understood too, and
+    those of a model that was saved within a wrapper of torch's.
     """
+    while name.startswith(_WRAPPERS):
+        name = name[name.index(".") + 1 :]
     module, _, tensor = name.rpartition(".")
     if tensor not in _TENSORS:
         return None

@@ -26,7 +26,11 @@ FIELDS = {
     "initializer_range": "initializer_range",
     "pad_token_id": "pad_id",
 }
-ONLY = {"position_embedding_type": "absolute", "sinusoidal_pos_embds": False}
+ONLY = {
+    "position_embedding_type": "absolute",
+    "is_decoder": False,  # every token would see only those before it
+    "add_cross_attention": False,
+}
 
 ROWS: Rows = (
     ("embeddings.word_embeddings", "embeddings.word"),
