@@ -21,9 +21,9 @@ ROOT = Path(__file__).resolve().parents[1]
 ROOMS = {
     "text": ("src/potstill/text", "tests/text"),
     "losses": ("src/potstill/losses", "tests/losses"),
-    "loop": ("src/potstill/training/loop.py", "tests/training/test_loop_limits.py"),
+    "loop": ("src/potstill/training/run/loop.py", "tests/training/test_loop_limits.py"),
     "checkpoint": (
-        "src/potstill/training/checkpoint.py",
+        "src/potstill/training/run/checkpoint.py",
         "tests/training/test_checkpoint_limits.py",
     ),
     "metrics": ("src/potstill/evaluation/metrics.py", "tests/evaluation/test_metrics.py"),

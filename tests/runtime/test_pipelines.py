@@ -106,6 +106,17 @@ def test_a_generator_gives_an_iterator(pipe, expected):
     assert list(results) == [pytest.approx(expected)] * 3
 
 
+def test_so_does_a_data_set_of_torch(pipe, expected):
+    class Rows(torch.utils.data.Dataset):
+        def __len__(self):
+            return 2
+
+        def __getitem__(self, i):
+            return ITEM  # without an end of its own
+
+    assert list(pipe(Rows())) == [expected, expected]
+
+
 def test_a_dictionary_of_lists_is_a_list_of_pairs(pipe):
     questions = [QUESTION, "Who?"]
     expected = pipe(question=questions, context=[CONTEXT, LONG])
@@ -207,6 +218,10 @@ def test_a_question_is_only_cut_when_asked_to_and_says_so(pipe, expected):
         ((ITEM,), {"top_k": 0}, InputError, ValueError),
         ((ITEM,), {"max_answer_len": 0}, InputError, ValueError),
         ((ITEM,), {"topp_k": 3}, InputError, ValueError),
+        ((ITEM,), {"top_k": "2"}, InputError, ValueError),
+        ((ITEM,), {"max_answer_len": 2.5}, InputError, ValueError),
+        ((ITEM,), {"doc_stride": -1}, InputError, ValueError),
+        ((ITEM,), {"doc_stride": 64, "max_seq_len": 32}, InputError, ValueError),
     ],
 )
 def test_bad_input(pipe, arguments, keywords, error, kind):

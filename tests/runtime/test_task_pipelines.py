@@ -277,3 +277,50 @@ def test_modes_are_left_alone(tmp_path) -> None:
     assert not model.training
     with torch.no_grad():
         same(pipe(TEXT), pipe(TEXT))
+
+
+class Rows(torch.utils.data.Dataset):
+    """A data set as people write them."""
+
+    def __init__(self, rows):
+        self.rows = rows
+
+    def __len__(self):
+        return len(self.rows)
+
+    def __getitem__(self, i):
+        return self.rows[i]
+
+
+def test_data_sets_blank_texts_and_names_in_capitals(tmp_path):
+    """What scripts for transformers do, beside transformers."""
+    for task, head, parameters in (
+        ("text-classification", "classification", {"function_to_apply": "Sigmoid"}),
+        ("token-classification", "tagging", {"aggregation_strategy": "simple"}),
+    ):
+        folder = model_of(tmp_path / head, head)
+        ours, other = pipeline(task, model=str(folder), threads=1), theirs(task, folder)
+        same(list(ours(Rows(TEXTS), **parameters)), list(other(Rows(TEXTS), **parameters)))
+        blank = [TEXTS[0], "", TEXTS[1]]
+        same(ours(blank, **parameters), other(blank, **parameters))
+
+
+def test_a_table_is_not_walked_through_by_its_columns(tmp_path):
+    class Table:  # as pandas' own: its items are the names of its columns
+        columns = ("text",)
+
+        def __len__(self):
+            return 1
+
+        def __getitem__(self, name):
+            return [TEXT]
+
+        def __iter__(self):
+            return iter(self.columns)
+
+    folder = model_of(tmp_path, "classification")
+    pipe = pipeline("text-classification", model=str(folder), threads=1)
+    with pytest.raises(InputError, match="the text is a Table: give a string"):
+        pipe(Table())
+    with pytest.raises(InputError, match="top_k must be a whole number of at least 1, not '2'"):
+        pipe(TEXT, top_k="2")

@@ -313,6 +313,37 @@ def test_equal_texts_count_once(server):
     assert server.ask("/", {"inputs": differing})[0] == 413
 
 
+@pytest.mark.parametrize(
+    ("path", "field", "call"),
+    [
+        ("/", "inputs", lambda text: question("Who?", text)),
+        ("/highlight", "passages", lambda text: {"question": "Who?", "passages": text}),
+        (
+            "/ask",
+            "documents",
+            lambda text: {"question": "Who?", "documents": [{"name": "a", "text": text}]},
+        ),
+    ],
+)
+def test_texts_of_a_token_a_character_are_less_long(folders, path, field, call):
+    limits = Limits(max_context=100, max_text=100)
+    with Running(ServeOptions(models=folders, workers=1, limits=limits)) as running:
+        assert running.ask(path, call("Ida " * 20))[0] == 200
+        assert running.ask(path, call("\u91d1\u4e00" * 20 + "."))[0] == 200
+        status, _, said = running.ask(path, call("\u91d1\u4e00" * 26))
+        assert (status, said["error"]["field"]) == (413, field)
+        assert "counted twice; the limit is 100" in said["error"]["message"]
+
+
+def test_documents_that_are_sent_have_a_limit_together(server):
+    documents = [{"name": f"{i}", "text": "The king won. " * 3000} for i in range(8)]
+    ask = {"question": "Who won?", "documents": documents}
+    status, _, said = server.ask("/ask", ask)
+    assert (status, said["error"]["field"]) == (413, "documents")
+    assert "the limit is 300000" in said["error"]["message"]
+    assert server.ask("/ask", {**ask, "documents": documents[:7]})[0] == 200
+
+
 def test_a_longer_single_text_may_be_allowed(folders):
     limits = Limits(max_context=1000, max_text=10)
     with Running(ServeOptions(models=folders, workers=1, limits=limits)) as running:

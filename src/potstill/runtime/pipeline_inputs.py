@@ -11,6 +11,23 @@ from potstill.errors import EmptyInputError, InputError, MissingKeyError
 from potstill.text.tokenizer import Tokenizer
 
 
+def as_stream(inputs: Any) -> Iterator[Any] | None:
+    """The items of a generator, or of a data set as torch and ``datasets`` have them; else none.
+
+    transformers' pipelines answer these by an iterator. A table of pandas is none of them: to walk
+    through it gives the names of its columns.
+    """
+    if isinstance(inputs, GeneratorType):
+        return cast("Iterator[Any]", inputs)
+    if isinstance(inputs, (str, bytes, Mapping, list, tuple)) or hasattr(inputs, "columns"):
+        return None
+    if not (hasattr(inputs, "__len__") and hasattr(inputs, "__getitem__")):
+        return None
+    if hasattr(inputs, "__iter__"):
+        return iter(inputs)
+    return (inputs[i] for i in range(len(inputs)))
+
+
 def inputs_of(args: tuple[Any, ...], given: dict[str, Any]) -> Any:
     """Whatever was passed, as a list or a generator of items.
 
@@ -45,8 +62,9 @@ def inputs_of(args: tuple[Any, ...], given: dict[str, Any]) -> Any:
 
 
 def _items(value: Any) -> Any:
-    if isinstance(value, GeneratorType):
-        return cast("Iterator[Any]", value)
+    stream = as_stream(value)
+    if stream is not None:
+        return (item for item in stream)
     if isinstance(value, Mapping):
         row = cast("Mapping[str, Any]", value)
         if isinstance(row.get("question"), (list, tuple)) and "context" in row:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sized
+from numbers import Integral
 from pathlib import Path
 from types import GeneratorType
 from typing import Any, cast
@@ -187,9 +188,25 @@ def _parameters(given: dict[str, Any]) -> dict[str, Any]:
     if unknown:
         raise InputError(no_parameter(unknown[0], _DEFAULTS))
     for name in ("top_k", "max_answer_len", "max_seq_len", "max_question_len"):
-        if values.get(name, 1) < 1:
-            raise InputError(f"{name} must be at least 1, not {values[name]}")
+        check_count(name, values.get(name))
+    stride, longest = values.get("doc_stride", 0), values.get("max_seq_len")
+    if not isinstance(stride, Integral) or stride < 0:
+        raise InputError(f"doc_stride must be a whole number of at least 0, not {stride!r:.60}")
+    if longest is not None and stride > longest:
+        raise InputError(
+            f"doc_stride, {stride}, is above max_seq_len, {longest}: give a smaller one"
+        )
     return values
+
+
+def check_count(name: str, value: Any) -> None:
+    """Checks a parameter that counts something, where it is given.
+
+    Raises:
+        InputError: it is not a whole number of at least 1.
+    """
+    if value is not None and (not isinstance(value, Integral) or value < 1):
+        raise InputError(f"{name} must be a whole number of at least 1, not {value!r:.60}")
 
 
 _OLD_NAMES: Mapping[str, str] = {

@@ -14,7 +14,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from types import GeneratorType
 from typing import Any, ClassVar, cast
 
 import numpy as np
@@ -27,9 +26,11 @@ from potstill.errors import InputError, MissingKeyError
 from potstill.runtime.choice import ChoiceOptions, Chooser
 from potstill.runtime.classification import Classifier, ClassifyOptions, Said
 from potstill.runtime.opening import Workers
+from potstill.runtime.pipeline_inputs import as_stream
 from potstill.runtime.pipelines import (
     IGNORED,
     as_tokenizer,
+    check_count,
     check_device,
     check_surroundings,
     no_parameter,
@@ -137,8 +138,7 @@ class TaskPipeline(ABC):
         unknown = sorted(values.keys() - self.parameters.keys())
         if unknown:
             raise InputError(no_parameter(unknown[0], self.parameters))
-        if isinstance(values.get("top_k"), int) and values["top_k"] < 1:
-            raise InputError(f"top_k must be at least 1, not {values['top_k']}")
+        check_count("top_k", values.get("top_k"))
         return values
 
     def _streamed(self, inputs: Iterable[Any], parameters: dict[str, Any]) -> Iterator[Any]:
@@ -173,7 +173,7 @@ class TextClassificationPipeline(TaskPipeline):
 
         Args:
             inputs: a text, ``{"text": …, "text_pair": …}``, a list of either, or a generator of
-                either.
+                either, or a data set of torch or ``datasets``.
             **kwargs: ``top_k`` (1; ``None`` for all labels), ``function_to_apply`` (``"sigmoid"``,
                 ``"softmax"`` or ``"none"``, of the bare logits; by default what the model was
                 trained for), ``truncation``, ``max_length`` (reads so many tokens and no more).
@@ -189,8 +189,9 @@ class TextClassificationPipeline(TaskPipeline):
         """
         asked = self._checked(kwargs)
         parameters = self._given | asked
-        if isinstance(inputs, GeneratorType):
-            return self._streamed(cast("Iterable[Any]", inputs), parameters)
+        stream = as_stream(inputs)
+        if stream is not None:
+            return self._streamed(stream, parameters)
         several = isinstance(inputs, list)
         items = cast("list[Any]", inputs) if several else [inputs]
         results = self._results(items, parameters)
@@ -237,6 +238,7 @@ class TextClassificationPipeline(TaskPipeline):
         if function is None:
             return client.scores(said)
         logits = said.logits.astype(np.float64)
+        function = str(function).rpartition(".")[2].lower()  # transformers' enumeration too
         if function == "none":
             return logits
         if function == "sigmoid":
@@ -296,8 +298,9 @@ class MultipleChoicePipeline(TaskPipeline):
         parameters = self._given | self._checked(kwargs)
         if choices is not None:
             inputs = {"prompt": inputs, "choices": choices}
-        if isinstance(inputs, GeneratorType):
-            return self._streamed(cast("Iterable[Any]", inputs), parameters)
+        stream = as_stream(inputs)
+        if stream is not None:
+            return self._streamed(stream, parameters)
         if isinstance(inputs, list):
             return self._results(cast("list[Any]", inputs), parameters)
         return self._results([inputs], parameters)[0]

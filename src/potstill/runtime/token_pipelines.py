@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from types import GeneratorType
 from typing import Any, ClassVar, cast
 
 from potstill.errors import InputError
 from potstill.records import Entity, Fill
 from potstill.runtime.lm import Filler, FillOptions, Masked
+from potstill.runtime.pipeline_inputs import as_stream
 from potstill.runtime.tagging import Tagger, TagOptions
 from potstill.runtime.task_pipelines import Result, TaskPipeline, labels_of
 from potstill.runtime.torch_session import TorchSession
@@ -55,8 +55,9 @@ class TokenClassificationPipeline(TaskPipeline):
             EmptyInputError: a text is empty.
         """
         parameters = {**self.parameters, **self._given, **self._checked(kwargs)}
-        if isinstance(inputs, GeneratorType):
-            return self._streamed(cast("Iterable[Any]", inputs), parameters)
+        stream = as_stream(inputs)
+        if stream is not None:
+            return self._streamed(stream, parameters)
         several = isinstance(inputs, (list, tuple))
         items = list(cast("Sequence[Any]", inputs)) if several else [inputs]
         if parameters["is_split_into_words"] and not all(
@@ -71,12 +72,17 @@ class TokenClassificationPipeline(TaskPipeline):
         if parameters["is_split_into_words"]:
             texts = [_joined(words, parameters["delimiter"]) for words in items]
         strategy = str(parameters["aggregation_strategy"]).rpartition(".")[2].lower()
-        found = self.client.tag_many(
-            texts, aggregation=strategy, ignore=tuple(parameters["ignore_labels"])
+        # As transformers: a blank text among others has no entities.
+        blanks = [len(texts) > 1 and isinstance(t, str) and not t.strip() for t in texts]
+        read = [text for text, blank in zip(texts, blanks, strict=True) if not blank]
+        found = iter(
+            self.client.tag_many(
+                read, aggregation=strategy, ignore=tuple(parameters["ignore_labels"])
+            )
         )
         return [
-            self._result(text, entities, strategy)
-            for text, entities in zip(texts, found, strict=True)
+            [] if blank else self._result(text, next(found), strategy)
+            for text, blank in zip(texts, blanks, strict=True)
         ]
 
     def _result(self, text: str, entities: list[Entity], strategy: str) -> list[Result]:
@@ -144,8 +150,9 @@ class FillMaskPipeline(TaskPipeline):
             EmptyInputError: a text is empty.
         """
         parameters = {**self.parameters, **self._given, **self._checked(kwargs)}
-        if isinstance(inputs, GeneratorType):
-            return self._streamed(cast("Iterable[Any]", inputs), parameters)
+        stream = as_stream(inputs)
+        if stream is not None:
+            return self._streamed(stream, parameters)
         if not isinstance(inputs, list):
             return self._results([inputs], parameters)[0]
         results = self._results(cast("list[Any]", inputs), parameters)

@@ -22,8 +22,9 @@ class Limits:
     max_context: int = 200_000
     """Code points of one context, question or text."""
     max_text: int = 300_000
-    """Code points of all texts of one request, equal ones counted once; ``max_context`` where that
-    is larger. To tokenize so many takes about 0.2 s and 30 MB."""
+    """Code points of all texts of one request, equal ones counted once, those of Chinese, Japanese
+    and Korean twice; ``max_context`` where that is larger. To tokenize so many takes about 0.2 s
+    and 30 MB."""
     max_windows: int = 2048
     """Windows of one request."""
     max_queue: int = 1024

@@ -134,11 +134,13 @@ def _sent(model: ServedReader, call: AskCall, cache: SentCache) -> SentDocuments
     """The documents that a call brings.
 
     Raises:
-        Refusal: one of them is empty or too long, or two have one name.
+        Refusal: one of them is empty, they are too long alone or together, or two have one name.
     """
     texts = [(one.name, one.text) for one in call.documents or ()]
     if not texts:
         raise Refusal(400, "documents is an empty list: give at least one", field="documents")
+    # A name before each: to index equal texts takes as long as others.
+    model.check_texts((f"{i}{text}" for i, (_, text) in enumerate(texts)), "documents")
     names: set[str] = set()
     for i, (name, text) in enumerate(texts):
         model.check_text(text, f"documents.{i}.text")
