@@ -22,7 +22,7 @@ from made import exported
 from peers import add_peer, peer_python
 from records import add_options, finish, verdict
 
-LIMIT_MB = 200.0
+LIMIT_MB = 90.0
 """Most resident memory with the embedded model, MB (10⁶ bytes)."""
 _ASK = """
 import json, os, sys
@@ -56,7 +56,7 @@ def main() -> int:
     """Measures, prints and records."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     add_peer(parser)
-    parser.add_argument("--runtime", default="onnxruntime")
+    parser.add_argument("--runtime", default="native")
     parser.add_argument("-n", type=int, default=3, help="processes")
     add_options(parser)
     arguments = parser.parse_args()
