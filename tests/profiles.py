@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from potstill.scale.profile import Profile, Times
+from potstill.scale.profile import Profile, WindowTimes
 
 
-def times(scale: float, spread: float = 1.5) -> list[Times]:
+def times(scale: float, spread: float = 1.5) -> list[WindowTimes]:
     """Times that grow with the length, and are spread evenly up to ``spread`` times the least."""
     return [
-        Times(n, 50, [scale * n * (1 + (spread - 1) * i / 40) for i in range(41)])
+        WindowTimes(n, 50, [scale * n * (1 + (spread - 1) * i / 40) for i in range(41)])
         for n in (50, 100, 384)
     ]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import tiny
 from potstill.bundle.manifest import Manifest, write_manifest
 from potstill.data.qa import load_qa
-from potstill.evaluation.kept import Asked, Kept, write_kept
+from potstill.evaluation.kept import Kept, KeptQuestion, write_kept
 
 RECIPE = {"base": "owner/base", "train": "train.json", "teacher": "teacher"}
 COLUMNS = {"coverage": [0.5, 1.0], "risk": [0.1, 0.3], "threshold": [0.8, 0.2]}
@@ -50,9 +50,9 @@ def evaluation(*, f1: float = 70.0, ms: float = 10.0, **more) -> Kept:
             "median": ms, "q1": 0.9 * ms, "q3": 1.1 * ms, "p99": 2 * ms, "n": 4, "threads": 1,
         },
         curve={"risk_coverage": COLUMNS, "reliability": ROWS},
-        questions=[Asked("q0-0", "Denver Broncos", 9, 0.9, 1.0, 1.0),
-                   Asked("q0-1", "built a tower", 22, 0.8, 0.0, 0.5),
-                   Asked("q0-2", "", -1, 0.7, 0.0, 0.0)],
+        questions=[KeptQuestion("q0-0", "Denver Broncos", 9, 0.9, 1.0, 1.0),
+                   KeptQuestion("q0-1", "built a tower", 22, 0.8, 0.0, 0.5),
+                   KeptQuestion("q0-2", "", -1, 0.7, 0.0, 0.0)],
         hardware={"processor": "a processor", "cores": 2},
         date="2026-01-02",
         command="potstill eval RUN dev.json --keep",

@@ -23,7 +23,7 @@ from potstill.bundle.manifest import Manifest, read_manifest
 from potstill.data.cells import TextLayout
 from potstill.data.classification import gold_array, load_texts
 from potstill.errors import InputError
-from potstill.evaluation.kept import Said
+from potstill.evaluation.kept import KeptAnswer
 from potstill.evaluation.metrics import pearson, spearman
 from potstill.records import TextExample
 from potstill.runtime.client import Client, ClientOptions, check_text, names
@@ -173,10 +173,10 @@ class Similarity(Task[Comparer]):
     def ask(self, client: Comparer, items: Sequence[tuple[str, str]]) -> Sequence[Any]:
         return client.compare_many(items)
 
-    def said(self, evaluated: Evaluated[Comparer]) -> Sequence[Said]:
+    def said(self, evaluated: Evaluated[Comparer]) -> Sequence[KeptAnswer]:
         highest = evaluated.manifest.recipe.get("highest", 1.0)
         both = zip(evaluated.examples, evaluated.answers, strict=True)
-        return [Said(example.id, (f"{highest * cosine:.5g}",)) for example, cosine in both]
+        return [KeptAnswer(example.id, (f"{highest * cosine:.5g}",)) for example, cosine in both]
 
     def describe(self, loaded: Loaded, tokenizer: Tokenizer, **how: int) -> dict[str, Any]:
         labels = gold_array(loaded.examples, (), "regression")

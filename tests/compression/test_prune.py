@@ -13,7 +13,7 @@ from potstill.bundle.config import ModelConfig, read_config
 from potstill.bundle.onnx_graph import build_graph
 from potstill.bundle.size import flops_per_token, parameters
 from potstill.bundle.weights import check_weights, expected_shapes, read_weights
-from potstill.compression.prune import Importance, Kept, choose, magnitude, prune
+from potstill.compression.prune import Importance, KeptParts, choose, magnitude, prune
 from potstill.compression.student import fresh_config, take_layers
 from potstill.errors import ConfigError, RecipeError
 from potstill.export.bundle import export_bundle
@@ -23,8 +23,8 @@ from potstill.models.qa import QuestionAnsweringModel
 from potstill.runtime.session import OnnxSession
 
 TYPES = ("bert", "distilbert", "roberta", "electra")
-UNIFORM = Kept([[0, 2], [1, 3]], [[0, 5, 9, 30], [1, 2, 3, 31]])
-RAGGED = Kept([[3], [0, 1, 2]], [list(range(0, 32, 3)), [7]])
+UNIFORM = KeptParts([[0, 2], [1, 3]], [[0, 5, 9, 30], [1, 2, 3, 31]])
+RAGGED = KeptParts([[3], [0, 1, 2]], [list(range(0, 32, 3)), [7]])
 
 
 def full(model_type="bert"):
@@ -32,7 +32,7 @@ def full(model_type="bert"):
     return config, tiny.weights(config)
 
 
-def silenced(config: ModelConfig, weights, kept: Kept):
+def silenced(config: ModelConfig, weights, kept: KeptParts):
     """The full model with what is not kept multiplied by 0."""
     weights = dict(weights)
     for i, (heads, neurons) in enumerate(zip(kept.heads, kept.neurons, strict=True)):
@@ -123,7 +123,7 @@ def test_pruned_sizes_are_those_of_the_weights():
 
 def test_narrow_everywhere_is_hugging_faces_own_field():
     config, weights = full()
-    small, _ = prune(config, weights, Kept([[0, 1, 2, 3]] * 2, [[0, 1]] * 2))
+    small, _ = prune(config, weights, KeptParts([[0, 1, 2, 3]] * 2, [[0, 1]] * 2))
     values = small.to_hf()
     assert values["intermediate_size"] == 2
     assert "pruned_heads" not in values and "intermediate_sizes" not in values
@@ -134,7 +134,7 @@ def test_pruned_layers_of_a_pruned_model():
     last, own = take_layers(config, weights, [1])
     assert (last.heads_of(0), last.ffn_of(0)) == (3, 1)
     check_weights(own, expected_shapes(last), where="the last layer")
-    twice, own = prune(config, weights, Kept([[0], [2]], [[0], [0]]))
+    twice, own = prune(config, weights, KeptParts([[0], [2]], [[0], [0]]))
     assert twice.layer_heads == (1, 1)
     check_weights(own, expected_shapes(twice), where="pruned twice")
     assert fresh_config(config).layer_heads == config.layer_heads
@@ -147,8 +147,8 @@ def test_what_is_worth_most_is_kept_by_pruning():
         [np.arange(8.0), np.arange(8.0)[::-1] * 10],
     )
     kept = choose(worth, 2, 0.25)
-    assert kept == Kept([[1, 2], [0, 1]], [[6, 7], [0, 1]])
-    assert choose(worth, [1, 3], [2, 1]) == Kept([[1], [0, 1, 2]], [[6, 7], [0]])
+    assert kept == KeptParts([[1, 2], [0, 1]], [[6, 7], [0, 1]])
+    assert choose(worth, [1, 3], [2, 1]) == KeptParts([[1], [0, 1, 2]], [[6, 7], [0]])
     assert choose(worth, 0, 0).heads == [[0, 1, 2, 3]] * 2
     ragged = choose(worth, 0, 2, ragged=True)
     assert ragged.neurons == [[7], [0, 1, 2]]  # as many in all, one in each at least

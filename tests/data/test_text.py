@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from potstill.data.text import Document, corpus_files, documents
+from potstill.data.text import Article, corpus_files, documents
 from potstill.errors import DataError
 
 ARTICLES = "= Anarchism =\nA first paragraph.\nA second one.\n\n= One = two =\nAnother article.\n"
 EXPECTED = [
-    Document("Anarchism", ("A first paragraph.", "A second one.")),
-    Document("One = two", ("Another article.",)),
+    Article("Anarchism", ("A first paragraph.", "A second one.")),
+    Article("One = two", ("Another article.",)),
 ]
 PACKERS = {"": lambda b: b, ".gz": gzip.compress, ".xz": lzma.compress}
 
@@ -35,12 +35,12 @@ def test_articles(tmp_path, suffix, newline):
 def test_wikitext_with_blank_lines_and_headings_within_an_article(tmp_path):
     text = " \n = Valkyria = \n \n It is a game . \n \n = = Gameplay = = \n \n It is played . \n"
     path = write(tmp_path / "a.txt", text)
-    assert list(documents(path)) == [Document("Valkyria", ("It is a game .", "It is played ."))]
+    assert list(documents(path)) == [Article("Valkyria", ("It is a game .", "It is played ."))]
 
 
 def test_plain_text_is_parted_by_blank_lines(tmp_path):
     path = write(tmp_path / "a.txt", "\n\none\n  two\n\n\nthree")
-    assert list(documents(path)) == [Document("", ("one", "two")), Document("", ("three",))]
+    assert list(documents(path)) == [Article("", ("one", "two")), Article("", ("three",))]
 
 
 def test_files_folders_globs_and_lists(tmp_path):
@@ -60,7 +60,7 @@ def test_files_folders_globs_and_lists(tmp_path):
 def test_the_end_of_a_file_ends_its_document(tmp_path):
     write(tmp_path / "a.txt", "= T =\none")
     write(tmp_path / "b.txt", "two")
-    assert list(documents(tmp_path)) == [Document("T", ("one",)), Document("", ("two",))]
+    assert list(documents(tmp_path)) == [Article("T", ("one",)), Article("", ("two",))]
 
 
 @pytest.mark.parametrize("text", ["", "\n \n", "= Title =\n\n= Another =\n"])
@@ -120,7 +120,7 @@ def test_memory_does_not_grow_with_the_corpus(tmp_path, newline):
 )
 def test_what_is_written_is_read(tmp_path_factory, blocks, titled):
     path = tmp_path_factory.mktemp("corpus") / "a.txt"
-    wanted = [Document(f"T{i}" if titled else "", tuple(b)) for i, b in enumerate(blocks)]
+    wanted = [Article(f"T{i}" if titled else "", tuple(b)) for i, b in enumerate(blocks)]
     text = "\n".join(
         (f"= {d.title} =\n" if titled else "") + "\n".join(d.paragraphs) + "\n" for d in wanted
     )

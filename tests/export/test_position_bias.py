@@ -9,7 +9,7 @@ import pytest
 
 import tiny
 from potstill.bundle.config import position_bucket
-from potstill.compression.prune import Kept, prune
+from potstill.compression.prune import KeptParts, prune
 from potstill.errors import ConfigError
 from potstill.export import coreml, tf_graph
 from potstill.export.reference import forward
@@ -31,13 +31,13 @@ def test_formats_that_do_not_know_position_biases(source, tmp_path) -> None:
 
 def test_heads_stay_and_neurons_go(source) -> None:
     neurons = [[0, 5, 9], [1, 2, 31]]
-    small, weights = prune(source.config, source.weights, Kept([[0, 1], [0, 1]], neurons))
+    small, weights = prune(source.config, source.weights, KeptParts([[0, 1], [0, 1]], neurons))
     assert small.ffn_of(0) == 3
     ids = np.arange(5, 15)[None]
     logits = forward(small, weights, ids, np.ones_like(ids), np.zeros_like(ids))
     assert all(np.isfinite(one).all() for one in logits)
     with pytest.raises(ConfigError, match="every layer of an mpnet model keeps its 2 heads"):
-        prune(source.config, source.weights, Kept([[0], [0, 1]], neurons))
+        prune(source.config, source.weights, KeptParts([[0], [0, 1]], neurons))
 
 
 def test_buckets_are_those_of_transformers() -> None:

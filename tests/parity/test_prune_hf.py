@@ -6,7 +6,7 @@ import torch
 import transformers
 
 import tiny
-from potstill.compression.prune import Kept, prune
+from potstill.compression.prune import KeptParts, prune
 from potstill.models.qa import QuestionAnsweringModel
 
 IDS = np.random.default_rng(0).integers(5, 90, (2, 9))
@@ -25,14 +25,14 @@ def saved(model_type, kept, folder):
 
 @pytest.mark.parametrize("model_type", ["bert", "distilbert", "roberta", "electra"])
 def test_transformers_reads_pruned_neurons(model_type, tmp_path):
-    ours = saved(model_type, Kept(ALL, [[1, 2, 30], [0, 8, 9]]), tmp_path)
+    ours = saved(model_type, KeptParts(ALL, [[1, 2, 30], [0, 8, 9]]), tmp_path)
     theirs = transformers.AutoModelForQuestionAnswering.from_pretrained(tmp_path).eval()
     check(ours, theirs)
 
 
 @pytest.mark.parametrize("model_type", ["bert", "distilbert", "roberta", "electra"])
 def test_transformers_4_reads_pruned_heads_and_5_refuses_them(model_type, tmp_path):
-    ours = saved(model_type, Kept([[0, 2], [3]], [[1, 2, 30], [0, 8, 9]]), tmp_path)
+    ours = saved(model_type, KeptParts([[0, 2], [3]], [[1, 2, 30], [0, 8, 9]]), tmp_path)
     load = transformers.AutoModelForQuestionAnswering.from_pretrained
     if int(transformers.__version__.partition(".")[0]) >= 5:
         with pytest.raises(RuntimeError, match="ignore_mismatched_sizes"):

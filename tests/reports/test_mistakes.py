@@ -6,12 +6,12 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from potstill.evaluation.kept import Asked
+from potstill.evaluation.kept import KeptQuestion
 from potstill.records import QAExample
 from potstill.reports.html import tag, text
 from potstill.reports.mistakes import (
     KINDS,
-    Found,
+    Mistakes,
     browser,
     counted,
     kind_of,
@@ -31,11 +31,13 @@ def example(*answers, context=CONTEXT, name="q"):
 
 
 def asked(said, confidence=0.5, f1=0.0, name="q", context=CONTEXT):
-    return Asked(name, said, context.find(said) if said else -1, confidence, float(f1 == 1), f1)
+    return KeptQuestion(
+        name, said, context.find(said) if said else -1, confidence, float(f1 == 1), f1
+    )
 
 
 def browsed(name, found, most):
-    own = Found(shown(found, most), counted(one.kind for one in found))
+    own = Mistakes(shown(found, most), counted(one.kind for one in found))
     return browser({name: own}, KINDS)
 
 
@@ -73,7 +75,7 @@ def test_spans_are_marked():
 
 
 def test_a_context_that_is_not_the_one_that_was_asked_marks_nothing():
-    page = marked(example("a tower"), Asked("q", "elsewhere", 3, 0.5, 0, 0))
+    page = marked(example("a tower"), KeptQuestion("q", "elsewhere", 3, 0.5, 0, 0))
     assert page.count("<mark") == 1
     assert "elsewhere" not in page
 
@@ -82,7 +84,9 @@ def test_a_context_that_is_not_the_one_that_was_asked_marks_nothing():
 def test_nothing_of_a_text_becomes_a_tag(context, start, length, at, said):
     gold = context[start : start + length]
     one = QAExample(id="<i>", question=context, context=context, answers=(gold,), starts=(start,))
-    page = browsed(context, mistakes([Asked("<i>", said, at, 0.5, 0.0, 0.0)], {"<i>": one}), 9)
+    page = browsed(
+        context, mistakes([KeptQuestion("<i>", said, at, 0.5, 0.0, 0.0)], {"<i>": one}), 9
+    )
     known = "div ul li b form label select option input output p mark details summary span small dl"
     assert set(re.findall(r"</?([^\s>]+)", page)) <= {*known.split(), "dt", "dd"}
     page.encode("utf-8")

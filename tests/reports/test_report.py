@@ -12,7 +12,7 @@ import pytest
 import reported
 import tiny
 from potstill.errors import InputError, MissingExtraError
-from potstill.evaluation.kept import Asked, write_kept
+from potstill.evaluation.kept import KeptQuestion, write_kept
 from potstill.reports import report as module
 from potstill.reports.report import ReportOptions, report
 from potstill.reports.runs import read_run
@@ -147,7 +147,7 @@ def hostile(tmp_path, examples):
     one = next(iter(examples.values()))
     nasty = replace(one, question=HOSTILE, context=f"{HOSTILE} {HOSTILE}", answers=(HOSTILE,),
                     starts=(0,))  # fmt: skip
-    said = Asked(one.id, HOSTILE, len(HOSTILE) + 1, 0.9, 0.0, 0.5)
+    said = KeptQuestion(one.id, HOSTILE, len(HOSTILE) + 1, 0.9, 0.0, 0.5)
     write_kept(
         folder / "evaluations",
         reported.evaluation(data=HOSTILE, command=HOSTILE, hardware={HOSTILE: HOSTILE},

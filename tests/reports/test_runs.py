@@ -8,7 +8,7 @@ import reported
 import tiny
 from potstill.bundle.manifest import Manifest, read_manifest, write_manifest
 from potstill.errors import DataError, ModelNotFoundError
-from potstill.evaluation.kept import Kept, Said, read_kept, thin_curve, timing, write_kept
+from potstill.evaluation.kept import Kept, KeptAnswer, read_kept, thin_curve, timing, write_kept
 from potstill.reports.runs import curve, data_name, in_series, read_run
 
 
@@ -32,7 +32,7 @@ def test_what_is_kept_is_read_back(tmp_path):
     assert path.parent == tmp_path / "evaluations"
     assert path.name == "a-b-c-.json-3-int8.json"
     assert read_kept(path) == kept
-    said = (Said("a", ("x", "y"), 0.5), Said("b", (), None))
+    said = (KeptAnswer("a", ("x", "y"), 0.5), KeptAnswer("b", (), None))
     texts = reported.evaluation(questions=[], said=said, layout={"text": "sentence"})
     assert read_kept(write_kept(tmp_path / "evaluations", texts)) == texts
     odd = reported.evaluation(scores={"pearson": float("nan"), "f1": 1.0})

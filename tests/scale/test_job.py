@@ -22,7 +22,7 @@ from potstill.scale.job import JobListeners, JobOptions, run_job
 from potstill.scale.local import run_workers
 from potstill.scale.parts import Left
 from potstill.scale.predict import PredictOptions
-from potstill.scale.sources import Source
+from potstill.scale.sources import JobSource
 
 
 class Stopped(Exception):
@@ -340,7 +340,7 @@ def test_workers_answer_as_one_process_does(reader, tmp_path):
 
 def test_a_worker_that_dies_is_named(reader, tmp_path):
     path = write_jsonl(tmp_path / "in.jsonl", questions(200))
-    source = Source((path,), ("question", "context"), frozenset())
+    source = JobSource((path,), ("question", "context"), frozenset())
     running = run_workers(Left(source, 64).parts(), PredictOptions(model=str(reader)), workers=2)
     next(running)
     for child in multiprocessing.active_children():

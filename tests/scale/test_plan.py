@@ -13,7 +13,7 @@ import profiles
 from potstill.errors import DataError, InputError, QuestionTooLongError
 from potstill.scale import plan as module
 from potstill.scale.plan import Load, plan, windows_of
-from potstill.scale.profile import Times, quantiles, read_profile, write_profile
+from potstill.scale.profile import WindowTimes, quantiles, read_profile, write_profile
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -140,4 +140,4 @@ def test_times_lie_between_those_that_were_measured():
         pytest.approx(0.0017), pytest.approx(0.0034),
     )  # fmt: skip
     assert profile.front([100, 100]) == pytest.approx(0.0017)
-    assert quantiles([1.0, 3.0])[20] == Times(1, 2, quantiles([1.0, 3.0])).median == 2.0
+    assert quantiles([1.0, 3.0])[20] == WindowTimes(1, 2, quantiles([1.0, 3.0])).median == 2.0

@@ -4,13 +4,13 @@ import json
 
 import pytest
 
-from potstill.scale.sources import Source
+from potstill.scale.sources import JobSource
 
 ROW = {"question": "Who?", "context": "Ida did."}
 
 
 def read(path):
-    return list(Source((path,), ("question", "context"), frozenset()).rows())
+    return list(JobSource((path,), ("question", "context"), frozenset()).rows())
 
 
 @pytest.mark.parametrize("bad", [b"\xff", b"\x80", b"\xc3", b"\xed\xa0\x80"])

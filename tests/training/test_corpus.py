@@ -11,7 +11,7 @@ import tiny
 from potstill.errors import DataError, OutputError
 from potstill.text.tokenizer import Tokenizer
 from potstill.training.lm import corpus as corpora
-from potstill.training.lm.corpus import Packing, open_corpus
+from potstill.training.lm.corpus import CorpusPacking, open_corpus
 
 CLS, SEP = 2, 3
 
@@ -34,7 +34,7 @@ def stream(rows):
 
 
 def open_all(text, tokenizer, tmp_path, notes=None, **packing):
-    packing = Packing(**{"seq_len": 16, "holdout": 0.0, **packing})
+    packing = CorpusPacking(**{"seq_len": 16, "holdout": 0.0, **packing})
     note = (lambda line: None) if notes is None else notes.append
     return open_corpus(text, tokenizer, packing, cache=tmp_path / "cache", note=note)
 

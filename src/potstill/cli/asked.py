@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from potstill.runtime.qa import QAClient
 
 
-class Asked(Protocol):
+class Askable(Protocol):
     """Documents that can be asked."""
 
     def ask(
@@ -56,7 +56,7 @@ def _is_there(path: str) -> bool:
 
 def asked_of(
     question: str, files: tuple[str, ...], context: str | None, index: str | None
-) -> Asked:
+) -> Askable:
     """The documents that the options of a verb name.
 
     Raises:

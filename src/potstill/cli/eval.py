@@ -121,7 +121,7 @@ def command(
     Seconds are those of prediction, loading left out.
     """
     from potstill.bundle.find import find_model
-    from potstill.cli.scoring import Asked, evaluate
+    from potstill.cli.scoring import Scoring, evaluate
     from potstill.runtime.runtimes import AUTO, runtime_name
     from potstill.tasks.table import task_of
 
@@ -144,7 +144,7 @@ def command(
         _refuse(name, task, lambda one, name=name: name in one.eval_options)
     for name in own:
         _refuse(name, task, lambda one, name=name: one.takes(name))
-    asked = Asked(
+    asked = Scoring(
         model=model,
         folder=folder,
         task=task,

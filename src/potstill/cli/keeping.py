@@ -13,7 +13,7 @@ import click
 from potstill.cli.typed import typed
 
 if TYPE_CHECKING:
-    from potstill.evaluation.kept import Asked, Kept, Said
+    from potstill.evaluation.kept import Kept, KeptAnswer, KeptQuestion
     from potstill.runtime.opening import Opened
 
 N_TIMED = 200
@@ -45,8 +45,8 @@ def keep(
     scores: Mapping[str, Any],
     milliseconds: Mapping[str, float],
     curve: Mapping[str, Any] | None = None,
-    questions: Sequence[Asked] = (),
-    said: Sequence[Said] = (),
+    questions: Sequence[KeptQuestion] = (),
+    said: Sequence[KeptAnswer] = (),
     layout: Mapping[str, Any] | None = None,
 ) -> None:
     """Writes an evaluation where its model keeps them and says where; see `Kept` for the values.

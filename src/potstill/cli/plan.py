@@ -12,7 +12,7 @@ import click
 from potstill.cli.completing import MODEL
 
 if TYPE_CHECKING:
-    from potstill.scale.plan import Plan
+    from potstill.scale.plan import Capacity
     from potstill.scale.profile import Profile
 
 
@@ -130,7 +130,7 @@ def _about(profile: Profile) -> dict[str, Any]:
     return {name: getattr(profile, name) for name in names}
 
 
-def _print(found: Plan, profile: Profile) -> None:
+def _print(found: Capacity, profile: Profile) -> None:
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table

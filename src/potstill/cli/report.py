@@ -13,7 +13,7 @@ from potstill.cli.completing import FILE
 
 if TYPE_CHECKING:
     from potstill.records import QAExample
-    from potstill.reports.runs import Run
+    from potstill.reports.runs import RunFolder
     from potstill.reports.text_mistakes import TextLike
 
 
@@ -89,7 +89,7 @@ def command(
 
 
 def _texts(
-    runs: Sequence[Run], files: Sequence[Path]
+    runs: Sequence[RunFolder], files: Sequence[Path]
 ) -> tuple[dict[str, QAExample], dict[str, dict[str, TextLike]]]:
     """The files' questions by id, and their labelled texts by the hash of the file and by id."""
     from potstill.bundle.manifest import sha256_of

@@ -20,7 +20,7 @@ from potstill.tasks.task import Evaluated, Task
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class Scoring:
     """What a model is scored on, and how."""
 
     model: str
@@ -97,7 +97,7 @@ class Asked:
         return split_examples(examples, recipe["split"], recipe["split_seed"])
 
 
-def evaluate(asked: Asked) -> dict[str, Any]:
+def evaluate(asked: Scoring) -> dict[str, Any]:
     """Scores a model on a data file, by the measures of its task.
 
     Raises:
@@ -140,7 +140,7 @@ def evaluate(asked: Asked) -> dict[str, Any]:
     return result
 
 
-def _keep(asked: Asked, evaluated: Evaluated[Any], scores: Mapping[str, Any]) -> None:
+def _keep(asked: Scoring, evaluated: Evaluated[Any], scores: Mapping[str, Any]) -> None:
     """Keeps what was found, with the milliseconds of one example at a time."""
     task, client = asked.task, evaluated.client
     assert client.opened is not None

@@ -36,7 +36,7 @@ class Importance:
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class KeptParts:
     """Which parts of each layer stay: numbers from 0, rising."""
 
     heads: list[list[int]]
@@ -68,7 +68,9 @@ def magnitude(config: ModelConfig, weights: Weights) -> Importance:
     return Importance(heads, neurons)
 
 
-def choose(importance: Importance, heads: Wanted, ffn: Wanted, *, ragged: bool = False) -> Kept:
+def choose(
+    importance: Importance, heads: Wanted, ffn: Wanted, *, ragged: bool = False
+) -> KeptParts:
     """Which heads and neurons stay: the ones worth most.
 
     Args:
@@ -90,7 +92,7 @@ def choose(importance: Importance, heads: Wanted, ffn: Wanted, *, ragged: bool =
         n_heads = _spread(normed, sum(n_heads))
     if ragged and not isinstance(ffn, (list, tuple)):
         n_neurons = _spread(importance.neurons, sum(n_neurons))
-    return Kept(_best(normed, n_heads), _best(importance.neurons, n_neurons))
+    return KeptParts(_best(normed, n_heads), _best(importance.neurons, n_neurons))
 
 
 def shape(
@@ -113,7 +115,7 @@ def shape(
     )
 
 
-def prune(config: ModelConfig, weights: Weights, kept: Kept) -> tuple[ModelConfig, Weights]:
+def prune(config: ModelConfig, weights: Weights, kept: KeptParts) -> tuple[ModelConfig, Weights]:
     """Removes all heads and neurons but those that are kept.
 
     Args:

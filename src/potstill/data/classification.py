@@ -21,7 +21,7 @@ from potstill.data.cells import TextLayout as TextLayout
 from potstill.data.hub_set import local_data
 from potstill.data.labels import some
 from potstill.data.squad import as_id
-from potstill.data.table import Row, check_accepted, kind_of, rows
+from potstill.data.table import TableRow, check_accepted, kind_of, rows
 from potstill.errors import DataError
 from potstill.records import TextExample
 
@@ -139,7 +139,7 @@ def is_table(path: Path) -> bool:
     return kind_of(path) in (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
 
 
-def _rows(path: Path, layout: TextLayout, labelled: bool, ragged: list[int]) -> Iterator[Row]:
+def _rows(path: Path, layout: TextLayout, labelled: bool, ragged: list[int]) -> Iterator[TableRow]:
     columns = [layout.text, *([layout.pair] if layout.pair else [])]
     if labelled:
         columns += [layout.label] if isinstance(layout.label, str) else layout.label
@@ -153,7 +153,7 @@ def _rows(path: Path, layout: TextLayout, labelled: bool, ragged: list[int]) -> 
     )
 
 
-def _unsure(found: Sequence[Row], layout: TextLayout) -> Sequence[str]:
+def _unsure(found: Sequence[TableRow], layout: TextLayout) -> Sequence[str]:
     """What stands for no label: of a set by name, or the dash of natural-language inference."""
     if layout.unsure or not isinstance(layout.label, str):
         return layout.unsure
@@ -172,7 +172,7 @@ def _left_out(path: Path, ragged: Sequence[int], unsure: Sequence[int]) -> list[
     return found
 
 
-def _texts(row: Row, layout: TextLayout) -> tuple[str, str | None]:
+def _texts(row: TableRow, layout: TextLayout) -> tuple[str, str | None]:
     text = _text(row.values, layout.text, row.where)
     return text, _text(row.values, layout.pair, row.where) if layout.pair else None
 

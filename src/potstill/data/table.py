@@ -55,7 +55,7 @@ def read_rows(
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class TableRow:
     """One row of a file."""
 
     number: int
@@ -79,7 +79,7 @@ def rows(
     columns: Sequence[str] = (),
     quoted: bool = True,
     ragged: list[int] | None = None,
-) -> Iterator[Row]:
+) -> Iterator[TableRow]:
     """The rows of a file of any kind, by column.
 
     ``.json`` is a list of rows, an object with such a list in ``data``, one of columns, or (as
@@ -106,7 +106,7 @@ def rows(
             quoted=quoted,
             ragged=ragged,
         )
-        yield from (Row(number, f"{path}: row {number}", row) for number, row in found)
+        yield from (TableRow(number, f"{path}: row {number}", row) for number, row in found)
         return
     if kind in (".jsonl", ".ndjson"):
         every = ((number, f"{path}: line {number}", row) for number, row in jsonl_rows(path))
@@ -130,7 +130,7 @@ def rows(
                 raise DataError(
                     f"{where} has no {name!r} (it has {shown(row)}): add it, or name another column"
                 )
-        yield Row(number, where, row)
+        yield TableRow(number, where, row)
 
 
 def _json_rows(path: Path) -> Iterator[tuple[int, str, Any]]:

@@ -19,7 +19,7 @@ from potstill.data.files import take
 from potstill.data.hub_set import local_data
 from potstill.data.labels import UnmatchedError, match_labels, some, twins
 from potstill.data.squad import as_id
-from potstill.data.table import Row, check_accepted, kind_of, rows
+from potstill.data.table import TableRow, check_accepted, kind_of, rows
 from potstill.errors import DataError
 from potstill.records import TagExample
 
@@ -209,7 +209,7 @@ def _strange(data: TagData, name: str, spans: bool, labels: Sequence[str], train
     return f"{data.path}: the tag {name!r} is not among those of {trained_on} ({some(labels)})"
 
 
-def _of_row(row: Row, layout: TagLayout, labelled: bool) -> TagExample:
+def _of_row(row: TableRow, layout: TagLayout, labelled: bool) -> TagExample:
     values, where = row.values, row.where
     key = layout.word or next((key for key in _WORD_KEYS if key in values), _WORD_KEYS[0])
     words = take(values, key, list, where)

@@ -22,7 +22,7 @@ _MOST = 500_000
 
 
 @dataclass(frozen=True, slots=True)
-class Document:
+class Article:
     """An article, or a block of text between blank lines."""
 
     title: str
@@ -58,7 +58,7 @@ def corpus_files(corpus: str | Path | Sequence[str | Path]) -> list[Path]:
     return matches
 
 
-def documents(corpus: str | Path | Sequence[str | Path]) -> Iterator[Document]:
+def documents(corpus: str | Path | Sequence[str | Path]) -> Iterator[Article]:
     """Every document of a corpus, one after the other.
 
     Two layouts are understood, in one file even. With titles, as dumps of Wikipedia have them: a
@@ -82,7 +82,7 @@ def documents(corpus: str | Path | Sequence[str | Path]) -> Iterator[Document]:
         raise DataError(f"{corpus} holds no text: give a corpus with a paragraph a line")
 
 
-def _read(file: TextIO) -> Iterator[Document]:
+def _read(file: TextIO) -> Iterator[Article]:
     title = ""
     paragraphs: list[str] = []
     size = 0
@@ -90,7 +90,7 @@ def _read(file: TextIO) -> Iterator[Document]:
         named = _TITLE.fullmatch(line)
         # A blank line says nothing within an article: only the next title ends it.
         if paragraphs and (named or (not line and not title) or size > _MOST):
-            yield Document(title, tuple(paragraphs))
+            yield Article(title, tuple(paragraphs))
             paragraphs, size = [], 0
         if named:
             title = named[1]
@@ -98,7 +98,7 @@ def _read(file: TextIO) -> Iterator[Document]:
             paragraphs.append(line)
             size += len(line)
     if paragraphs:
-        yield Document(title, tuple(paragraphs))
+        yield Article(title, tuple(paragraphs))
 
 
 def _lines(file: TextIO) -> Iterator[str]:

@@ -26,7 +26,7 @@ _HELD = 64_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class FoundFile:
     """A file that was found, before it is read."""
 
     name: str
@@ -35,7 +35,7 @@ class Found:
     """When it was changed last, in nanoseconds."""
 
 
-def find(paths: Iterable[str | Path]) -> Iterator[Found | Skipped]:
+def find(paths: Iterable[str | Path]) -> Iterator[FoundFile | Skipped]:
     """All files below some paths, in an order that does not depend on the machine.
 
     Hidden files and folders are passed over below a path, links to folders are not followed.
@@ -60,7 +60,7 @@ def find(paths: Iterable[str | Path]) -> Iterator[Found | Skipped]:
             yield _found(path)
 
 
-def _below(folder: str) -> Iterator[Found | Skipped]:
+def _below(folder: str) -> Iterator[FoundFile | Skipped]:
     faults: list[OSError] = []
     for parent, folders, names in os.walk(folder, onerror=faults.append):
         kept = sorted(one for one in folders if one[0] != "." and one not in _PASSED_OVER)
@@ -76,7 +76,7 @@ def _below(folder: str) -> Iterator[Found | Skipped]:
         faults.clear()
 
 
-def _found(path: str) -> Found | Skipped:
+def _found(path: str) -> FoundFile | Skipped:
     try:
         said = os.stat(path)
     except OSError as error:
@@ -85,21 +85,21 @@ def _found(path: str) -> Found | Skipped:
         return Skipped(path, (error.strerror or str(error)).lower())
     if not stat.S_ISREG(said.st_mode):
         return Skipped(path, "it is not a regular file")
-    return Found(path, said.st_size, said.st_mtime_ns)
+    return FoundFile(path, said.st_size, said.st_mtime_ns)
 
 
 @dataclass(frozen=True, slots=True)
 class Read:
     """What came of reading a file."""
 
-    file: Found
+    file: FoundFile
     sha256: str
     """Of its bytes; empty where they could not be read."""
     result: Document | Skipped | None
     """``None`` where the bytes are those that were known before."""
 
 
-def read(file: Found, worker: Worker, known: str = "") -> Read:
+def read(file: FoundFile, worker: Worker, known: str = "") -> Read:
     """Reads a file, or says why it is not read.
 
     Args:
@@ -132,7 +132,7 @@ def _read(data: bytes, name: str, kind: Format, worker: Worker) -> Document | Sk
 
 
 def read_files(
-    files: Iterable[Found | Skipped], known: Mapping[str, str] | None = None
+    files: Iterable[FoundFile | Skipped], known: Mapping[str, str] | None = None
 ) -> Iterator[Read | Skipped]:
     """Reads files, some at the same time, and gives what came of each, in order.
 
@@ -146,7 +146,7 @@ def read_files(
     workers: list[Worker] = []
     shas = known or {}
 
-    def one(file: Found | Skipped) -> Read | Skipped:
+    def one(file: FoundFile | Skipped) -> Read | Skipped:
         if isinstance(file, Skipped):
             return file
         if not hasattr(own, "worker"):

@@ -27,7 +27,7 @@ _POINTS = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class KeptQuestion:
     """One question as a model answered it; its texts stay in the data file."""
 
     id: str
@@ -43,7 +43,7 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class KeptAnswer:
     """What a model said of a labelled text, of tagged words or of choices."""
 
     id: str
@@ -72,8 +72,8 @@ class Kept:
     curve: Mapping[str, Any] = field(default_factory=dict)
     """``risk_coverage`` (columns) and ``reliability`` (rows), as `Confidences.curve` gives them;
     ``no_answer`` (columns), as `no_answer_curve` does, where the model may say so."""
-    questions: Sequence[Asked] = ()
-    said: Sequence[Said] = ()
+    questions: Sequence[KeptQuestion] = ()
+    said: Sequence[KeptAnswer] = ()
     """Of the tasks that label texts, in place of ``questions``."""
     layout: Mapping[str, Any] = field(default_factory=dict)
     """How labelled texts lie in the data file, as `TextLayout` has it."""
@@ -102,14 +102,16 @@ def thin_curve(curve: Mapping[str, Any]) -> dict[str, Any]:
 
 def asked(
     examples: Sequence[QAExample], readings: Sequence[Reading], sure: Confidences
-) -> list[Asked]:
+) -> list[KeptQuestion]:
     """Each question with its answer and what that was worth; all arguments in one order."""
-    found: list[Asked] = []
+    found: list[KeptQuestion] = []
     worth = zip(sure.confidence.tolist(), sure.exact.tolist(), sure.f1.tolist(), strict=True)
     for example, reading, (confidence, exact, f1) in zip(examples, readings, worth, strict=True):
         said = None if reading.is_null or not reading.spans else reading.spans[0]
         text, start = (said.text, said.start) if said else ("", -1)
-        found.append(Asked(example.id, text, start, round(confidence, 5), exact, round(f1, 5)))
+        found.append(
+            KeptQuestion(example.id, text, start, round(confidence, 5), exact, round(f1, 5))
+        )
     return found
 
 
@@ -165,9 +167,9 @@ def read_kept(path: Path) -> Kept:
     known = {f.name for f in fields(Kept)}
     values = {name: value for name, value in values.items() if name in known}
     try:
-        questions = [Asked(*row) for row in values.pop("questions", ())]
+        questions = [KeptQuestion(*row) for row in values.pop("questions", ())]
         rows = values.pop("said", ())
-        said = tuple(Said(name, tuple(given), sure) for name, given, sure in rows)
+        said = tuple(KeptAnswer(name, tuple(given), sure) for name, given, sure in rows)
         kept = Kept(**values, questions=questions, said=said)
         _check(kept)
     except (TypeError, KeyError, ValueError, AttributeError) as error:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from potstill.evaluation.kept import Asked
+from potstill.evaluation.kept import KeptQuestion
 from potstill.records import QAExample
 from potstill.reports.html import Html, join, tag
 
@@ -45,12 +45,12 @@ class Shown:
 class Mistake:
     """A question that was not answered as the data have it."""
 
-    asked: Asked
+    asked: KeptQuestion
     example: QAExample
     kind: str
 
 
-def kind_of(asked: Asked, example: QAExample) -> str | None:
+def kind_of(asked: KeptQuestion, example: QAExample) -> str | None:
     """What kind of mistake an answer is; ``None`` where it is none."""
     if asked.exact >= 1:
         return None
@@ -61,7 +61,7 @@ def kind_of(asked: Asked, example: QAExample) -> str | None:
     return "partly" if asked.f1 > 0 else "wrong"
 
 
-def mistakes(questions: Sequence[Asked], examples: Mapping[str, QAExample]) -> list[Mistake]:
+def mistakes(questions: Sequence[KeptQuestion], examples: Mapping[str, QAExample]) -> list[Mistake]:
     """The mistakes among kept answers, those the model was surest of first.
 
     Args:
@@ -95,7 +95,7 @@ def shown(found: Sequence[Mistake], most: int) -> list[Shown]:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class Mistakes:
     """The mistakes of one row of the table."""
 
     shown: Sequence[Shown]
@@ -105,7 +105,7 @@ class Found:
 
 
 def browser(
-    found: Mapping[str, Found], kinds: Mapping[str, str], order: str = "it was surest of"
+    found: Mapping[str, Mistakes], kinds: Mapping[str, str], order: str = "it was surest of"
 ) -> Html:
     """The browser of one data set.
 
@@ -141,7 +141,7 @@ def counted(kinds: Iterable[str]) -> dict[str, int]:
     return dict(Counter(kinds).most_common())
 
 
-def _told(own: Found, order: str) -> str:
+def _told(own: Mistakes, order: str) -> str:
     n = sum(own.counts.values())
     if not n:
         return "no mistakes"
@@ -166,7 +166,7 @@ def _item(name: str, one: Shown) -> Html:
     )  # fmt: skip
 
 
-def marked(example: QAExample, asked: Asked) -> Html:
+def marked(example: QAExample, asked: KeptQuestion) -> Html:
     """The parts of a context around its gold and given spans, with both marked."""
     context = example.context
     gold = [

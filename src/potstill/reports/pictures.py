@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from potstill.evaluation.kept import Kept
 from potstill.reports.plot import Curves, Line, Point, Scatter, pareto_front
-from potstill.reports.runs import Run, Series, curve, data_name
+from potstill.reports.runs import RunFolder, Series, curve, data_name
 
 TITLES = {
     "f1": "F1",
@@ -23,7 +23,7 @@ TITLES = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class ReportRow:
     """One precision of the runs of a series, on one data set."""
 
     series: Series
@@ -55,24 +55,26 @@ class Row:
         return sizes[0] / 1e6 if sizes else None
 
 
-def rows_of(series: Sequence[Series]) -> dict[tuple[str, str], list[Row]]:
+def rows_of(series: Sequence[Series]) -> dict[tuple[str, str], list[ReportRow]]:
     """(Task, data set) → a row for each series and precision that was scored on it."""
-    found: dict[tuple[str, str], list[Row]] = {}
+    found: dict[tuple[str, str], list[ReportRow]] = {}
     for one in series:
         kinds = dict.fromkeys(
             (data_name(kept), kept.precision) for run in one.runs for kept in run.evaluations
         )
         for data, precision in kinds:
-            row = Row(series=one, precision=precision, evaluations=one.evaluations(data, precision))
+            row = ReportRow(
+                series=one, precision=precision, evaluations=one.evaluations(data, precision)
+            )
             found.setdefault((one.first.task, data), []).append(row)
     return found
 
 
 def points(
-    rows: Sequence[Row],
+    rows: Sequence[ReportRow],
     metric: str,
     teachers: Iterable[str],
-    across: Callable[[Row], tuple[float, tuple[float, float] | None] | None],
+    across: Callable[[ReportRow], tuple[float, tuple[float, float] | None] | None],
 ) -> list[Point]:
     """A point for each row that has both the metric and what ``across`` gives (x, its spread)."""
     found: list[Point] = []
@@ -94,7 +96,7 @@ def points(
     return found
 
 
-def by_time(row: Row) -> tuple[float, tuple[float, float] | None] | None:
+def by_time(row: ReportRow) -> tuple[float, tuple[float, float] | None] | None:
     """Median milliseconds of one example, and the quartiles."""
     medians = row.milliseconds("median")
     if not medians:
@@ -103,7 +105,7 @@ def by_time(row: Row) -> tuple[float, tuple[float, float] | None] | None:
     return statistics.fmean(medians), (low, high)
 
 
-def by_size(row: Row) -> tuple[float, tuple[float, float] | None] | None:
+def by_size(row: ReportRow) -> tuple[float, tuple[float, float] | None] | None:
     """Megabytes of the file."""
     return None if row.megabytes is None else (row.megabytes, None)
 
@@ -144,7 +146,7 @@ def training_curve(series: Sequence[Series], key: str) -> Curves | None:
     return Curves(title=f"{title} over the steps", x="step", y=title, lines=lines)
 
 
-def reliability(rows: Sequence[Row]) -> Curves | None:
+def reliability(rows: Sequence[ReportRow]) -> Curves | None:
     """How often answers are right, over how sure the model says it is; of each row's first run."""
     lines = [
         Line(
@@ -163,7 +165,7 @@ def reliability(rows: Sequence[Row]) -> Curves | None:
     )  # fmt: skip
 
 
-def risk_coverage(rows: Sequence[Row]) -> Curves | None:
+def risk_coverage(rows: Sequence[ReportRow]) -> Curves | None:
     """What is lost where only the surest answers are given; of each row's first run."""
     lines: list[Line] = []
     for row in rows:
@@ -179,7 +181,7 @@ def risk_coverage(rows: Sequence[Row]) -> Curves | None:
     )  # fmt: skip
 
 
-def null_threshold(rows: Sequence[Row]) -> Curves | None:
+def null_threshold(rows: Sequence[ReportRow]) -> Curves | None:
     """F1 over the threshold above which "no answer" wins; of each row's first run."""
     lines = _no_answer(rows, "threshold", "f1")
     if not lines:
@@ -187,7 +189,7 @@ def null_threshold(rows: Sequence[Row]) -> Curves | None:
     return Curves(title="F1 by null threshold", x="null threshold", y="F1", lines=lines)
 
 
-def answered_or_not(rows: Sequence[Row]) -> Curves | None:
+def answered_or_not(rows: Sequence[ReportRow]) -> Curves | None:
     """What questions with an answer lose where those without gain, over all thresholds."""
     lines = _no_answer(rows, "NoAns_f1", "HasAns_f1")
     if not lines:
@@ -198,7 +200,7 @@ def answered_or_not(rows: Sequence[Row]) -> Curves | None:
     )  # fmt: skip
 
 
-def _no_answer(rows: Sequence[Row], across: str, up: str) -> list[Line]:
+def _no_answer(rows: Sequence[ReportRow], across: str, up: str) -> list[Line]:
     lines: list[Line] = []
     for row in rows:
         found = [one.curve["no_answer"] for one in row.evaluations if one.curve.get("no_answer")]
@@ -208,10 +210,10 @@ def _no_answer(rows: Sequence[Row], across: str, up: str) -> list[Line]:
     return lines
 
 
-def counts(rows: Sequence[Row]) -> list[int]:
+def counts(rows: Sequence[ReportRow]) -> list[int]:
     """On how many examples the rows were scored: more than one number do not compare."""
     return sorted({int(value) for row in rows for value in row.scores("total")})
 
 
-def _of_seed(series: Series, run: Run) -> str:
+def _of_seed(series: Series, run: RunFolder) -> str:
     return f"{series.name}, seed {run.seed}" if len(series.runs) > 1 else series.name

@@ -21,10 +21,10 @@ from potstill.evaluation.kept import Kept
 from potstill.records import QAExample
 from potstill.reports import pictures
 from potstill.reports.html import Child, Html, grid, join, missing, tag
-from potstill.reports.mistakes import KINDS, Found, browser, counted, mistakes, shown
-from potstill.reports.pictures import TITLES, Row
+from potstill.reports.mistakes import KINDS, Mistakes, browser, counted, mistakes, shown
+from potstill.reports.pictures import TITLES, ReportRow
 from potstill.reports.plot import Curves, Scatter, draw, facts
-from potstill.reports.runs import Run, Series, in_series
+from potstill.reports.runs import RunFolder, Series, in_series
 from potstill.reports.text_mistakes import TextLike, mistakes_of
 from potstill.tasks.table import named
 
@@ -59,7 +59,7 @@ class ReportOptions:
     """Of this package."""
 
 
-def report(runs: Sequence[Run], options: ReportOptions) -> str:
+def report(runs: Sequence[RunFolder], options: ReportOptions) -> str:
     """The page.
 
     Args:
@@ -160,7 +160,7 @@ class _Plots:
 def _scored(
     task: str,
     data: str,
-    rows: Sequence[Row],
+    rows: Sequence[ReportRow],
     teacher: Series | None,
     options: ReportOptions,
     most: int,
@@ -202,7 +202,7 @@ def _scored(
     return tag("section", *parts)
 
 
-def _table(rows: Sequence[Row], metric: str, totals: Sequence[int]) -> Html:
+def _table(rows: Sequence[ReportRow], metric: str, totals: Sequence[int]) -> Html:
     extra = [key for key in _SCORES if any(row.scores(key) for row in rows)]
     heads = ["run", "seeds", "file", "parameters", "MB", TITLES.get(metric, metric)]
     heads += [TITLES.get(key, key) for key in extra]
@@ -234,7 +234,7 @@ def _table(rows: Sequence[Row], metric: str, totals: Sequence[int]) -> Html:
 
 
 def _trade_offs(
-    rows: Sequence[Row], metric: str, teacher: Series | None, plots: _Plots
+    rows: Sequence[ReportRow], metric: str, teacher: Series | None, plots: _Plots
 ) -> list[Child]:
     if metric == "mlm_loss":
         return []
@@ -257,7 +257,7 @@ def _trade_offs(
     return [tag("h3", "Which to ship"), tag("div", *found, class_="plots"), *fronts]
 
 
-def _gap(rows: Sequence[Row], metric: str, teacher: Series) -> Html:
+def _gap(rows: Sequence[ReportRow], metric: str, teacher: Series) -> Html:
     """What students lose against their teacher, and what they save."""
     theirs = [row for row in rows if row.series is teacher and row.scores(metric)]
     if not theirs:
@@ -288,7 +288,7 @@ def _gap(rows: Sequence[Row], metric: str, teacher: Series) -> Html:
     return grid(heads, lines)
 
 
-def _mistakes(rows: Sequence[Row], options: ReportOptions, most: int) -> Html:
+def _mistakes(rows: Sequence[ReportRow], options: ReportOptions, most: int) -> Html:
     kept: dict[str, Kept] = {
         row.label: one for row in rows for one in row.evaluations[:1] if one.questions or one.said
     }
@@ -296,7 +296,7 @@ def _mistakes(rows: Sequence[Row], options: ReportOptions, most: int) -> Html:
         return missing("single answers; keep them by `potstill eval --keep`")
     if not options.examples and not options.texts:
         return missing("their texts: give the file they were asked from by --data")
-    found: dict[str, Found] = {}
+    found: dict[str, Mistakes] = {}
     kinds: dict[str, str] = {}
     order = "it was surest of"
     for name, one in kept.items():
@@ -304,13 +304,13 @@ def _mistakes(rows: Sequence[Row], options: ReportOptions, most: int) -> Html:
         if any(said.id in texts for said in one.said):
             of_texts, own = mistakes_of(one.said, texts)
             kinds |= own
-            found[name] = Found(of_texts[:most], counted(item.kind for item in of_texts))
+            found[name] = Mistakes(of_texts[:most], counted(item.kind for item in of_texts))
             order = order if one.said[0].confidence is not None else "furthest off"
         elif any(question.id in options.examples for question in one.questions):
             of_questions = mistakes(one.questions, options.examples)
             kinds |= KINDS
             counts = counted(item.kind for item in of_questions)
-            found[name] = Found(shown(of_questions, most), counts)
+            found[name] = Mistakes(shown(of_questions, most), counts)
     if not found:
         return missing(f"these texts: {options.data} holds none of them")
     return browser(found, kinds, order)
@@ -337,7 +337,7 @@ def _made(series: Sequence[Series]) -> Html:
     return tag("section", *parts)
 
 
-def _facts(run: Run) -> list[Child]:
+def _facts(run: RunFolder) -> list[Child]:
     manifest, shape = run.manifest, run.shape
     sizes = [f"{name} {size / 1e6:.1f} MB" for name, size in run.sizes.items()]
     told: list[tuple[str, str]] = [

@@ -34,7 +34,7 @@ rounding."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
+class RunFolder:
     """A run's folder, read: all that it says of itself."""
 
     name: str
@@ -67,10 +67,10 @@ class Series:
     """Runs that differ in their seed only."""
 
     name: str
-    runs: Sequence[Run] = field(default_factory=tuple)
+    runs: Sequence[RunFolder] = field(default_factory=tuple)
 
     @property
-    def first(self) -> Run:
+    def first(self) -> RunFolder:
         return self.runs[0]
 
     def evaluations(self, data: str, precision: str) -> list[Kept]:
@@ -90,7 +90,7 @@ def data_name(kept: Kept) -> str:
     return f"{kept.data}{part}{digest}"
 
 
-def read_run(model: str | Path) -> Run:
+def read_run(model: str | Path) -> RunFolder:
     """Reads the folder that a run wrote, or any model folder.
 
     Args:
@@ -108,7 +108,7 @@ def read_run(model: str | Path) -> Run:
     commands = [str(line.get("command", "")) for line in json_lines(folder / layout.COMMANDS)]
     kept = [read_kept(path) for path in sorted(kept_folder(model, folder).glob("*.json"))]
     commands += [one.command for one in kept if one.command]
-    return Run(
+    return RunFolder(
         name=_name(model),
         task=task.name,
         metric=metric,
@@ -181,13 +181,13 @@ def curve(lines: Sequence[Mapping[str, Any]], key: str) -> list[list[float]]:
     return [[b[-1][0], round(sum(value for _, value in b) / len(b), 6)] for b in bins]
 
 
-def in_series(runs: Sequence[Run]) -> list[Series]:
+def in_series(runs: Sequence[RunFolder]) -> list[Series]:
     """Puts runs that differ in their seed only together, in the order of the first of each.
 
     A folder that says it was made by the recipe and seed of another, and holds no metrics of its
     own, is an export of it: its files and evaluations join that run's.
     """
-    groups: dict[str, list[Run]] = {}
+    groups: dict[str, list[RunFolder]] = {}
     for number, run in enumerate(runs):
         groups.setdefault(_kind(run, number), []).append(run)
     named: list[Series] = []
@@ -208,7 +208,7 @@ def _name(model: str | Path) -> str:
     return folder.resolve().name if folder.is_dir() else str(model)
 
 
-def _kind(run: Run, number: int) -> str:
+def _kind(run: RunFolder, number: int) -> str:
     recipe = run.manifest.recipe
     if not recipe:
         return f"run {number}"
@@ -217,8 +217,8 @@ def _kind(run: Run, number: int) -> str:
     return json.dumps(own, sort_keys=True, default=str)
 
 
-def _joined(group: Sequence[Run]) -> list[Run]:
-    found: list[Run] = []
+def _joined(group: Sequence[RunFolder]) -> list[RunFolder]:
+    found: list[RunFolder] = []
     for run in sorted(group, key=lambda one: not one.lines):  # runs before their exports
         same = next((i for i, other in enumerate(found) if other.seed == run.seed), None)
         if same is None or run.lines:

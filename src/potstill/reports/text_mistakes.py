@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from potstill.errors import DataError, InputError
-from potstill.evaluation.kept import Said
+from potstill.evaluation.kept import KeptAnswer
 from potstill.evaluation.tagging import spans
 from potstill.records import ChoiceExample, TagExample, TextExample
 from potstill.reports.html import Html, join, tag
@@ -42,7 +42,7 @@ def load_texts_of(task: str, path: str | Path, layout: Mapping[str, Any]) -> dic
 
 
 def mistakes_of(
-    said: Sequence[Said], examples: Mapping[str, TextLike]
+    said: Sequence[KeptAnswer], examples: Mapping[str, TextLike]
 ) -> tuple[list[Shown], dict[str, str]]:
     """The mistakes among answers, the surest first; of numbers and words, the worst first.
 
@@ -66,7 +66,7 @@ def _is_number(label: Any) -> bool:
     return isinstance(label, (int, float))
 
 
-def _shown(said: Said, example: TextLike) -> Shown | None:
+def _shown(said: KeptAnswer, example: TextLike) -> Shown | None:
     if isinstance(example, TagExample):
         return _tagged(said, example)
     if isinstance(example, ChoiceExample):
@@ -74,11 +74,11 @@ def _shown(said: Said, example: TextLike) -> Shown | None:
     return _labelled(said, example) if isinstance(example, TextExample) else None
 
 
-def _note(kind: str, said: Said) -> str:
+def _note(kind: str, said: KeptAnswer) -> str:
     return kind if said.confidence is None else f"{kind}, confidence {said.confidence:.2f}"
 
 
-def _labelled(said: Said, example: TextExample) -> Shown | None:
+def _labelled(said: KeptAnswer, example: TextExample) -> Shown | None:
     label = example.label
     gold = (str(label),) if not isinstance(label, tuple) else label
     if set(gold) == set(said.given):
@@ -110,7 +110,7 @@ def _body(example: TextExample) -> Html:
     return join(*(tag("p", cut(part), class_="context") for part in parts if part is not None))
 
 
-def _far_off(pairs: Sequence[tuple[Said, TextLike]]) -> list[Shown]:
+def _far_off(pairs: Sequence[tuple[KeptAnswer, TextLike]]) -> list[Shown]:
     """Numbers that are off by more than the root of the mean squared error."""
     told: list[tuple[TextExample, float, float]] = []
     for said, example in pairs:
@@ -133,7 +133,7 @@ def _far_off(pairs: Sequence[tuple[Said, TextLike]]) -> list[Shown]:
     ]
 
 
-def _tagged(said: Said, example: TagExample) -> Shown | None:
+def _tagged(said: KeptAnswer, example: TagExample) -> Shown | None:
     words = example.words
     if example.tags == said.given or len(words) != len(said.given):
         return None
@@ -171,7 +171,7 @@ def _where(span: tuple[str, int, int]) -> tuple[int, int]:
     return span[1], span[2]
 
 
-def _chosen(said: Said, example: ChoiceExample) -> Shown | None:
+def _chosen(said: KeptAnswer, example: ChoiceExample) -> Shown | None:
     made, choices = int(said.given[0]), example.choices
     if made == example.label or example.label is None or not 0 <= made < len(choices):
         return None

@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from potstill.documents.document import Document, Skipped
-from potstill.documents.files import Found as File
-from potstill.documents.files import Read, find, read_files
+from potstill.documents.files import FoundFile, Read, find, read_files
 from potstill.errors import IndexDataError, InputError
 from potstill.retrieval.asking import WINDOWS, Citation, Found, read_passages
 from potstill.retrieval.ranking import rank
-from potstill.retrieval.store import FileRecord, Hit, Store, Writer
+from potstill.retrieval.store import Hit, Store, StoredFile, StoreWriter
 from potstill.runtime.qa import QAClient
 from potstill.text.tokenizer import Encoded
 
@@ -67,7 +66,7 @@ class Index:
         index = cls(Store(None))
         with index._store.writing() as writer:
             for document in documents:
-                writer.add(document, FileRecord(name=document.name))
+                writer.add(document, StoredFile(name=document.name))
             writer.commit()
         return index
 
@@ -95,7 +94,7 @@ class Index:
         """Passages that can be found."""
         return self._store.n_passages
 
-    def files(self) -> list[FileRecord]:
+    def files(self) -> list[StoredFile]:
         """What is known of each file."""
         return list(self._store.files().values())
 
@@ -236,8 +235,8 @@ class _Update:
     def __init__(
         self,
         index: Index,
-        known: Mapping[str, FileRecord],
-        writer: Writer,
+        known: Mapping[str, StoredFile],
+        writer: StoreWriter,
         progress: Callable[[int, int], None] | None,
     ) -> None:
         self._index, self._writer = index, writer
@@ -245,10 +244,12 @@ class _Update:
         self._known = known
         self._changes = Changes()
 
-    def run(self, files: Sequence[File | Skipped]) -> Changes:
+    def run(self, files: Sequence[FoundFile | Skipped]) -> Changes:
         changes = self._changes
         changes.skipped += [file for file in files if isinstance(file, Skipped)]
-        found = {self._index.name_of(file.name): file for file in files if isinstance(file, File)}
+        found = {
+            self._index.name_of(file.name): file for file in files if isinstance(file, FoundFile)
+        }
         for name in self._known.keys() - found.keys():
             self._writer.remove(name)
             changes.removed += not self._known[name].reason
@@ -272,7 +273,7 @@ class _Update:
             self._writer.finish()
         return changes
 
-    def _is_as_before(self, file: File, name: str) -> bool:
+    def _is_as_before(self, file: FoundFile, name: str) -> bool:
         """Whether a file need not even be opened; counts it then."""
         known = self._known.get(name)
         if known is None or (known.size, known.changed) != (file.size, file.changed):
@@ -291,7 +292,7 @@ class _Update:
         """Writes what was read of a file; gives the code points of its text."""
         known = self._known.get(name)
         file, result, changes = read.file, read.result, self._changes
-        record = FileRecord(name=name, size=file.size, changed=file.changed, sha256=read.sha256)
+        record = StoredFile(name=name, size=file.size, changed=file.changed, sha256=read.sha256)
         if result is None:
             assert known is not None
             self._writer.touch(replace(known, size=file.size, changed=file.changed))

@@ -84,7 +84,7 @@ class Hit:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FileRecord:
+class StoredFile:
     """What a store knows of a file."""
 
     name: str
@@ -202,9 +202,9 @@ class Store:
             found.append(Hit(*self._unpacked(packed), number, float(score)))
         return found
 
-    def files(self) -> dict[str, FileRecord]:
+    def files(self) -> dict[str, StoredFile]:
         """What is known of each file, by its name."""
-        records = [FileRecord(**about) for about in self._about("file")]
+        records = [StoredFile(**about) for about in self._about("file")]
         return {record.name: record for record in sorted(records, key=lambda one: one.name)}
 
     def _about(self, kind: str) -> list[dict[str, Any]]:
@@ -221,7 +221,7 @@ class Store:
         return [(score, searcher.doc(address)) for score, address in hits]
 
     @contextmanager
-    def writing(self) -> Generator[Writer, None, None]:
+    def writing(self) -> Generator[StoreWriter, None, None]:
         """What changes the store; there is one at a time.
 
         What was not committed when it ends is left out, as after a crash.
@@ -243,7 +243,7 @@ class Store:
             following = max((about["next"] for about in self._about("store")), default=1)
             # What is in the store already settles how it is packed.
             settled = self.folder is None or self._index.searcher().num_docs > 0
-            yield Writer(writer, following, self._packing, settled=settled)
+            yield StoreWriter(writer, following, self._packing, settled=settled)
         except (ValueError, OSError) as error:
             if isinstance(error, OutputError) or not _is_tantivys(error):
                 raise
@@ -263,7 +263,7 @@ class Store:
                 file.unlink(missing_ok=True)
 
 
-class Writer:
+class StoreWriter:
     """Changes a store; nothing is seen of it before `commit`."""
 
     def __init__(
@@ -273,11 +273,11 @@ class Writer:
         self._next = following
         self._packing = packing
         self._settled = settled
-        self._waiting: list[tuple[Document, FileRecord]] = []
+        self._waiting: list[tuple[Document, StoredFile]] = []
         self._common: list[bytes] = []
         self._held = 0
 
-    def add(self, document: Document, record: FileRecord) -> None:
+    def add(self, document: Document, record: StoredFile) -> None:
         """Adds a document in place of the file of that name.
 
         Args:
@@ -306,7 +306,7 @@ class Writer:
         self._waiting.clear()
         self._common.clear()
 
-    def _add(self, document: Document, record: FileRecord) -> None:
+    def _add(self, document: Document, record: StoredFile) -> None:
         self._remove(record.name)
         title = f"{document.title} {PurePath(record.name).stem.replace('_', ' ')}"
         n_passages = 0
@@ -326,12 +326,12 @@ class Writer:
             n_passages += len(chunk.passages)
         self._record(record, n_passages=n_passages, n_characters=len(document.text))
 
-    def skip(self, record: FileRecord) -> None:
+    def skip(self, record: StoredFile) -> None:
         """Keeps what is known of a file that cannot be read."""
         self._remove(record.name)
         self._record(record)
 
-    def touch(self, record: FileRecord) -> None:
+    def touch(self, record: StoredFile) -> None:
         """Keeps what is known of a file whose text is as it was."""
         self._writer.delete_documents_by_term("file", record.name)
         self._record(record)
@@ -357,7 +357,7 @@ class Writer:
         self._writer.delete_documents_by_term("path", name)
         self._writer.delete_documents_by_term("file", name)
 
-    def _record(self, record: FileRecord, **counted: int) -> None:
+    def _record(self, record: StoredFile, **counted: int) -> None:
         about = json.dumps({**asdict(record), **counted}).encode()
         self._write(kind="file", file=record.name, about=about)
 

@@ -61,7 +61,7 @@ class ClassifyOptions(ClientOptions):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Said:
+class TextLogits:
     """What a model says of one text."""
 
     logits: npt.NDArray[np.float32]
@@ -169,7 +169,7 @@ class Classifier(Client[ClassifyOptions]):
         *,
         workers: int | None = None,
         blanks: bool = False,
-    ) -> Iterator[Said]:
+    ) -> Iterator[TextLogits]:
         """The logits of many texts or pairs, in order, as they are found; see `Client.many`.
 
         Args:
@@ -183,7 +183,7 @@ class Classifier(Client[ClassifyOptions]):
         """
         return self._many("read_many", texts, workers, blanks=blanks)
 
-    def _judged(self, said: list[Said]) -> list[Classification]:
+    def _judged(self, said: list[TextLogits]) -> list[Classification]:
         return [self.judge(one) for one in said]
 
     def _many(
@@ -191,11 +191,11 @@ class Classifier(Client[ClassifyOptions]):
         call: str,
         texts: Iterable[TextOrPair],
         workers: int | None,
-        finish: Callable[[list[Said]], list[Any]] | None = None,
+        finish: Callable[[list[TextLogits]], list[Any]] | None = None,
         *,
         blanks: bool = False,
     ) -> Iterator[Any]:
-        def plans(first: int, chunk: list[TextOrPair]) -> list[Plan[Said]]:
+        def plans(first: int, chunk: list[TextOrPair]) -> list[Plan[TextLogits]]:
             for name, text in zip(names("text", first, len(chunk)), chunk, strict=True):
                 _check(text, name, blanks=blanks)
             return [self._plan(*one) for one in self._cut(chunk)]
@@ -209,7 +209,7 @@ class Classifier(Client[ClassifyOptions]):
         said = [one.logits for one in self.read_many(texts, workers=workers)]
         return np.array(said, np.float32).reshape(len(said), len(self.options.labels))
 
-    def judge(self, said: Said) -> Classification:
+    def judge(self, said: TextLogits) -> Classification:
         """Logits as labels: calibrated, chosen by the thresholds, the most probable first."""
         options, scores = self.options, self.scores(said)
         if options.problem == "regression":
@@ -225,7 +225,7 @@ class Classifier(Client[ClassifyOptions]):
             said.truncated,
         )
 
-    def scores(self, said: Said) -> npt.NDArray[np.float64]:
+    def scores(self, said: TextLogits) -> npt.NDArray[np.float64]:
         """The calibrated probability of each label in the model's order; a regression's value.
 
         Names of labels may repeat, so nothing is looked up by them.
@@ -239,7 +239,7 @@ class Classifier(Client[ClassifyOptions]):
         mass = np.exp(scores - scores.max())
         return mass / mass.sum()
 
-    def plan(self, text: TextOrPair) -> Plan[Said]:
+    def plan(self, text: TextOrPair) -> Plan[TextLogits]:
         """What has to be run to know what the model says of a text or a pair, for `judge`.
 
         Raises:
@@ -254,16 +254,16 @@ class Classifier(Client[ClassifyOptions]):
             self.tokenizer, texts, seq_len=options.seq_len, max_windows=options.max_windows
         )
 
-    def _plan(self, rows: Sequence[Row], truncated: bool) -> Plan[Said]:
+    def _plan(self, rows: Sequence[Row], truncated: bool) -> Plan[TextLogits]:
         n = len(self.options.labels)
 
-        def finish(said: Sequence[Outputs]) -> Said:
+        def finish(said: Sequence[Outputs]) -> TextLogits:
             rows = np.array([one for (one,) in said], np.float64)
             logits = rows.mean(axis=0).astype(np.float32)
             if len(logits) != n:
                 raise ModelError(f"the model gives {len(logits)} logits for its {n} labels")
             check_finite(logits)
-            return Said(logits, truncated)
+            return TextLogits(logits, truncated)
 
         return Plan(rows, finish)
 

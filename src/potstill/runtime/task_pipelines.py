@@ -24,7 +24,7 @@ from potstill.bundle.find import find_model
 from potstill.bundle.heads import LOGITS
 from potstill.errors import InputError, MissingKeyError
 from potstill.runtime.choice import ChoiceOptions, Chooser
-from potstill.runtime.classification import Classifier, ClassifyOptions, Said
+from potstill.runtime.classification import Classifier, ClassifyOptions, TextLogits
 from potstill.runtime.opening import Workers
 from potstill.runtime.pipeline_inputs import as_stream
 from potstill.runtime.pipelines import (
@@ -221,7 +221,7 @@ class TextClassificationPipeline(TaskPipeline):
             )
         return [self._result(client, said, parameters) for said in found]
 
-    def _result(self, client: Classifier, said: Said, parameters: dict[str, Any]) -> Any:
+    def _result(self, client: Classifier, said: TextLogits, parameters: dict[str, Any]) -> Any:
         scores = self._scores(client, said, parameters.get("function_to_apply"))
         best: list[Result] = [
             {"label": client.options.labels[i], "score": float(scores[i])}
@@ -230,7 +230,7 @@ class TextClassificationPipeline(TaskPipeline):
         return best[: parameters["top_k"]] if "top_k" in parameters else best[0]
 
     def _scores(
-        self, client: Classifier, said: Said, function: str | None
+        self, client: Classifier, said: TextLogits, function: str | None
     ) -> npt.NDArray[np.float64]:
         """The score of every label, in the labels' order."""
         if function is None and self._single_output_is_probability:

@@ -24,13 +24,13 @@ from potstill.scale.parts import BATCH_ROWS, Left, Part, Parts, cut
 from potstill.scale.predict import (
     PredictOptions,
     Predictor,
-    Said,
+    RowResult,
     columns_read,
     model_fingerprint,
     model_name,
     quickest_runtime,
 )
-from potstill.scale.sources import Source, find_inputs, fingerprint, kind_of
+from potstill.scale.sources import JobSource, find_inputs, fingerprint, kind_of
 from potstill.scale.writers import Joined, bad_file, plain, write_rows
 
 FORMAT_VERSION = 1
@@ -98,7 +98,7 @@ class Engine(Protocol):
 
     def __call__(
         self, parts: Iterable[Part], options: PredictOptions
-    ) -> Iterator[tuple[Part, list[Said]]]: ...
+    ) -> Iterator[tuple[Part, list[RowResult]]]: ...
 
 
 def run_job(
@@ -132,7 +132,7 @@ def run_job(
     folder = out.with_name(out.name + ".job")
     options = replace(options, predict=_settled(options, folder))
     predictor = Predictor(options.predict)
-    table = Source(tuple(files), _columns(options), frozenset(predictor.columns))
+    table = JobSource(tuple(files), _columns(options), frozenset(predictor.columns))
     table.check()
     facts = _facts(files, table, options)
     if out.exists() and not options.overwrite and not (folder / _FACTS).exists():
@@ -153,7 +153,7 @@ def run_job(
 
 @dataclass(slots=True)
 class _Job:
-    rows: Source
+    rows: JobSource
     out: Path
     folder: Path
     facts: dict[str, Any]
@@ -279,7 +279,7 @@ def _runtime_so_far(folder: Path) -> str | None:
     return runtime if runtime in RUNTIMES else None
 
 
-def _facts(files: list[Path], rows: Source, options: JobOptions) -> dict[str, Any]:
+def _facts(files: list[Path], rows: JobSource, options: JobOptions) -> dict[str, Any]:
     predict = asdict(options.predict)
     # How fast it goes changes nothing of what comes out; where the model lies neither.
     for name in ("threads", "model", "revision", "index"):

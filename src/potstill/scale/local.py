@@ -21,13 +21,15 @@ from typing import Any
 
 from potstill.errors import JobError, PotstillError, WorkerError
 from potstill.scale.parts import Batch, Part
-from potstill.scale.predict import PredictOptions, Predictor, Said
+from potstill.scale.predict import PredictOptions, Predictor, RowResult
 
 _AHEAD = 2
 """Batches that wait in each worker's pipe, the one it works on included."""
 
 
-def run_inline(parts: Iterable[Part], options: PredictOptions) -> Iterator[tuple[Part, list[Said]]]:
+def run_inline(
+    parts: Iterable[Part], options: PredictOptions
+) -> Iterator[tuple[Part, list[RowResult]]]:
     """Each part with what came of its rows, in this very process."""
     predictor = Predictor(options)
     for part in parts:
@@ -36,7 +38,7 @@ def run_inline(parts: Iterable[Part], options: PredictOptions) -> Iterator[tuple
 
 def run_workers(
     parts: Iterable[Part], options: PredictOptions, *, workers: int
-) -> Iterator[tuple[Part, list[Said]]]:
+) -> Iterator[tuple[Part, list[RowResult]]]:
     """Each part with what came of its rows, by several processes.
 
     A part is given out only when the caller has taken (and kept) the one before, so that a stop at
@@ -72,14 +74,14 @@ class _Answers:
 
     batches: list[Batch]
     given: int = 0
-    found: dict[int, list[Said]] = field(default_factory=dict[int, list[Said]])
+    found: dict[int, list[RowResult]] = field(default_factory=dict[int, list[RowResult]])
 
     @property
     def complete(self) -> bool:
         return len(self.found) == len(self.batches)
 
     @property
-    def said(self) -> list[Said]:
+    def said(self) -> list[RowResult]:
         return [said for number in range(len(self.batches)) for said in self.found[number]]
 
 
@@ -136,7 +138,7 @@ def _collect(pool: list[_Worker], answers: _Answers) -> None:
     for pipe in wait(list(pipes)):
         worker = pipes[pipe]
         try:
-            found: list[Said] | str = worker.pipe.recv()
+            found: list[RowResult] | str = worker.pipe.recv()
         except (EOFError, OSError):
             raise _died(worker) from None
         if isinstance(found, str):

@@ -15,7 +15,7 @@ from typing import Any
 
 from potstill.errors import JobError, PotstillError
 from potstill.scale.parts import Left, Part
-from potstill.scale.predict import PredictOptions, Predictor, Said
+from potstill.scale.predict import PredictOptions, Predictor, RowResult
 from potstill.scale.ray_cluster import connect, first_line, library, saying_waits
 
 
@@ -30,7 +30,7 @@ class RayEngine:
 
     def __call__(
         self, parts: Iterable[Part], options: PredictOptions
-    ) -> Iterator[tuple[Part, list[Said]]]:
+    ) -> Iterator[tuple[Part, list[RowResult]]]:
         """Each part with what came of its rows.
 
         Raises:
@@ -47,7 +47,7 @@ class RayEngine:
             with saying_waits(ray, cpus, remedy) as begun:
                 answers = _answers(ray, self.left, options, self.workers)
                 for part in parts:
-                    said: list[Said] = []
+                    said: list[RowResult] = []
                     for _ in part.batches:
                         said += next(answers)
                         begun()
@@ -88,7 +88,9 @@ class Reader:
                 yield {"batch": [json.dumps(batch)]}
 
 
-def _answers(ray: Any, left: Left, options: PredictOptions, workers: int) -> Iterator[list[Said]]:
+def _answers(
+    ray: Any, left: Left, options: PredictOptions, workers: int
+) -> Iterator[list[RowResult]]:
     """What came of every batch of the parts that are left, in order."""
     context = ray.data.DataContext.get_current()
     context.execution_options.preserve_order = True
@@ -113,4 +115,4 @@ def _answers(ray: Any, left: Left, options: PredictOptions, workers: int) -> Ite
             found = json.loads(line)
             if isinstance(found, str):
                 raise JobError(found)
-            yield [Said(values, reason) for values, reason in found]
+            yield [RowResult(values, reason) for values, reason in found]

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from potstill.bundle.atomic import write_bytes
-from potstill.scale.predict import Said, Texts
-from potstill.scale.sources import Row, Source
+from potstill.scale.predict import RowResult, Texts
+from potstill.scale.sources import JobSource, SourceRow
 
 BATCH_ROWS = 32
 """Rows that go to a worker at once. Answers may depend on their batch in the last digit, so it is
@@ -30,7 +30,7 @@ class Part:
     """Consecutive rows of the input."""
 
     number: int
-    rows: list[Row]
+    rows: list[SourceRow]
 
     @property
     def batches(self) -> list[Batch]:
@@ -47,13 +47,13 @@ class Part:
                 total = zlib.crc32(text.encode("utf-8", "surrogatepass") + b"\0", total)
         return total
 
-    def join(self, said: Iterable[Said]) -> list[Said]:
+    def join(self, said: Iterable[RowResult]) -> list[RowResult]:
         """What came of every row: what the model said, or why it was not asked."""
         answers = iter(said)
-        return [Said(None, row.reason) if row.reason else next(answers) for row in self.rows]
+        return [RowResult(None, row.reason) if row.reason else next(answers) for row in self.rows]
 
 
-def cut(rows: Iterable[Row], part_rows: int) -> Iterator[Part]:
+def cut(rows: Iterable[SourceRow], part_rows: int) -> Iterator[Part]:
     """The parts of an input, in order, each in memory only while it is looked at."""
     rows = iter(rows)
     for number in itertools.count():
@@ -67,7 +67,7 @@ def cut(rows: Iterable[Row], part_rows: int) -> Iterator[Part]:
 class Left:
     """What is left of a job: the parts of an input, but for those that are done."""
 
-    source: Source
+    source: JobSource
     part_rows: int
     done: frozenset[int] = frozenset()
 
@@ -79,7 +79,7 @@ class Left:
         """The parts, in order.
 
         Args:
-            moved: as `Source.rows` takes it.
+            moved: as `JobSource.rows` takes it.
             passed: told the rows of every part that is left out, and that they are not new.
         """
         for part in cut(self.source.rows(moved), self.part_rows):
@@ -115,7 +115,7 @@ class Parts:
                 file.unlink(missing_ok=True)
         return done, notes
 
-    def write(self, part: Part, said: list[Said]) -> None:
+    def write(self, part: Part, said: list[RowResult]) -> None:
         """Keeps what came of a part.
 
         Raises:
@@ -128,7 +128,7 @@ class Parts:
         header = json.dumps({**head, "crc32": zlib.crc32(body)})
         write_bytes(self.file(part.number), header.encode() + b"\n" + body)
 
-    def read(self, part: Part) -> list[Said] | None:
+    def read(self, part: Part) -> list[RowResult] | None:
         """What came of a part; ``None`` where its rows are no longer those it was made of.
 
         Raises:
@@ -150,13 +150,13 @@ class _Damaged(Exception):
     """Says why a part cannot be read."""
 
 
-def _read(file: Path) -> tuple[dict[str, Any], list[Said]]:
+def _read(file: Path) -> tuple[dict[str, Any], list[RowResult]]:
     try:
         header, _, body = file.read_bytes().partition(b"\n")
         head = json.loads(header)
         if head["crc32"] != zlib.crc32(body):
             raise _Damaged("its checksum is wrong")
-        said = [Said(values, reason) for values, reason in map(json.loads, body.splitlines())]
+        said = [RowResult(values, reason) for values, reason in map(json.loads, body.splitlines())]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise _Damaged(str(error) or type(error).__name__) from None
     if len(said) != head["rows"]:

@@ -46,7 +46,7 @@ class Load:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class Capacity:
     """Machines for a load. Times in milliseconds, rates in questions a second."""
 
     machines: int
@@ -83,7 +83,7 @@ def windows_of(profile: Profile, load: Load) -> list[int]:
     return [load.question_tokens + stop - start + profile.n_special for start, stop in slices]
 
 
-def plan(profile: Profile, load: Load, *, price_per_hour: float | None = None) -> Plan:
+def plan(profile: Profile, load: Load, *, price_per_hour: float | None = None) -> Capacity:
     """Sizes a fleet of machines like the one measured, the load shared evenly among them.
 
     Args:
@@ -112,7 +112,7 @@ def plan(profile: Profile, load: Load, *, price_per_hour: float | None = None) -
     cost = None
     if price_per_hour is not None:
         cost = machines * price_per_hour * 24 / (load.questions_per_day / 1e6)
-    return Plan(
+    return Capacity(
         machines=machines,
         windows=len(windows),
         peak_rate=peak,

@@ -1,6 +1,6 @@
 """`Predictor`: the texts of a batch in, what the model says of each out; the same in every engine.
 
-Everything that crosses a process is JSON: a row's texts go in, a `Said` comes out.
+Everything that crosses a process is JSON: a row's texts go in, a `RowResult` comes out.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ Values: TypeAlias = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class RowResult:
     """What came of one row."""
 
     values: Values | None
@@ -105,7 +105,7 @@ class Predictor:
         kinds = asking.kinds if asking else self._task.value_kinds(self._client)
         return {self.options.prefix + name: kind for name, kind in kinds.items()}
 
-    def __call__(self, batch: Sequence[Texts]) -> list[Said]:
+    def __call__(self, batch: Sequence[Texts]) -> list[RowResult]:
         """What the model says of each row, in order.
 
         A row that the model cannot read (a blank text, a question too long for a window) gives the
@@ -120,7 +120,7 @@ class Predictor:
                 return [self._named(values) for values in self._values(batch)]
             except InputError as error:
                 if len(batch) == 1:
-                    return [Said(None, str(error))]
+                    return [RowResult(None, str(error))]
         return [said for texts in batch for said in self([texts])]
 
     def _values(self, batch: Sequence[Texts]) -> list[Values]:
@@ -128,8 +128,8 @@ class Predictor:
             return self._task.values(self._client, batch)
         return [self._asking.values(texts) for texts in batch]
 
-    def _named(self, values: Values) -> Said:
-        return Said({self.options.prefix + name: value for name, value in values.items()})
+    def _named(self, values: Values) -> RowResult:
+        return RowResult({self.options.prefix + name: value for name, value in values.items()})
 
 
 def _asking(client: Client[Any], options: PredictOptions) -> Asking | None:

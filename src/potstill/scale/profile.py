@@ -22,7 +22,7 @@ QUANTILES = 41
 
 
 @dataclass(frozen=True, slots=True)
-class Times:
+class WindowTimes:
     """How long a worker takes for one window of a length."""
 
     tokens: int
@@ -65,9 +65,9 @@ class Profile:
     """Time before a question is queued with all workers but one busy, over that with none."""
     batch_factor: float = 1.0
     """Time of a full batch, over that of its rows one by one."""
-    alone: Sequence[Times]
+    alone: Sequence[WindowTimes]
     """With one worker busy, by length, rising."""
-    together: Sequence[Times]
+    together: Sequence[WindowTimes]
     """With all of them busy."""
     evidence: Mapping[str, float] = field(default_factory=dict)
     """``requests`` and ``seconds`` of the measurement."""
@@ -103,11 +103,11 @@ class Profile:
 
 
 def quantiles(seconds: Sequence[float]) -> list[float]:
-    """What `Times.seconds` holds of measured times."""
+    """What `WindowTimes.seconds` holds of measured times."""
     return [float(q) for q in np.quantile(seconds, np.linspace(0, 1, QUANTILES))]
 
 
-def _drawn(times: Sequence[Times], tokens: int, at: float) -> float:
+def _drawn(times: Sequence[WindowTimes], tokens: int, at: float) -> float:
     """The time at a quantile for a length between those that were measured."""
     place = next((i for i, one in enumerate(times) if one.tokens >= tokens), len(times) - 1)
     high = times[place]
@@ -148,7 +148,7 @@ def read_profile(path: str | Path) -> Profile:
     values = {name: value for name, value in values.items() if name in known}
     try:
         for name in ("alone", "together"):
-            values[name] = [Times(**one) for one in values[name]]
+            values[name] = [WindowTimes(**one) for one in values[name]]
         profile = Profile(**values)
         _check(profile)
     except (TypeError, KeyError, ValueError, AttributeError) as error:
@@ -175,7 +175,7 @@ def _check(profile: Profile) -> None:
         if not 0 < getattr(profile, name) < math.inf:
             raise ValueError(f"{name} is {getattr(profile, name)!r}")
     for name in ("alone", "together"):
-        times: Sequence[Times] = getattr(profile, name)
+        times: Sequence[WindowTimes] = getattr(profile, name)
         lengths = [one.tokens for one in times]
         if not times or lengths != sorted(set(lengths)) or lengths[0] < 1:
             raise ValueError(f"the lengths of {name} do not rise: {lengths}")

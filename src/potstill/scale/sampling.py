@@ -20,7 +20,7 @@ from potstill.bundle.machine import describe_machine, today
 from potstill.errors import InputError, ModelError, PotstillError
 from potstill.runtime.qa import QAClient
 from potstill.runtime.session import usable_cores
-from potstill.scale.profile import Profile, Times, quantiles
+from potstill.scale.profile import Profile, WindowTimes, quantiles
 from potstill.text.tokenizer import Tokenizer
 
 SECONDS = 15.0
@@ -260,10 +260,10 @@ def _front(found: Sequence[Answered]) -> float:
     return float(np.median([one.total - one.queue - one.inference for one in found]))
 
 
-def _times(found: dict[int, list[Answered]]) -> list[Times]:
+def _times(found: dict[int, list[Answered]]) -> list[WindowTimes]:
     # The server's headers end at a tenth of a millisecond: no time is less than half of that.
     return [
-        Times(n, len(row), quantiles([max(one.inference, 5e-5) for one in row]))
+        WindowTimes(n, len(row), quantiles([max(one.inference, 5e-5) for one in row]))
         for n, row in found.items()
     ]
 

@@ -36,7 +36,7 @@ DELIMITERS = {"csv": ",", "tsv": "\t"}
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class SourceRow:
     """One row of the input."""
 
     file: str
@@ -103,7 +103,7 @@ def fingerprint(files: Sequence[Path]) -> list[dict[str, Any]]:
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class JobSource:
     """The input of a job, to be read as often as one likes."""
 
     files: tuple[Path, ...]
@@ -132,7 +132,7 @@ class Source:
                 if name in self.reserved:
                     raise DataError(_taken(name, str(file)))
 
-    def rows(self, moved: Callable[[int], None] = lambda _: None) -> Iterator[Row]:
+    def rows(self, moved: Callable[[int], None] = lambda _: None) -> Iterator[SourceRow]:
         """Every row in order.
 
         Args:
@@ -149,14 +149,14 @@ class Source:
             before += file.stat().st_size
             moved(before)
 
-    def _checked(self, row: Row) -> Row:
+    def _checked(self, row: SourceRow) -> SourceRow:
         if row.values is None:
             return row
         texts, reason = _texts(row.values, self.columns)
         for name in self.reserved:
             if name in row.values:
                 reason = _taken(name, "the row")
-        return Row(row.file, row.number, row.values, texts, reason)
+        return SourceRow(row.file, row.number, row.values, texts, reason)
 
 
 def _taken(name: str, where: str) -> str:
@@ -186,7 +186,7 @@ def _readable(text: str) -> str:
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
-def _read_jsonl(path: Path, moved: Callable[[int], None]) -> Iterator[Row]:
+def _read_jsonl(path: Path, moved: Callable[[int], None]) -> Iterator[SourceRow]:
     with open_text(path, errors="surrogateescape") as file:
         for number, line in enumerate(file, start=1):
             if not line.strip():
@@ -195,25 +195,27 @@ def _read_jsonl(path: Path, moved: Callable[[int], None]) -> Iterator[Row]:
                 moved(_place(file))
             if _BYTES.search(line):
                 raw = _readable(line.rstrip("\r\n"))
-                yield Row(
+                yield SourceRow(
                     path.name, number, None, reason="it holds bytes that are no text", raw=raw
                 )
                 continue
             yield _parsed(path.name, number, line)
 
 
-def _parsed(name: str, number: int, line: str) -> Row:
+def _parsed(name: str, number: int, line: str) -> SourceRow:
     try:
         values = json.loads(line)
     except (ValueError, RecursionError) as error:
-        return Row(name, number, None, reason=f"it is not JSON ({error})", raw=line.rstrip("\r\n"))
+        return SourceRow(
+            name, number, None, reason=f"it is not JSON ({error})", raw=line.rstrip("\r\n")
+        )
     if not isinstance(values, dict):
         reason = f"it is a {type(values).__name__}, not a JSON object"
-        return Row(name, number, None, reason=reason, raw=line.rstrip("\r\n"))
-    return Row(name, number, values)
+        return SourceRow(name, number, None, reason=reason, raw=line.rstrip("\r\n"))
+    return SourceRow(name, number, values)
 
 
-def _read_table(path: Path, moved: Callable[[int], None]) -> Iterator[Row]:
+def _read_table(path: Path, moved: Callable[[int], None]) -> Iterator[SourceRow]:
     delimiter = DELIMITERS[kind_of(path)]
     with open_text(path, errors="surrogateescape") as file:
         reader = csv.reader(file, delimiter=delimiter, strict=True)
@@ -239,22 +241,22 @@ def _read_table(path: Path, moved: Callable[[int], None]) -> Iterator[Row]:
 
 def _fitted(
     name: str, number: int, header: Sequence[str], fields: Sequence[str], delimiter: str
-) -> Row:
+) -> SourceRow:
     if any(map(_BYTES.search, fields)):
         raw = _readable(delimiter.join(fields))
-        return Row(name, number, None, reason="it holds bytes that are no text", raw=raw)
+        return SourceRow(name, number, None, reason="it holds bytes that are no text", raw=raw)
     if len(fields) != len(header):
         reason = f"it has {len(fields)} fields, the header {len(header)}"
-        return Row(name, number, None, reason=reason, raw=delimiter.join(fields))
-    return Row(name, number, dict(zip(header, fields, strict=True)))
+        return SourceRow(name, number, None, reason=reason, raw=delimiter.join(fields))
+    return SourceRow(name, number, dict(zip(header, fields, strict=True)))
 
 
-def _read_parquet(path: Path, moved: Callable[[int], None]) -> Iterator[Row]:
+def _read_parquet(path: Path, moved: Callable[[int], None]) -> Iterator[SourceRow]:
     size, n_rows = path.stat().st_size, max(1, open_parquet(path).metadata.num_rows)
     for number, values in enumerate(parquet_rows(path), start=1):
         if number % 1024 == 0:
             moved(size * number // n_rows)
-        yield Row(path.name, number, values)
+        yield SourceRow(path.name, number, values)
 
 
 def _header(path: Path) -> list[str] | None:
@@ -272,7 +274,7 @@ def _place(file: TextIO) -> int:
     return os.lseek(file.fileno(), 0, os.SEEK_CUR)
 
 
-_READERS: Mapping[str, Callable[[Path, Callable[[int], None]], Iterator[Row]]] = {
+_READERS: Mapping[str, Callable[[Path, Callable[[int], None]], Iterator[SourceRow]]] = {
     "jsonl": _read_jsonl,
     "csv": _read_table,
     "tsv": _read_table,

@@ -17,7 +17,7 @@ from typing import IO, Any, TypeAlias, cast
 from potstill.data.parquet import arrow, open_parquet
 from potstill.errors import DataError
 from potstill.scale.predict import Values
-from potstill.scale.sources import DELIMITERS, Source, kind_of
+from potstill.scale.sources import DELIMITERS, JobSource, kind_of
 
 Joined: TypeAlias = "tuple[Mapping[str, Any], Values]"
 """The columns of a row, and those that the job adds."""
@@ -27,7 +27,7 @@ _ROW_GROUP = 4096
 
 
 def write_rows(
-    path: Path, temporary: Path, rows: Iterator[Joined], source: Source, added: Mapping[str, str]
+    path: Path, temporary: Path, rows: Iterator[Joined], source: JobSource, added: Mapping[str, str]
 ) -> None:
     """Writes rows to ``temporary``, in the format that the name of ``path`` asks for.
 
@@ -105,7 +105,7 @@ def _packing(path: Path, temporary: Path) -> Generator[IO[str], None, None]:
         text.detach()
 
 
-def _columns(source: Source) -> list[str]:
+def _columns(source: JobSource) -> list[str]:
     """The columns of all rows, in the order in which they first come up."""
     names: dict[str, None] = {}
     for row in source.rows():
@@ -123,7 +123,7 @@ class _Types:
         """Columns of values that no one type holds; they are written as JSON text."""
 
     @classmethod
-    def of(cls, source: Source) -> _Types:
+    def of(cls, source: JobSource) -> _Types:
         """Reads them from the files' own schemas, or from all rows."""
         found = cls()
         if {kind_of(file) for file in source.files} == {"parquet"}:

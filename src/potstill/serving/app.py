@@ -21,7 +21,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from potstill.serving import files, open_inference, passages, schemas, tensors
 from potstill.serving.faults import Refusal, error_body
-from potstill.serving.gate import Gate
+from potstill.serving.gate import Entrance
 from potstill.serving.http import ASKING, LIGHT, errors, parse, reply, takes, validate
 from potstill.serving.qa import Explained, ServedReader
 from potstill.serving.schemas import ExplainCall, QuestionCall, TextCall, TokenizeCall
@@ -114,7 +114,7 @@ def create_app(service: Service) -> Any:
             expose_headers=["x-request-id", "x-queue-time", "x-inference-time", "retry-after"],
         )
     api.openapi = lambda: openapi(api)
-    gate: Any = Gate(app, service)
+    gate: Any = Entrance(app, service)
     gate.api = api
     return gate
 

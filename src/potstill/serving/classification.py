@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from potstill.bundle.heads import LOGITS
 from potstill.records import Classification
-from potstill.runtime.classification import Classifier, Said
+from potstill.runtime.classification import Classifier, TextLogits
 from potstill.runtime.opening import Opening
 from potstill.runtime.plans import Outputs, Plan
 from potstill.serving.cache import ContextCache
@@ -54,7 +54,7 @@ class ServedClassifier(Served[TextCall, Classifier]):
         self.check_text(first, field)
         if second is not None:
             self.check_text(second, f"{field}.text_pair")
-        inner: Plan[Said] = self.client.plan(first if second is None else (first, second))
+        inner: Plan[TextLogits] = self.client.plan(first if second is None else (first, second))
 
         def finish(said: Sequence[Outputs]) -> Classification:
             return self.client.judge(inner.finish(said))

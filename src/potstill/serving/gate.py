@@ -47,7 +47,7 @@ _FIXED = [
 ]
 
 
-class Gate:
+class Entrance:
     """The outermost ASGI app."""
 
     def __init__(self, app: App, service: Service) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from potstill.data.choice import load_choices
 from potstill.evaluation.choice import baselines, chance, score_choices
 from potstill.evaluation.describe_texts import describe_choices
-from potstill.evaluation.kept import Said
+from potstill.evaluation.kept import KeptAnswer
 from potstill.records import ChoiceExample, ChoiceScore
 from potstill.runtime.choice import Asked, Chooser, best
 from potstill.tasks.task import Card, Evaluated, Loaded, Scores, Task
@@ -75,11 +75,11 @@ class MultipleChoice(Task[Chooser]):
             return {"a guess": {"accuracy": chance(examples), "total": len(examples)}}
         return {**baselines(evaluated.train, examples)}
 
-    def said(self, evaluated: Evaluated[Chooser]) -> Sequence[Said]:
-        found: list[Said] = []
+    def said(self, evaluated: Evaluated[Chooser]) -> Sequence[KeptAnswer]:
+        found: list[KeptAnswer] = []
         for example, scores in zip(evaluated.examples, evaluated.answers, strict=True):
             made = best(scores)
-            found.append(Said(example.id, (str(made),), round(scores[made].score, 5)))
+            found.append(KeptAnswer(example.id, (str(made),), round(scores[made].score, 5)))
         return found
 
     def describe(self, loaded: Loaded, tokenizer: Tokenizer, **how: int) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from potstill.evaluation.baselines import (
 )
 from potstill.evaluation.classification import MAIN_METRIC, fit, score
 from potstill.evaluation.describe_texts import describe_texts
-from potstill.evaluation.kept import Said
+from potstill.evaluation.kept import KeptAnswer
 from potstill.evaluation.multilabel import by_label
 from potstill.records import TextExample
 from potstill.runtime.classification import Classifier
@@ -34,7 +34,7 @@ from potstill.tasks.task import Card, Evaluated, Loaded, Scores, Task, Values
 from potstill.text.tokenizer import Tokenizer
 
 
-class Classification(Task[Classifier]):
+class TextClassification(Task[Classifier]):
     """Gives texts, or pairs of texts, a label, several, or a number."""
 
     head = "classification"
@@ -145,20 +145,20 @@ class Classification(Task[Classifier]):
         rates = rates or base_rates(gold, problem=loaded.problem, n_labels=n)
         return {BASE_RATE: score_base_rates(rates, gold, **how), **found}
 
-    def said(self, evaluated: Evaluated[Classifier]) -> Sequence[Said]:
+    def said(self, evaluated: Evaluated[Classifier]) -> Sequence[KeptAnswer]:
         client = evaluated.client
         problem = client.options.problem
-        found: list[Said] = []
+        found: list[KeptAnswer] = []
         for example, answer in zip(evaluated.examples, evaluated.answers, strict=True):
             labels = client.judge(answer).labels
             if problem == "regression":
-                found.append(Said(example.id, (f"{labels[0].score:.5g}",)))
+                found.append(KeptAnswer(example.id, (f"{labels[0].score:.5g}",)))
                 continue
             given = tuple(one.label for one in labels if one.chosen)
             sure = [one.score if one.chosen else 1 - one.score for one in labels]
             # Of several labels, that of the whole set; of one, its own.
             own = prod(sure) if problem == "multi-label" else labels[0].score
-            found.append(Said(example.id, given, round(own, 5)))
+            found.append(KeptAnswer(example.id, given, round(own, 5)))
         return found
 
     def said_of(self, path: str | Path, layout: Mapping[str, Any]) -> Sequence[TextExample]:

@@ -23,7 +23,7 @@ _FIRST, _EVERY = 3, 7
 """Of each paragraph the tokens 3, 10, 17, … are hidden: a seventh, as in training."""
 
 
-class MaskedLM(Task[Filler]):
+class MaskedLanguageModelling(Task[Filler]):
     """Fills in masked words."""
 
     head = "mlm"

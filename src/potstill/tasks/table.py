@@ -11,15 +11,21 @@ from potstill.bundle.heads import HEADS, HeadName, head_of_task
 from potstill.bundle.manifest import head_of_folder
 from potstill.errors import InputError
 from potstill.tasks.choice import MultipleChoice
-from potstill.tasks.classification import Classification
-from potstill.tasks.mlm import MaskedLM
+from potstill.tasks.classification import TextClassification
+from potstill.tasks.mlm import MaskedLanguageModelling
 from potstill.tasks.qa import QuestionAnswering
 from potstill.tasks.tagging import Tagging
 from potstill.tasks.task import Task
 
 TASKS: dict[HeadName, Task[Any]] = {
     task.head: task
-    for task in (QuestionAnswering(), Classification(), Tagging(), MultipleChoice(), MaskedLM())
+    for task in (
+        QuestionAnswering(),
+        TextClassification(),
+        Tagging(),
+        MultipleChoice(),
+        MaskedLanguageModelling(),
+    )
 }
 """Those that are known so far; `every` asks for the others too."""
 

@@ -11,7 +11,7 @@ from potstill.bundle.config import read_config
 from potstill.bundle.manifest import read_manifest
 from potstill.data.tagging import Scheme, TagLayout, for_model, load_tags, tag_layout_for
 from potstill.evaluation.describe_texts import describe_tags
-from potstill.evaluation.kept import Said
+from potstill.evaluation.kept import KeptAnswer
 from potstill.evaluation.tagging import MostFrequentTag, score_tags, score_types
 from potstill.records import TagExample
 from potstill.runtime.tagging import Tagger
@@ -105,9 +105,9 @@ class Tagging(Task[Tagger]):
         scores = score_tags(golds, guessed, _scheme(evaluated.loaded))
         return {"the most frequent tag of each word": scores}
 
-    def said(self, evaluated: Evaluated[Tagger]) -> Sequence[Said]:
+    def said(self, evaluated: Evaluated[Tagger]) -> Sequence[KeptAnswer]:
         pairs = zip(evaluated.examples, evaluated.answers, strict=True)
-        return [Said(example.id, tuple(tags)) for example, tags in pairs]
+        return [KeptAnswer(example.id, tuple(tags)) for example, tags in pairs]
 
     def said_of(self, path: str | Path, layout: Mapping[str, Any]) -> Sequence[TagExample]:
         return load_tags(path, TagLayout(**layout)).examples

@@ -17,7 +17,7 @@ from potstill.bundle.config import ModelConfig
 from potstill.bundle.heads import HEADS, HeadName, HeadSpec
 from potstill.bundle.manifest import Manifest
 from potstill.errors import InputError
-from potstill.evaluation.kept import Said
+from potstill.evaluation.kept import KeptAnswer
 from potstill.runtime.client import Client
 from potstill.text.tokenizer import Tokenizer
 
@@ -206,7 +206,7 @@ class Task(ABC, Generic[ClientT]):
         """What ``--keep`` keeps of the answers; see `potstill.evaluation.kept.Kept`."""
         return {"said": self.said(evaluated), "layout": evaluated.loaded.layout}
 
-    def said(self, evaluated: Evaluated[ClientT]) -> Sequence[Said]:
+    def said(self, evaluated: Evaluated[ClientT]) -> Sequence[KeptAnswer]:
         """The answers as they are kept."""
         return ()
 

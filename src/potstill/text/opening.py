@@ -68,7 +68,7 @@ _OTHER_ROLES = ("bos", "eos")
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
+class OpenedTokenizer:
     """The tokenizer of a folder and what its files say beside."""
 
     backend: tokenizers.Tokenizer
@@ -78,7 +78,7 @@ class Opened:
     """Whether the second text of a pair is of token type 1 where the layout has types at all."""
 
 
-def open_folder(folder: Path) -> Opened:
+def open_folder(folder: Path) -> OpenedTokenizer:
     """Opens the tokenizer of a model folder.
 
     Raises:
@@ -93,7 +93,7 @@ def open_folder(folder: Path) -> Opened:
         ) from None
 
 
-def _open(folder: Path) -> Opened:
+def _open(folder: Path) -> OpenedTokenizer:
     options = read_tokenizer_config(folder)
     name, own = _class_of(folder, options)
     pieces = _pieces_of(folder, name)
@@ -114,7 +114,7 @@ def _open(folder: Path) -> Opened:
     _add_tokens(backend, folder, options, pieces)
     given = options.get("model_input_names")
     named = "token_type_ids" in given if isinstance(given, list) else name not in _WITHOUT_TYPES
-    return Opened(backend, options, named)
+    return OpenedTokenizer(backend, options, named)
 
 
 def read_tokenizer_config(folder: Path) -> dict[str, Any]:

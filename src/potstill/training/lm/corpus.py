@@ -21,7 +21,7 @@ from torch import Tensor
 from potstill.bundle.atomic import replacing_folder, write_json
 from potstill.bundle.cache import cache_folder
 from potstill.bundle.manifest import sha256_of
-from potstill.data.text import Document, corpus_files, documents
+from potstill.data.text import Article, corpus_files, documents
 from potstill.errors import DataError, OutputError
 from potstill.text.tokenizer import Tokenizer
 from potstill.training.run.sampling import is_held_out
@@ -70,7 +70,7 @@ class Corpus:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Packing:
+class CorpusPacking:
     """How a corpus is cut."""
 
     seq_len: int = 128
@@ -84,7 +84,7 @@ class Packing:
 def open_corpus(
     corpus: str | Path | Sequence[str | Path],
     tokenizer: Tokenizer,
-    packing: Packing,
+    packing: CorpusPacking,
     *,
     cache: str | Path | None = None,
     note: Callable[[str], None] = lambda line: None,
@@ -170,7 +170,7 @@ def _build(
     folder: Path,
     corpus: str | Path | Sequence[str | Path],
     tokenizer: Tokenizer,
-    packing: Packing,
+    packing: CorpusPacking,
     facts: dict[str, Any],
     note: Callable[[str], None],
 ) -> None:
@@ -203,7 +203,7 @@ def _build(
 def _pack(
     corpus: str | Path | Sequence[str | Path],
     tokenizer: Tokenizer,
-    packing: Packing,
+    packing: CorpusPacking,
     packers: list[_Packer],
 ) -> None:
     for chunk in _chunks(documents(corpus)):
@@ -222,8 +222,8 @@ def _pack(
         packer.finish()
 
 
-def _chunks(found: Iterable[Document]) -> Iterator[list[Document]]:
-    chunk: list[Document] = []
+def _chunks(found: Iterable[Article]) -> Iterator[list[Article]]:
+    chunk: list[Article] = []
     size = 0
     for document in found:
         chunk.append(document)
@@ -239,7 +239,11 @@ class _Packer:
     """Writes documents behind one another as rows of one length."""
 
     def __init__(
-        self, file: IO[bytes], tokenizer: Tokenizer, packing: Packing, dtype: type[np.integer[Any]]
+        self,
+        file: IO[bytes],
+        tokenizer: Tokenizer,
+        packing: CorpusPacking,
+        dtype: type[np.integer[Any]],
     ) -> None:
         self._file, self._tokenizer, self._dtype = file, tokenizer, dtype
         self._seq_len, self._most = packing.seq_len, packing.max_rows

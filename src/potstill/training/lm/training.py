@@ -26,7 +26,7 @@ from potstill.errors import RecipeError
 from potstill.losses.lm import masked_lm_cross_entropy
 from potstill.models.lm import LMOutput, MaskedLM
 from potstill.text.tokenizer import Tokenizer
-from potstill.training.lm.corpus import Corpus, CorpusRows, Packing, open_corpus
+from potstill.training.lm.corpus import Corpus, CorpusPacking, CorpusRows, open_corpus
 from potstill.training.lm.masking import MaskedRows, Masking
 from potstill.training.lm.teacher import LMDistilLoss, check_teacher, with_head
 from potstill.training.recipe.lm import LMDistilRecipe, LMRecipe
@@ -260,7 +260,9 @@ def open_rows(recipe: LMRecipe, tokenizer: Tokenizer, listeners: Listeners) -> C
         DataError: it cannot be read.
         OutputError: the cache cannot be written.
     """
-    packing = Packing(seq_len=recipe.seq_len, holdout=recipe.holdout, max_rows=recipe.max_rows)
+    packing = CorpusPacking(
+        seq_len=recipe.seq_len, holdout=recipe.holdout, max_rows=recipe.max_rows
+    )
     corpus = open_corpus(
         recipe.corpus, tokenizer, packing, cache=recipe.cache or None, note=listeners.note
     )

@@ -22,7 +22,7 @@ _MARKED = 0.95
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class QAData(TaskData):
+class QATrainingData(TaskData):
     """The questions of a run; ``train`` has those that teachers alone answer at the end."""
 
     held_out: list[QAExample]
@@ -38,7 +38,7 @@ class QAData(TaskData):
     """Whether nearly all questions end in a question mark, as the file has them."""
 
 
-def load_split(recipe: Recipe) -> QAData:
+def load_split(recipe: Recipe) -> QATrainingData:
     """The data of a recipe: what is trained on, what is held out or scored, what was mined.
 
     Raises:
@@ -66,7 +66,7 @@ def load_split(recipe: Recipe) -> QAData:
         scored.check_golds(recipe.dev)
         dev, rules_v2 = scored.examples, scored.no_answer
         notes += [f"{recipe.dev}: {scored.warning}"] if scored.warning else []
-    return QAData(
+    return QATrainingData(
         train=train_on + unlabelled,
         dev=dev,
         notes=tuple(notes),

@@ -21,7 +21,7 @@ from potstill.losses.span import span_cross_entropy, span_kl
 from potstill.models.qa import QuestionAnsweringModel
 from potstill.text.tokenizer import Tokenizer
 from potstill.training.kept.shards import fill, tokenizer_hash, weights_hash
-from potstill.training.qa.data import QAData
+from potstill.training.qa.data import QATrainingData
 from potstill.training.qa.rows import QARows
 from potstill.training.qa.soft_labels import DistilRows, Labelling, label_rows
 from potstill.training.qa.teacher_cache import TeacherCache
@@ -67,7 +67,7 @@ class QATeaching:
             threads=recipe.threads,
         )
 
-    def witnesses(self, data: QAData) -> list[Witness]:
+    def witnesses(self, data: QATrainingData) -> list[Witness]:
         """The teachers, each with its own windows."""
         recipe = self._recipe
         if not (self._live or recipe.alpha_kd):
@@ -90,7 +90,7 @@ class QATeaching:
         return found
 
     def lesson(
-        self, model: QuestionAnsweringModel, rows: QARows, data: QAData, base: Base
+        self, model: QuestionAnsweringModel, rows: QARows, data: QATrainingData, base: Base
     ) -> Lesson:
         """What the student learns of its windows.
 
@@ -119,7 +119,7 @@ class QATeaching:
         )
 
     def _ask(
-        self, rows: DistilRows, data: QAData, base: Base, wanted: npt.NDArray[np.int64]
+        self, rows: DistilRows, data: QATrainingData, base: Base, wanted: npt.NDArray[np.int64]
     ) -> None:
         recipe, stage = self._recipe, self._sitting.listeners.stage
         wanted = wanted[rows.has_teacher[wanted]]

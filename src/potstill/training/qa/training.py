@@ -22,7 +22,7 @@ from potstill.runtime.torch_session import TorchSession
 from potstill.text.tokenizer import Tokenizer
 from potstill.training.qa.adapting import finishing
 from potstill.training.qa.calibrate import calibrate
-from potstill.training.qa.data import QAData, load_split
+from potstill.training.qa.data import QATrainingData, load_split
 from potstill.training.qa.features import open_rows
 from potstill.training.qa.pruning import pruned_base
 from potstill.training.qa.rows import QARows
@@ -39,11 +39,13 @@ class QATraining(TaskTraining):
     outputs = QA_OUTPUTS
     unit = "windows"
 
-    def load(self, recipe: Recipe, taught: Taught | None = None) -> QAData:
+    def load(self, recipe: Recipe, taught: Taught | None = None) -> QATrainingData:
         """Reads, mines and holds out questions; see `load_split`."""
         return load_split(recipe)
 
-    def start_from(self, folder: Path, recipe: Recipe, data: QAData, sitting: Sitting) -> Path:
+    def start_from(
+        self, folder: Path, recipe: Recipe, data: QATrainingData, sitting: Sitting
+    ) -> Path:
         """The pruned model's folder, where the recipe prunes."""
         note = sitting.listeners.note
         if not (isinstance(recipe, DistilRecipe) and recipe.prunes):
@@ -54,7 +56,7 @@ class QATraining(TaskTraining):
         return pruned_base(recipe, folder, data.train[: data.n_gold], sitting.fabric, note)
 
     def open_rows(
-        self, recipe: Recipe, data: QAData, base: Base, note: Callable[[str], None]
+        self, recipe: Recipe, data: QATrainingData, base: Base, note: Callable[[str], None]
     ) -> QARows:
         """Questions as labelled windows, kept on disk."""
         return open_rows(
@@ -68,7 +70,9 @@ class QATraining(TaskTraining):
         output: QAOutput = model(*(batch[name] for name in INPUTS))
         return output.start_logits, output.end_logits
 
-    def loss(self, logits: tuple[Tensor, Tensor], batch: dict[str, Tensor], data: QAData) -> Tensor:
+    def loss(
+        self, logits: tuple[Tensor, Tensor], batch: dict[str, Tensor], data: QATrainingData
+    ) -> Tensor:
         """Cross-entropy of the gold spans, summed over the rows; scalar."""
         gold = batch["start"], batch["end"], batch["allowed"]
         return span_cross_entropy(*logits, *gold).sum()
@@ -98,7 +102,7 @@ class QATraining(TaskTraining):
         tokenizer: Tokenizer,
         examples: Sequence[QAExample],
         recipe: Recipe,
-        data: QAData,
+        data: QATrainingData,
     ) -> dict[str, float]:
         """``exact``, ``f1``, ``total`` and what v2.0 adds."""
         client = _client(session, tokenizer, recipe, data)
@@ -111,7 +115,7 @@ class QATraining(TaskTraining):
         model: QuestionAnsweringModel,
         base: Base,
         recipe: Recipe,
-        data: QAData,
+        data: QATrainingData,
         note: Callable[[str], None],
     ) -> Manifest:
         """Null threshold and temperature are fitted on what was held out, and on nothing else."""
@@ -134,7 +138,9 @@ class QATraining(TaskTraining):
         return replace(found, null_threshold=threshold, calibration=fitted.to_manifest())
 
 
-def _client(session: Session, tokenizer: Tokenizer, recipe: Recipe, data: QAData) -> QAClient:
+def _client(
+    session: Session, tokenizer: Tokenizer, recipe: Recipe, data: QATrainingData
+) -> QAClient:
     """The reader that ships, around a model in a session."""
     options = ReadOptions(
         seq_len=recipe.seq_len,

@@ -349,7 +349,7 @@ class Run:
         self.step, self.seconds = progress.step, progress.seconds
 
 
-class Metrics:
+class MetricsFile:
     """``metrics.jsonl`` of a run: one JSON object a line, in the order of the steps."""
 
     def __init__(self, path: Path, *, step: int) -> None:

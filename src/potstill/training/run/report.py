@@ -22,7 +22,7 @@ from potstill.models.pretrained import Pretrained
 from potstill.training.recipe.run import RunRecipe
 from potstill.training.recipe.table import PATH
 from potstill.training.run.loggers import Log, logging
-from potstill.training.run.loop import Metrics, Run, StepReport, computes_bf16
+from potstill.training.run.loop import MetricsFile, Run, StepReport, computes_bf16
 
 ADAPTER = "adapter"
 """Folder of a run for what its adapters learned (`Recipe.adapter_rank`)."""
@@ -156,7 +156,7 @@ def _logged(
     log: Log,
     finish: Callable[[], None],
 ) -> dict[str, float]:
-    metrics = Metrics(Path(recipe.out) / layout.METRICS, step=run.step)
+    metrics = MetricsFile(Path(recipe.out) / layout.METRICS, step=run.step)
 
     def evaluate() -> dict[str, float]:
         with run.finished():
