@@ -24,15 +24,21 @@ if TYPE_CHECKING:
 @click.argument("model", default="default", metavar="[MODEL]", type=MODEL)
 @runtime_option("auto")
 @click.option(
-    "--threads", type=click.IntRange(min=1), help="Of one text at a time.  [default: the cores]"
+    "--threads",
+    type=click.IntRange(min=1),
+    help="Threads for one text at a time.  [default: the cores]",
 )
-@click.option("--precision", type=click.Choice(["fp32", "fp16", "int8"]), help="Which ONNX file.")
+@click.option(
+    "--precision",
+    type=click.Choice(["fp32", "fp16", "int8"]),
+    help="Precision of the ONNX file to run.",
+)
 @click.option(
     "--seconds",
     type=click.FloatRange(min=0),
     default=10.0,
     show_default=True,
-    help="To measure for, loading left out.",
+    help="Seconds to measure for, without loading.",
 )
 @click.option(
     "--plot",

@@ -37,8 +37,8 @@ _LINE_SECONDS = 30.0
     "columns",
     multiple=True,
     metavar="NAME=COLUMN",
-    help="Where the input has another name for question, context or text; pair=COLUMN is the "
-    "second text of a pair. May be given several times.",
+    help="Column of question, context or text, where it has another name; pair=COLUMN is the "
+    "second text of a pair. May be repeated.",
 )
 @click.option("--prefix", default="", metavar="TEXT", help="Put before the new columns' names.")
 @click.option(
@@ -52,27 +52,27 @@ _LINE_SECONDS = 30.0
     type=click.Choice(["answer", "highlight", "prune", "cite"]),
     default="answer",
     show_default=True,
-    help="Of a reader: the answer, or the sentences that answer, are worth keeping, or support the "
-    "row's answer.",
+    help="What a reader writes: the answer, or the sentences that answer, are worth keeping, or "
+    "support the row's answer.",
 )
 @click.option(
     "--top-k",
     type=click.IntRange(min=1),
     metavar="N",
-    help="Most sentences of highlight, and of each claim of cite.  [default: 3, and 1]",
+    help="Write at most N sentences: of highlight, or for each claim of cite.  [default: 3, and 1]",
 )
 @click.option(
     "--tokens",
     type=click.IntRange(min=1),
     metavar="N",
-    help="Most tokens that prune keeps.  [default: what is likely to hold the answer]",
+    help="Let prune keep at most N tokens.  [default: what is likely to hold the answer]",
 )
 @no_answer_option
 @click.option(
     "--threshold",
     type=click.FloatRange(0, 1),
     metavar="X",
-    help="Of every label, where a text may have several.  [default: the model's own]",
+    help="Least probability of a label, where a text may have several.  [default: the model's own]",
 )
 @windows_option
 @runtime_option("auto")

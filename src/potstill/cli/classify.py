@@ -39,7 +39,7 @@ _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]+")
     "--threshold",
     type=click.FloatRange(0, 1),
     metavar="X",
-    help="Of every label, where a text may have several.  [default: the model's own]",
+    help="Least probability of a label, where a text may have several.  [default: the model's own]",
 )
 @windows_option
 @runtime_option()

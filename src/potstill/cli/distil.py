@@ -30,7 +30,7 @@ def command(
     as_json: bool,
     cache_only: bool,
 ) -> None:
-    """Trains a student as RECIPE says: one that ships (`potstill recipes`), or a TOML file.
+    """Train a student as RECIPE says: one that ships (`potstill recipes`), or a TOML file.
 
     Any key of the recipe can be given as KEY=VALUE, which wins over the file; a list is written
     as TOML writes it:

@@ -59,7 +59,11 @@ if TYPE_CHECKING:
     "--workers", type=click.IntRange(min=1), help="Questions read at once.  [default: measured]"
 )
 @click.option("--threads", type=click.IntRange(min=1), help="Threads of each.  [default: measured]")
-@click.option("--precision", type=click.Choice(["fp32", "fp16", "int8"]), help="Which ONNX file.")
+@click.option(
+    "--precision",
+    type=click.Choice(["fp32", "fp16", "int8"]),
+    help="Precision of the ONNX file to run.",
+)
 @click.option(
     "--calibration",
     is_flag=True,
@@ -82,7 +86,7 @@ if TYPE_CHECKING:
     "--train",
     type=click.Path(),
     metavar="DATA",
-    help="Also score what needs no network, learned from these data.",
+    help="Also score baselines that need no network, learned from these data.",
 )
 @click.option(
     "--keep",
@@ -115,7 +119,7 @@ def command(
 ) -> None:
     """Predict DATA with MODEL and score what it says, by the measures of the model's task.
 
-    Questions: DATA is SQuAD v1.1 or v2.0 JSON, or a CSV, TSV or JSONL of one's own, and scores are
+    Questions: DATA is SQuAD v1.1 or v2.0 JSON, or your own CSV, TSV or JSONL, and scores are
     those of the official SQuAD scripts. Labelled texts, tagged words and choices are CSV, TSV,
     JSONL or CoNLL files; the plainest baseline stands beside the scores. All may be packed.
     Seconds are those of prediction, loading left out.

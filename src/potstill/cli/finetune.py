@@ -26,7 +26,7 @@ def command(
     dry_run: bool,
     as_json: bool,
 ) -> None:
-    """Trains a model as RECIPE says: one that ships (`potstill recipes`), or a TOML file.
+    """Train a model as RECIPE says: one that ships (`potstill recipes`), or a TOML file.
 
     Any key of the recipe can be given as KEY=VALUE, which wins over the file:
 

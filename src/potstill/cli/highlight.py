@@ -23,7 +23,11 @@ _LEAST = 0.01
 @click.argument("question")
 @documents_options("Read")
 @click.option(
-    "--top-k", type=click.IntRange(min=1), default=3, show_default=True, help="Most sentences."
+    "--top-k",
+    type=click.IntRange(min=1),
+    default=3,
+    show_default=True,
+    help="Return at most N sentences.",
 )
 @click.option(
     "--tokens",
@@ -34,7 +38,7 @@ _LEAST = 0.01
 @click.option(
     "--cite",
     is_flag=True,
-    help="QUESTION is an answer, from wherever: say which sentences support each of its own.",
+    help="Take QUESTION as an answer: show which sentences support each of its claims.",
 )
 @passages_option
 @click.option("--threads", type=click.IntRange(min=1), help="Threads.  [default: the cores]")

@@ -73,7 +73,7 @@ def passages_option(command: Decorated) -> Decorated:
         metavar="N",
         default=32,
         show_default=True,
-        help="Of many passages read this many, those that have the question's words.",
+        help="Read at most N passages: those that share most words with the question.",
     )(command)
 
 
@@ -109,10 +109,10 @@ def columns_option(format_name: str = "--format") -> Callable[[Decorated], Decor
             format_name,
             "format_",
             metavar="NAME",
-            help="How labelled texts lie in the data: table, a task of GLUE, SNLI, goemotions, "
+            help="Format of labelled texts: table, a task of GLUE, SNLI, goemotions, "
             "jigsaw, imdb.  [default: as in the model's recipe, or table]",
         ),
-        click.option("--text", metavar="COLUMN", help="Of a table of texts: column of the text."),
+        click.option("--text", metavar="COLUMN", help="Column of the text, in a table of texts."),
         click.option("--pair", metavar="COLUMN", help="Column of the second text of a pair."),
         click.option(
             "--label",
@@ -126,9 +126,11 @@ def columns_option(format_name: str = "--format") -> Callable[[Decorated], Decor
             help="What the labels 0, 1, … of the data mean, in order.",
         ),
         click.option(
-            "--word", metavar="COLUMN", help="Of tagged words: column of the words, from 1, or key."
+            "--word", metavar="COLUMN", help="Column of tagged words: a number from 1, or a key."
         ),
-        click.option("--tag", metavar="COLUMN", help="Column of the tags, from 1, or key."),
+        click.option(
+            "--tag", metavar="COLUMN", help="Column of their tags: a number from 1, or a key."
+        ),
     )
 
     def decorate(command: Decorated) -> Decorated:

@@ -17,23 +17,38 @@ if TYPE_CHECKING:
 
 
 @click.command("plan")
-@click.option("--questions-per-day", type=float, required=True, metavar="N")
-@click.option("--context-tokens", type=int, required=True, metavar="N", help="Of each question.")
+@click.option(
+    "--questions-per-day", type=float, required=True, metavar="N", help="Questions of one day."
+)
+@click.option(
+    "--context-tokens",
+    type=int,
+    required=True,
+    metavar="N",
+    help="Tokens of each question's context.",
+)
 @click.option(
     "--p99-ms",
     type=float,
     required=True,
     metavar="N",
-    help="Within which 99 of 100 questions are to be answered at the peak.",
+    help="Milliseconds within which 99 of 100 questions must be answered at the peak.",
 )
-@click.option("--question-tokens", type=int, default=12, show_default=True, metavar="N")
+@click.option(
+    "--question-tokens",
+    type=int,
+    default=12,
+    show_default=True,
+    metavar="N",
+    help="Tokens of each question.",
+)
 @click.option(
     "--peak",
     type=float,
     default=3.0,
     show_default=True,
     metavar="X",
-    help="The busiest time's rate over the day's mean.",
+    help="Rate of the busiest time, as a multiple of the day's mean.",
 )
 @click.option(
     "--max-utilisation",
@@ -41,15 +56,23 @@ if TYPE_CHECKING:
     default=0.6,
     show_default=True,
     metavar="X",
-    help="Most of the workers' time to use at the peak.",
+    help="Largest share of the workers' time to use at the peak.",
 )
-@click.option("--price-per-hour", type=float, metavar="X", help="Of a machine, in any currency.")
+@click.option(
+    "--price-per-hour", type=float, metavar="X", help="Price of a machine, in any currency."
+)
 @click.option(
     "--model", default="default", show_default=True, type=MODEL, help="default, a folder or hub id."
 )
-@click.option("--workers", type=click.IntRange(min=1), help="Of the server.  [default: the cores]")
 @click.option(
-    "--threads", type=click.IntRange(min=1), default=1, show_default=True, help="Of each worker."
+    "--workers", type=click.IntRange(min=1), help="Workers of the server.  [default: the cores]"
+)
+@click.option(
+    "--threads",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Threads of each worker.",
 )
 @click.option(
     "--profile",
@@ -65,7 +88,9 @@ if TYPE_CHECKING:
     help="Write the profile that was used.",
 )
 @click.option("--measure", is_flag=True, help="Measure again, even if this machine was measured.")
-@click.option("--seconds", type=float, default=8.0, show_default=True, help="Of the measurement.")
+@click.option(
+    "--seconds", type=float, default=8.0, show_default=True, help="Seconds to measure for."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(
     questions_per_day: float,

@@ -10,9 +10,9 @@ from potstill.cli.completing import FILE
 @click.command("push")
 @click.argument("repository", metavar="ID")
 @click.argument("model", metavar="MODEL", type=FILE)
-@click.option("--private", is_flag=True, help="Only you see it, where the repository is new.")
+@click.option("--private", is_flag=True, help="Make a new repository private.")
 @click.option("--revision", metavar="BRANCH", help="Branch; made where there is none.")
-@click.option("--message", metavar="TEXT", default="", help="Of the commit.")
+@click.option("--message", metavar="TEXT", default="", help="Commit message.")
 @click.option("--dry-run", is_flag=True, help="List what would go up, and send nothing.")
 def command(
     repository: str, model: str, private: bool, revision: str | None, message: str, dry_run: bool
@@ -21,7 +21,7 @@ def command(
 
     MODEL is a folder that training or export wrote, with its model card (README.md), or default.
     Only the bundle's own files go up; files of computing formats that it no longer has are taken
-    away. A push that broke off goes on where it was when it is given again.
+    away. A push that was interrupted continues if it is run again.
 
     HF_TOKEN (with write access) and HF_ENDPOINT are honoured.
     """

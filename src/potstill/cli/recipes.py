@@ -42,8 +42,8 @@ def show(recipe: str) -> None:
 def keys(context: click.Context, recipe: str) -> None:
     """Print what each key of RECIPE means.
 
-    Its value in RECIPE or else by default, which values it takes, and what it means. RECIPE is a
-    name or a file; its verb and task decide which keys there are.
+    Each key is shown with its value in RECIPE or its default, the values it takes, and its
+    meaning. RECIPE is a name or a file; its verb and task decide which keys there are.
     """
     from potstill.training.recipe.file import kind_of, read_values, verb_of
     from potstill.training.recipe.keys import as_toml, keys_of

@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     metavar="N",
     help="Most mistakes shown of each run.",
 )
-@click.option("--title", default="Runs", show_default=True, help="Of the page.")
+@click.option("--title", default="Runs", show_default=True, help="Title of the page.")
 def command(
     runs: tuple[str, ...],
     out: Path,

@@ -50,7 +50,7 @@ def command(
 ) -> None:
     """Score PREDICTIONS of DATA with exact match and F1, as the official SQuAD script does.
 
-    DATA is SQuAD v1.1 or v2.0 JSON, or a CSV, TSV or JSONL of one's own; PREDICTIONS is a JSON
+    DATA is SQuAD v1.1 or v2.0 JSON, or your own CSV, TSV or JSONL; PREDICTIONS is a JSON
     object, question id → text. Both may be packed with gzip or xz.
     """
     from potstill.data.qa import load_qa

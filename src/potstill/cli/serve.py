@@ -29,7 +29,13 @@ from potstill.errors import InputError, MissingExtraError
     help="Let /ask, /highlight, /prune and /cite read the documents of `potstill index DIR`.",
 )
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True)
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=8080,
+    show_default=True,
+    help="Port to listen on.",
+)
 @runtime_option("auto")
 @click.option(
     "--workers",
@@ -45,45 +51,55 @@ from potstill.errors import InputError, MissingExtraError
     "--token",
     envvar="POTSTILL_TOKEN",
     show_envvar=True,
-    help="Bearer token that requests must carry; rather by the environment than here.",
+    help="Bearer token that requests must carry; safer in the environment than here.",
 )
 @click.option(
     "--host-name",
     "host_names",
     multiple=True,
     metavar="NAME",
-    help="Name by which requests may call, beside localhost and addresses; again for several, * "
-    "for any. With a token any may be used unless some are given.",
+    help="Host name that requests may use besides localhost and addresses; repeat for several, "
+    "* for any. With a token any name may be used unless some are given.",
 )
 @click.option(
     "--allow-origin",
     "origins",
     multiple=True,
     metavar="ORIGIN",
-    help="Let pages of this origin call (CORS); again for several, * for all.",
+    help="Let pages of this origin call (CORS); repeat for several, * for all.",
 )
 @click.option(
     "--timeout-ms", type=click.IntRange(min=1), help="Deadline for requests that set none."
 )
-@click.option("--max-timeout-ms", type=click.IntRange(min=1), help="Longest a request may name.")
-@click.option("--max-body", type=click.IntRange(min=1), help="Bytes of a body.")
-@click.option("--max-file", type=click.IntRange(min=1), help="Bytes of a file sent to /text.")
-@click.option("--max-items", type=click.IntRange(min=1), help="Inputs of one request.")
-@click.option("--max-context", type=click.IntRange(min=1), help="Characters of one text.")
-@click.option("--max-text", type=click.IntRange(min=1), help="Characters of a request's texts.")
-@click.option("--max-windows", type=click.IntRange(min=1), help="Windows of one request.")
-@click.option("--max-queue", type=click.IntRange(min=1), help="Windows that may wait.")
-@click.option("--max-requests", type=click.IntRange(min=1), help="Requests at a time.")
-@click.option("--max-connections", type=click.IntRange(min=1), help="Open connections.")
-@click.option("--read-timeout-s", type=click.FloatRange(min=0.1), help="For head and body to come.")
-@click.option("--cache", type=click.IntRange(min=0), help="Characters of contexts kept tokenized.")
+@click.option(
+    "--max-timeout-ms", type=click.IntRange(min=1), help="Longest deadline that a request may set."
+)
+@click.option("--max-body", type=click.IntRange(min=1), help="Most bytes of a request's body.")
+@click.option("--max-file", type=click.IntRange(min=1), help="Most bytes of a file sent to /text.")
+@click.option("--max-items", type=click.IntRange(min=1), help="Most inputs of one request.")
+@click.option("--max-context", type=click.IntRange(min=1), help="Most characters of one text.")
+@click.option(
+    "--max-text", type=click.IntRange(min=1), help="Most characters of all texts of one request."
+)
+@click.option("--max-windows", type=click.IntRange(min=1), help="Most windows of one request.")
+@click.option("--max-queue", type=click.IntRange(min=1), help="Most windows that may wait.")
+@click.option("--max-requests", type=click.IntRange(min=1), help="Most requests at a time.")
+@click.option("--max-connections", type=click.IntRange(min=1), help="Most open connections.")
+@click.option(
+    "--read-timeout-s",
+    type=click.FloatRange(min=0.1),
+    help="Seconds for a request's head and body to arrive.",
+)
+@click.option(
+    "--cache", type=click.IntRange(min=0), help="Characters of contexts that are kept tokenized."
+)
 @click.option(
     "--drain-delay",
     type=click.FloatRange(min=0),
     default=0.0,
     show_default=True,
     metavar="SECONDS",
-    help="Go on taking requests for so long after SIGTERM, until balancers know.",
+    help="Keep taking requests for this long after SIGTERM, until load balancers notice.",
 )
 @click.option(
     "--drain-timeout",
@@ -91,7 +107,7 @@ from potstill.errors import InputError, MissingExtraError
     default=30.0,
     show_default=True,
     metavar="SECONDS",
-    help="Wait at most so long for accepted requests after that.",
+    help="Then wait at most this long for accepted requests.",
 )
 @click.option(
     "--engine",
@@ -101,7 +117,10 @@ from potstill.errors import InputError, MissingExtraError
     help="local: one process; ray: replicas under Ray Serve.",
 )
 @click.option(
-    "--replicas", type=click.IntRange(min=1), metavar="N", help="Of --engine ray.  [default: 2]"
+    "--replicas",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Replicas of --engine ray.  [default: 2]",
 )
 @click.option(
     "--address",
@@ -113,6 +132,7 @@ from potstill.errors import InputError, MissingExtraError
     type=click.Choice(["debug", "info", "warning", "error"]),
     default="info",
     show_default=True,
+    help="Least severe messages to log.",
 )
 def command(
     models: tuple[str, ...],
