@@ -122,5 +122,5 @@ def test_names_in_a_graph_that_are_no_text(tmp_path):
     model = helper.make_model(helper.make_graph([node], "g", [ids], [out]))
     data = model.SerializeToString().replace(b"qqqqqq", b"\xfa\xfb\xfc\xfd\xfe\xff")
     (tmp_path / "model.onnx").write_bytes(data)
-    with pytest.raises(ModelError, match="damaged or no ONNX model"):
+    with pytest.raises(ModelError, match="damaged or not an ONNX model"):
         OnnxSession(tmp_path / "model.onnx")

@@ -64,7 +64,7 @@ def test_a_regression():
 def test_nothing_to_score_and_broken_logits():
     with pytest.raises(DataError, match="nothing to score"):
         score(np.empty((0, 2)), np.empty(0), problem="single-label", labels=LABELS[:2])
-    with pytest.raises(DataError, match="no finite numbers"):
+    with pytest.raises(DataError, match="NaN or infinite logits"):
         score(np.array([[np.nan, 0]]), np.array([0]), problem="single-label", labels=LABELS[:2])
 
 

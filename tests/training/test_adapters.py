@@ -136,10 +136,10 @@ def test_weights_of_another_base_are_refused(adapter):
     with pytest.raises(WeightsError, match="do not fit the base's"):
         find_model(adapter)
     save_file({"base_model.model.gpt.wte.lora_A.weight": tensors[name]}, file)
-    with pytest.raises(WeightsError, match="is no weight of the base"):
+    with pytest.raises(WeightsError, match="is not a weight of the base"):
         find_model(adapter)
     file.write_bytes(b"nothing")
-    with pytest.raises(WeightsError, match="no safetensors file"):
+    with pytest.raises(WeightsError, match="not a safetensors file"):
         find_model(adapter)
 
 

@@ -63,6 +63,6 @@ function checked(values, units, { n, length }, byToken) {
     throw new ModelError(`the model gives no logits of the shape [${n}${byToken ? `, ${length}` : ""}, …]`);
   }
   if (!values.every(Number.isFinite)) {
-    throw new ModelError("the model gives logits that are no finite numbers: it is damaged");
+    throw new ModelError("the model gives NaN or infinite logits: the weights are damaged");
   }
 }

@@ -129,7 +129,7 @@ test("models that are damaged, or for another task, are refused", async (t) => {
   await refused(open(), "CONFIG");
   await again();
   await write("onnx/model.onnx", "this is no graph");
-  await refused(open(), "MODEL", /damaged or no ONNX model/);
+  await refused(open(), "MODEL", /damaged or not an ONNX model/);
   await rm(`${model}/onnx`, { recursive: true });
   await refused(open(), "MODEL_NOT_FOUND", /potstill export/);
   await refused(QAClient.fromOptions({ model, file: "onnx/x.onnx" }), "MODEL_NOT_FOUND", /x\.onnx/);

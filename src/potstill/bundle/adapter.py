@@ -166,7 +166,7 @@ def _fold(weights: Weights, file: Path, config: ModelConfig, head: HeadName, sca
         theirs = f"{module}.weight" if part else module
         ours = names.from_hf(config.model_type, theirs, head)
         if ours is None or (part and (part != "A.weight" or ours not in weights)):
-            raise WeightsError(f"{file}: {name} is no weight of the base, a {config.model_type}")
+            raise WeightsError(f"{file}: {name} is not a weight of the base, a {config.model_type}")
         if not part:
             weights[ours] = stored[name].astype(np.float32)
             continue

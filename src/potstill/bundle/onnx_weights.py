@@ -36,10 +36,10 @@ def read_onnx_weights(file: Path) -> dict[str, npt.NDArray[Any]]:
     try:
         graph = onnx.load(str(file)).graph
     except (DecodeError, OSError, ValueError) as error:
-        raise WeightsError(f"{file} is truncated or no ONNX file ({error})") from None
+        raise WeightsError(f"{file} is truncated or not an ONNX file ({error})") from None
     stored = {tensor.name: tensor for tensor in graph.initializer}
     if not all(isinstance(name, str) for name in stored):  # protobuf gives what is no text as bytes
-        raise WeightsError(f"{file} is damaged: the name of a tensor in it is no text")
+        raise WeightsError(f"{file} is damaged: the name of a tensor in it is not text")
     weights: dict[str, npt.NDArray[Any]] = {}
     for name, tensor in stored.items():
         if name.endswith((".weight", ".bias")):

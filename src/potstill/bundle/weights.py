@@ -278,7 +278,7 @@ def read_tensors(file: Path, choose: Callable[[list[str]], Mapping[str, str]]) -
                 )
     except (SafetensorError, OSError) as error:
         raise WeightsError(
-            f"{file} is truncated or no safetensors file ({error}); download or save it again"
+            f"{file} is truncated or not a safetensors file ({error}); download or save it again"
         ) from None
     return weights
 
@@ -319,7 +319,8 @@ def _read_torch(file: Path, config: ModelConfig, head: HeadName) -> Weights:
         state = torch.load(file, map_location="cpu", weights_only=True, mmap=False)
     except (RuntimeError, pickle.UnpicklingError, EOFError, OSError, ValueError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise WeightsError(f"{file} is truncated or no file of plain tensors ({reason})") from None
+        says = f"{file} is truncated or not a file of plain tensors ({reason})"
+        raise WeightsError(says) from None
     if not isinstance(state, dict):
         raise WeightsError(f"{file} holds a {type(state).__name__}, not a dictionary of tensors")
     found = [name for name in state if isinstance(name, str)]

@@ -272,8 +272,8 @@ def _in_one_scheme(examples: list[TagExample], path: Path, scheme: Scheme | None
         strange = next((tag for tag in tags if _NEARLY.fullmatch(tag)), "") if not marked else ""
         if strange or set(tags) == {"_"}:
             raise DataError(
-                f"{path}: the tag {strange or '_'!r:.60} is no tag of a scheme that is read: write "
-                "O, B-x and I-x, or say which column holds the tags (tag=…)"
+                f"{path}: the tag {strange or '_'!r:.60} is not a tag of a scheme that is read: "
+                "write O, B-x and I-x, or say which column holds the tags (tag=…)"
             )
     if scheme == "plain":
         labels = tuple(sorted(tags, key=lambda tag: (tag != OUTSIDE, tag)))

@@ -65,7 +65,7 @@ def score(
         raise DataError("there is nothing to score: give a data file with labelled rows")
     logits = np.asarray(logits, np.float64)
     if not np.isfinite(logits).all():
-        raise DataError("the model gives logits that are no finite numbers: it is damaged")
+        raise DataError("the model gives NaN or infinite logits: the weights are damaged")
     if problem == "regression":
         return _score_regression(logits[:, 0], np.asarray(gold, np.float64))
     if problem == "multi-label":

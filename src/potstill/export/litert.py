@@ -76,7 +76,7 @@ class LiteRtSession:
             self._inputs = sorted(signatures[_SIGNATURE]["inputs"])
             self._run = self._interpreter.get_signature_runner(_SIGNATURE)
         except (ValueError, RuntimeError, KeyError) as error:
-            raise ModelError(f"{file} is damaged or no LiteRT file: {error}") from None
+            raise ModelError(f"{file} is damaged or not a LiteRT file: {error}") from None
 
     def run(self, batch: Batch) -> tuple[Logits, ...]:
         """The outputs, float32."""

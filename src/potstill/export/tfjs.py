@@ -143,7 +143,7 @@ class GraphModelSession:
             self._inputs = sorted(inputs)
             wanted = [outputs[name]["name"] for name in output_names(head)]
         except (OSError, KeyError, TypeError, ValueError) as error:
-            raise ModelError(f"{file} is damaged or no graph model: {error}") from None
+            raise ModelError(f"{file} is damaged or not a graph model: {error}") from None
         tf = self._tf
         wrapped = tf.compat.v1.wrap_function(lambda: tf.import_graph_def(graph, name=""), [])
         self._run = wrapped.prune([inputs[name]["name"] for name in self._inputs], wanted)

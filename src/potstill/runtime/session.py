@@ -73,7 +73,7 @@ class OnnxSession:
         if not self.file.is_file():
             raise ModelError(f"there is no ONNX file {self.file}")
         self._session = _load(self.file, self.threads, provider)
-        with _reported(f"{self.file} is damaged or no ONNX model"):
+        with _reported(f"{self.file} is damaged or not an ONNX model"):
             inputs = {node.name for node in self._session.get_inputs()}
             given = {node.name for node in self._session.get_outputs()}
         if not (inputs <= _INPUTS and "input_ids" in inputs and given.issuperset(outputs)):
@@ -106,7 +106,7 @@ def _load(file: Path, threads: int, provider: Provider) -> Any:
     # between two runs it would burn a core for nothing.
     options.add_session_config_entry("session.intra_op.allow_spinning", "1")
     options.add_session_config_entry("session.force_spinning_stop", "1")
-    with _reported(f"{file} is damaged or no ONNX model"):
+    with _reported(f"{file} is damaged or not an ONNX model"):
         return library.InferenceSession(
             str(file), sess_options=options, providers=_providers(provider)
         )
@@ -146,4 +146,4 @@ def _reported(what: str) -> Generator[None, None, None]:
         reason = str(error).split("\n", 1)[0]
         raise ModelError(f"{what}: {reason:.200}") from None
     except UnicodeDecodeError:  # its message quotes a name of the file, which is no text
-        raise ModelError(f"{what}: a name in it is no text") from None
+        raise ModelError(f"{what}: a name in it is not text") from None

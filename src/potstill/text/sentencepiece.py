@@ -216,7 +216,7 @@ def _bytes(value: int | bytes) -> bytes:
 
 def _score(value: int | bytes) -> bytes:
     if isinstance(value, int) or len(value) != 4:
-        raise ValueError("the score of a piece is no number of 4 bytes")
+        raise ValueError("the score of a piece is not a number of 4 bytes")
     return value
 
 

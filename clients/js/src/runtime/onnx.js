@@ -26,7 +26,7 @@ export async function open(options) {
       },
     });
   } catch (error) {
-    throw new ModelError(`${where} is damaged or no ONNX model: ${reason(error)}`);
+    throw new ModelError(`${where} is damaged or not an ONNX model: ${reason(error)}`);
   }
   const inputs = inputsOf([...session.inputNames], options.inputsNames);
   const outputs = outputsOf(head, [...session.outputNames], options.outputsNames);

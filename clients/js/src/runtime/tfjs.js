@@ -28,7 +28,7 @@ export async function open(options) {
       }),
     );
   } catch (error) {
-    throw new ModelError(`${where} is damaged or no graph model: ${reason(error)}`);
+    throw new ModelError(`${where} is damaged or not a graph model: ${reason(error)}`);
   }
   const signature = model.modelSignature ?? {};
   const inputNames = Object.keys(signature.inputs ?? {});
