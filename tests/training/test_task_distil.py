@@ -9,8 +9,8 @@ from potstill.bundle.config import read_config
 from potstill.errors import DataError, ModelError, RecipeError
 from potstill.records import TextExample
 from potstill.runtime.classification import Classifier
+from potstill.training.kept.logits import LogitCache
 from potstill.training.labels.classification import ClassificationTraining
-from potstill.training.labels.training import LogitCache
 from potstill.training.recipe.file import make_recipe
 from potstill.training.run.report import Listeners
 from potstill.training.start import start

@@ -1,4 +1,4 @@
-"""Names across rooms: a class name stands for one thing, and what is private stays in its room."""
+"""Across rooms: one name for one thing, private stays private, files of a readable size."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 import potstill
 
 SOURCE = Path(potstill.__file__).parent
+MOST_LINES = 400
 SAME = {
     "Reading": "the protocol of what `runtime.reading.Reading` is: scores need no client",
 }
@@ -44,3 +45,11 @@ def test_no_room_imports_what_is_private_to_another() -> None:
                 if other != room and private:
                     found.append(f"{place}:{node.lineno} imports {', '.join(private)}")
     assert not found
+
+
+def test_files_are_of_a_readable_size() -> None:
+    lengths = {
+        file.relative_to(SOURCE).as_posix(): file.read_text(encoding="utf-8").count("\n")
+        for file in SOURCE.rglob("*.py")
+    }
+    assert not {place: n for place, n in lengths.items() if n > MOST_LINES}

@@ -272,13 +272,9 @@ class QAClient(Client[ReadOptions]):
             EmptyInputError: a question or context holds no text.
             QuestionTooLongError: a question leaves no room for context in a window.
         """
+        given = {"top_k": top_k, "max_answer_tokens": max_answer_tokens}
         chosen = self.options_with(
-            {
-                "top_k": top_k,
-                "max_answer_tokens": max_answer_tokens,
-                "no_answer": no_answer,
-                "align_to_words": align_to_words,
-            }
+            {**given, "no_answer": no_answer, "align_to_words": align_to_words}
         )
         search = partial(search_all, options=chosen)
         readings = self._many("predict_many", pairs, chosen, workers, search)
@@ -315,10 +311,7 @@ class QAClient(Client[ReadOptions]):
     def logits_many(
         self, pairs: Iterable[Pair], *, workers: int | None = None, **options: Any
     ) -> Iterator[QuestionLogits]:
-        """As `read_many`, before the search: the model runs once, and its logits are kept.
-
-        ``said.search(options)`` then gives what `read_many` would have given.
-        """
+        """As `read_many`, before the search: `search` gives the readings of what is found here."""
         chosen = self.options_with(options)
         return self._many("logits_many", pairs, chosen, workers)
 
@@ -401,11 +394,5 @@ class QAClient(Client[ReadOptions]):
             asked = requests(self.tokenizer, chunk, first=first, marked=options.question_mark)
             return [plan(self.tokenizer, request, options) for request in asked]
 
-        return self.many(
-            call,
-            pairs,
-            plans,
-            workers=workers,
-            finish=finish,
-            token_budget=options.token_budget,
-        )
+        budget = options.token_budget
+        return self.many(call, pairs, plans, workers=workers, finish=finish, token_budget=budget)

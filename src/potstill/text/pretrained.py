@@ -364,13 +364,10 @@ class PretrainedTokenizer:
     ) -> list[tokenizers.Encoding]:
         firsts, seconds = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
         flat = [text for text in (*firsts, *seconds) if text is not None]
-        cleaned = [
-            [without_surrogates(w) for w in text] if words else without_surrogates(text)
-            for text in flat
-        ]
-        found = iter(
-            self._backend.encode_batch(cleaned, add_special_tokens=False, is_pretokenized=words)
-        )
+        clean = without_surrogates
+        cleaned = [[clean(word) for word in text] if words else clean(text) for text in flat]
+        how: Any = {"add_special_tokens": False, "is_pretokenized": words}
+        found = iter(self._backend.encode_batch(cleaned, **how))
         one = [next(found) for _ in firsts]
         two = [None if text is None else next(found) for text in seconds]
         rows: list[tokenizers.Encoding] = []
