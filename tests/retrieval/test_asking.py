@@ -161,6 +161,11 @@ def test_no_answer_goes_on_in_the_next_paragraph_item_or_line_of_a_log(reader, t
         ("fill in form HR-17.", "HR", "HR-17"),
         ("it was 1999.The end", "1999", "1999"),
         ("of 7, 8 and 9", "7", "7"),
+        ("Who: us |\tTerms: 14 days, 2% off |\tSince: 1999", "14 days", "14 days, 2% off"),
+        ("Who: us |\tTerms: 14 days, 2% off", "2%", "14 days, 2% off"),
+        ("king |\tred tower\nnew", "tower", "red tower"),
+        (f"Who: us |\tSaid: in 1999 {'x ' * 20}", "1999", "1999"),
+        ("Terms: 14 days, 2% off", "14 days", "14 days"),
     ],
 )
 def test_a_part_of_a_path_number_or_name_is_never_the_answer(text, part, expected):
