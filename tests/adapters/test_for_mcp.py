@@ -61,6 +61,8 @@ def test_a_folder_is_searched_asked_and_highlighted(tmp_path, indexed):
             sentences = said(await session.call_tool("highlight", question))
             assert {one["text"] for one in sentences} >= {"The queen wrote a book."}
             assert said(await session.call_tool("ask", {"question": "elephants"})) == []
-            assert is_error(await session.call_tool("ask", {"question": " "}))
+            refused = await session.call_tool("ask", {"question": " "})
+            assert is_error(refused)
+            assert refused.content[0].text.endswith("the question is empty: give some words")
 
     asyncio.run(drive())

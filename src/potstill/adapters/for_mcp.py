@@ -10,18 +10,23 @@ that whoever called can show where it is from.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
-from typing import Any
+from functools import cache, wraps
+from typing import Any, ParamSpec, TypeVar
 
-from potstill.errors import EmptyInputError
+from potstill.errors import EmptyInputError, PotstillError
 from potstill.retrieval import highlighting
 from potstill.retrieval.index import Index
 from potstill.runtime.qa import QAClient
 
 try:
     from mcp.server import MCPServer as Server  # mcp 2
+    from mcp.server.mcpserver.exceptions import ToolError
 except ImportError:
     from mcp.server.fastmcp import FastMCP as Server
+    from mcp.server.fastmcp.exceptions import ToolError
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 _MOST = 50
 """Most passages or sentences of one call."""
@@ -43,6 +48,7 @@ def server(opened: Callable[[], tuple[Index, QAClient]]) -> Any:
     both = cache(opened)
 
     @documents.tool()
+    @_told
     def search(query: str, n: int = 5) -> list[dict[str, Any]]:
         """Passages of the documents that fit a query, best first, with their places."""
         index, reader = both()
@@ -50,6 +56,7 @@ def server(opened: Callable[[], tuple[Index, QAClient]]) -> Any:
         return [hit.to_dict() for hit in hits]
 
     @documents.tool()
+    @_told
     def ask(question: str, top_k: int = 3) -> list[dict[str, Any]]:
         """Answers to a question, word for word out of the documents, each in its sentence."""
         index, reader = both()
@@ -57,6 +64,7 @@ def server(opened: Callable[[], tuple[Index, QAClient]]) -> Any:
         return [{**one.to_dict(), "passage": one.passage} for one in found.citations]
 
     @documents.tool()
+    @_told
     def highlight(question: str, top_k: int = 5) -> list[dict[str, Any]]:
         """Sentences of the documents that answer a question, best first, with their places."""
         index, reader = both()
@@ -66,6 +74,19 @@ def server(opened: Callable[[], tuple[Index, QAClient]]) -> Any:
         return [one.to_dict("text") for one in found]
 
     return documents
+
+
+def _told(tool: Callable[P, R]) -> Callable[P, R]:
+    """A tool whose errors are told to who called it: others are thought to be the server's own."""
+
+    @wraps(tool)
+    def called(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return tool(*args, **kwargs)
+        except PotstillError as error:
+            raise ToolError(str(error)) from error
+
+    return called
 
 
 def _said(text: str) -> str:
