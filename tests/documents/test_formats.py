@@ -368,3 +368,8 @@ def test_a_cell_of_html_stands_in_every_row_and_column_that_it_spans():
         "Day: Friday / Opens: 14 / Closes: x",
         "Day: Sunday / Opens: 8 / Closes: 9",
     ]
+
+
+def test_cells_of_a_thead_name_the_columns():
+    page = "<table><thead><tr><td>A<td>B</tr></thead><tr><td>1<td>2</tr></table>"
+    assert read_bytes(page.encode(), "a.html").text.replace(APART, " / ") == "A: 1 / B: 2"

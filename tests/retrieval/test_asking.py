@@ -77,9 +77,10 @@ def test_a_row_counts_by_the_words_that_tell_it_from_the_others(reader):
     assert sunday - friday >= priors_of.ROW
 
 
-def test_what_something_costs_stands_in_the_column_of_prices(reader):
+@pytest.mark.parametrize("question", ["How much does the pump cost?", "How much is the pump?"])
+def test_what_something_costs_stands_in_the_column_of_prices(reader, question):
     table = "Part: pump 75 kW |\tUnit price: EUR 90 |\tWeeks: 3\nPart: seal |\tUnit price: EUR 2"
-    value = {at: p for _, at, p in priors(reader, "How much does the pump cost?", table)}
+    value = {at: p for _, at, p in priors(reader, question, table)}
     assert value[table.index("EUR 90")] == max(value.values()) > 0 > value[table.index("75")]
 
 

@@ -102,7 +102,8 @@ class _Page:
         for row in table.iter("tr"):
             cells = [cell for cell in row if cell.tag in ("td", "th")]
             if not rows:
-                first_is_head = len(cells) > 1 and all(cell.tag == "th" for cell in cells)
+                is_head = row.getparent().tag == "thead" or all(cell.tag == "th" for cell in cells)
+                first_is_head = len(cells) > 1 and is_head
             rows.append(_row(cells, below))
         caption = table.find("caption")
         if caption is not None:

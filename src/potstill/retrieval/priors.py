@@ -27,7 +27,9 @@ _CLAUSE = re.compile(
 _CLAUSES = "clause section article paragraph chapter item step number point"
 _MONEY = "price cost amount fee rate charge total preis betrag prix"
 """What a column is named whose cells say what something costs."""
-_COSTS = "cost price pay worth"
+_COSTS = "cost price pay worth expensive"
+_HOW_MUCH = re.compile(r"\bhow much (?:is|are|was|were)\b", re.IGNORECASE)
+"""Asks for a price without a word for it."""
 
 
 def prior(question: str, text: str, encoded: Encoded, rank: float) -> FloatArray | float:
@@ -49,10 +51,11 @@ def prior(question: str, text: str, encoded: Encoded, rank: float) -> FloatArray
         for a, b in numbers:
             priors[(starts >= a) & (starts < b)] = _NEVER
     rows = [(a, b) for a, b in _parts(text, "\n") if APART in text[a:b]]
+    sought = asked | set(words("cost")) if _HOW_MUCH.search(question) else asked
     held = [asked & set(words(text[a:b])) for a, b in rows]
     for (a, b), own, worth in zip(rows, held, _worths(held), strict=True):
         priors[(starts >= a) & (starts < b)] -= ROW * (1 - worth)
-        _weigh_cells(text, (a, b), asked, len(own) / max(1, len(asked)), starts, priors)
+        _weigh_cells(text, (a, b), sought, len(own) / max(1, len(asked)), starts, priors)
     return priors
 
 
