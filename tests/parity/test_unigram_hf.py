@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import random
 
@@ -104,10 +105,10 @@ def test_blanks_in_a_token_are_not_part_of_an_answer(tmp_path):
 @pytest.fixture
 def without_sentencepiece(monkeypatch):
     """Lets transformers read SentencePiece's files by protobuf alone, which is all it needs."""
-    from transformers import convert_slow_tokenizer
-
-    monkeypatch.setattr(convert_slow_tokenizer, "requires_backends", lambda *_: None)
-    monkeypatch.setattr(convert_slow_tokenizer, "is_sentencepiece_available", lambda: False)
+    # transformers has a function of the module's name, which `from` gives once it was asked for.
+    converters = importlib.import_module("transformers.convert_slow_tokenizer")
+    monkeypatch.setattr(converters, "requires_backends", lambda *_: None)
+    monkeypatch.setattr(converters, "is_sentencepiece_available", lambda: False)
 
 
 ALONE = [
