@@ -32,7 +32,7 @@ ROOMS = {
     "int8": ("src/potstill/export/int8.py", "tests/export/test_int8.py"),
     "batcher": ("src/potstill/serving/batcher.py", "tests/serving/test_batcher.py"),
     "policy": ("src/potstill/serving/policy.py", "tests/serving/test_policy.py"),
-    "parts": ("src/potstill/scale/parts.py", "tests/scale/test_job.py"),
+    "parts": ("src/potstill/scale/parts.py", "tests/scale/test_parts.py tests/scale/test_job.py"),
 }
 """Room → its code, and the tests that have to notice."""
 _LEFT_OUT = "core/ReplaceBinaryOperator_BitOr"

@@ -172,6 +172,7 @@ def _source(ours: Distribution) -> str:
     """Where this very Potstill was installed from, where that was no index (PEP 610)."""
     found = json.loads(ours.read_text("direct_url.json") or "{}")
     url = found.get("url", "")
+    within = f"#subdirectory={found['subdirectory']}" if "subdirectory" in found else ""
     if vcs := found.get("vcs_info"):
-        return f"potstill @ {vcs['vcs']}+{url}@{vcs['commit_id']}"
-    return f"potstill @ {url}" if url else ""
+        return f"potstill @ {vcs['vcs']}+{url}@{vcs['commit_id']}{within}"
+    return f"potstill @ {url}{within}" if url else ""
