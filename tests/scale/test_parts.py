@@ -5,7 +5,7 @@ import zlib
 
 import pytest
 
-from potstill.scale.parts import Part, Parts, cut
+from potstill.scale.parts import Left, Part, Parts, cut
 from potstill.scale.predict import Said
 from potstill.scale.sources import Row
 
@@ -83,3 +83,22 @@ def test_rows_that_cannot_be_read_go_to_no_model_and_keep_their_place():
     many = part_of(*[(f"q{i}", "c") for i in range(40)])
     assert [len(batch) for batch in many.batches] == [32, 8]
     assert [(one.number, len(one.rows)) for one in cut(many.rows, 16)] == [(0, 16), (1, 16), (2, 8)]
+
+
+class Listed:
+    """An input of rows that are there already."""
+
+    def __init__(self, rows):
+        self._rows = rows
+
+    def rows(self, moved):
+        return iter(self._rows)
+
+
+def test_parts_that_are_done_are_passed_over_and_told_as_old():
+    passed = []
+    source = Listed(part_of(*[(f"q{i}", "c") for i in range(10)]).rows)
+    left = Left(source, 4, frozenset({1}))
+    found = list(left.parts(passed=lambda n, new: passed.append((n, new))))
+    assert [(one.number, len(one.rows)) for one in found] == [(0, 4), (2, 2)]
+    assert passed == [(4, False)]

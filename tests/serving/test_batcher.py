@@ -197,6 +197,39 @@ def test_a_model_that_is_down_is_said_to_be_and_comes_back(make, session):
     assert batcher.healthy()
 
 
+def test_a_model_that_stays_down_is_asked_less_and_less_often(make, session):
+    batcher = make()
+    asked, run = [], session.run
+    session.down = True
+    session.run = lambda batch: (asked.append(1), run(batch))[1]
+    with pytest.raises(Refusal):
+        batcher.submit("m", [plan(2)], soon()).future.result(20)
+    asked.clear()
+    time.sleep(0.5)
+    assert 1 <= len(asked) <= 5  # at 0, 0.05, 0.15 and 0.35 s
+
+
+def test_the_wait_that_is_told_is_of_what_still_waits(make, session):
+    batcher = make()
+    held(batcher, session)
+    batcher.submit("m", [plan(2, 3, 4, 5, 6)], soon())
+    dropped = batcher.submit("m", [plan(7, 8)], soon())
+    session.open.set()
+    assert batcher.submit("m", [plan(9)], soon()).future.result(20) == [[9]]
+    batcher.cancel(dropped)
+    wait_until(lambda: batcher.n_waiting == 0)
+    assert batcher.wait_s() == 0
+
+
+def test_a_worker_that_hangs_is_said_to_be(make, session, monkeypatch):
+    batcher = make()
+    monkeypatch.setattr("potstill.serving.batcher._STUCK_S", 0.05)
+    held(batcher, session)
+    wait_until(lambda: not batcher.healthy())
+    session.open.set()
+    wait_until(batcher.healthy)
+
+
 @pytest.mark.parametrize(("error", "status"), [(ModelError("no numbers"), 424), (KeyError(), 500)])
 def test_a_result_that_cannot_be_made_fails_its_request_alone(make, error, status):
     batcher = make()

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 import tiny
 from potstill.errors import QuestionTooLongError
-from potstill.text.tokenizer import Tokenizer
+from potstill.text.tokenizer import BERT_PAIR, ROBERTA_PAIR, Tokenizer
 from potstill.text.windows import assemble, by_token_budget, pad, split, windows
 
 lengths = st.integers(0, 300)
@@ -16,16 +16,22 @@ lengths = st.integers(0, 300)
     n_context=lengths,
     seq_len=st.integers(4, 90),
     stride=st.integers(0, 90),
+    layout=st.sampled_from([BERT_PAIR, ROBERTA_PAIR]),
 )
 def test_windows_cover_every_token_fit_and_overlap_by_the_stride(
-    n_question, n_context, seq_len, stride
+    n_question, n_context, seq_len, stride, layout
 ):
-    room = seq_len - n_question - 3
+    room = seq_len - n_question - (4 if layout is ROBERTA_PAIR else 3)
     if room < 1:
         with pytest.raises(QuestionTooLongError):
-            split(n_question, n_context, seq_len=seq_len, stride=stride)
+            split(n_question, n_context, seq_len=seq_len, stride=stride, layout=layout)
         return
-    slices = split(n_question, n_context, seq_len=seq_len, stride=stride)
+    slices = split(n_question, n_context, seq_len=seq_len, stride=stride, layout=layout)
+    rows = windows(0, 0, n_question, n_context, seq_len=seq_len, stride=stride, layout=layout)
+    assert [(one.start, one.stop) for one in rows] == slices
+    assert all(len(one) <= seq_len for one in rows)
+    # The last separator stands behind the slice.
+    assert all(one.context_at + one.stop - one.start + 1 == len(one) for one in rows)
     assert slices[0][0] == 0
     assert slices[-1][1] == n_context
     overlap = stride if stride < room else room // 2
@@ -66,6 +72,13 @@ def test_padding():
     assert batch.attention_mask.tolist() == [[1, 1, 1, 1, 1], [1, 1, 1, 0, 0]]
     assert batch.token_type_ids.tolist() == [[0, 0, 0, 1, 1], [0, 0, 1, 0, 0]]
     assert batch.input_ids.dtype == np.int64
+
+
+def test_padding_has_no_types_where_the_layout_has_none():
+    rows = [np.array([0, 7, 2, 2, 8, 2]), np.array([0, 2, 2, 2])]
+    batch = pad(rows, [4, 3], pad_id=1, layout=ROBERTA_PAIR)
+    assert batch.attention_mask.tolist() == [[1] * 6, [1, 1, 1, 1, 0, 0]]
+    assert not batch.token_type_ids.any()
 
 
 @given(sizes=st.lists(st.integers(1, 50), max_size=40), budget=st.integers(0, 200))

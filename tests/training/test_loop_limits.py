@@ -1,6 +1,8 @@
 """What a run must not do unnoticed: leave gradients unclipped, decay biases, share its folder."""
 
+import copy
 import hashlib
+import json
 import subprocess
 import sys
 
@@ -14,7 +16,8 @@ from potstill.bundle.cache import cache_folder
 from potstill.errors import CheckpointError
 from potstill.models.qa import QuestionAnsweringModel
 from potstill.training.recipe.qa import Recipe
-from potstill.training.run.loop import make_optimizer
+from potstill.training.run.loop import Metrics, Run, make_fabric, make_optimizer
+from potstill.training.run.sampling import rate_factor
 from potstill.training.start import start
 from runs import weights
 
@@ -77,6 +80,105 @@ def test_biases_and_norms_do_not_decay(values):
         kept = name.endswith("bias") or "norm" in name
         expected = 1.0 if kept else 1.0 - 0.1 * 0.5
         np.testing.assert_allclose(parameter.detach().numpy(), expected, rtol=1e-6, err_msg=name)
+
+
+SHARES = {
+    "encoder.embeddings": 0.125,
+    "encoder.layers.0": 0.25,
+    "encoder.layers.1": 0.5,
+    "head": 1.0,
+}
+"""Module → its share of the rate, at a layer decay of a half."""
+
+
+class Small(torch.nn.Module):
+    """Linear layers by the names that models of ours have."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.encoder = torch.nn.Module()
+        self.encoder.embeddings = torch.nn.Linear(4, 4)
+        self.encoder.layers = torch.nn.ModuleList(torch.nn.Linear(4, 4) for _ in range(2))
+        self.head = torch.nn.Linear(4, 1)
+
+    def forward(self, x):
+        x = self.encoder.embeddings(x)
+        for layer in self.encoder.layers:
+            x = torch.tanh(layer(x))
+        return self.head(x)
+
+
+class Vectors:
+    """Rows of four numbers, of differing lengths, so that batches have differing sizes."""
+
+    lengths = np.array([10, 10, 20, 40, 10, 20, 10, 30, 10])
+
+    def __init__(self):
+        self.x = torch.from_numpy(np.random.default_rng(0).normal(size=(9, 4)).astype(np.float32))
+
+    def __len__(self):
+        return len(self.lengths)
+
+    def batch(self, rows):
+        return {"x": self.x[rows]}
+
+
+def squares(model, batch, done):
+    assert model.training
+    return (model(batch["x"]) - 1).square().sum()
+
+
+@pytest.mark.parametrize("averaging", [0.0, 0.9])
+def test_steps_are_those_of_plain_adamw(values, tmp_path, averaging):
+    more = {"accumulate": 2, "layer_decay": 0.5, "weight_decay": 0.1, "clip_norm": 0.0, "keep": 1}
+    more |= {"batch_tokens": 40, "max_steps": 0, "epochs": 3, "warmup": 0.3, "learning_rate": 0.05}
+    recipe = Recipe(**{**values, **more, "out": str(tmp_path), "averaging": averaging})
+    fabric, rows, model = make_fabric(recipe), Vectors(), Small()
+    plain = copy.deepcopy(model)
+    run = Run(fabric, model, rows, squares, recipe, fingerprint="f", resume=False)
+    reports = list(run)
+    run.finish()
+    groups = [
+        {"params": [p], "share": share, "weight_decay": 0.1 if p.ndim > 1 else 0.0}
+        for name, share in SHARES.items()
+        for p in plain.get_submodule(name).parameters()
+    ]
+    adamw, means = torch.optim.AdamW(groups), [p.detach().clone() for p in plain.parameters()]
+    sizes = set()
+    for number in range(run.n_steps):
+        batches = run.schedule.step(number)
+        chosen = [i for batch in batches for i in batch]
+        sizes.add(len(chosen))
+        factor = rate_factor(number, run.n_steps, warmup=0.3, decay=1.0)
+        for group in adamw.param_groups:
+            group["lr"] = 0.05 * factor * group["share"]
+        loss = (plain(rows.x[chosen]) - 1).square().mean()
+        assert reports[number].loss == pytest.approx(loss.item(), rel=1e-4)
+        adamw.zero_grad()
+        loss.backward()
+        adamw.step()
+        keep = min(0.9, (2 + number) / (11 + number))
+        means = [
+            m.lerp(p.detach(), 1 - keep) for m, p in zip(means, plain.parameters(), strict=True)
+        ]
+    assert len(sizes) > 1  # a step's rows are counted, not those of a batch
+    expected = means if averaging else list(plain.parameters())
+    for (name, ours), theirs in zip(model.named_parameters(), expected, strict=True):
+        np.testing.assert_allclose(
+            ours.detach().numpy(), theirs.detach().numpy(), rtol=2e-4, atol=2e-6, err_msg=name
+        )
+    with pytest.raises(CheckpointError, match="other training data"):
+        Run(fabric, Small(), rows, squares, recipe, fingerprint="g", resume=True)
+
+
+def test_a_resumed_run_writes_no_line_of_its_metrics_twice(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    lines = [{"step": 1, "loss": 3.0}, {"step": 2, "loss": 2.0}, {"step": 2, "f1": 7.0}]
+    path.write_text("\n".join(map(json.dumps, [*lines, {"step": 3, "loss": 1.0}])) + '\n{"ste')
+    Metrics(path, step=2).write(step=2, f1=8.0)
+    kept = [json.loads(line) for line in path.read_text().splitlines()]
+    assert kept == [*lines[:2], {"step": 2, "f1": 8.0}]
 
 
 def test_two_runs_do_not_share_a_folder(values, tmp_path):
