@@ -145,6 +145,19 @@ def test_names_that_are_no_ids(bundle) -> None:
         assert done.exit_code == 1 and "is not a hub id: give owner/name" in done.stderr
 
 
+def test_a_sentencepiece_model_is_a_tokenizer(bundle) -> None:
+    """As a run leaves it whose base has no other."""
+    manifest = json.loads((bundle / "potstill.json").read_text())
+    for name in ("tokenizer.json", "vocab.txt"):
+        (bundle / name).unlink(missing_ok=True)
+        manifest["files"].pop(name, None)
+    (bundle / "potstill.json").write_text(json.dumps(manifest))
+    with pytest.raises(ModelError, match="has no tokenizer"):
+        publishable(bundle)
+    (bundle / "spm.model").write_bytes(b"pieces")
+    assert "spm.model" in publishable(bundle)
+
+
 def spoil_card(folder: Path) -> None:
     (folder / "README.md").write_text("---\ntags: [a\n---\n# A\n")
 

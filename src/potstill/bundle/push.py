@@ -15,7 +15,7 @@ from potstill.bundle.hub import first_line, token_note, transport_errors
 from potstill.bundle.manifest import FileRecord, Manifest, read_manifest, sha256_of
 from potstill.errors import HubError, InputError, ModelError, WeightsError
 
-_TOKENIZERS = (layout.TOKENIZER, layout.VOCAB, layout.VOCAB_JSON)
+_TOKENIZERS = (layout.TOKENIZER, layout.VOCAB, layout.VOCAB_JSON, *layout.SENTENCEPIECE)
 _STALE = [
     *(f"{folder}/*" for folder in ("onnx", "savedmodel", "tfjs", "litert", "openvino", "coreml")),
     "*.safetensors",
