@@ -84,3 +84,45 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.section("left out on this machine")
         for line in lines:
             terminalreporter.line(line)
+
+
+# What many files need; imported late, behind `pytest_configure`. A file may have its own.
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A folder of a tiny reader."""
+    import tiny
+
+    return tiny.write_model(tmp_path_factory.mktemp("model"))
+
+
+@pytest.fixture(scope="module")
+def reader(folder):
+    """A client of a tiny reader."""
+    from potstill.runtime.qa import QAClient
+
+    return QAClient.from_options(folder)
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory):
+    """A folder of a tiny encoder without a head."""
+    import tiny
+
+    return tiny.write_model(tmp_path_factory.mktemp("base"), head=None)
+
+
+@pytest.fixture(scope="module")
+def tokenizer(tmp_path_factory):
+    """A tiny tokenizer of word pieces."""
+    import tiny
+    from potstill.text.tokenizer import Tokenizer
+
+    folder = tmp_path_factory.mktemp("tokenizer")
+    tiny.write_tokenizer(folder)
+    return Tokenizer.from_folder(folder)
+
+
+@pytest.fixture
+def own_cache(tmp_path, monkeypatch):
+    """A cache of potstill's for each test."""
+    monkeypatch.setenv("POTSTILL_CACHE", str(tmp_path / "cache"))

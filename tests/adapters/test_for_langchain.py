@@ -6,10 +6,8 @@ import warnings
 
 import pytest
 
-import tiny
 from potstill.documents.document import Document as Text
 from potstill.retrieval.index import Index
-from potstill.runtime.qa import QAClient
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # what langchain imports warns
@@ -19,11 +17,6 @@ with warnings.catch_warnings():
     from potstill.adapters.for_langchain import PotstillRetriever, SentenceCompressor
 
 pytestmark = pytest.mark.filterwarnings("ignore")
-
-
-@pytest.fixture(scope="module")
-def reader(tmp_path_factory):
-    return QAClient.from_options(tiny.write_model(tmp_path_factory.mktemp("model")))
 
 
 def test_passages_with_their_places(reader):

@@ -8,12 +8,9 @@ from click.testing import CliRunner
 import tiny
 from potstill.cli import main
 
+pytestmark = pytest.mark.usefixtures("own_cache")
+
 TEXT = "The old king built a [MASK] by the river."
-
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("POTSTILL_CACHE", str(tmp_path / "cache"))
 
 
 @pytest.fixture

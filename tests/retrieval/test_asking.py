@@ -7,7 +7,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-import tiny
 from potstill.documents.document import Document
 from potstill.records import Answer
 from potstill.retrieval import priors as priors_of
@@ -18,7 +17,6 @@ from potstill.retrieval.asking import (
     passages_of,
 )
 from potstill.retrieval.whole import whole
-from potstill.runtime.qa import QAClient
 from potstill.runtime.reading import QuestionLogits
 from potstill.text.spans import WindowLogits
 
@@ -27,11 +25,6 @@ TABLE = (
     "Motion: New tower | \tFor: 7 | \tAgainst: 1\n"
     "Motion: Red book | \tFor: 3 | \tAgainst: 4"
 ).replace(" | \t", " |\t")
-
-
-@pytest.fixture(scope="module")
-def reader(tmp_path_factory):
-    return QAClient.from_options(tiny.write_model(tmp_path_factory.mktemp("model")))
 
 
 def priors(reader, question, text):

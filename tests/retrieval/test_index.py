@@ -9,17 +9,10 @@ import sys
 
 import pytest
 
-import tiny
 from pdfs import made
 from potstill.documents.document import Document
 from potstill.errors import IndexDataError, InputError
 from potstill.retrieval.index import Index
-from potstill.runtime.qa import QAClient
-
-
-@pytest.fixture(scope="module")
-def reader(tmp_path_factory):
-    return QAClient.from_options(tiny.write_model(tmp_path_factory.mktemp("model")))
 
 
 @pytest.fixture

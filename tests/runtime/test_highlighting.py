@@ -5,9 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-import tiny
 from potstill.errors import EmptyInputError, InputError
-from potstill.runtime.qa import QAClient
 from potstill.text.spans import WindowLogits, search, start_scores
 
 PASSAGES = [
@@ -15,11 +13,6 @@ PASSAGES = [
     "Denver won the first game. Carolina lost.",
 ]
 QUESTION = "Who wrote the book?"
-
-
-@pytest.fixture(scope="module")
-def reader(tmp_path_factory):
-    return QAClient.from_options(tiny.write_model(tmp_path_factory.mktemp("model")))
 
 
 def test_every_sentence_is_scored_and_the_scores_add_up(reader):

@@ -20,12 +20,9 @@ from potstill.runtime.lm import Filler, FillOptions
 from potstill.runtime.torch_session import TorchSession
 from potstill.text.tokenizer import Tokenizer
 
+pytestmark = pytest.mark.usefixtures("own_cache")
+
 TEXT = "The old king built a [MASK] by the river."
-
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("POTSTILL_CACHE", str(tmp_path / "cache"))
 
 
 @pytest.fixture

@@ -19,11 +19,6 @@ LONG = " ".join(f"{text} It was year {i}." for i in range(9) for text, _, _ in t
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return tiny.write_model(tmp_path_factory.mktemp("model"))
-
-
-@pytest.fixture(scope="module")
 def pipe(folder):
     return pipeline("question-answering", model=str(folder), threads=1)
 

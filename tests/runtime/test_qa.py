@@ -29,11 +29,6 @@ QUESTION = "Who built the tower?"
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return tiny.write_model(tmp_path_factory.mktemp("model"))
-
-
-@pytest.fixture(scope="module")
 def client(folder):
     return QAClient.from_options(folder, threads=1)
 

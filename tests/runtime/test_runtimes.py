@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 
-import tiny
 from potstill import QAClient
 from potstill.bundle.cache import ensure_onnx
 from potstill.errors import InputError, MissingExtraError
@@ -18,11 +17,6 @@ from potstill.runtime.session import OnnxSession
 from potstill.runtime.torch_session import TorchSession
 
 ASKED = ("Who won the game?", "Denver Broncos won the game in Denver.")
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return tiny.write_model(tmp_path_factory.mktemp("model"))
 
 
 def test_names():

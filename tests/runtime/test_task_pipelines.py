@@ -18,14 +18,11 @@ from potstill.tasks.pipelines import pipeline
 from potstill.text.auto import BertTokenizer
 from potstill.text.tokenizer import Tokenizer
 
+pytestmark = pytest.mark.usefixtures("own_cache")
+
 TEXT = "The Denver Broncos won the game in Denver, by the river."
 TEXTS = [TEXT, "a small red book", "Zürich is old."]
 TAGS = ("O", "B-PER", "I-PER", "B-LOC", "I-LOC")
-
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("POTSTILL_CACHE", str(tmp_path / "cache"))
 
 
 def model_of(path, head, **options):

@@ -1,12 +1,9 @@
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import tiny
 from potstill.runtime.plans import run_plans
 from potstill.runtime.tokenwise import best_slices, plan, slices, softmax
-from potstill.text.tokenizer import Tokenizer
 
 
 class Echo:
@@ -19,13 +16,6 @@ class Echo:
         self.n_rows += len(batch.input_ids)
         lengths = batch.attention_mask.sum(-1, keepdims=True) + 0 * batch.input_ids
         return (np.stack([batch.input_ids, lengths], -1).astype(np.float32),)
-
-
-@pytest.fixture(scope="module")
-def tokenizer(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("tokenizer")
-    tiny.write_tokenizer(folder)
-    return Tokenizer.from_folder(folder)
 
 
 @given(

@@ -29,11 +29,6 @@ class Stopped(Exception):
     """Raised from outside, in the middle of a job."""
 
 
-@pytest.fixture(scope="module")
-def reader(tmp_path_factory):
-    return tiny.write_model(tmp_path_factory.mktemp("reader"))
-
-
 def questions(n):
     """Rows of different lengths, each recognisable."""
     rows = []

@@ -90,11 +90,6 @@ def ray():
         ray.shutdown()
 
 
-@pytest.fixture(scope="module")
-def reader(tmp_path_factory):
-    return tiny.write_model(tmp_path_factory.mktemp("reader"))
-
-
 @pytest.fixture
 def source(tmp_path):
     lines = [

@@ -14,11 +14,6 @@ pa = pytest.importorskip("pyarrow", reason="needs pyarrow: pip install 'potstill
 pq = pytest.importorskip("pyarrow.parquet")
 
 
-@pytest.fixture(scope="module")
-def reader(tmp_path_factory):
-    return tiny.write_model(tmp_path_factory.mktemp("reader"))
-
-
 def job(model):
     return JobOptions(predict=PredictOptions(model=str(model)), part_rows=32)
 

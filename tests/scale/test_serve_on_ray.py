@@ -13,7 +13,6 @@ import urllib.request
 import pytest
 from click.testing import CliRunner
 
-import tiny
 from potstill import QAClient
 from potstill.cli import main
 from potstill.errors import InputError, MissingExtraError, ModelError, ModelNotFoundError
@@ -28,11 +27,6 @@ QUESTION = "What was built?"
 
 def options(model, **more):
     return ServeOptions(models={"m": str(model)}, workers=1, **more)
-
-
-@pytest.fixture(scope="module")
-def reader(tmp_path_factory):
-    return tiny.write_model(tmp_path_factory.mktemp("reader"))
 
 
 def replica(model):

@@ -18,13 +18,6 @@ texts = st.text(st.characters(), max_size=80) | st.text(
 )
 
 
-@pytest.fixture(scope="module")
-def tokenizer(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("tokenizer")
-    tiny.write_tokenizer(folder)
-    return Tokenizer.from_folder(folder)
-
-
 def shape_of(encoded):
     return encoded.ids.tolist(), encoded.offsets.tolist(), encoded.words.tolist()
 

@@ -21,11 +21,6 @@ from potstill.training.start import start
 
 
 @pytest.fixture(scope="module")
-def base(tmp_path_factory):
-    return tiny.write_model(tmp_path_factory.mktemp("base"), head=False)
-
-
-@pytest.fixture(scope="module")
 def run(base, tmp_path_factory):
     """A run with adapters."""
     train = tiny.write_squad(tmp_path_factory.mktemp("data") / "train.json", copies=12)

@@ -19,12 +19,9 @@ from potstill.training.run.report import Listeners, told
 from potstill.training.start import start
 from runs import equal, weights
 
+pytestmark = pytest.mark.usefixtures("own_cache")
+
 KEYS = {"threads": 1, "precision": "fp32", "max_steps": 2, "seq_len": 64, "dropout": 0.1}
-
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("POTSTILL_CACHE", str(tmp_path / "cache"))
 
 
 def said(verb: str, out: Path, *, go: dict[str, Any] | None = None, **values: Any) -> list[str]:

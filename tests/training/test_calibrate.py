@@ -13,11 +13,6 @@ from potstill.training.qa.calibrate import calibrate, with_negatives
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return tiny.write_model(tmp_path_factory.mktemp("model"))
-
-
-@pytest.fixture(scope="module")
 def examples(tmp_path_factory):
     path = tiny.write_squad(tmp_path_factory.mktemp("data") / "train.json", copies=10)
     return load_qa(path).examples

@@ -12,7 +12,6 @@ from potstill.models.choice import ChoiceModel
 from potstill.records import ChoiceExample
 from potstill.runtime.choice import Chooser
 from potstill.runtime.torch_session import TorchSession
-from potstill.text.tokenizer import Tokenizer
 from potstill.training.labels.choice import ChoiceTraining, pack
 from potstill.training.recipe.choice import ChoiceDistilRecipe, ChoiceRecipe
 from potstill.training.run.report import Listeners
@@ -32,18 +31,6 @@ def write_table(path, copies=8):
             rows.append(f"The {who},{','.join(ends)},{ends.index(ENDS[right])}")
     path.write_text("\n".join(rows) + "\n", encoding="utf-8")
     return path
-
-
-@pytest.fixture(scope="module")
-def tokenizer(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("tokenizer")
-    tiny.write_tokenizer(folder)
-    return Tokenizer.from_folder(folder)
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory):
-    return tiny.write_model(tmp_path_factory.mktemp("base"), head=None)
 
 
 @pytest.fixture(scope="module")

@@ -16,13 +16,6 @@ from potstill.training.lm.corpus import CorpusPacking, open_corpus
 CLS, SEP = 2, 3
 
 
-@pytest.fixture(scope="module")
-def tokenizer(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("tokenizer")
-    tiny.write_tokenizer(folder)
-    return Tokenizer.from_folder(folder)
-
-
 @pytest.fixture
 def text(tmp_path):
     return tiny.write_corpus(tmp_path / "text.txt", articles=30)

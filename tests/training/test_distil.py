@@ -52,11 +52,6 @@ def byte_level(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def train(tmp_path_factory):
-    return tiny.write_squad(tmp_path_factory.mktemp("data") / "train.json", copies=12)
-
-
-@pytest.fixture(scope="module")
 def cache(tmp_path_factory):
     return tmp_path_factory.mktemp("cache")
 

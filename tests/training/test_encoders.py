@@ -19,15 +19,7 @@ from potstill.training.qa.rows import make_rows
 from potstill.training.recipe.file import make_recipe
 from potstill.training.start import start
 
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("POTSTILL_CACHE", str(tmp_path / "cache"))
-
-
-@pytest.fixture(scope="module")
-def train(tmp_path_factory):
-    return tiny.write_squad(tmp_path_factory.mktemp("data") / "train.json", copies=12)
+pytestmark = pytest.mark.usefixtures("own_cache")
 
 
 def recipe(base, train, out, *, verb="finetune", **more):

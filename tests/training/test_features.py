@@ -18,13 +18,6 @@ from runs import equal, weights
 
 
 @pytest.fixture(scope="module")
-def tokenizer(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("tokenizer")
-    tiny.write_tokenizer(folder)
-    return Tokenizer.from_folder(folder)
-
-
-@pytest.fixture(scope="module")
 def examples(tmp_path_factory):
     return load_qa(tiny.write_squad(tmp_path_factory.mktemp("d") / "t.json", copies=4)).examples
 

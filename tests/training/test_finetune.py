@@ -22,16 +22,6 @@ from potstill.training.start import start
 from runs import Stopped, equal, stop_at, weights
 
 
-@pytest.fixture(scope="module")
-def base(tmp_path_factory):
-    return tiny.write_model(tmp_path_factory.mktemp("base"), head=False)
-
-
-@pytest.fixture(scope="module")
-def train(tmp_path_factory):
-    return tiny.write_squad(tmp_path_factory.mktemp("data") / "train.json", copies=12)
-
-
 def recipe(base, train, out, **more):
     values = {
         "base": str(base),

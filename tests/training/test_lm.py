@@ -23,20 +23,7 @@ from potstill.training.run.report import Listeners
 from potstill.training.start import start
 from runs import Stopped, equal, stop_at, weights
 
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory):
-    return tiny.write_model(tmp_path_factory.mktemp("base"), head=None)
-
-
-@pytest.fixture(scope="module")
-def corpus(tmp_path_factory):
-    return tiny.write_corpus(tmp_path_factory.mktemp("data") / "corpus.txt")
-
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("POTSTILL_CACHE", str(tmp_path / "cache"))
+pytestmark = pytest.mark.usefixtures("own_cache")
 
 
 def recipe(base, corpus, out, **more):

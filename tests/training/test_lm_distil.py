@@ -23,10 +23,7 @@ from potstill.training.run.report import Listeners
 from potstill.training.start import start
 from runs import Stopped, equal, weights
 
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("POTSTILL_CACHE", str(tmp_path / "cache"))
+pytestmark = pytest.mark.usefixtures("own_cache")
 
 
 @pytest.fixture(scope="module")
@@ -38,11 +35,6 @@ def base(tmp_path_factory):
 @pytest.fixture(scope="module")
 def headless(tmp_path_factory):
     return tiny.write_model(tmp_path_factory.mktemp("headless"), head=None, n_layers=4)
-
-
-@pytest.fixture(scope="module")
-def corpus(tmp_path_factory):
-    return tiny.write_corpus(tmp_path_factory.mktemp("data") / "corpus.txt")
 
 
 def recipe(base, corpus, out, **more):

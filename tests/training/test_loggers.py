@@ -17,11 +17,6 @@ from runs import Stopped, stop_at
 
 
 @pytest.fixture(scope="module")
-def base(tmp_path_factory):
-    return tiny.write_model(tmp_path_factory.mktemp("base"), head=False)
-
-
-@pytest.fixture(scope="module")
 def train(tmp_path_factory):
     return tiny.write_squad(tmp_path_factory.mktemp("data") / "train.json", copies=4)
 

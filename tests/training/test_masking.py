@@ -14,13 +14,6 @@ MASK = tiny.VOCABULARY.index("[MASK]")
 N_SPECIAL = 5
 
 
-@pytest.fixture(scope="module")
-def tokenizer(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("tokenizer")
-    tiny.write_tokenizer(folder)
-    return Tokenizer.from_folder(folder)
-
-
 def rows(n_rows=200, seq_len=64, seed=0):
     source = torch.Generator().manual_seed(seed)
     ids = torch.randint(N_SPECIAL, len(tiny.VOCABULARY), (n_rows, seq_len), generator=source)

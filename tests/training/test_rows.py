@@ -5,18 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import tiny
 from potstill.errors import QuestionTooLongError
 from potstill.records import QAExample
-from potstill.text.tokenizer import Tokenizer
 from potstill.training.qa.rows import label, make_rows
-
-
-@pytest.fixture(scope="module")
-def tokenizer(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("tokenizer")
-    tiny.write_tokenizer(folder)
-    return Tokenizer.from_folder(folder)
 
 
 def example(context, answer, start=None, **more):

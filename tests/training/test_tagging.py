@@ -14,7 +14,6 @@ from potstill.models.tagging import TaggingModel
 from potstill.records import TagExample
 from potstill.runtime.tagging import Tagger
 from potstill.runtime.torch_session import TorchSession
-from potstill.text.tokenizer import Tokenizer
 from potstill.training.labels.tagging import TaggingTraining, make_rows
 from potstill.training.recipe.tagging import TaggingDistilRecipe, TaggingRecipe
 from potstill.training.run.report import Listeners
@@ -39,18 +38,6 @@ def write_conll(path, copies=6):
             blocks.append("".join(f"{w}\t{t}\n" for w, t in zip(words, tags, strict=True)))
     path.write_text("\n".join(blocks), encoding="utf-8")
     return path
-
-
-@pytest.fixture(scope="module")
-def tokenizer(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("tokenizer")
-    tiny.write_tokenizer(folder)
-    return Tokenizer.from_folder(folder)
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory):
-    return tiny.write_model(tmp_path_factory.mktemp("base"), head=None)
 
 
 @pytest.fixture(scope="module")

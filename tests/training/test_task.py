@@ -7,7 +7,6 @@ import pytest
 import torch
 
 import labelled
-import tiny
 from potstill.bundle.config import read_config
 from potstill.bundle.heads import LOGITS
 from potstill.bundle.manifest import read_manifest
@@ -24,11 +23,6 @@ from potstill.training.start import start
 from runs import Stopped, equal, stop_at, weights
 
 TASK = ClassificationTraining()
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory):
-    return tiny.write_model(tmp_path_factory.mktemp("base"), head=None)
 
 
 @pytest.fixture(scope="module")
