@@ -96,11 +96,12 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def reader(folder):
+def reader(tmp_path_factory):
     """A client of a tiny reader."""
+    import tiny
     from potstill.runtime.qa import QAClient
 
-    return QAClient.from_options(folder)
+    return QAClient.from_options(tiny.write_model(tmp_path_factory.mktemp("reader")))
 
 
 @pytest.fixture(scope="module")
