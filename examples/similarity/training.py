@@ -29,7 +29,8 @@ from potstill.runtime.session import Session
 from potstill.text.tokenizer import Tokenizer
 from potstill.training.labels.text_rows import TextRows, pack_texts
 from potstill.training.labels.training import LabelTraining
-from potstill.training.run.task import INPUTS, FloatArray, TaskData, Taught
+from potstill.training.run.packed import INPUTS
+from potstill.training.run.task import FloatArray, TaskData, Taught
 
 
 class SimilarityModel(Pretrained):

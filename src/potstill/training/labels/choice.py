@@ -21,42 +21,35 @@ from potstill.records import ChoiceExample
 from potstill.runtime.choice import ChoiceOptions, Chooser, make_rows
 from potstill.runtime.session import Session
 from potstill.runtime.texts import run_rows
-from potstill.text.tokenizer import PairLayout, Tokenizer
+from potstill.text.tokenizer import Tokenizer
 from potstill.text.windows import pad
 from potstill.training.labels.training import LabelTraining
 from potstill.training.recipe.choice import ChoiceRecipe
+from potstill.training.run.packed import INPUTS, PackedRows, packed
 from potstill.training.run.task import FloatArray, TaskData, Taught
 
 _CHUNK = 2000
 """Examples tokenized at once."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class ChoiceRows:
-    """Every training example: its choices behind its prompt, packed into a few arrays.
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class ChoiceRows(PackedRows):
+    """Every training example: its choices behind its prompt, each a packed row.
 
     A row of a batch is an example with all its choices.
 
     Attributes:
-        ids: input ids of all choices of all examples one behind the other, int32 ``[n_tokens]``.
-        bounds: choice ``j`` is ``ids[bounds[j]:bounds[j + 1]]``, int64 ``[n + 1]``.
         second_at: where each choice starts behind its prompt, int32 ``[n]``.
         choices: example ``i`` has the choices ``choices[i]`` to ``choices[i + 1]``, int64
             ``[n_rows + 1]``.
         labels: the right one of each example, int64 ``[n_rows]``.
         truncated: examples of which a choice, or its prompt, lost its end.
-        pad_id: the padding token.
-        layout: of the tokenizer that the tokens are of.
     """
 
-    ids: npt.NDArray[np.int32]
-    bounds: npt.NDArray[np.int64]
     second_at: npt.NDArray[np.int32]
     choices: npt.NDArray[np.int64]
     labels: npt.NDArray[np.int64]
     truncated: int
-    pad_id: int
-    layout: PairLayout
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -92,10 +85,7 @@ class ChoiceRows:
             ids += [nothing] * (shape[1] - count)
             second_at += [1] * (shape[1] - count)
         padded = pad(ids, second_at, self.pad_id, self.layout)
-        arrays = {
-            name: getattr(padded, name).reshape(*shape, -1)
-            for name in ("input_ids", "attention_mask", "token_type_ids")
-        }
+        arrays = {name: getattr(padded, name).reshape(*shape, -1) for name in INPUTS}
         arrays["labels"] = self.labels[list(rows)]
         arrays["allowed"] = np.arange(shape[1]) < counts[:, None]
         return {name: torch.from_numpy(array) for name, array in arrays.items()}
@@ -224,14 +214,11 @@ def pack(examples: Sequence[ChoiceExample], tokenizer: Tokenizer, *, seq_len: in
         cut += truncated
     choices = np.cumsum([0, *(len(example.choices) for example in examples)], dtype=np.int64)
     return ChoiceRows(
-        np.concatenate(ids).astype(np.int32) if ids else np.empty(0, np.int32),
-        np.cumsum([0, *map(len, ids)], dtype=np.int64),
-        np.array(second_at, np.int32),
-        choices,
-        np.array([_label(example) for example in examples], np.int64),
-        sum(any(cut[a:b]) for a, b in zip(choices[:-1], choices[1:], strict=True)),
-        tokenizer.pad_id,
-        tokenizer.layout,
+        **packed(ids, tokenizer),
+        second_at=np.array(second_at, np.int32),
+        choices=choices,
+        labels=np.array([_label(example) for example in examples], np.int64),
+        truncated=sum(any(cut[a:b]) for a, b in zip(choices[:-1], choices[1:], strict=True)),
     )
 
 

@@ -30,10 +30,11 @@ from potstill.runtime.plans import TOKEN_BUDGET, run_plans
 from potstill.runtime.session import Session
 from potstill.runtime.tagging import Tagger, TagOptions
 from potstill.runtime.tokenwise import best_slices, plan, rows_of, slices
-from potstill.text.tokenizer import Encoded, IntArray, PairLayout, Tokenizer
+from potstill.text.tokenizer import Encoded, IntArray, Tokenizer
 from potstill.text.words import first_tokens, join_words, words_of
 from potstill.training.labels.training import LabelTraining
 from potstill.training.recipe.tagging import TaggingRecipe
+from potstill.training.run.packed import PackedRows, packed
 from potstill.training.run.task import FloatArray, TaskData, Taught
 
 _CHUNK = 2000
@@ -42,39 +43,26 @@ _STRIDE = TagOptions(labels=()).stride
 """Long texts are cut for training as the reader cuts them."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class TaggingRows:
-    """Every training window with its labels, packed into a few arrays.
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class TaggingRows(PackedRows):
+    """Every training window with its labels.
 
     A word in several windows is labelled in one of them alone, that which a reader would read it
     from.
 
     Attributes:
-        ids: input ids of all rows one behind the other, int32 ``[n_tokens]``.
-        bounds: row ``i`` is ``ids[bounds[i]:bounds[i + 1]]``, int64 ``[n_rows + 1]``.
         labels: of each token, int64 ``[n_tokens]``; -100 where it has none.
         words: which word of its example each token is the first of, int32 ``[n_tokens]``; -1 for
             tokens that are none, or are read from another window.
         example: which example each row is of, int64 ``[n_rows]``.
-        pad_id: the padding token.
-        layout: of the tokenizer that the tokens are of.
     """
 
-    ids: npt.NDArray[np.int32]
-    bounds: npt.NDArray[np.int64]
     labels: npt.NDArray[np.int64]
     words: npt.NDArray[np.int32]
     example: npt.NDArray[np.int64]
-    pad_id: int
-    layout: PairLayout
 
     def __len__(self) -> int:
         return len(self.example)
-
-    @property
-    def lengths(self) -> npt.NDArray[np.int64]:
-        """Tokens of each row."""
-        return np.diff(self.bounds)
 
     @property
     def truncated(self) -> int:
@@ -99,8 +87,8 @@ class TaggingRows:
         words = np.full(shape, -1, np.int32)
         for at, row in enumerate(rows):
             own = slice(self.bounds[row], self.bounds[row + 1])
-            for padded, packed in ((ids, self.ids), (labels, self.labels), (words, self.words)):
-                padded[at, : lengths[at]] = packed[own]
+            for padded, whole in ((ids, self.ids), (labels, self.labels), (words, self.words)):
+                padded[at, : lengths[at]] = whole[own]
         arrays = {
             "input_ids": ids,
             "attention_mask": (np.arange(shape[1]) < lengths[:, None]).astype(np.int64),
@@ -309,13 +297,10 @@ def make_rows(
                 of.append(at)
             at += 1
     return TaggingRows(
-        _joined(ids, np.int32),
-        np.cumsum([0, *map(len, ids)], dtype=np.int64),
-        _joined(golds, np.int64),
-        _joined(firsts, np.int32),
-        np.array(of, np.int64),
-        tokenizer.pad_id,
-        tokenizer.layout,
+        **packed(ids, tokenizer),
+        labels=_joined(golds, np.int64),
+        words=_joined(firsts, np.int32),
+        example=np.array(of, np.int64),
     )
 
 

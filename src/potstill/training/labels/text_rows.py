@@ -12,46 +12,33 @@ import torch
 from torch import Tensor
 
 from potstill.runtime.texts import TextOrPair, make_rows
-from potstill.text.tokenizer import PairLayout, Tokenizer
-from potstill.text.windows import pad
+from potstill.text.tokenizer import Tokenizer
+from potstill.training.run.packed import PackedRows, packed
 from potstill.training.run.task import FloatArray
 
 CHUNK = 2000
 """Texts tokenized at once."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class TextRows:
-    """Every example as one row, packed into a few arrays.
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class TextRows(PackedRows):
+    """Every example as one row.
 
     Attributes:
-        ids: input ids of all rows one behind the other, int32 ``[n_tokens]``.
-        bounds: row ``i`` is ``ids[bounds[i]:bounds[i + 1]]``, int64 ``[n_rows + 1]``.
         second_at: where the second text of each row starts, int32 ``[n_rows]``.
         gold: labels as numbers, see `potstill.data.classification.gold_array`.
         weight: of each row in the loss ``[n_rows]``, or of each label where a row has it
             ``[n_rows, n_labels]``; ``None`` where all weigh 1.
         truncated: rows that lost their end.
-        pad_id: the padding token.
-        layout: of the tokenizer that the tokens are of.
     """
 
-    ids: npt.NDArray[np.int32]
-    bounds: npt.NDArray[np.int64]
     second_at: npt.NDArray[np.int32]
     gold: npt.NDArray[Any]
     weight: npt.NDArray[np.float32] | None
     truncated: int
-    pad_id: int
-    layout: PairLayout
 
     def __len__(self) -> int:
         return len(self.second_at)
-
-    @property
-    def lengths(self) -> npt.NDArray[np.int64]:
-        """Tokens of each row."""
-        return np.diff(self.bounds)
 
     @property
     def example(self) -> npt.NDArray[np.int64]:
@@ -60,14 +47,7 @@ class TextRows:
 
     def batch(self, rows: list[int]) -> dict[str, Tensor]:
         """Rows as padded tensors: the model's inputs, ``labels``, and ``weight`` where given."""
-        ids = [self.ids[self.bounds[i] : self.bounds[i + 1]] for i in rows]
-        padded = pad(ids, self.second_at[rows].tolist(), self.pad_id, self.layout)
-        arrays = {
-            "input_ids": padded.input_ids,
-            "attention_mask": padded.attention_mask,
-            "token_type_ids": padded.token_type_ids,
-            "labels": self.gold[rows],
-        }
+        arrays = {**self.inputs(rows, self.second_at[rows]), "labels": self.gold[rows]}
         if self.weight is not None:
             arrays["weight"] = self.weight[rows]
         return {name: torch.from_numpy(array) for name, array in arrays.items()}
@@ -103,12 +83,9 @@ def pack_texts(
         second_at += [row.second_at for row in rows]
         truncated += sum(cut)
     return TextRows(
-        np.concatenate(ids).astype(np.int32) if ids else np.empty(0, np.int32),
-        np.cumsum([0, *map(len, ids)], dtype=np.int64),
-        np.array(second_at, np.int32),
-        gold,
-        weight,
-        truncated,
-        tokenizer.pad_id,
-        tokenizer.layout,
+        **packed(ids, tokenizer),
+        second_at=np.array(second_at, np.int32),
+        gold=gold,
+        weight=weight,
+        truncated=truncated,
     )

@@ -31,9 +31,9 @@ from potstill.training.kept.logits import LogitCache
 from potstill.training.kept.shards import fill, tokenizer_hash, weights_hash
 from potstill.training.recipe.teach import TeachKeys
 from potstill.training.run.course import Sitting
+from potstill.training.run.packed import INPUTS
 from potstill.training.run.report import told
 from potstill.training.run.task import (
-    INPUTS,
     Base,
     FloatArray,
     Lesson,

@@ -12,47 +12,35 @@ import torch
 from torch import Tensor
 
 from potstill.records import QAExample
-from potstill.text.tokenizer import Encoded, PairLayout, Tokenizer
-from potstill.text.windows import Window, assemble, pad, windows
+from potstill.text.tokenizer import Encoded, Tokenizer
+from potstill.text.windows import Window, assemble, windows
+from potstill.training.run.packed import PackedRows, packed
 
 _CHUNK = 2000
 """Examples tokenized at once."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class QARows:
-    """Every training window with its label, packed into a few arrays.
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class QARows(PackedRows):
+    """Every training window with its label.
 
     Attributes:
-        ids: input ids of all rows one behind the other, int32 ``[n_tokens]``.
-        bounds: row ``i`` is ``ids[bounds[i]:bounds[i + 1]]``, int64 ``[n_rows + 1]``.
         context_at: position of each row's first context token, int32 ``[n_rows]``.
         start: position of the answer's first token in its row, int64 ``[n_rows]``; 0 (``[CLS]``)
             where the row does not hold the whole answer.
         end: position of the answer's last token, int64 ``[n_rows]``.
         example: which example each row asks, int32 ``[n_rows]``.
         slices: first and one past the last context token of each row, int32 ``[n_rows, 2]``.
-        pad_id: the padding token.
-        layout: of the tokenizer that the tokens are of.
     """
 
-    ids: npt.NDArray[np.int32]
-    bounds: npt.NDArray[np.int64]
     context_at: npt.NDArray[np.int32]
     start: npt.NDArray[np.int64]
     end: npt.NDArray[np.int64]
     example: npt.NDArray[np.int32]
     slices: npt.NDArray[np.int32]
-    pad_id: int
-    layout: PairLayout
 
     def __len__(self) -> int:
         return len(self.start)
-
-    @property
-    def lengths(self) -> npt.NDArray[np.int64]:
-        """Tokens of each row."""
-        return np.diff(self.bounds)
 
     @property
     def truncated(self) -> int:
@@ -62,16 +50,13 @@ class QARows:
     def batch(self, rows: Sequence[int]) -> dict[str, Tensor]:
         """Rows ``rows`` as padded tensors: the model's inputs, the labels and ``allowed``."""
         first = self.context_at[list(rows)]
-        ids = [self.ids[self.bounds[i] : self.bounds[i + 1]] for i in rows]
-        batch = pad(ids, first.tolist(), self.pad_id, self.layout)
+        inputs = self.inputs(rows, first)
         last = self.lengths[list(rows)] - 1  # the [SEP] behind the context
-        at = np.arange(batch.input_ids.shape[1])
+        at = np.arange(inputs["input_ids"].shape[1])
         allowed = (at >= first[:, None]) & (at < last[:, None])
         allowed[:, 0] = True
         arrays = {
-            "input_ids": batch.input_ids,
-            "attention_mask": batch.attention_mask,
-            "token_type_ids": batch.token_type_ids,
+            **inputs,
             "start": self.start[list(rows)],
             "end": self.end[list(rows)],
             "allowed": allowed,
@@ -121,15 +106,12 @@ def make_rows(
                 facts.append((window.context_at, *_within(window, gold), *where))
     columns = np.array(facts, np.int64).reshape(-1, 6)
     return QARows(
-        np.concatenate(ids).astype(np.int32) if ids else np.empty(0, np.int32),
-        np.cumsum([0, *map(len, ids)], dtype=np.int64),
-        columns[:, 0].astype(np.int32),
-        columns[:, 1],
-        columns[:, 2],
-        columns[:, 3].astype(np.int32),
-        columns[:, 4:].astype(np.int32),
-        tokenizer.pad_id,
-        tokenizer.layout,
+        **packed(ids, tokenizer),
+        context_at=columns[:, 0].astype(np.int32),
+        start=columns[:, 1],
+        end=columns[:, 2],
+        example=columns[:, 3].astype(np.int32),
+        slices=columns[:, 4:].astype(np.int32),
     )
 
 

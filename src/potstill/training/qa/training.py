@@ -29,7 +29,8 @@ from potstill.training.qa.rows import QARows
 from potstill.training.qa.teaching import QATeaching
 from potstill.training.recipe.qa import DistilRecipe, Recipe
 from potstill.training.run.course import Sitting
-from potstill.training.run.task import INPUTS, Base, TaskTraining, Taught, data_of
+from potstill.training.run.packed import INPUTS
+from potstill.training.run.task import Base, TaskTraining, Taught, data_of
 
 
 class QATraining(TaskTraining):

@@ -38,8 +38,6 @@ from potstill.training.run.loop import Loss, Rows
 from potstill.training.run.report import nothing
 
 FloatArray: TypeAlias = "npt.NDArray[np.float32]"
-INPUTS = ("input_ids", "attention_mask", "token_type_ids")
-"""What a model reads of a batch."""
 N_BEFORE = 128
 """Most examples that the start and the teachers of a run are scored on before its first step."""
 
