@@ -6,21 +6,27 @@ import zlib
 import pytest
 
 from potstill.scale.parts import Left, Part, Parts, cut
-from potstill.scale.predict import Said
-from potstill.scale.sources import Row
+from potstill.scale.predict import RowResult
+from potstill.scale.sources import SourceRow
 
 
 def part_of(*texts, number=0):
     """A part of rows with these texts; a string alone is a row that cannot be read."""
     rows = [
-        Row("a.jsonl", i, {}, reason=one) if isinstance(one, str) else Row("a.jsonl", i, {}, one)
+        SourceRow("a.jsonl", i, {}, reason=one)
+        if isinstance(one, str)
+        else SourceRow("a.jsonl", i, {}, one)
         for i, one in enumerate(texts, start=1)
     ]
     return Part(number, rows)
 
 
 PART = part_of(("Who?", "Ida"), "no question", ("When?", "1902"))
-SAID = [Said({"answer": "Ida", "score": 0.91}), Said(None, "no question"), Said({"answer": ""})]
+SAID = [
+    RowResult({"answer": "Ida", "score": 0.91}),
+    RowResult(None, "no question"),
+    RowResult({"answer": ""}),
+]
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from potstill.bundle.cache import cache_folder
 from potstill.errors import CheckpointError
 from potstill.models.qa import QuestionAnsweringModel
 from potstill.training.recipe.qa import Recipe
-from potstill.training.run.loop import Metrics, Run, make_fabric, make_optimizer
+from potstill.training.run.loop import MetricsFile, Run, make_fabric, make_optimizer
 from potstill.training.run.sampling import rate_factor
 from potstill.training.start import start
 from runs import weights
@@ -176,7 +176,7 @@ def test_a_resumed_run_writes_no_line_of_its_metrics_twice(tmp_path):
     path = tmp_path / "metrics.jsonl"
     lines = [{"step": 1, "loss": 3.0}, {"step": 2, "loss": 2.0}, {"step": 2, "f1": 7.0}]
     path.write_text("\n".join(map(json.dumps, [*lines, {"step": 3, "loss": 1.0}])) + '\n{"ste')
-    Metrics(path, step=2).write(step=2, f1=8.0)
+    MetricsFile(path, step=2).write(step=2, f1=8.0)
     kept = [json.loads(line) for line in path.read_text().splitlines()]
     assert kept == [*lines[:2], {"step": 2, "f1": 8.0}]
 
