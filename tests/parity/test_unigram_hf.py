@@ -145,6 +145,17 @@ def test_tokens_beside_the_pieces(tmp_path, without_sentencepiece):
     assert theirs.get_vocab() == door.get_vocab()
 
 
+@pytest.mark.parametrize("normalized", [True, False])
+def test_a_mask_as_older_folders_name_it(tmp_path, without_sentencepiece, normalized):
+    """As xlm-roberta-base's and its children's special_tokens_map.json has it."""
+    write_json(tmp_path / "config.json", {"model_type": "xlm-roberta", "vocab_size": 150})
+    flags = {"lstrip": True, "rstrip": False, "single_word": False, "normalized": normalized}
+    mask = {"mask_token": {"content": "<mask>", **flags}}
+    write_json(tmp_path / "special_tokens_map.json", mask)
+    tiny.write_sentencepiece(tmp_path, "xlm-roberta", characters=tiny.CHARACTERS)
+    compare(tmp_path)
+
+
 @pytest.mark.parametrize("name", CLASSES)
 def test_none_spells_what_is_unknown_by_its_bytes(tmp_path, name):
     """As mDeBERTa's file says; a tokenizer that is as its file says does."""

@@ -240,8 +240,9 @@ def _add_tokens(
         # SentencePiece's file: DeBERTa's has no piece for the mask.
         known = pieces is not None or backend.token_to_id(text) is not None
         if text and text not in added and known:
-            strips = isinstance(named, dict) and bool(named.get("lstrip"))
-            backend.add_special_tokens([AddedToken(text, lstrip=strips, normalized=False)])
+            said = named if isinstance(named, dict) else {}
+            how = {name: bool(said.get(name)) for name in _ADDED - {"content", "special"}}
+            backend.add_special_tokens([AddedToken(text, **how)])
             added.add(text)
     if pieces is not None:
         others = sentencepiece.added_tokens(pieces)
