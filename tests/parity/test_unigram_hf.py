@@ -179,6 +179,7 @@ SPOILED = {
     "half a letter": (WHOLE.replace("▁".encode(), b"\xe2\x96\xe2"), "can't decode byte"),
     "no score": (tiny.sentencepiece([*PIECES, ("a", float("nan"), 1)]), "the score of 'a' is nan"),
     "no text": (tiny.sentencepiece([*PIECES, ("", 0, 1)]), "a piece is empty"),
+    "too many": (WHOLE + b"\x12\xa2\x9c\x01" + b"\x18\x01" * 10_001, "more than 10,000 parts"),
     "BPE": (tiny.sentencepiece(PIECES, kind=2), "a SentencePiece model of BPE"),
     "table": (WHOLE.replace(tiny.charsmap({"\t": " "})[:40], bytes(40)), "damaged table"),
 }

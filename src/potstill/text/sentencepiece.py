@@ -29,9 +29,11 @@ FILES: Mapping[str, str] = {
 }
 """Class of transformers, without ``Tokenizer`` → the file that it reads."""
 
-_MOST_BYTES = 1 << 26
+_MOST_BYTES = 1 << 25
 _MOST_PIECES = 1_000_000
-"""The largest that is published, XLM-V's, has 901,629."""
+"""The largest that is published, XLM-V's, has 901,629 in 18 MB."""
+_MOST_FIELDS = 10_000
+"""Of what stands beside the pieces: how they were trained."""
 _UNKNOWN, _CONTROL, _USER_DEFINED = 2, 3, 4
 """Kinds of pieces that are more than a piece of text."""
 _FLOAT = struct.Struct("<f")
@@ -128,10 +130,8 @@ def _pieces(data: bytes, path: Path, name: str) -> Pieces:
     kinds: list[int] = []
     # What is named twice is one message: the parts of both, one behind the other.
     trainer, normalizer = bytearray(), bytearray()
-    for number, value in _fields(data):
+    for number, value in _fields(data, _MOST_PIECES):
         if number == 1:
-            if len(vocabulary) == _MOST_PIECES:
-                raise ValueError(f"it has more than {_MOST_PIECES:,} pieces")
             piece, score, kind = _piece(_bytes(value))
             vocabulary.append((piece, score))
             kinds.append(kind)
@@ -175,10 +175,13 @@ def _piece(data: bytes) -> tuple[str, float, int]:
     return piece, score, _number(values.get(3, 1))
 
 
-def _fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:
+def _fields(data: bytes, most: int = _MOST_FIELDS) -> Iterator[tuple[int, int | bytes]]:
     """Fields of a message, each with its number: an integer, or bytes."""
-    at, end = 0, len(data)
+    at, end, n = 0, len(data), 0
     while at < end:
+        n += 1
+        if n > most:
+            raise ValueError(f"it has more than {most:,} parts")
         key, at = _varint(data, at)
         kind = key & 7
         if kind == 0:
