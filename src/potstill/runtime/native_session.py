@@ -28,8 +28,6 @@ from potstill.text.windows import Batch
 _NAMES = {"win32": "potstill.dll", "darwin": "libpotstill.dylib"}
 LIBRARY = Path(__file__).parent / "engine" / _NAMES.get(sys.platform, "libpotstill.so")
 """Where the engine is, in an installation that has one."""
-KERNEL = "POTSTILL_KERNEL"
-"""Environment variable that names a kernel to use instead of the quickest."""
 
 _ABI = 1
 _ACTIVATIONS = {"gelu": 0, "gelu_new": 1, "relu": 2, "tanh": 3}

@@ -10,8 +10,6 @@ from potstill.serving.batcher import Observer
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 _TOKENS = (32, 64, 128, 192, 256, 384, 512, 1024, 2048, 4096)
-STAGES = ("prepare", "queue", "inference", "total")
-"""What a request's time is split into."""
 
 
 class Metrics(Observer):
