@@ -25,13 +25,15 @@ from potstill.retrieval.packing import (
 )
 from potstill.retrieval.passages import Chunk, chunks
 from potstill.retrieval.ranking import idf
-from potstill.retrieval.words import NAME, analyzer, asked_words
+from potstill.retrieval.words import NAME, analyzer, asked_words, is_slip, words
 from potstill.text.surrogates import without_surrogates
 
 _HEAP = 96_000_000
 """Bytes that a writer collects before it writes a segment."""
 _HEADS = 0.3
 """Weight of a word in title, heading or file name, beside that of one in the text."""
+_SLIPS = 32
+"""Passages that are looked through for what a mistyped word was to be."""
 _BITS = 12
 """Bits of a passage's number within its chunk."""
 _CHUNKS_KEPT = 64
@@ -171,12 +173,29 @@ class Store:
         return found.count
 
     def weights(self, question: str) -> dict[str, float]:
-        """The words of a question, without endings, with the weight of each."""
+        """The words of a question, without endings, with the weight of each.
+
+        A word that no passage has is taken for a slip of the commonest that is one letter off.
+        """
         searcher = self._index.searcher()
-        return {
-            word: idf(searcher.num_docs, searcher.doc_freq("body", word))
-            for word in dict.fromkeys(asked_words(without_surrogates(question)))
+        asked = dict.fromkeys(asked_words(without_surrogates(question)))
+        meant = dict.fromkeys(
+            word if searcher.doc_freq("body", word) else self._meant(searcher, word)
+            for word in asked
+        )
+        return {word: idf(searcher.num_docs, searcher.doc_freq("body", word)) for word in meant}
+
+    def _meant(self, searcher: Any, word: str) -> str:
+        from tantivy import Query
+
+        query = Query.fuzzy_term_query(self._schema, "body", word)
+        found = {
+            other
+            for score, address in searcher.search(query, _SLIPS, count=False).hits
+            for other in words(self._hit(searcher, score, address).text)
+            if is_slip(word, other)
         }
+        return max(found, key=lambda other: (searcher.doc_freq("body", other), other), default=word)
 
     def search(self, terms: Sequence[str], n: int) -> list[Hit]:
         """The passages with the best BM25, best first.
@@ -193,14 +212,17 @@ class Store:
         parts += [(Occur.Should, Query.boost_query(head, _HEADS)) for head in heads]
         if not parts:
             return []
-        found: list[Hit] = []
-        for score, address in searcher.search(Query.boolean_query(parts), n, count=False).hits:
-            reference = searcher.doc(address)["passage"][0]
-            query = Query.term_query(self._schema, "chunk", reference >> _BITS)
-            packed = searcher.doc(searcher.search(query, 1, count=False).hits[0][1])["packed"][0]
-            number = reference & ((1 << _BITS) - 1)
-            found.append(Hit(*self._unpacked(packed), number, float(score)))
-        return found
+        hits = searcher.search(Query.boolean_query(parts), n, count=False).hits
+        return [self._hit(searcher, score, address) for score, address in hits]
+
+    def _hit(self, searcher: Any, score: float, address: Any) -> Hit:
+        from tantivy import Query
+
+        reference = searcher.doc(address)["passage"][0]
+        query = Query.term_query(self._schema, "chunk", reference >> _BITS)
+        packed = searcher.doc(searcher.search(query, 1, count=False).hits[0][1])["packed"][0]
+        number = reference & ((1 << _BITS) - 1)
+        return Hit(*self._unpacked(packed), number, float(score))
 
     def files(self) -> dict[str, StoredFile]:
         """What is known of each file, by its name."""
