@@ -10,6 +10,8 @@ from typing import Any
 
 APART = " |\t"
 """Between two cells of a row: words of two cells are never one answer."""
+COLUMN_NAME = re.compile(r"[^|\t\n:]{1,80}: ")
+"""What stands before the value of a cell."""
 ENTRY = re.compile(
     r"\n(?=(?:[-*•]|\d{1,3}[.)]) )"  # items of a list
     r"|\n(?=\[?(?:\d{4}-\d\d-\d\d[ T]|[A-Z][a-z]{2} [ \d]\d )\d\d:\d\d)"  # lines of a log

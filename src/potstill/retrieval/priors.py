@@ -7,7 +7,7 @@ from functools import cache
 
 import numpy as np
 
-from potstill.documents.document import APART
+from potstill.documents.document import APART, COLUMN_NAME
 from potstill.retrieval.words import asked_words, words
 from potstill.text.spans import FloatArray
 from potstill.text.tokenizer import Encoded, IntArray
@@ -18,7 +18,6 @@ means is said by the rest of its row, and readers look further."""
 COLUMN = 4.0
 """Logits that the cell of a column which the question asks for gains in a row with all of its
 words, and that the others of the row lose."""
-_NAME = re.compile(r"[^|\t\n:]{1,80}: ")
 _NEVER = -np.inf
 _CLAUSE = re.compile(
     r"(?:\A|\n[ \t\r]*\n)\s*(\d{1,3}(?:\.\d{1,3})+[.)]?|\d{1,2}[.)])(?=[ \t]+[A-Z\"“(])"
@@ -88,7 +87,7 @@ def _weigh_cells(
     """
     a, b = row
     cells = [(a + c, a + d) for c, d in _parts(text[a:b], re.escape(APART))]
-    names = [_NAME.match(text, c, d) for c, d in cells]
+    names = [COLUMN_NAME.match(text, c, d) for c, d in cells]
     wanted = [
         bool(name and _names(name[0], asked) and not asked & set(words(text[name.end() : d])))
         for name, (_, d) in zip(names, cells, strict=True)

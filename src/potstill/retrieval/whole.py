@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from potstill.documents.document import APART
+from potstill.documents.document import APART, COLUMN_NAME
 from potstill.records import Answer
 
 _JOINTS = ("/", "@", "\\")
@@ -24,7 +24,6 @@ _AROUND = 80
 """Code points in which such a thing is looked for on either side."""
 _CELL = 40
 """Most code points of a cell that is given whole: "14 days, 2% discount" for "14 days"."""
-_NAME = re.compile(r"[^|\t\n:]{1,80}: ")
 
 
 def whole(text: str, answer: Answer) -> Answer:
@@ -50,7 +49,7 @@ def _cell(text: str, start: int, end: int) -> tuple[int, int]:
     b = text.find(APART, end, last)
     a = first if a < 0 else a + len(APART)
     b = last if b < 0 else b
-    name = _NAME.match(text, a, b)
+    name = COLUMN_NAME.match(text, a, b)
     a = name.end() if name else a
     return (a, b) if a <= start and end <= b <= a + _CELL else (start, end)
 
