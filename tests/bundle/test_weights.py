@@ -78,7 +78,11 @@ def test_shards(tmp_path) -> None:
     (folder / file).unlink()
     with pytest.raises(WeightsError, match="lacks model-00002-of-00002"):
         read_weights(folder, config)
-    for wrong in ("{", "[]", '{"weight_map": {"a": "../x"}}', '{"weight_map": 3}'):
+    save_file(tensors, tmp_path / "x.safetensors")
+    index.write_text(json.dumps({"weight_map": dict.fromkeys(tensors, "../x.safetensors")}))
+    with pytest.raises(WeightsError, match="is not a file of its folder"):
+        read_weights(folder, config)
+    for wrong in ("{", "[]", '{"weight_map": {"a": 5}}', '{"weight_map": 3}'):
         index.write_text(wrong)
         with pytest.raises(WeightsError, match="index"):
             read_weights(folder, config)
@@ -162,10 +166,26 @@ def test_weights_that_do_not_fit_the_config(tmp_path) -> None:
     with pytest.raises(WeightsError, match=r"lacks the weight layers.2.attention.query.weight and"):
         read_weights(folder, replace(config, n_layers=3))
     tensors = load_file(folder / "model.safetensors")
+    turned = {**tensors, "qa_outputs.weight": tensors["qa_outputs.weight"].T.copy()}
+    save_file(turned, folder / "model.safetensors")
+    with pytest.raises(WeightsError, match=r"qa_head.weight has shape 16×2"):
+        read_weights(folder, config)
     tensors["qa_outputs.bias"] = np.zeros(2, np.int64)
     save_file(tensors, folder / "model.safetensors")
     with pytest.raises(WeightsError, match="qa_head.bias holds int64"):
         read_weights(folder, config)
+
+
+def test_a_decoder_of_its_own_is_refused(tmp_path) -> None:
+    folder = tiny.write_model(tmp_path / "model", head="mlm")
+    config, tensors = read_config(folder), load_file(folder / "model.safetensors")
+    tied = tensors["bert.embeddings.word_embeddings.weight"]
+    save_file({**tensors, "cls.predictions.decoder.weight": tied}, folder / "model.safetensors")
+    assert read_weights(folder, config, head="mlm")
+    own = {**tensors, "cls.predictions.decoder.weight": tied + 1}
+    save_file(own, folder / "model.safetensors")
+    with pytest.raises(WeightsError, match="a masked-LM decoder of its own"):
+        read_weights(folder, config, head="mlm")
 
 
 def test_no_weights_at_all(tmp_path) -> None:

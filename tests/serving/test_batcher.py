@@ -162,7 +162,7 @@ def test_what_is_late_or_given_up_never_reaches_the_model(make, session):
 def test_a_full_queue_refuses_and_says_when_to_come_back(make, session):
     batcher = make(max_queue=2)
     held(batcher, session)
-    batcher.submit("m", [plan(2, 3, 4)], soon())
+    batcher.submit("m", [plan(2, 3)], soon())
     with pytest.raises(Refusal) as raised:
         batcher.submit("m", [plan(5)], soon())
     assert raised.value.status == 429
@@ -180,6 +180,25 @@ def test_only_the_request_that_cannot_be_read_fails(make, session):
         tickets[3].future.result(20)
     assert raised.value.status == 424
     wait_until(batcher.healthy)
+
+
+def test_what_was_given_up_is_not_run_again_where_its_batch_fails(make, session):
+    batcher = make()
+    held(batcher, session)
+    kept, dropped = (batcher.submit("m", [plan(n)], soon()) for n in (2, 3))
+    run = session.run
+
+    def failing(batch):
+        if batch.input_ids[:, 0].tolist() == [2, 3]:
+            batcher.cancel(dropped)
+            raise RuntimeError("the stage raised")
+        return run(batch)
+
+    session.run = failing
+    session.open.set()
+    assert kept.future.result(20) == [[2]]
+    assert batcher.submit("m", [plan(4)], soon()).future.result(20) == [[4]]
+    assert session.batches == [[2], [4]]
 
 
 def test_a_model_that_is_down_is_said_to_be_and_comes_back(make, session):
