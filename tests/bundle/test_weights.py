@@ -101,6 +101,9 @@ def test_bfloat16_is_widened(tmp_path) -> None:
     found = read_weights(folder, config)
     assert found["qa_head.weight"].dtype == np.float32
     assert np.array_equal(found["qa_head.weight"], exact["qa_outputs.weight"])
+    (folder / "model.safetensors").unlink()
+    torch.save(half, folder / "pytorch_model.bin")
+    assert same(read_weights(folder, config), found)
 
 
 def test_torch_weights(tmp_path, monkeypatch) -> None:
@@ -174,6 +177,18 @@ def test_weights_that_do_not_fit_the_config(tmp_path) -> None:
     save_file(tensors, folder / "model.safetensors")
     with pytest.raises(WeightsError, match="qa_head.bias holds int64"):
         read_weights(folder, config)
+
+
+def test_a_head_for_other_labels_is_left_out_where_it_may_lack(tmp_path) -> None:
+    three = tiny.write_model(tmp_path / "3", head="classification", labels=("a", "b", "c"))
+    two = read_config(tiny.write_model(tmp_path / "2", head="classification", labels=("a", "b")))
+    with pytest.raises(WeightsError, match="has shape 3×"):
+        read_weights(three, two, head="classification")
+    found = read_weights(three, two, head="classification", require_head=False)
+    whole = read_weights(three, read_config(three), head="classification")
+    assert {name for name in whole if name not in found} == {
+        name for name, array in whole.items() if array.shape[0] == 3
+    }
 
 
 def test_a_decoder_of_its_own_is_refused(tmp_path) -> None:
