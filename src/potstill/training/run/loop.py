@@ -236,7 +236,7 @@ class Run:
         return self._schedule.n_steps
 
     def __iter__(self) -> Iterator[StepReport]:
-        saved_at, saved_step = time.monotonic(), self.step
+        saved_at = time.monotonic()
         recipe = self._recipe
         while self.step < self.n_steps:
             began = time.monotonic()
@@ -249,10 +249,8 @@ class Run:
             # The last step is always kept: scoring comes after it and may be interrupted.
             if processes.agreed(self._fabric, bool(due)) or self.step == self.n_steps:
                 self.save()
-                saved_at, saved_step = time.monotonic(), self.step
+                saved_at = time.monotonic()
             yield StepReport(self.step, self.n_steps, *report, self.seconds)
-        if saved_step != self.step:
-            self.save()
 
     def save(self) -> None:
         """Writes a checkpoint of where the run stands."""
