@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
@@ -11,6 +12,7 @@ import tiny
 from logits import batch, expected, largest, save
 from potstill.bundle.onnx_graph import build_graph
 from potstill.bundle.onnx_weights import read_onnx_weights
+from potstill.export import int8 as export_int8
 from potstill.export.int8 import PAIR_LIMIT, int8_storage, round_linear
 from potstill.runtime.session import OnnxSession
 from potstill.text.windows import Batch
@@ -119,3 +121,22 @@ def test_a_column_and_a_token_of_zeros(tmp_path) -> None:
     weights["embeddings.norm.bias"][:] = 0
     found = OnnxSession(save(tmp_path / "m.onnx", int8_model(config, weights))).run(batch(config))
     assert np.isfinite(found[0]).all()
+
+
+@pytest.mark.parametrize("activation", list(export_int8._LEAST))
+def test_no_activation_is_below_where_its_range_begins(activation) -> None:
+    """Below it values would be cut; far above it levels would be lost."""
+    from potstill.models.layers import ACTIVATIONS
+
+    least = float(ACTIVATIONS[activation](torch.linspace(-8, 8, 400_001)).min())
+    assert least - 1e-3 < export_int8._LEAST[activation] <= least
+
+
+def test_every_word_has_its_own_scale(tmp_path) -> None:
+    config = tiny.config()
+    weights = tiny.weights(config)
+    words = weights["embeddings.word.weight"]
+    words[5] *= 1000.0
+    found = read_onnx_weights(save(tmp_path / "m.onnx", int8_model(config, weights)))
+    errors = np.abs(found["embeddings.word.weight"] - words).max(axis=1)
+    assert (errors <= np.abs(words).max(axis=1) / 127).all()
