@@ -33,6 +33,17 @@ def test_what_is_written_is_read_back(tmp_path, model_type, dtype) -> None:
     assert f"{model_type}.embeddings.word_embeddings.weight" in names
 
 
+def test_matrices_that_lie_below_each_other_come_back_apart(tmp_path) -> None:
+    config = tiny.config("modernbert")
+    weights = tiny.weights(config)
+    write_weights(tmp_path / "model.safetensors", weights, config)
+    assert same(read_weights(tmp_path, config), weights)
+    names = ("query", "key", "value")
+    below = np.concatenate([weights[f"layers.0.attention.{name}.weight"] for name in names])
+    stored = load_file(tmp_path / "model.safetensors")
+    np.testing.assert_array_equal(stored["model.layers.0.attn.Wqkv.weight"], below)
+
+
 def test_a_transposed_view_is_written_as_it_looks(tmp_path) -> None:
     config = tiny.config()
     weights = tiny.weights(config)

@@ -244,7 +244,8 @@ def test_a_worker_that_hangs_is_said_to_be(make, session, monkeypatch):
     batcher = make()
     monkeypatch.setattr("potstill.serving.batcher._STUCK_S", 0.05)
     held(batcher, session)
-    wait_until(lambda: not batcher.healthy())
+    wait_until(lambda: not batcher.healthy(), 5)  # before the session gives up by itself
+    assert batcher.lanes["m"].proven
     session.open.set()
     wait_until(batcher.healthy)
 
