@@ -5,6 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
+import torch
 from click.testing import CliRunner
 
 import tiny
@@ -58,6 +59,12 @@ def edit(file):
     file.write_text(json.dumps(state))
 
 
+def edit_recipe(file):
+    state = json.loads(file.read_text())
+    state["facts"]["recipe"]["seed"] += 1
+    file.write_text(json.dumps(state))
+
+
 FAULTS = {
     "a bit of the weights": lambda f: flip(f / "step-000000006" / "model.safetensors"),
     "a bit of the moments": lambda f: flip(f / "step-000000006" / "optimizer.safetensors"),
@@ -69,6 +76,7 @@ FAULTS = {
         f / "step-000000004" / "state.json", f / "step-000000006"
     ),
     "an edited state": lambda f: edit(f / "step-000000006" / "state.json"),
+    "an edited recipe": lambda f: edit_recipe(f / "step-000000006" / "state.json"),
     "no state": lambda f: (f / "step-000000006" / "state.json").unlink(),
     "no moments": lambda f: (f / "step-000000006" / "optimizer.safetensors").unlink(),
 }
@@ -103,6 +111,16 @@ def test_a_run_goes_on_from_the_one_that_is_named_bit_for_bit(run, copy, name):
     assert checkpoint.latest(folder).name == "step-000000006"
     assert (folder / "left-step-000000006").is_dir()
     start(Recipe(**values), resume=True)
+
+
+def test_no_more_are_kept_than_asked_for(tmp_path):
+    model = torch.nn.Linear(2, 1)
+    optimizer = torch.optim.AdamW(model.parameters())
+    for step in (1, 2, 10, 11):
+        progress = checkpoint.Progress(step, 0.0, {})
+        state = [checkpoint.random_state()]
+        checkpoint.save(tmp_path, model, optimizer, progress, state, keep=2)
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["step-000000010", "step-000000011"]
 
 
 def test_a_checkpoint_that_is_not_there(copy):
