@@ -49,7 +49,7 @@ def test_unknown_keys_are_ignored(tmp_path) -> None:
         ('{"format_version": 1, "seq_len": "x"}', "seq_len"),
         ('{"format_version": 1, "stride": 0}', "stride"),
         ('{"format_version": 1, "no_answer": 1}', "no_answer"),
-        ('{"format_version": 1, "question_mark": "yes"}', "question_mark must be true or false"),
+        ('{"format_version": 1, "tidy_questions": "yes"}', "tidy_questions must be true or false"),
         ('{"format_version": 1, "null_threshold": "x"}', "null_threshold"),
         ('{"format_version": 1, "calibration": []}', "calibration"),
         ('{"format_version": 1, "calibration": {"temperature": "x"}}', "temperature"),

@@ -8,14 +8,11 @@ import subprocess
 import sys
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from pdfs import made
 from potstill.documents.document import Document
 from potstill.errors import IndexDataError, InputError
 from potstill.retrieval.index import Index
-from potstill.retrieval.words import is_slip
 
 
 @pytest.fixture
@@ -51,7 +48,7 @@ def test_a_folder_is_indexed_searched_and_asked(folder, reader):
     assert index.ask("elephants", reader).citations == ()
 
 
-@pytest.mark.parametrize("typed", ["Dnever", "Dever", "Denvver", "Denvor", "denverr"])
+@pytest.mark.parametrize("typed", ["Dnever", "Dever", "Denvver", "denverr"])
 def test_a_mistyped_word_finds_what_was_meant(typed):
     texts = ["Denver won the game.", "The fever was over.", "A deer drank."]
     index = Index.of(Document(name=f"{i}.txt", text=text) for i, text in enumerate(texts))
@@ -59,26 +56,10 @@ def test_a_mistyped_word_finds_what_was_meant(typed):
     assert found(index, typed) == [texts[0]]
 
 
-@pytest.mark.parametrize("typed", ["den", "1998", "Beever", "Dreenv", "elephants"])
+@pytest.mark.parametrize("typed", ["den", "1998", "Denvor", "Beever", "Dreenv", "elephants"])
 def test_another_word_is_not_a_slip(typed):
     index = Index.of([Document(name="a.txt", text="Denver won in 1999, a dew and a fever later.")])
     assert found(index, typed) == []
-
-
-@given(st.text("abcé", min_size=4, max_size=7), st.data())
-def test_one_edit_behind_the_first_letter_is_a_slip(word, data):
-    at = data.draw(st.integers(1, len(word) - 1))
-    letter = data.draw(st.sampled_from("abcé"))
-    edits = [word[:at] + letter + word[at:], word[:at] + letter + word[at + 1 :]]
-    if at + 1 < len(word):
-        edits.append(word[:at] + word[at + 1] + word[at] + word[at + 2 :])
-    if len(word) > 4:
-        edits.append(word[:at] + word[at + 1 :])
-    for edit in edits:
-        assert is_slip(edit, word)
-        assert is_slip(word, edit)
-        assert not is_slip(edit + "zz", word)
-        assert not is_slip("z" + edit[1:], word)
 
 
 def test_what_is_opened_again_is_what_was_written(folder, reader):

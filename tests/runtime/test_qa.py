@@ -356,17 +356,20 @@ def test_options_default_to_the_manifest(tmp_path):
     assert QAClient.from_options(folder, seq_len=100, no_answer=False).options.seq_len == 100
 
 
-def test_a_question_without_its_mark_is_read_with_it_where_the_manifest_says_so(tmp_path):
+def test_questions_are_mended_where_the_manifest_says_so(tmp_path):
     folder = tiny.write_model(tmp_path)
     bare = QUESTION.rstrip("?")
     as_typed = QAClient.from_options(folder)
     assert as_typed.predict(bare, CONTEXT) != as_typed.predict(QUESTION, CONTEXT)
-    write_manifest(folder, Manifest(question_mark=True))
+    write_manifest(folder, Manifest(tidy_questions=True))
     client = QAClient.from_options(folder)
     wanted = client.predict(QUESTION, CONTEXT)
     for typed in (bare, f"{bare} ", f"{bare}\r\n"):
         assert client.predict(typed, CONTEXT) == wanted
         assert client.highlight(typed, CONTEXT) == client.highlight(QUESTION, CONTEXT)
+    mistyped = QUESTION.replace("tower", "towre")
+    assert as_typed.predict(mistyped, CONTEXT) != wanted
+    assert client.predict(mistyped, CONTEXT) == client.predict(mistyped, [CONTEXT]) == wanted
     for other in (f"{bare}.", f"{bare}…", f"{bare}!", f"{bare}？"):  # noqa: RUF001
         assert client.predict(other, CONTEXT) == as_typed.predict(other, CONTEXT)
 

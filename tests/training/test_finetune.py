@@ -59,7 +59,7 @@ def test_the_result_is_a_bundle(whole):
     assert manifest["data"]["examples"] == 48
     assert manifest["scores"] == scores
     assert manifest["recipe"]["train"] == "train.json"
-    assert manifest["question_mark"] is True  # as all questions of the file have one
+    assert manifest["tidy_questions"] is True  # as all questions of the file have one
     assert str(out.parent) not in json.dumps(manifest)
     assert scores["total"] == 48
 
@@ -235,9 +235,9 @@ def test_a_device_that_is_not_there_is_refused(base, train, tmp_path, monkeypatc
 
 def test_questions_without_marks_get_none(base, train, tmp_path):
     text = train.read_text(encoding="utf-8")
-    assert load_split(recipe(base, train, tmp_path)).question_mark
+    assert load_split(recipe(base, train, tmp_path)).tidy_questions
     (tmp_path / "bare.json").write_text(text.replace("?", ""), encoding="utf-8")
-    assert not load_split(recipe(base, tmp_path / "bare.json", tmp_path)).question_mark
+    assert not load_split(recipe(base, tmp_path / "bare.json", tmp_path)).tidy_questions
 
 
 def test_unanswerable_questions_are_trained_and_scored_by_the_rules_of_v2(base, train, tmp_path):

@@ -45,7 +45,7 @@ export const ONNX_FILES = Object.freeze({
  * @property {number} maxAnswerTokens
  * @property {boolean} noAnswer whether "no answer" competes
  * @property {number} nullThreshold
- * @property {boolean} questionMark whether a question that ends in a letter or digit gets a question mark
+ * @property {boolean} tidyQuestions whether a question is mended before it is read
  * @property {number} temperature
  * @property {number} maxWindows in which a classifier reads a long text; 0 for as many as it takes
  * @property {Record<string, number>} temperatures of labels, where several may be given
@@ -132,7 +132,7 @@ function settingsOf(where, manifest) {
     return checked(name, value, `a whole number of at least ${least}`, Number.isInteger(value) && value >= least);
   };
   whole("seq_len", 384);
-  const { no_answer = false, question_mark = false, null_threshold = 0, calibration = {} } = manifest;
+  const { no_answer = false, tidy_questions = false, null_threshold = 0, calibration = {} } = manifest;
   const { temperature = 1, temperatures = {}, thresholds = {} } = calibration ?? {};
   /** @param {number} value */
   const above0 = (value) => Number.isFinite(value) && value > 0;
@@ -148,7 +148,7 @@ function settingsOf(where, manifest) {
     maxWindows: whole("max_windows", 1, 0),
     maxAnswerTokens: whole("max_answer_tokens", 30),
     noAnswer: checked("no_answer", no_answer, "true or false", typeof no_answer === "boolean"),
-    questionMark: checked("question_mark", question_mark, "true or false", typeof question_mark === "boolean"),
+    tidyQuestions: checked("tidy_questions", tidy_questions, "true or false", typeof tidy_questions === "boolean"),
     nullThreshold: checked("null_threshold", null_threshold, "a number", Number.isFinite(null_threshold)),
     temperature: checked("calibration's temperature", temperature, "a number above 0", above0(temperature)),
     temperatures,

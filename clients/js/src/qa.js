@@ -6,6 +6,7 @@ import { Having, Highlighter } from "./highlighting.js";
 import { PREDICT_OPTIONS, READING, TOKEN_BUDGET, objectOf, optionsOf, rowLength } from "./options.js";
 import { read } from "./reading.js";
 import { sentences } from "./text/sentences.js";
+import { mended } from "./text/slips.js";
 import { isBlank } from "./text/unicode.js";
 
 /** @import { Sentence, Support } from "./highlighting.js" */
@@ -289,7 +290,9 @@ export class QAClient {
     for (const [i, [given, contexts]] of pairs.entries()) {
       const question = checked(given, "question");
       const name = several ? `question ${first + i}` : "the question";
-      const asked = this.tokenizer.encode(this.options.questionMark ? withMark(question) : question);
+      const tidy = this.options.tidyQuestions;
+      const typed = tidy ? withMark(question) : question;
+      let asked = this.tokenizer.encode(typed);
       notEmpty(question, asked, name);
       const list = Array.isArray(contexts) ? contexts : [contexts];
       if (!list.length) throw new EmptyInputError("there is no context to ask: the list is empty");
@@ -302,6 +305,10 @@ export class QAClient {
         const which = list.length > 1 ? `context ${j}` : "the context";
         notEmpty(text, prepared.encoded, `${which} of ${name}`);
         texts.push(prepared);
+      }
+      if (tidy) {
+        const text = mended(typed, asked, texts.map((context) => context.text));
+        if (text !== typed) asked = this.tokenizer.encode(text);
       }
       found.push({ name, question: asked, contexts: texts });
     }
@@ -337,7 +344,7 @@ function settled(model, chosen) {
     maxAnswerTokens: bundle.maxAnswerTokens,
     noAnswer: bundle.noAnswer,
     nullThreshold: bundle.nullThreshold,
-    questionMark: bundle.questionMark,
+    tidyQuestions: bundle.tidyQuestions,
     temperature: bundle.temperature,
     tokenBudget: TOKEN_BUDGET,
     topK: 1,

@@ -35,7 +35,7 @@ import { assemble, windows } from "./text/windows.js";
  * @property {number} maxAnswerTokens
  * @property {boolean} noAnswer
  * @property {number} nullThreshold
- * @property {boolean} questionMark
+ * @property {boolean} tidyQuestions
  * @property {number} temperature
  * @property {number} tokenBudget most tokens of a batch, padding included
  * @property {number} topK

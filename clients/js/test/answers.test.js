@@ -27,11 +27,12 @@ function same(found, wanted, within) {
   });
 }
 
-test("a question without its mark is read with it", async () => {
+test("a question without its mark, or with a mistyped word, is mended", async () => {
   const client = await QAClient.fromOptions();
   const text = "In 1830 Aeneas Coffey patented a column still.";
   const wanted = await client.predict("Who patented the still?", text);
-  for (const typed of ["Who patented the still", "Who patented the still \n"]) {
+  const mistyped = ["Who patneted the still?", "who PATNTED the still"];
+  for (const typed of ["Who patented the still", "Who patented the still \n", ...mistyped]) {
     assert.deepEqual(await client.predict(typed, text), wanted);
   }
   assert.notDeepEqual(await client.predict("Who patented the still.", text), wanted);

@@ -47,9 +47,9 @@ class Manifest:
     """True where the model was trained with unanswerable questions, so that null competes."""
     null_threshold: float = 0.0
     """Null is answered where its score exceeds the best span's by more than this (SQuAD v2.0)."""
-    question_mark: bool = False
-    """True where nearly all questions that the model was taught with end in a question mark, so
-    that one which ends in a letter or digit gets one."""
+    tidy_questions: bool = False
+    """Whether a question is mended before it is read: its mark, and words mistyped. True where
+    nearly all questions that the model was taught with have a mark."""
     seq_len: int = 384
     stride: int = 128
     """Tokens of context that two neighbouring windows share."""
@@ -209,7 +209,7 @@ def _check(manifest: Manifest, path: Path) -> None:
         raise ModelError(f"{path}: max_windows must be an integer of 0 or more, not {windows!r}")
     if not isinstance(manifest.null_threshold, (int, float)):
         raise ModelError(f"{path}: null_threshold must be a number")
-    for name in ("no_answer", "question_mark"):
+    for name in ("no_answer", "tidy_questions"):
         if not isinstance(getattr(manifest, name), bool):
             raise ModelError(f"{path}: {name} must be true or false")
     temperature = manifest.calibration.get("temperature", 1.0)

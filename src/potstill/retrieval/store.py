@@ -25,7 +25,8 @@ from potstill.retrieval.packing import (
 )
 from potstill.retrieval.passages import Chunk, chunks
 from potstill.retrieval.ranking import idf
-from potstill.retrieval.words import NAME, analyzer, asked_words, is_slip, words
+from potstill.retrieval.words import NAME, analyzer, asked_words, words
+from potstill.text.slips import is_slip
 from potstill.text.surrogates import without_surrogates
 
 _HEAP = 96_000_000
@@ -175,7 +176,7 @@ class Store:
     def weights(self, question: str) -> dict[str, float]:
         """The words of a question, without endings, with the weight of each.
 
-        A word that no passage has is taken for a slip of the commonest that is one letter off.
+        A word that no passage has is taken for the commonest that it is a slip of.
         """
         searcher = self._index.searcher()
         asked = dict.fromkeys(asked_words(without_surrogates(question)))

@@ -10,7 +10,6 @@ NAME = "words-1"
 """Of this analysis, as index folders know it: another analysis gets another name."""
 
 _LONGEST = 60
-_NO_SLIP = 4
 _FUNCTION_WORDS = (
     "a an and are as at be been but by did do does for from had has have how in into is it its of "
     "on or s t than that the their there these they this to was were what when where which who "
@@ -43,21 +42,6 @@ def analyzer() -> Any:
 def words(text: str) -> list[str]:
     """The words of a text, in order."""
     return analyzer().analyze(text)
-
-
-def is_slip(typed: str, meant: str) -> bool:
-    """Whether two words differ by one letter, or two swapped ones, behind the first letter.
-
-    Short words and those with digits are no slips: too many others are as near.
-    """
-    if not (typed.isalpha() and meant.isalpha() and min(len(typed), len(meant)) >= _NO_SLIP):
-        return False
-    same = 0
-    while same < min(len(typed), len(meant)) and typed[same] == meant[same]:
-        same += 1
-    one, other = typed[same:], meant[same:]
-    swapped = one[1:2] + one[:1] + one[2:]
-    return same > 0 and (one[1:] in (other, other[1:]) or other[1:] == one or swapped == other)
 
 
 def asked_words(question: str) -> list[str]:

@@ -8,6 +8,7 @@ from typing import TypeAlias, cast
 
 from potstill.errors import EmptyInputError, InputError
 from potstill.text.blanks import BoolArray, blank_tokens
+from potstill.text.slips import mended
 from potstill.text.spans import FloatArray
 from potstill.text.tokenizer import Encoded, IntArray, Tokenizer
 
@@ -79,7 +80,7 @@ def prepare_all(tokenizer: Tokenizer, contexts: Contexts) -> list[PreparedContex
 
 
 def requests(
-    tokenizer: Tokenizer, pairs: Sequence[Pair], *, first: int = 0, marked: bool = False
+    tokenizer: Tokenizer, pairs: Sequence[Pair], *, first: int = 0, tidy: bool = False
 ) -> list[Request]:
     """Tokenizes pairs, equal texts once.
 
@@ -87,7 +88,9 @@ def requests(
         tokenizer: of the model that will be asked.
         pairs: questions and what each is asked of.
         first: number of the first pair in the caller's list, for messages.
-        marked: whether a question that ends in a letter or digit gets a question mark.
+        tidy: whether to mend questions: one that ends in a letter or digit gets a question mark,
+            and a word that is mistyped is read as the word of the context; see
+            `potstill.text.slips.mended`.
 
     Raises:
         InputError: a pair is not one, or a question or context is not a string.
@@ -96,7 +99,7 @@ def requests(
     for i, pair in enumerate(pairs):
         _check_pair(pair, first + i)
     asked = [_text(question, "question") for question, _ in pairs]
-    if marked:
+    if tidy:
         asked = [_with_mark(question) for question in asked]
     wanted = [_contexts(contexts) for _, contexts in pairs]
     texts = list(dict.fromkeys(c for own in wanted for c in own if isinstance(c, str)))
@@ -108,6 +111,9 @@ def requests(
         name = f"question {first + i}" if several else "the question"
         _check_not_empty(asked[i], question, name)
         contexts = [known[c] if isinstance(c, str) else c for c in wanted[i]]
+        if tidy:
+            text = mended(asked[i], question, [context.text for context in contexts])
+            question = question if text == asked[i] else tokenizer.encode(text)
         for j, context in enumerate(contexts):
             which = f"context {j}" if len(contexts) > 1 else "the context"
             _check_not_empty(context.text, context.encoded, f"{which} of {name}")

@@ -106,7 +106,7 @@ class QAClient(Client[ReadOptions]):
             no_answer=manifest.no_answer,
             null_threshold=manifest.null_threshold,
             temperature=manifest.calibration.get("temperature", 1.0),
-            question_mark=manifest.question_mark,
+            tidy_questions=manifest.tidy_questions,
         )
 
     def prepare(self, context: str) -> PreparedContext:
@@ -124,8 +124,8 @@ class QAClient(Client[ReadOptions]):
             InputError: the question or a context is not a string.
             EmptyInputError: the question or a context holds no text.
         """
-        marked = self.options.question_mark
-        return requests(self.tokenizer, [(question, context)], marked=marked)[0]
+        tidy = self.options.tidy_questions
+        return requests(self.tokenizer, [(question, context)], tidy=tidy)[0]
 
     @overload
     def predict(
@@ -391,7 +391,7 @@ class QAClient(Client[ReadOptions]):
         finish: Callable[[list[QuestionLogits]], list[Any]] | None = None,
     ) -> Iterator[Any]:
         def plans(first: int, chunk: list[Pair]) -> list[Plan[QuestionLogits]]:
-            asked = requests(self.tokenizer, chunk, first=first, marked=options.question_mark)
+            asked = requests(self.tokenizer, chunk, first=first, tidy=options.tidy_questions)
             return [plan(self.tokenizer, request, options) for request in asked]
 
         budget = options.token_budget

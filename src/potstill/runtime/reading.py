@@ -45,9 +45,8 @@ class ReadOptions(ClientOptions):
     no_answer: bool = False
     null_threshold: float = 0.0
     temperature: float = 1.0
-    question_mark: bool = False
-    """Give a question that ends in a letter or digit a question mark: people omit it, and a model
-    that has hardly seen one without reads worse."""
+    tidy_questions: bool = False
+    """Mend a question before it is read; see `potstill.runtime.asking.requests`."""
     top_k: int = 1
     align_to_words: bool = False
     max_windows: int | None = None

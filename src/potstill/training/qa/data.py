@@ -34,8 +34,9 @@ class QATrainingData(TaskData):
     """Whether the model learns to say that there is no answer."""
     rules_v2: bool
     """Whether ``dev`` is scored by SQuAD v2.0's rules."""
-    question_mark: bool
-    """Whether nearly all questions end in a question mark, as the file has them."""
+    tidy_questions: bool
+    """Whether nearly all questions end in a question mark, as the file has them, so that others
+    are to be mended."""
 
 
 def load_split(recipe: Recipe) -> QATrainingData:
@@ -75,7 +76,7 @@ def load_split(recipe: Recipe) -> QATrainingData:
         held_out=held_out,
         no_answer=no_answer,
         rules_v2=rules_v2,
-        question_mark=sum(e.question.rstrip().endswith("?") for e in examples)
+        tidy_questions=sum(e.question.rstrip().endswith("?") for e in examples)
         >= _MARKED * len(examples),
     )
 

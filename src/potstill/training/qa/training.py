@@ -125,7 +125,7 @@ class QATraining(TaskTraining):
             no_answer=data.no_answer,
             stride=recipe.stride,
             max_answer_tokens=recipe.max_answer_tokens,
-            question_mark=data.question_mark,
+            tidy_questions=data.tidy_questions,
         )
         if not data.held_out:
             return found
@@ -148,7 +148,7 @@ def _client(
         stride=recipe.stride,
         max_answer_tokens=recipe.max_answer_tokens,
         no_answer=data.no_answer,
-        question_mark=data.question_mark,
+        tidy_questions=data.tidy_questions,
         token_budget=recipe.batch_tokens,
     )
     return QAClient(tokenizer, session, options)
