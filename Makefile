@@ -100,10 +100,13 @@ formats: $(DEV)/.ready
 	@if $(NODE_20); then $(MAKE) $(JS)/node_modules/.ready; fi
 	$(DEV)/bin/python -m pytest -n $(WORKERS) --dist loadfile tests/export tests/examples/test_native.py
 
-# The tests of the adapters and of hub data sets, with the libraries that they are for.
+# The tests of adapters, of hub data sets, of Ray and of loggers, with the libraries that they are for. `.ci/extras`
+# runs these and those of other formats on a bare machine.
 extras: $(DEV)/.ready
-	$(DEV)/bin/python -m pip install -q $(PIP_ARGS) -c constraints.txt haystack-ai langchain-core llama-index-core datasets mlflow-skinny pandas
-	$(DEV)/bin/python -m pytest -n $(WORKERS) --dist loadfile tests/adapters tests/data/test_hub_set.py
+	$(DEV)/bin/python -m pip install -q $(PIP_ARGS) -c constraints.txt -e ".[ray,wandb,trackio,tensorboard]" \
+	  haystack-ai langchain-core llama-index-core txtai datasets mlflow-skinny pandas
+	$(DEV)/bin/python -m pytest -n $(WORKERS) --dist loadfile tests/adapters tests/data/test_hub_set.py \
+	  tests/scale/test_on_ray.py tests/scale/test_serve_on_ray.py tests/training/test_loggers.py
 
 check: lint types arch native test
 
