@@ -2,7 +2,7 @@
 # make test   runs every test
 # make check  exactly what CI runs: lint, types, arch, native, test
 # make fuzz   puts damaged files to everything that reads some, FUZZ_S seconds long
-# make wheels wheels of five platforms and the WASM file, cross-compiled by zig
+# make wheels wheels of five platforms in dist, and the WASM files, cross-compiled by zig
 #
 # PYTHON=python3.12 picks another interpreter. PIP_ARGS adds options to every pip install.
 
@@ -135,8 +135,8 @@ mutants: $(DEV)/.ready
 	$(DEV)/bin/python -m pip install -q $(PIP_ARGS) -c constraints.txt cosmic-ray
 	$(DEV)/bin/python scripts/mutants.py $(ROOMS) --sample $(SAMPLE) --seconds $(MUTANTS_S)
 
-# Wheels of five platforms and the WASM file, in dist/.
-wheels: $(DEV)/.ready
+# Wheels of five platforms, in dist/; and the WASM files, where the JavaScript package ships them.
+wheels: $(DEV)/.ready wasm
 	$(DEV)/bin/python -m pip install -q $(PIP_ARGS) -c constraints.txt hatchling ziglang
 	$(DEV)/bin/python native/wheels.py dist
 

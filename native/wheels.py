@@ -1,4 +1,4 @@
-"""Wheels for five platforms, and the WASM files, cross-compiled on one machine by zig.
+"""Wheels for five platforms, cross-compiled on one machine by zig.
 
     python native/wheels.py OUT
 
@@ -12,8 +12,6 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-
-from build import build
 
 ROOT = Path(__file__).parent.parent
 PLATFORMS = {
@@ -34,8 +32,6 @@ def main() -> None:
         told = {**os.environ, "POTSTILL_TARGET": target, "POTSTILL_TAG": tag}
         command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(out)]
         subprocess.run(command, cwd=ROOT, env=told, check=True)
-    for name, relaxed in (("potstill", False), ("potstill-relaxed", True)):
-        build(out / f"{name}.wasm", target="wasm32-wasi", relaxed=relaxed)
     for file in sorted(out.iterdir()):
         print(f"{file.stat().st_size:>12,} {file.name}")
 
