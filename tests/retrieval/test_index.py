@@ -62,6 +62,13 @@ def test_another_word_is_not_a_slip(typed):
     assert found(index, typed) == []
 
 
+def test_of_many_strange_words_few_are_sought():
+    index = Index.of([Document(name="a.txt", text="Denver won the game.")])
+    strange = ["elephant", "giraffe", "hippo", "zebra"]
+    assert found(index, " ".join([*strange[:3], "Dnever"])) == ["Denver won the game."]
+    assert found(index, " ".join([*strange, "Dnever"])) == []
+
+
 def test_what_is_opened_again_is_what_was_written(folder, reader):
     Index.open(folder, create=True).update()
     index = Index.open(folder)

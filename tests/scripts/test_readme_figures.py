@@ -67,6 +67,21 @@ def test_node_beside_transformers_js():
     assert f"In Node a short text takes {ours[1]} ms, transformers.js {theirs[1]}" in README
 
 
+def test_what_the_readers_refuse_and_keep():
+    kept, refused = [], []
+    for name in ("default", "small", "tiny"):
+        card = " ".join((EMBEDDED / name / "README.md").read_text(encoding="utf-8").split())
+        found = re.search(r"([\d.]+)% of the F1 is kept .*? and ([\d.]+)% of the rest", card)
+        assert found
+        kept.append(round(float(found[1])))
+        refused.append(round(float(found[2])))
+    said = (
+        f"they refuse {refused[0]}, {refused[1]} and {refused[2]}%, and keep {kept[0]}% of the F1"
+    )
+    assert said in " ".join(README.split())
+    assert len(set(kept)) == 1
+
+
 @pytest.mark.parametrize(
     ("name", "results"),
     [("default", "09-embedded"), ("small", "11-small"), ("tiny", "13-tiny")],

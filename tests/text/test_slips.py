@@ -68,3 +68,12 @@ def test_where_two_words_are_as_near_none_is_taken(tokenizer):
     encoded = tokenizer.encode("Who is Cofey?")
     assert mended("Who is Cofey?", encoded, ["Coffey and Cofeys"]) == "Who is Cofey?"
     assert mended("Who is Cofey?", encoded, ["Coffey", "COFFEY"]) == "Who is Coffey?"
+
+
+def test_only_what_people_type_is_mended(tokenizer):
+    words = ["patnted", "colmun", "coppr", "Coffy", "Aenes"]
+    read = ["patented", "column", "copper", "Coffey", "Aenes"]  # the fifth is not sought
+    typed = " ".join(words)
+    assert mended(typed, tokenizer.encode(typed), [TEXT]) == " ".join(read)
+    typed = "Who patnted the still? " + "Tell me. " * 60
+    assert mended(typed, tokenizer.encode(typed), [TEXT]) == typed

@@ -13,7 +13,8 @@ from potstill.documents.files import FoundFile, Read, find, read_files
 from potstill.errors import IndexDataError, InputError
 from potstill.retrieval.asking import WINDOWS, Citation, Found, read_passages
 from potstill.retrieval.ranking import rank
-from potstill.retrieval.store import Hit, Store, StoredFile, StoreWriter
+from potstill.retrieval.store import Hit, Store
+from potstill.retrieval.writing import StoredFile, StoreWriter
 from potstill.runtime.qa import QAClient
 from potstill.text.tokenizer import Encoded
 

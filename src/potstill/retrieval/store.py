@@ -9,24 +9,18 @@ from __future__ import annotations
 import json
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Any
 
-from potstill.documents.document import Document
 from potstill.errors import IndexDataError, OutputError
-from potstill.retrieval.packing import (
-    FIRST_LEVEL,
-    LEVEL,
-    Packing,
-    packed_text,
-    unpacked_text,
-)
-from potstill.retrieval.passages import Chunk, chunks
+from potstill.retrieval.packing import LEVEL, Packing, unpacked_text
+from potstill.retrieval.passages import Chunk
 from potstill.retrieval.ranking import idf
 from potstill.retrieval.words import NAME, analyzer, asked_words, words
-from potstill.text.slips import is_slip
+from potstill.retrieval.writing import BITS, StoredFile, StoreWriter
+from potstill.text.slips import MOST, is_slip
 from potstill.text.surrogates import without_surrogates
 
 _HEAP = 96_000_000
@@ -35,16 +29,7 @@ _HEADS = 0.3
 """Weight of a word in title, heading or file name, beside that of one in the text."""
 _SLIPS = 32
 """Passages that are looked through for what a mistyped word was to be."""
-_BITS = 12
-"""Bits of a passage's number within its chunk."""
 _CHUNKS_KEPT = 64
-_COMMON = 2_000_000
-"""Bytes of the first documents that all chunks are packed against, as if they stood before each:
-files are short, and what they share would not be seen within one."""
-_OF_EACH = 8_000
-"""Of which so many are taken from the beginning of a document."""
-_WAITING = 16_000_000
-"""Code points that may wait for them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,23 +69,6 @@ class Hit:
             "source": self.name,
             **self.chunk.place(start).to_dict(),
         }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoredFile:
-    """What a store knows of a file."""
-
-    name: str
-    size: int = 0
-    changed: int = 0
-    """When it was changed last, in nanoseconds."""
-    sha256: str = ""
-    reason: str = ""
-    """Why it was skipped; empty where it was read."""
-    note: str = ""
-    """What could not be read of it."""
-    n_passages: int = 0
-    n_characters: int = 0
 
 
 def _schema() -> Any:
@@ -180,11 +148,12 @@ class Store:
         """
         searcher = self._index.searcher()
         asked = dict.fromkeys(asked_words(without_surrogates(question)))
-        meant = dict.fromkeys(
-            word if searcher.doc_freq("body", word) else self._meant(searcher, word)
-            for word in asked
-        )
-        return {word: idf(searcher.num_docs, searcher.doc_freq("body", word)) for word in meant}
+        strange = [word for word in asked if not searcher.doc_freq("body", word)]
+        meant = {word: self._meant(searcher, word) for word in strange[:MOST]}
+        return {
+            word: idf(searcher.num_docs, searcher.doc_freq("body", word))
+            for word in dict.fromkeys(meant.get(word, word) for word in asked)
+        }
 
     def _meant(self, searcher: Any, word: str) -> str:
         from tantivy import Query
@@ -220,9 +189,9 @@ class Store:
         from tantivy import Query
 
         reference = searcher.doc(address)["passage"][0]
-        query = Query.term_query(self._schema, "chunk", reference >> _BITS)
+        query = Query.term_query(self._schema, "chunk", reference >> BITS)
         packed = searcher.doc(searcher.search(query, 1, count=False).hits[0][1])["packed"][0]
-        number = reference & ((1 << _BITS) - 1)
+        number = reference & ((1 << BITS) - 1)
         return Hit(*self._unpacked(packed), number, float(score))
 
     def files(self) -> dict[str, StoredFile]:
@@ -284,118 +253,6 @@ class Store:
         if self.folder is not None:
             for file in self.folder.glob(".tmp*"):  # of tantivy's own lists, before their rename
                 file.unlink(missing_ok=True)
-
-
-class StoreWriter:
-    """Changes a store; nothing is seen of it before `commit`."""
-
-    def __init__(
-        self, writer: Any, following: int, packing: Packing, *, settled: bool = True
-    ) -> None:
-        self._writer = writer
-        self._next = following
-        self._packing = packing
-        self._settled = settled
-        self._waiting: list[tuple[Document, StoredFile]] = []
-        self._common: list[bytes] = []
-        self._held = 0
-
-    def add(self, document: Document, record: StoredFile) -> None:
-        """Adds a document in place of the file of that name.
-
-        Args:
-            document: to add.
-            record: of its file; the numbers of passages and characters are filled in.
-        """
-        if self._settled:
-            self._add(document, record)
-            return
-        self._waiting.append((document, record))
-        head = document.text[:_OF_EACH].encode("utf-8", "surrogatepass")
-        self._common.append(head[:_OF_EACH])
-        self._held += len(document.text)
-        if sum(map(len, self._common)) >= _COMMON or self._held > _WAITING:
-            self._settle()
-
-    def _settle(self) -> None:
-        """Keeps what all chunks are packed against, and adds the documents that waited for it."""
-        self._settled = True
-        common = b"".join(self._common)
-        if len(common) >= 2 * _OF_EACH:
-            self._packing = Packing(common, FIRST_LEVEL)
-            self._write(kind="common", packed=packed_text(common))
-        for document, record in self._waiting:
-            self._add(document, record)
-        self._waiting.clear()
-        self._common.clear()
-
-    def _add(self, document: Document, record: StoredFile) -> None:
-        self._remove(record.name)
-        title = f"{document.title} {PurePath(record.name).stem.replace('_', ' ')}"
-        n_passages = 0
-        for chunk in chunks(document):
-            number = self._next
-            self._next += 1
-            packed = self._packing.packed(document, chunk)
-            self._write(path=record.name, chunk=number, packed=packed)
-            for i, (start, end) in enumerate(chunk.passages):
-                self._write(
-                    kind="passage",
-                    path=record.name,
-                    passage=number << _BITS | i,
-                    body=without_surrogates(chunk.text[start:end]),
-                    head=without_surrogates(f"{title} {chunk.heading(start)}"),
-                )
-            n_passages += len(chunk.passages)
-        self._record(record, n_passages=n_passages, n_characters=len(document.text))
-
-    def skip(self, record: StoredFile) -> None:
-        """Keeps what is known of a file that cannot be read."""
-        self._remove(record.name)
-        self._record(record)
-
-    def touch(self, record: StoredFile) -> None:
-        """Keeps what is known of a file whose text is as it was."""
-        self._writer.delete_documents_by_term("file", record.name)
-        self._record(record)
-
-    def remove(self, name: str) -> None:
-        """Takes a file out."""
-        self._remove(name)
-
-    def commit(self) -> None:
-        """Makes all of it be seen, at once."""
-        if self._waiting:
-            self._settle()
-        self._writer.delete_documents_by_term("kind", "store")
-        self._write(kind="store", about=json.dumps({"next": self._next}).encode())
-        self._writer.commit()
-
-    def finish(self) -> None:
-        """Commits, and waits until segments are merged."""
-        self.commit()
-        self._writer.wait_merging_threads()
-
-    def _remove(self, name: str) -> None:
-        self._writer.delete_documents_by_term("path", name)
-        self._writer.delete_documents_by_term("file", name)
-
-    def _record(self, record: StoredFile, **counted: int) -> None:
-        about = json.dumps({**asdict(record), **counted}).encode()
-        self._write(kind="file", file=record.name, about=about)
-
-    def _write(self, **values: Any) -> None:
-        from tantivy import Document as Record
-
-        record = Record()
-        for field, value in values.items():
-            if isinstance(value, bytes):
-                record.add_bytes(field, value)
-            elif isinstance(value, int):
-                record.add_unsigned(field, value)
-            else:
-                record.add_text(field, value)
-        self._writer.add_document(record)
 
 
 def _first(error: Exception) -> str:

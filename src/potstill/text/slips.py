@@ -7,6 +7,10 @@ from collections.abc import Iterable, Sequence
 
 from potstill.text.tokenizer import Encoded
 
+LONGEST = 128
+"""Tokens of the longest question that is looked at."""
+MOST = 4
+"""Words of a question, or of a search, that are sought."""
 _WORD = re.compile(r"[^\W\d_]+")
 _LEAST = 4
 """Letters of the shortest word that is looked at: too many others are near to shorter ones."""
@@ -32,25 +36,33 @@ def mended(question: str, encoded: Encoded, texts: Sequence[str]) -> str:
     """A question whose mistyped words are those of the texts that it is asked of.
 
     Only a word that the vocabulary does not have whole and no text has is taken for another one,
-    and only where exactly one word of the texts is a slip away.
+    and only where exactly one word of the texts is a slip away. Nobody types a question that is
+    longer than `LONGEST`, or mistypes more than `MOST` words of one: what is beyond stays.
 
     Args:
         question: as it was typed.
         encoded: its tokens.
         texts: what it is asked of.
     """
+    if len(encoded) > LONGEST:
+        return question
+    lowered: list[str] | None = None
     parts: list[str] = []
-    at = 0
+    at = sought = 0
     for found in _WORD.finditer(question):
         typed = found[0].lower()
         if len(typed) < _LEAST or _is_known(encoded, *found.span()):
             continue
-        if any(typed in text.lower() for text in texts):
+        lowered = lowered or [text.lower() for text in texts]
+        if any(typed in text for text in lowered):
             continue
         meant = _meant(typed, texts)
         if meant is not None:
             parts += [question[at : found.start()], meant]
             at = found.end()
+        sought += 1
+        if sought == MOST:
+            break
     return "".join([*parts, question[at:]])
 
 

@@ -5,6 +5,10 @@
 const WORD = /\p{L}+/gu;
 /** Letters of the shortest word that is looked at: too many others are near to shorter ones. */
 const LEAST = 4;
+/** Tokens of the longest question that is looked at. */
+const LONGEST = 128;
+/** Words of a question that are sought in its texts. */
+const MOST = 4;
 
 /**
  * Whether one word is the other with two letters swapped, one missing or one more, behind the first.
@@ -30,7 +34,8 @@ export function isSlip(typed, meant) {
  * A question whose mistyped words are those of the texts that it is asked of.
  *
  * Only a word that the vocabulary does not have whole and no text has is taken for another one, and
- * only where exactly one word of the texts is a slip away.
+ * only where exactly one word of the texts is a slip away. Nobody types a question that is longer
+ * than `LONGEST`, or mistypes more than `MOST` words of one: what is beyond stays.
  *
  * @param {string} question as it was typed
  * @param {Encoded} encoded its tokens
@@ -38,10 +43,16 @@ export function isSlip(typed, meant) {
  * @returns {string}
  */
 export function mended(question, encoded, texts) {
+  if (encoded.ids.length > LONGEST) return question;
+  /** @type {string[] | undefined} */
+  let lowered;
+  let sought = 0;
   return question.replace(WORD, (word, start) => {
     const typed = word.toLowerCase();
-    if ([...typed].length < LEAST || isKnown(encoded, start, start + word.length)) return word;
-    if (texts.some((text) => text.toLowerCase().includes(typed))) return word;
+    if (sought === MOST || [...typed].length < LEAST || isKnown(encoded, start, start + word.length)) return word;
+    lowered ??= texts.map((text) => text.toLowerCase());
+    if (lowered.some((text) => text.includes(typed))) return word;
+    sought++;
     return meantBy(typed, texts) ?? word;
   });
 }
