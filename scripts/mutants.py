@@ -4,11 +4,17 @@
 
 The code is changed in a copy, never here. Without ROOM all of `ROOMS` are tried. What is printed is
 the share of changes that a test noticed, and every change that none did.
+
+The changes are cosmic-ray's; who runs the tests is `scripts/mutant_tests.py`. Of a room's tests
+those are run that run the changed line, the quickest first, and all of them where none does (a
+constant of a module, a line that a process of its own runs).
 """
 
 from __future__ import annotations
 
 import argparse
+import difflib
+import json
 import os
 import random
 import shutil
@@ -16,17 +22,28 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 ROOMS = {
-    "text": ("src/potstill/text", "tests/text"),
+    "text": (
+        "src/potstill/text",
+        "tests/text tests/parity/test_tokenizers_hf.py tests/parity/test_windows_hf.py "
+        "tests/parity/test_tokenizers_strangers_hf.py tests/parity/test_unigram_hf.py",
+    ),
     "losses": ("src/potstill/losses", "tests/losses"),
-    "loop": ("src/potstill/training/run/loop.py", "tests/training/test_loop_limits.py"),
+    "loop": (
+        "src/potstill/training/run/loop.py",
+        "tests/training/test_loop_limits.py tests/training/test_sampling.py",
+    ),
     "checkpoint": (
         "src/potstill/training/run/checkpoint.py",
         "tests/training/test_checkpoint_limits.py",
     ),
-    "metrics": ("src/potstill/evaluation/metrics.py", "tests/evaluation/test_metrics.py"),
+    "metrics": (
+        "src/potstill/evaluation/metrics.py",
+        "tests/evaluation/test_metrics.py tests/evaluation/test_scores_strangers.py",
+    ),
     "weights": ("src/potstill/bundle/weights.py", "tests/bundle/test_weights.py"),
     "names": ("src/potstill/bundle/names.py", "tests/bundle/test_config_and_names.py"),
     "int8": ("src/potstill/export/int8.py", "tests/export/test_int8.py"),
@@ -38,6 +55,16 @@ ROOMS = {
 _LEFT_OUT = "core/ReplaceBinaryOperator_BitOr"
 """Operators that begin so: ``|`` stands in annotations, which nothing runs."""
 _COPIED = ("src", "tests", "benchmarks", "scripts", "docs", "examples", "clients", "pyproject.toml")
+_QUIET = {
+    "CI": "1",  # the same examples each time
+    "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+    "HF_HUB_OFFLINE": "1",
+    "ORT_DISABLE_TELEMETRY": "1",
+    "POTSTILL_RUNTIME": "onnxruntime",
+}
 
 
 def main() -> int:
@@ -48,14 +75,21 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=3600, help="for all rooms")
     parser.add_argument("--folder", type=Path, default=ROOT / "build" / "mutants")
+    parser.add_argument("--again", action="store_true", help="only those that survived last time")
     given = parser.parse_args()
     until = time.monotonic() + given.seconds
+    copy = _copied(given.folder)
     killed = tried = 0
     for room in given.rooms or ROOMS:
-        caught, survivors, n = tried_room(room, given, until)
+        began = time.monotonic()
+        caught, late, survivors, n = tried_room(room, copy, given, until)
         tried += caught + len(survivors)
         killed += caught
-        print(f"{room}: {caught} of {caught + len(survivors)} noticed, of {n} possible", flush=True)
+        print(
+            f"{room}: {caught} of {caught + len(survivors)} noticed ({late} of them by the clock), "
+            f"of {n} possible; {time.monotonic() - began:.0f} s",
+            flush=True,
+        )
         for one in survivors:
             print(one, flush=True)
     share = f"{killed / tried:.0%}" if tried else "nothing tried"
@@ -63,89 +97,147 @@ def main() -> int:
     return int(killed < tried)
 
 
-def tried_room(room: str, given: argparse.Namespace, until: float) -> tuple[int, list[str], int]:
-    """Mutants that were noticed, those that were not as patches, and how many there could be."""
+def tried_room(
+    room: str, copy: Path, given: argparse.Namespace, until: float
+) -> tuple[int, int, list[str], int]:
+    """Mutants that were noticed, by the clock alone, not at all (as patches), and possible."""
     code, tests = ROOMS[room]
-    copy = given.folder / room
+    where = copy / code
+    files = sorted(where.rglob("*.py")) if where.is_dir() else [where]
+    every = _possible(files, copy / "session.sqlite")
+    session = given.folder / f"{room}.json"
+    if given.again:
+        before = json.loads(session.read_text(encoding="utf-8"))
+        chosen = [item for item in every if _name(item, copy) in before]
+    else:
+        chosen = random.Random(given.seed).sample(every, min(given.sample, len(every)))
+    caught = late = 0
+    survivors: list[str] = []
+    names: list[str] = []
+    with _Tests(tests.split(), [str(file.relative_to(copy)) for file in files], copy) as asked:
+        for item in chosen:
+            if time.monotonic() > until:
+                print("the time is up: what was not tried is not counted", flush=True)
+                break
+            file, line = Path(item.module_path), item.start_pos[0]
+            before, after = file.read_text(encoding="utf-8"), _changed(item)
+            stamp = file.stat().st_mtime
+            try:
+                file.write_text(after, encoding="utf-8")
+                os.utime(file, (stamp + 100, stamp + 100))  # no compiled file is of this second
+                outcome = asked.outcome(f"{file.relative_to(copy)}:{line}")
+            finally:
+                file.write_text(before, encoding="utf-8")
+                os.utime(file, (stamp, stamp))
+            if outcome == "passed":
+                survivors.append(_patch(before, after, file.relative_to(copy)))
+                names.append(_name(item, copy))
+            else:
+                caught += 1
+                late += outcome == "late"
+    session.write_text(json.dumps(names, indent=1), encoding="utf-8")
+    return caught, late, survivors, len(every)
+
+
+class _Tests:
+    """The tests of a room, in a warm process."""
+
+    def __init__(self, files: list[str], code: list[str], copy: Path) -> None:
+        inherited = os.environ.get("PYTHONPATH")
+        paths = [str(copy / "src"), *([inherited] if inherited else [])]
+        environment = {**os.environ, **_QUIET, "PYTHONPATH": os.pathsep.join(paths)}
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)
+        self._process = subprocess.Popen(
+            [sys.executable, str(ROOT / "scripts" / "mutant_tests.py")],
+            cwd=copy,
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        found = self._ask({"files": files, "code": code})
+        self._seconds: dict[str, float] = found["seconds"]
+        self._lines: dict[str, list[str]] = found["lines"]
+        control = self._outcome(list(self._seconds))
+        if control["outcome"] != "passed":
+            raise SystemExit(f"in this order the tests fail by themselves:\n{control['log']}")
+
+    def __enter__(self) -> _Tests:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._process.stdin:
+            self._process.stdin.close()
+        self._process.wait()
+
+    def outcome(self, line: str) -> str:
+        """``passed``, ``failed`` or ``late``, of the tests that run a line (``file:number``)."""
+        return self._outcome(self._lines.get(line, list(self._seconds)))["outcome"]
+
+    def _outcome(self, tests: list[str]) -> dict[str, Any]:
+        files: dict[str, float] = {}
+        for test in tests:
+            file = test.split("::")[0]
+            files[file] = files.get(file, 0) + self._seconds[test]
+        tests = sorted(tests, key=lambda t: (files[t.split("::")[0]], self._seconds[t]))
+        limit = sum(self._seconds[test] for test in tests) * 4 + 40
+        return self._ask({"tests": tests, "seconds": limit})
+
+    def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
+        assert self._process.stdin and self._process.stdout
+        self._process.stdin.write(json.dumps(request) + "\n")
+        self._process.stdin.flush()
+        found = json.loads(self._process.stdout.readline())
+        if "error" in found:
+            raise SystemExit(f"the tests fail before anything was changed:\n{found['error']}")
+        return found
+
+
+def _copied(folder: Path) -> Path:
+    copy = folder / "copy"
     shutil.rmtree(copy, ignore_errors=True)
     copy.mkdir(parents=True)
     for name in _COPIED:
         source = ROOT / name
         if source.is_dir():
-            skipped = shutil.ignore_patterns("node_modules", "__pycache__", "fixtures")
-            shutil.copytree(source, copy / name, ignore=skipped if name == "clients" else None)
+            shutil.copytree(
+                source, copy / name, ignore=shutil.ignore_patterns("node_modules", "__pycache__")
+            )
         else:
             shutil.copy(source, copy / name)
-    test = f"{sys.executable} -m pytest {tests} -x -q -p no:cacheprovider -p no:randomly"
-    config = copy / "mutants.toml"
-    config.write_text(
-        f'[cosmic-ray]\nmodule-path = "{code}"\ntimeout = {_seconds(test, copy) * 4 + 20:.0f}\n'
-        f'excluded-modules = []\ntest-command = "{test}"\n'
-        '[cosmic-ray.distributor]\nname = "local"\n'
-    )
-    session = copy / "session.sqlite"
-    _run("init", "mutants.toml", session, copy=copy)
-    n = _sample(session, given.sample, given.seed)
-    left = until - time.monotonic()
-    if left > 0:
-        _run("exec", "mutants.toml", session, copy=copy, seconds=left)
-    return (*_results(session), n)
+    return copy
 
 
-def _environment(copy: Path) -> dict[str, str]:
-    inherited = os.environ.get("PYTHONPATH")
-    paths = [str(copy / "src"), *([inherited] if inherited else [])]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "PYTHONDONTWRITEBYTECODE": "1"}
-
-
-def _seconds(test: str, copy: Path) -> float:
-    """How long the tests take where nothing was changed; they have to pass."""
-    began = time.monotonic()
-    done = subprocess.run(
-        test.split(), cwd=copy, env=_environment(copy), capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        raise SystemExit(f"the tests fail before anything was changed:\n{done.stdout[-2000:]}")
-    return time.monotonic() - began
-
-
-def _run(verb: str, *args: object, copy: Path, seconds: float | None = None) -> None:
-    command = [sys.executable, "-m", "cosmic_ray.cli", verb, *map(str, args)]
-    try:
-        subprocess.run(command, cwd=copy, env=_environment(copy), check=True, timeout=seconds)
-    except subprocess.TimeoutExpired:
-        print("the time is up: what was not tried is not counted", flush=True)
-
-
-def _sample(session: Path, most: int, seed: int) -> int:
-    """Leaves so many mutants in a session, drawn by ``seed``; how many there were."""
+def _possible(files: list[Path], session: Path) -> list[Any]:
+    """Every change that cosmic-ray would make, but for those of `_LEFT_OUT`, in a fixed order."""
+    from cosmic_ray.commands import init
     from cosmic_ray.work_db import use_db
 
     with use_db(session) as database:
-        items = [
-            item
-            for item in database.work_items
-            if not any(one.operator_name.startswith(_LEFT_OUT) for one in item.mutations)
-        ]
-        items.sort(key=lambda item: str(item.mutations))
-        kept = random.Random(seed).sample(items, min(most, len(items)))
-        database.clear()
-        database.add_work_items(kept)
-    return len(items)
+        init(files, database, {})
+        every = [item.mutations[0] for item in database.work_items]
+    session.unlink()
+    kept = [one for one in every if not one.operator_name.startswith(_LEFT_OUT)]
+    return sorted(kept, key=lambda one: (str(one.module_path), one.operator_name, one.occurrence))
 
 
-def _results(session: Path) -> tuple[int, list[str]]:
-    from cosmic_ray.work_db import use_db
-    from cosmic_ray.work_item import TestOutcome
+def _changed(item: Any) -> str:
+    from cosmic_ray.mutating import mutate_code
+    from cosmic_ray.plugins import get_operator
 
-    caught, survivors = 0, []
-    with use_db(session) as database:
-        for _, result in database.results:
-            if result.test_outcome == TestOutcome.SURVIVED:
-                survivors.append(result.diff or "")
-            elif result.test_outcome in (TestOutcome.KILLED, TestOutcome.INCOMPETENT):
-                caught += 1
-    return caught, survivors
+    text = Path(item.module_path).read_text(encoding="utf-8")
+    operator = get_operator(item.operator_name)(**item.operator_args)
+    return mutate_code(text, operator, item.occurrence) or text
+
+
+def _name(item: Any, copy: Path) -> str:
+    file = Path(item.module_path).relative_to(copy)
+    return f"{file} {item.operator_name} {item.occurrence}"
+
+
+def _patch(before: str, after: str, file: Path) -> str:
+    lines = before.splitlines(), after.splitlines()
+    return "\n".join(difflib.unified_diff(*lines, str(file), str(file), lineterm="", n=1))
 
 
 if __name__ == "__main__":

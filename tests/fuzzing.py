@@ -182,6 +182,10 @@ def targets(root: Path) -> list[Callable[[random.Random], None]]:
     texts = [{"text": "a", "label": ["x", "y"]}, {"text": "b", "label": ["y"]}]
     tags = {"tokens": ["Ida", "left"], "ner_tags": [1, 0]}
     swag = {"sent1": "a", "sent2": "b", "ending0": "c", "ending1": "d", "label": 1}
+    hella = {"ctx_a": "a", "ctx_b": "b", "endings": ["c", "d"], "label": "1"}
+    keyed = {"question": "a", "choices": {"text": ["b"], "label": ["A"]}, "answerKey": "A"}
+    race = {"article": "a", "question": "b _", "options": ["c", "d"], "answer": "B"}
+    published = "\n".join(map(json.dumps, [hella, keyed, race]))
     printed = "question,context,answers\nWho?,Ida did.,\"{'text': ['Ida'], 'answer_start': [0]}\"\n"
     named = TagLayout(labels=("O", "B-x"))
     lines = "\n".join(map(json.dumps, [flat, row]))
@@ -199,6 +203,7 @@ def targets(root: Path) -> list[Callable[[random.Random], None]]:
              lambda file: load_tags(file, TagLayout(word="2"))),
         Data(root, "tags.jsonl", json.dumps(tags), lambda file: load_tags(file, named)),
         Data(root, "choices.jsonl", json.dumps(swag), load_choices),
+        Data(root, "published.jsonl", published, load_choices),
         Data(root, "choices.csv", "prompt,choice0,choice1,label\np,a,b,1\n", load_choices),
     ]  # fmt: skip
 

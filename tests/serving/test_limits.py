@@ -164,7 +164,7 @@ def test_a_line_goes_on_behind_an_upgrade(running):
     assert found.count(b"HTTP/1.1 200") == 2
 
 
-@pytest.mark.skipif(shutil.which("java") is None, reason="no Java here")
+@pytest.mark.skipif(shutil.which("javac") is None, reason="no JDK here")
 def test_javas_own_client(running, tmp_path):
     text = json.dumps(BODY.decode())
     (tmp_path / "Ask.java").write_text(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,8 @@ from schemathesis.specs.openapi.checks import (
 
 CONTEXT = "Denver Broncos won the game. Carolina lost."
 QUESTIONS = ["Who won?", "Who lost?"]
+N_EXAMPLES = int(os.environ.get("POTSTILL_FUZZ", "15"))
+"""Requests of each kind to each path."""
 
 
 def texts(name, values, shape=None):
@@ -292,7 +295,7 @@ def test_generated_requests_get_the_protocols_answers(server, mode):
             continue  # nothing about it can be wrong
 
         @settings(
-            max_examples=15,
+            max_examples=N_EXAMPLES,
             database=None,
             derandomize=True,
             phases=[Phase.generate],

@@ -1,8 +1,8 @@
-"""Multiple-choice files → examples: one's own tables, and four published layouts.
+"""Multiple-choice files → examples: one's own tables, and published layouts.
 
 One's own: rows with the columns ``prompt``, ``choice0``, ``choice1``, … and ``label`` (the number
 of the right one, from 0), or with the list ``choices`` in their place. Published ones are known by
-their columns:
+their columns, those with lists in them by `potstill.data.choice_rows`, and these:
 
 ========  ==========================================================================
 SWAG      ``sent1, sent2, ending0 … ending3, label``: each choice is ``sent2`` and an ending
@@ -21,6 +21,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from potstill.data.choice_rows import LISTS, published, strings
 from potstill.data.files import open_text, take
 from potstill.data.hub_set import local_data
 from potstill.data.labels import as_number
@@ -93,14 +94,16 @@ def _read_rows(path: Path, labelled: bool) -> Iterator[ChoiceExample]:
     for row in rows(path):
         values, where = row.values, row.where
         values.setdefault("id", str(row.number))
-        if "choices" not in values:
+        found = published(values, where)
+        if found is None and "choices" not in values:
             flat.append((where, values))
             continue
-        prompt, choices = take(values, "prompt", str, where), take(values, "choices", list, where)
-        for choice in choices:
-            if not isinstance(choice, str):
-                raise DataError(f"{where}: the choice {choice!r} is not a string: quote it")
-        label = _number(values.get("label"), where, "'label'")
+        prompt, choices, label = found or (
+            take(values, "prompt", str, where),
+            strings(take(values, "choices", list, where), where),
+            values.get("label"),
+        )
+        label = _number(label, where, "'label'")
         yield _example(as_id(values["id"]), prompt, choices, label, where, labelled)
     if flat:
         header = list(dict.fromkeys(name for _, values in flat for name in values))
@@ -200,9 +203,11 @@ def _columns(
     choices = [name for _, name in sorted(found)]
     swag, cosmos = {"sent1", "sent2"} <= set(header), {"context", "question"} <= set(header)
     if not (swag or cosmos or "prompt" in header) or len(choices) < 2:
+        remedy = otherwise_parted(header)
+        if LISTS & set(header):
+            remedy = "lists do not go into the cells of a table: write it as JSONL or Parquet"
         raise DataError(
-            f"{path} has no columns prompt, choice0, choice1 (it has "
-            f"{shown(header)}): {otherwise_parted(header)}"
+            f"{path} has no columns prompt, choice0, choice1 (it has {shown(header)}): {remedy}"
         )
     numbers = sorted(number for number, _ in found)
     if numbers != list(range(numbers[0], numbers[0] + len(numbers))):
@@ -253,6 +258,8 @@ def _example(
         raise DataError(f"{where} has an empty prompt: fill it in")
     if len(choices) < 2:
         raise DataError(f"{where} has {len(choices)} choices: give at least two")
+    if label == -1 and not labelled:
+        label = None  # as data sets of the hub say that there is none
     if label is None and labelled:
         raise DataError(f"{where} has no label: give the number of the right choice, from 0")
     if label is not None:
