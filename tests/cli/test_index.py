@@ -3,6 +3,7 @@ import json
 from click.testing import CliRunner
 
 from potstill.cli import main
+from potstill.documents import formats
 
 
 def run(*arguments):
@@ -14,7 +15,7 @@ def test_a_folder_is_indexed_and_brought_up_to_date(tmp_path):
     (tmp_path / "b.png").write_bytes(b"\x89PNG")
     first = run(tmp_path)
     assert first.exit_code == 0
-    assert first.stdout.startswith("1 added, 1 skipped, 1 passages; ")
+    assert first.stdout.startswith("1 added, 1 skipped, 1 passage; ")
     assert first.stderr == f"potstill: skipped: {tmp_path / 'b.png'}: it is a picture\n"
     (tmp_path / "a.txt").write_text("The queen built Paris.")
     said = json.loads(run(tmp_path, "--json").stdout)
@@ -38,3 +39,18 @@ def test_what_is_no_index_is_said_in_one_line(tmp_path):
     result = run(tmp_path)
     assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
     assert result.stderr.startswith("potstill: error: there can be no index in")
+
+
+def test_an_index_of_an_older_version_is_asked_with_a_word_about_it(tmp_path, monkeypatch):
+    (tmp_path / "a.txt").write_text("The king built Paris.")
+    run(tmp_path)
+    monkeypatch.setattr(formats, "READING", formats.READING + 1)
+    asked = CliRunner().invoke(main, ["ask", "Who built Paris?", "--index", str(tmp_path)])
+    assert asked.stdout.startswith("The king\n")
+    assert asked.stderr == (
+        "potstill: an older version has read the files of this index: run `potstill index "
+        f"{tmp_path}`\n"
+    )
+    assert run(tmp_path).stdout.startswith("0 added, 1 read again for this version, 1 passage; ")
+    asked = CliRunner().invoke(main, ["ask", "Who built Paris?", "--index", str(tmp_path)])
+    assert asked.stderr == ""

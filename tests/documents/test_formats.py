@@ -6,11 +6,13 @@ import io
 import json
 import zipfile
 import zlib
+from datetime import datetime
 from email.message import EmailMessage
 
 import pytest
 
 from pdfs import made
+from potstill.documents.cells import shown
 from potstill.documents.document import APART
 from potstill.documents.formats import FORMATS, read_bytes
 from potstill.errors import DataError
@@ -176,6 +178,96 @@ def test_a_spreadsheet():
     document = read_bytes(out.getvalue(), "a.xlsx")
     assert document.text == "Ship: Gannet |\tLength: 112\nShip: Fulmar |\tLength: 7.5"
     assert places(document, "Fulmar") == ["sheet Ships, row 4"]
+
+
+SHOWN = [
+    ("Item", "Price", "VAT", "Since", "Share", "Code", "Open", "Month"),
+    ("Coat", 1234.5, 246.9, datetime(2026, 3, 1), 0.045, 123, 0.375, datetime(2026, 3, 1)),
+    ("Cap", -45, 0, datetime(2026, 4, 2, 9, 30), 0.1, 7, 1.5, datetime(2026, 4, 1)),
+]
+CODES = (
+    "", '"EUR" #,##0.00', "#,##0.0 [$kr-41D];-;[Red]0", "dd.mm.yyyy hh:mm", "0.0%", "00000",
+    "[h]:mm", "mmmm yyyy",
+)  # fmt: skip
+
+
+def test_a_spreadsheet_as_it_is_shown():
+    pytest.importorskip("python_calamine", reason="the extra documents brings python-calamine")
+    xlsxwriter = pytest.importorskip("xlsxwriter", reason="python-pptx brings XlsxWriter")
+    out = io.BytesIO()
+    with xlsxwriter.Workbook(out) as book:
+        sheet = book.add_worksheet("Prices")
+        sheet.write(0, 0, "Prices of March")
+        used = [book.add_format({"num_format": code}) for code in CODES]
+        for i, row in enumerate(SHOWN):
+            for j, value in enumerate(row):
+                sheet.write(i + 1, j, value, used[j])
+    document = read_bytes(out.getvalue(), "a.xlsx")
+    title, blank, *rows = document.text.split("\n")
+    assert (title, blank) == ("Prices of March", "")
+    assert [dict(cell.split(": ", 1) for cell in row.split(" |\t")) for row in rows] == [
+        {"Item": "Coat", "Price": "EUR 1,234.50", "VAT": "246.9 kr", "Since": "2026-03-01",
+         "Share": "4.5%", "Code": "00123", "Open": "9:00", "Month": "2026-03"},
+        {"Item": "Cap", "Price": "-EUR 45.00", "VAT": "0", "Since": "2026-04-02 09:30",
+         "Share": "10.0%", "Code": "00007", "Open": "36:00", "Month": "2026-04"},
+    ]  # fmt: skip
+    assert places(document, "Cap") == ["sheet Prices, row 4"]
+
+
+@pytest.mark.parametrize(
+    ("value", "code", "text"),
+    [
+        (1234.5, '"$"#,##0.00', "$1,234.50"),
+        (-1234.5, '_("$"* #,##0.00_);_("$"* (#,##0.00);_("$"* "-"??_)', "$ (1,234.50)"),
+        (-0.001, "0.0", "0.0"),
+        (2.5, "0", "3"),  # away from zero, as spreadsheets do
+        (1.005, "0.00", "1.01"),
+        (0.5, "#.##", "0.5"),
+        (7.5e6, '0.0,,"M"', "7.5M"),
+        (3, '0 "kg; net"', "3 kg; net"),
+        (1, "General", None),
+        (0.5, "# ?/?", None),
+        (5, '[>9]0"x"', None),
+        (5, "000-00", None),
+        (5, ";;;", None),
+        (1e300, "0.00", None),
+        (float("nan"), "0.00", None),
+    ],
+)
+def test_numbers_as_their_format_shows_them(value, code, text):
+    assert shown(value, code) == text
+
+
+def test_an_open_spreadsheet_as_it_is_shown():
+    names = 'xmlns:o="urn:o" xmlns:b="urn:b" xmlns:t="urn:t"'
+    far = '<b:table-cell b:number-columns-repeated="16382"/>'
+    cells = (
+        ["<t:p>Item</t:p>", "<t:p>Price</t:p>", "<t:p>Since</t:p>"],
+        ["<t:p>Coat</t:p><o:annotation><t:p>a note</t:p></o:annotation>",
+         '@o:value="1234.5"@<t:p>1.234,50 €</t:p>',
+         '@o:date-value="2026-03-01T00:00:00"@<t:p>01.03.26</t:p>'],
+    )  # fmt: skip
+
+    def cell(text):
+        _, attributes, inside = text.split("@") if "@" in text else ("", "", text)
+        return f"<b:table-cell {attributes}>{inside}</b:table-cell>"
+
+    first, second = (f"<b:table-row>{''.join(map(cell, row))}{far}</b:table-row>" for row in cells)
+    gap = f'<b:table-row b:number-rows-repeated="3">{far}</b:table-row>'
+    end = f'<b:table-row b:number-rows-repeated="1048570">{far}</b:table-row>'
+    table = f'<b:table b:name="Stock">{first}{gap}{second}{end}</b:table>'
+    document = read_bytes(archive(content_xml=f"<o:c {names}>{table}</o:c>"), "a.ods")
+    assert document.text == "Item: Coat |\tPrice: 1.234,50 € |\tSince: 2026-03-01"
+    assert places(document, "Coat") == ["sheet Stock, row 5"]
+
+
+def test_several_tables_of_a_sheet_have_their_own_names():
+    text = "Sales\nRegion,2024,2025\nNorth,7,9\n\nShip,Length\nGannet,112\nFulmar,7\n\nTotal,119\n"
+    document = read_bytes(text.encode(), "a.csv")
+    assert document.text.split("\n") == [
+        "Sales", "", "Region: North |\t2024: 7 |\t2025: 9", "", "Ship: Gannet |\tLength: 112",
+        "Ship: Fulmar |\tLength: 7", "Ship: Total |\tLength: 119",
+    ]  # fmt: skip
 
 
 def archive(**files):

@@ -10,8 +10,10 @@ import sys
 import pytest
 
 from pdfs import made
+from potstill.documents import formats
 from potstill.documents.document import Document
 from potstill.errors import IndexDataError, InputError
+from potstill.retrieval import index as room
 from potstill.retrieval.index import Index
 
 
@@ -105,6 +107,40 @@ def test_only_what_has_changed_is_read_again(folder):
     again = index.update()
     assert (again.added, again.changed, again.removed, again.unchanged) == (0, 0, 0, 3)
     assert [one.name for one in again.skipped] == [str(folder / "broken.pdf")]
+
+
+def test_what_an_older_version_read_is_read_again(folder, monkeypatch):
+    index = Index.open(folder, create=True)
+    index.update()
+    assert not index.is_outdated
+    monkeypatch.setattr(formats, "READING", formats.READING + 1)
+    (folder / "new.txt").write_text("London is old.")
+    again = Index.open(folder)
+    assert again.is_outdated
+    changes = again.update()
+    assert (changes.added, changes.changed, changes.reread, changes.unchanged) == (1, 0, 3, 0)
+    assert not Index.open(folder).is_outdated
+    assert found(again, "red book") == ["The queen wrote a red book.\nIt was new."]
+    changes = again.update()
+    assert (changes.reread, changes.unchanged) == (0, 4)
+
+
+def test_what_an_interrupted_update_has_read_again_is_not_read_a_third_time(folder, monkeypatch):
+    Index.open(folder, create=True).update()
+    monkeypatch.setattr(formats, "READING", formats.READING + 1)
+
+    def stop(done, of):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(room, "_COMMIT", -1)
+    with pytest.raises(KeyboardInterrupt):
+        Index.open(folder).update(progress=lambda done, of: stop(done, of) if done > 100 else None)
+    index = Index.open(folder)
+    assert index.is_outdated
+    changes = index.update()
+    assert changes.reread < 3
+    assert changes.reread + changes.unchanged == 3
+    assert not index.is_outdated
 
 
 def test_a_file_that_was_mended_is_read(folder):
@@ -221,3 +257,9 @@ def test_an_update_clears_what_a_killed_one_left(folder):
         name for name in whole if name.startswith(".") or name == "meta.json"
     }
     assert len({hit.name for hit in index.search("zebras", 2000)}) == 8
+
+
+def test_a_passage_that_has_a_word_often_comes_first():
+    texts = ["The king saw a tower and left.", "The tower of towers is a tower.", "A queen won."]
+    index = Index.of(Document(name=f"{i}.txt", text=text) for i, text in enumerate(texts))
+    assert found(index, "towers") == [texts[1], texts[0]]

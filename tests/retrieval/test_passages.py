@@ -5,8 +5,9 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from potstill.documents.document import Document, Place
+from potstill.documents.document import Document, Place, Writer
 from potstill.retrieval import passages as room
+from potstill.retrieval.packing import Packing
 from potstill.retrieval.passages import chunks, passages
 
 PARTS = st.sampled_from(["a", "word ", ". ", "\n", "\n\n", "x" * 700, "x" * 3000, " ", "\t"])
@@ -74,3 +75,17 @@ def test_long_documents_come_in_several_chunks(monkeypatch):
         line = chunk.place(chunk.passages[-1][0]).line
         start = chunk.passages[-1][0]
         assert chunk.text[start:].startswith(f"line {line - 1}:")
+
+
+def test_a_chunk_is_unpacked_as_it_was_packed():
+    writer = Writer()
+    for row in range(1, 40):
+        writer.move(sheet="Ships" if row < 30 else "", row=row, page=2 if row > 35 else None)
+        writer.row(f"Ship: {row} \ud800 |\tLength: {row * row}")
+    document = writer.document("a.xlsx", "All ships")
+    packing = Packing(b"Ship: Length: " * 100, 3)
+    (chunk,) = chunks(document)
+    assert packing.chunk(packing.packed(document, chunk)) == ("a.xlsx", "All ships", chunk)
+    long = Document(name="b", text="\n\n".join(["One two. " * 300] * 60), lines=True)
+    for chunk in chunks(long):
+        assert packing.chunk(packing.packed(long, chunk)) == ("b", "", chunk)

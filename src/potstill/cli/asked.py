@@ -100,6 +100,12 @@ class _Index:
         from potstill.retrieval.index import Index
 
         self._index = Index.open(folder)
+        if self._index.is_outdated:
+            click.echo(
+                "potstill: an older version has read the files of this index: run `potstill index "
+                f"{folder}`",
+                err=True,
+            )
 
     def ask(
         self,

@@ -46,6 +46,7 @@ def command(paths: tuple[str, ...], into: str | None, as_json: bool) -> None:
         "changed": changes.changed,
         "removed": changes.removed,
         "unchanged": changes.unchanged,
+        "reread": changes.reread,
         "skipped": len(changes.skipped),
         "passages": index.n_passages,
     }
@@ -53,7 +54,11 @@ def command(paths: tuple[str, ...], into: str | None, as_json: bool) -> None:
         skipped = [{"name": one.name, "reason": one.reason} for one in changes.skipped]
         click.echo(json.dumps({**counts, "skipped": skipped, "seconds": round(seconds, 3)}))
     else:
-        said = ", ".join(f"{n:,} {word}" for word, n in counts.items() if n or word == "added")
+        words = {"passages": "passage" if counts["passages"] == 1 else "passages"}
+        words["reread"] = "read again for this version"
+        said = ", ".join(
+            f"{n:,} {words.get(name, name)}" for name, n in counts.items() if n or name == "added"
+        )
         click.echo(f"{said}; {seconds:.1f} s")
 
 

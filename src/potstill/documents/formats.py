@@ -41,7 +41,7 @@ _MARKDOWN = Format("plain", "read_markdown")
 _HTML = Format("html", "read")
 _WORD = Format("office", "read_word", alone=True)
 _OPEN = Format("office", "read_open", alone=True)
-_SHEETS = Format("tables", "read_sheets", alone=True)
+_SHEETS = Format("sheets", "read", alone=True)
 PDF = Format("pdf", "read", alone=True)
 
 FORMATS: Mapping[str, Format] = {
@@ -61,7 +61,7 @@ FORMATS: Mapping[str, Format] = {
     ".xlsm": _SHEETS,
     ".xlsb": _SHEETS,
     ".xls": _SHEETS,
-    ".ods": _SHEETS,
+    ".ods": Format("sheets", "read_open", alone=True),
     ".epub": Format("office", "read_epub", alone=True),
     ".eml": Format("mail", "read", alone=True),
     ".csv": Format("tables", "read_csv"),
@@ -78,6 +78,9 @@ _PACKED = {".gz": b"\x1f\x8b", ".xz": b"\xfd7zXZ\x00"}
 _PICTURES = frozenset(".png .jpg .jpeg .gif .webp .bmp .tif .tiff .ico .svg .heic".split())
 _SOUNDS = frozenset(".mp3 .wav .flac .ogg .mp4 .mov .avi .mkv .webm .m4a".split())
 _ARCHIVES = frozenset(".zip .tar .tgz .7z .rar .bz2 .jar .whl .iso .dmg".split())
+READING = 1
+"""Of all that this room reads: one more with each change by which a file gives another text, so
+that indexes read it again."""
 HEAD = 8192
 """Bytes at the beginning of a file that tell its format."""
 

@@ -11,16 +11,12 @@ from typing import Any
 from urllib.parse import unquote
 
 from potstill.documents import html
+from potstill.documents.archives import has, member, open_content, opened, parsed
 from potstill.documents.decoding import decode
 from potstill.documents.document import Document, Writer, spaced
 from potstill.errors import DataError, MissingExtraError
 
-_MOST = 400_000_000
-"""Bytes that an archive may unpack to."""
-_RATIO = 200
-"""Bytes that a byte of the archive may become, of archives that unpack to much."""
 _LEVEL = re.compile(r"(?:Heading|heading) (\d)")
-_OLE = b"\xd0\xcf\x11\xe0"
 
 
 def read_word(data: bytes, name: str) -> Document:
@@ -29,7 +25,7 @@ def read_word(data: bytes, name: str) -> Document:
     Raises:
         DataError: it is damaged, encrypted or unpacks to too much.
     """
-    _open(data).close()
+    opened(data).close()
     import docx
     from docx.table import Table
 
@@ -96,14 +92,11 @@ def read_open(data: bytes, name: str) -> Document:
     Raises:
         DataError: it is damaged, encrypted or unpacks to too much.
     """
-    with _open(data) as archive:
-        manifest = archive.read("META-INF/manifest.xml") if _has(archive, "manifest.xml") else b""
-        if b"encryption-data" in manifest:
-            raise DataError("it is encrypted: save it without a password")
-        content = _parse(_member(archive, "content.xml"))
+    with opened(data) as archive:
+        content = open_content(archive)
         title = ""
         if "meta.xml" in archive.namelist():
-            meta = _parse(_member(archive, "meta.xml"))
+            meta = parsed(member(archive, "meta.xml"))
             title = next((e.text or "" for e in meta.iter("{*}title")), "")
     writer = Writer()
     body = next(iter(content.iter("{*}body")), content)
@@ -156,7 +149,7 @@ def read_slides(data: bytes, name: str) -> Document:
         DataError: it is damaged, encrypted or unpacks to too much.
         MissingExtraError: python-pptx is not installed.
     """
-    _open(data).close()
+    opened(data).close()
     try:
         from pptx import Presentation
     except ModuleNotFoundError:
@@ -199,67 +192,23 @@ def read_epub(data: bytes, name: str) -> Document:
         DataError: it is damaged, copy-protected or unpacks to too much.
     """
     writer = Writer()
-    with _open(data) as archive:
-        if _has(archive, "META-INF/encryption.xml") and _has(archive, "META-INF/rights.xml"):
+    with opened(data) as archive:
+        if has(archive, "META-INF/encryption.xml") and has(archive, "META-INF/rights.xml"):
             raise DataError("it is copy-protected")
-        container = _parse(_member(archive, "META-INF/container.xml"))
+        container = parsed(member(archive, "META-INF/container.xml"))
         root = next((e.get("full-path") for e in container.iter("{*}rootfile")), None) or ""
-        package = _parse(_member(archive, root))
+        package = parsed(member(archive, root))
         items = {e.get("id"): e for e in package.iter("{*}item")}
         for chapter in package.iter("{*}itemref"):
             item = items.get(chapter.get("idref"))
             if item is None or "nav" in (item.get("properties") or "").split():
                 continue
             path = posixpath.join(posixpath.dirname(root), unquote(item.get("href") or ""))
-            text = decode(_member(archive, posixpath.normpath(path)), declared=True)
+            text = decode(member(archive, posixpath.normpath(path)), declared=True)
             writer.forget_headings()
             html.write(writer, text or "")
     title = next((e.text or "" for e in package.iter("{*}title")), "")
     return writer.document(name, title)
-
-
-def _open(data: bytes) -> zipfile.ZipFile:
-    """An archive that does not unpack to too much."""
-    if data.startswith(_OLE):
-        raise DataError("it is encrypted, or of an old format: save it anew without a password")
-    try:
-        archive = zipfile.ZipFile(io.BytesIO(data))
-    except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError) as error:
-        raise DataError(f"it is damaged ({error})") from None
-    size = sum(member.file_size for member in archive.infolist())
-    if size > _MOST or size > max(20_000_000, _RATIO * len(data)):
-        archive.close()
-        raise DataError(f"it unpacks to {size / 1e6:,.0f} MB, too much to be read")
-    return archive
-
-
-def _member(archive: zipfile.ZipFile, name: str) -> bytes:
-    try:
-        return archive.read(name)
-    except KeyError:
-        raise DataError(f"it is damaged (there is no {name} in it)") from None
-    except RuntimeError:  # zipfile's for a member that needs a password
-        raise DataError("it is encrypted: save it without a password") from None
-    except (zipfile.BadZipFile, OSError, EOFError, ValueError, NotImplementedError) as error:
-        raise DataError(f"it is damaged ({error})") from None
-    except Exception as error:  # zlib.error and lzma's share no base
-        if type(error).__name__ in ("error", "LZMAError"):
-            raise DataError(f"it is damaged ({error})") from None
-        raise
-
-
-def _has(archive: zipfile.ZipFile, name: str) -> bool:
-    return any(one.endswith(name) for one in archive.namelist())
-
-
-def _parse(data: bytes) -> Any:
-    from lxml import etree  # pyright: ignore[reportAttributeAccessIssue]
-
-    parser = etree.XMLParser(resolve_entities=False, no_network=True)
-    try:
-        return etree.fromstring(data, parser)
-    except etree.XMLSyntaxError as error:
-        raise DataError(f"it is damaged ({spaced(str(error)):.100})") from None
 
 
 def _write_table(writer: Writer, rows: list[list[str]]) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from potstill.documents import formats
 from potstill.documents.document import Document, Skipped
 from potstill.documents.files import FoundFile, Read, find, read_files
 from potstill.errors import IndexDataError, InputError
@@ -21,7 +22,7 @@ from potstill.text.tokenizer import Encoded
 FOLDER = ".potstill"
 """Where the index of a folder lies in it."""
 CANDIDATES = 200
-"""Passages with the best BM25, of which those that are read are chosen."""
+"""Passages with the words that weigh most, of which those that are read are chosen."""
 _CAN_CHANGE = "pip install"
 """What stands in a reason that is none any more where a library has been installed."""
 _FAR = 0.8
@@ -41,6 +42,8 @@ class Changes:
     changed: int = 0
     removed: int = 0
     unchanged: int = 0
+    reread: int = 0
+    """Files that are as they were, and were read again because an older version had read them."""
     skipped: list[Skipped] = field(default_factory=list[Skipped])
     """Files that are not read, those of earlier updates too."""
     notes: list[Skipped] = field(default_factory=list[Skipped])
@@ -95,6 +98,11 @@ class Index:
         """Passages that can be found."""
         return self._store.n_passages
 
+    @property
+    def is_outdated(self) -> bool:
+        """Whether it holds files as an older version has read them: `update` reads them again."""
+        return self._store.state.reading != formats.READING
+
     def files(self) -> list[StoredFile]:
         """What is known of each file."""
         return list(self._store.files().values())
@@ -111,8 +119,9 @@ class Index:
     ) -> Changes:
         """Brings the index up to date with files and folders; others are taken out.
 
-        A file is read again where its size or time has changed and its bytes have, too. What was
-        done is made safe now and then: an interrupted update leaves whole files, old or new.
+        A file is read again where its size or time has changed and its bytes have, too, and where
+        an older version of Potstill has read it. What was done is made safe now and then: an
+        interrupted update leaves whole files, old or new.
 
         Args:
             paths: files and folders; by default the folder that the index lies in.
@@ -156,14 +165,13 @@ class Index:
         Args:
             question: or words.
             n: most passages.
-            reader: whose word pieces are searched, too.
+            reader: whose word pieces count, too.
             known: tokens of passages by their text, which grows from question to question: what
                 is in it is not tokenized again.
         """
         terms = self._store.weights(question)
-        hits = self._store.search(list(terms), max(n, CANDIDATES if reader else n))
-        if reader is not None and hits:
-            hits = self._ranked(question, terms, hits, reader, known)[0]
+        hits = self._store.search(list(terms), max(n, CANDIDATES))
+        hits = self._ranked(question, terms, hits, reader, known)[0]
         if self._root is None:
             return hits[:n]
         return [replace(hit, name=self.path_of(hit.name)) for hit in hits[:n]]
@@ -216,18 +224,22 @@ class Index:
         question: str,
         terms: dict[str, float],
         hits: list[Hit],
-        reader: QAClient,
+        reader: QAClient | None,
         known: dict[str, Encoded] | None = None,
     ) -> tuple[list[Hit], list[Encoded]]:
+        """The hits with their ranks, best first, and the tokens of each where there is a reader."""
         texts = [hit.text for hit in hits]
-        known = {} if known is None else known
-        new = [text for text in dict.fromkeys(texts) if text not in known]
-        asked, *encoded = reader.tokenizer.encode_batch([question, *new])
-        known.update(zip(new, encoded, strict=True))
-        pieces = [known[text] for text in texts]
-        ranks = rank(asked, terms, [hit.score for hit in hits], texts, pieces).tolist()
+        asked, pieces = None, list[Encoded]()
+        if reader is not None:
+            known = {} if known is None else known
+            new = [text for text in dict.fromkeys(texts) if text not in known]
+            asked, *encoded = reader.tokenizer.encode_batch([question, *new])
+            known.update(zip(new, encoded, strict=True))
+            pieces = [known[text] for text in texts]
+        ranks = rank(terms, texts, [hit.head for hit in hits], asked, pieces).tolist()
         order = sorted(range(len(hits)), key=lambda i: (-ranks[i], i))
-        return [replace(hits[i], rank=ranks[i]) for i in order], [pieces[i] for i in order]
+        sorted_pieces = [pieces[i] for i in order] if pieces else []
+        return [replace(hits[i], rank=ranks[i]) for i in order], sorted_pieces
 
 
 class _Update:
@@ -258,7 +270,9 @@ class _Update:
             file.name: name for name, file in found.items() if not self._is_as_before(file, name)
         }
         shas = {
-            path: self._known[name].sha256 for path, name in stale.items() if name in self._known
+            path: self._known[name].sha256
+            for path, name in stale.items()
+            if name in self._known and self._known[name].reading == formats.READING
         }
         total = sum(file.size for file in found.values() if file.name in stale)
         done = uncommitted = 0
@@ -270,7 +284,7 @@ class _Update:
             if uncommitted > _COMMIT:
                 self._writer.commit()
                 uncommitted = 0
-        if stale or changes.removed or self._known.keys() - found.keys():
+        if stale or self._known.keys() - found.keys() or self._index.is_outdated:
             self._writer.finish()
         return changes
 
@@ -279,7 +293,7 @@ class _Update:
         known = self._known.get(name)
         if known is None or (known.size, known.changed) != (file.size, file.changed):
             return False
-        if _CAN_CHANGE in known.reason:
+        if _CAN_CHANGE in known.reason or known.reading != formats.READING:
             return False
         if known.reason:
             self._changes.skipped.append(Skipped(file.name, known.reason))
@@ -293,7 +307,13 @@ class _Update:
         """Writes what was read of a file; gives the code points of its text."""
         known = self._known.get(name)
         file, result, changes = read.file, read.result, self._changes
-        record = StoredFile(name=name, size=file.size, changed=file.changed, sha256=read.sha256)
+        record = StoredFile(
+            name=name,
+            size=file.size,
+            changed=file.changed,
+            sha256=read.sha256,
+            reading=formats.READING,
+        )
         if result is None:
             assert known is not None
             self._writer.touch(replace(known, size=file.size, changed=file.changed))
@@ -305,6 +325,8 @@ class _Update:
             self._writer.add(replace(result, name=name), replace(record, note=result.note))
             if known is None or known.reason:
                 changes.added += 1
+            elif known.sha256 == read.sha256:
+                changes.reread += 1
             else:
                 changes.changed += 1
             if result.note:

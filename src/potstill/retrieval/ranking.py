@@ -1,13 +1,14 @@
 """Passages that have a question's words → those first that are likely to answer it.
 
-Three kinds of evidence, each between 0 and 1: BM25 of words without endings (what the index says),
-BM25 of the model's word pieces (names and numbers that a stemmer bends or a word list lacks), and
-how many of the question's words stand close together somewhere in the passage.
+Three kinds of evidence, each between 0 and 1: BM25 of words without endings, BM25 of the model's
+word pieces (names and numbers that a stemmer bends or a word list lacks), and how many of the
+question's words stand close together somewhere in the passage.
 """
 
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -18,6 +19,8 @@ from potstill.text.tokenizer import Encoded
 
 FloatArray = npt.NDArray[np.float32]
 
+HEADS = 0.3
+"""Weight of a word in title, heading or file name, beside that of one in the text."""
 _PIECES = 0.5
 _NEARNESS = 0.5
 """Weights beside that of the words, 1: chosen on SQuAD's training articles (docs/log.md)."""
@@ -28,31 +31,44 @@ _B = 0.75
 
 
 def rank(
-    question: Encoded,
     terms: Mapping[str, float],
-    scores: Sequence[float],
     texts: Sequence[str],
-    pieces: Sequence[Encoded],
+    heads: Sequence[str],
+    question: Encoded | None = None,
+    pieces: Sequence[Encoded] = (),
 ) -> FloatArray:
     """How likely each passage answers a question, float32 ``[n]``; the best comes near 2.
 
     Args:
-        question: its word pieces.
         terms: its words without endings, with the weight of each.
-        scores: BM25 of these words for each passage.
         texts: the passages.
-        pieces: their word pieces.
+        heads: what stands above each: titles and headings.
+        question: its word pieces, where they count.
+        pieces: those of the passages.
     """
     if not texts:
         return np.zeros(0, np.float32)
     total = sum(terms.values()) or 1.0
-    near = np.array([nearness(terms, words(text)) for text in texts], np.float32)
-    ranks = (
-        _share(np.asarray(scores, np.float32))
-        + _PIECES * _share(_pieces(question, pieces))
-        + _NEARNESS * near / np.float32(total)
-    )
+    found = [words(text) for text in texts]
+    near = np.array([nearness(terms, one) for one in found], np.float32)
+    ranks = _share(_words(terms, found, heads)) + _NEARNESS * near / np.float32(total)
+    if question is not None:
+        ranks = ranks + _PIECES * _share(_pieces(question, pieces))
     return ranks.astype(np.float32)
+
+
+def _words(
+    terms: Mapping[str, float], found: Sequence[Sequence[str]], heads: Sequence[str]
+) -> FloatArray:
+    """BM25 of words: their weights are of all passages, the usual length is that of these."""
+    usual = max(1.0, sum(map(len, found)) / len(found))
+    scores: list[float] = []
+    for own, head in zip(found, heads, strict=True):
+        norm = _K1 * (1 - _B + _B * len(own) / usual)
+        counts = Counter(word for word in own if word in terms)
+        score = sum(terms[word] * n * (_K1 + 1) / (n + norm) for word, n in counts.items())
+        scores.append(score + HEADS * sum(terms.get(word, 0.0) for word in set(words(head))))
+    return np.asarray(scores, np.float32)
 
 
 def nearness(terms: Mapping[str, float], found: Sequence[str]) -> float:

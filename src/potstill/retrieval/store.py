@@ -1,4 +1,4 @@
-"""Where passages are kept and searched: tantivy, on disk or in memory (docs/decisions/0020).
+"""Where passages are kept and searched: tantivy, on disk or in memory (docs/decisions/0021).
 
 One store of three kinds of records, so that one commit changes all of them or none: of a passage
 its words and its number; of a chunk the text, packed; of a file what is known of it.
@@ -14,19 +14,18 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from potstill.documents import formats
 from potstill.errors import IndexDataError, OutputError
 from potstill.retrieval.packing import LEVEL, Packing, unpacked_text
 from potstill.retrieval.passages import Chunk
-from potstill.retrieval.ranking import idf
+from potstill.retrieval.ranking import HEADS, idf
 from potstill.retrieval.words import NAME, analyzer, asked_words, words
-from potstill.retrieval.writing import BITS, StoredFile, StoreWriter
+from potstill.retrieval.writing import BITS, StoredFile, StoreState, StoreWriter, head_of
 from potstill.text.slips import MOST, is_slip
 from potstill.text.surrogates import without_surrogates
 
 _HEAP = 96_000_000
 """Bytes that a writer collects before it writes a segment."""
-_HEADS = 0.3
-"""Weight of a word in title, heading or file name, beside that of one in the text."""
 _SLIPS = 32
 """Passages that are looked through for what a mistyped word was to be."""
 _CHUNKS_KEPT = 64
@@ -43,9 +42,9 @@ class Hit:
     number: int
     """Among the chunk's passages."""
     score: float
-    """BM25 of its words."""
+    """BM25 of which words it has, however often."""
     rank: float = 0.0
-    """How likely it answers the question, where that was looked at (`retrieval.ranking.rank`)."""
+    """How likely it answers the question (`retrieval.ranking.rank`)."""
 
     @property
     def span(self) -> tuple[int, int]:
@@ -57,6 +56,11 @@ class Hit:
         """Its words."""
         start, end = self.span
         return self.chunk.text[start:end]
+
+    @property
+    def head(self) -> str:
+        """What stands above it: title and name of the file, headings."""
+        return head_of(self.title, self.name, self.chunk.heading(self.span[0]))
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON has it, with offsets into the document."""
@@ -77,7 +81,9 @@ def _schema() -> Any:
     builder = SchemaBuilder()
     # Of a passage; `path` is there to take it out again, as it is of a chunk.
     builder.add_text_field("path", tokenizer_name="raw", index_option="basic")
-    builder.add_text_field("body", tokenizer_name=NAME, index_option="freq")
+    # How often a passage has a word is counted in those that are found: kept here it would be a
+    # third of the postings.
+    builder.add_text_field("body", tokenizer_name=NAME, index_option="basic")
     builder.add_text_field("head", tokenizer_name=NAME, index_option="basic")
     builder.add_unsigned_field("passage", stored=True)
     # Of a chunk.
@@ -168,7 +174,7 @@ class Store:
         return max(found, key=lambda other: (searcher.doc_freq("body", other), other), default=word)
 
     def search(self, terms: Sequence[str], n: int) -> list[Hit]:
-        """The passages with the best BM25, best first.
+        """The passages that have the words which weigh most, best first.
 
         Args:
             terms: words without endings.
@@ -177,9 +183,9 @@ class Store:
         from tantivy import Occur, Query
 
         searcher = self._index.searcher()
-        parts = [(Occur.Should, Query.term_query(self._schema, "body", t, "freq")) for t in terms]
+        parts = [(Occur.Should, Query.term_query(self._schema, "body", t, "basic")) for t in terms]
         heads = [Query.term_query(self._schema, "head", term, "basic") for term in terms]
-        parts += [(Occur.Should, Query.boost_query(head, _HEADS)) for head in heads]
+        parts += [(Occur.Should, Query.boost_query(head, HEADS)) for head in heads]
         if not parts:
             return []
         hits = searcher.search(Query.boolean_query(parts), n, count=False).hits
@@ -193,6 +199,12 @@ class Store:
         packed = searcher.doc(searcher.search(query, 1, count=False).hits[0][1])["packed"][0]
         number = reference & ((1 << BITS) - 1)
         return Hit(*self._unpacked(packed), number, float(score))
+
+    @property
+    def state(self) -> StoreState:
+        """What it knows of itself; of an empty one that nothing in it is old."""
+        records = self._about("store")
+        return StoreState(**records[0]) if records else StoreState(reading=formats.READING)
 
     def files(self) -> dict[str, StoredFile]:
         """What is known of each file, by its name."""
@@ -232,10 +244,9 @@ class Store:
             raise OutputError(f"the index cannot be written to ({_first(error)})") from None
         try:
             self._sweep(writer)
-            following = max((about["next"] for about in self._about("store")), default=1)
             # What is in the store already settles how it is packed.
             settled = self.folder is None or self._index.searcher().num_docs > 0
-            yield StoreWriter(writer, following, self._packing, settled=settled)
+            yield StoreWriter(writer, self.state, self._packing, settled=settled)
         except (ValueError, OSError) as error:
             if isinstance(error, OutputError) or not _is_tantivys(error):
                 raise

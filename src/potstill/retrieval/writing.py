@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import PurePath
 from typing import Any
 
+from potstill.documents import formats
 from potstill.documents.document import Document
 from potstill.retrieval.packing import FIRST_LEVEL, Packing, packed_text
 from potstill.retrieval.passages import chunks
@@ -38,16 +39,34 @@ class StoredFile:
     """What could not be read of it."""
     n_passages: int = 0
     n_characters: int = 0
+    reading: int = 0
+    """By which `potstill.documents.formats.READING` it was read."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoreState:
+    """What a store knows of itself."""
+
+    next: int = 1
+    """Number of the next chunk."""
+    reading: int = 0
+    """Of its files that were read longest ago, as `StoredFile.reading`."""
+
+
+def head_of(title: str, name: str, heading: str) -> str:
+    """What stands above a passage: title and name of its file, and headings."""
+    return f"{title} {PurePath(name).stem.replace('_', ' ')} {heading}"
 
 
 class StoreWriter:
     """Changes a store; nothing is seen of it before `commit`."""
 
     def __init__(
-        self, writer: Any, following: int, packing: Packing, *, settled: bool = True
+        self, writer: Any, state: StoreState, packing: Packing, *, settled: bool = True
     ) -> None:
         self._writer = writer
-        self._next = following
+        self._next = state.next
+        self._reading = state.reading
         self._packing = packing
         self._settled = settled
         self._waiting: list[tuple[Document, StoredFile]] = []
@@ -85,7 +104,6 @@ class StoreWriter:
 
     def _add(self, document: Document, record: StoredFile) -> None:
         self._remove(record.name)
-        title = f"{document.title} {PurePath(record.name).stem.replace('_', ' ')}"
         n_passages = 0
         for chunk in chunks(document):
             number = self._next
@@ -98,7 +116,9 @@ class StoreWriter:
                     path=record.name,
                     passage=number << BITS | i,
                     body=without_surrogates(chunk.text[start:end]),
-                    head=without_surrogates(f"{title} {chunk.heading(start)}"),
+                    head=without_surrogates(
+                        head_of(document.title, record.name, chunk.heading(start))
+                    ),
                 )
             n_passages += len(chunk.passages)
         self._record(record, n_passages=n_passages, n_characters=len(document.text))
@@ -122,11 +142,13 @@ class StoreWriter:
         if self._waiting:
             self._settle()
         self._writer.delete_documents_by_term("kind", "store")
-        self._write(kind="store", about=json.dumps({"next": self._next}).encode())
+        state = StoreState(self._next, self._reading)
+        self._write(kind="store", about=json.dumps(asdict(state)).encode())
         self._writer.commit()
 
     def finish(self) -> None:
-        """Commits, and waits until segments are merged."""
+        """Commits when all files are up to date, and waits until segments are merged."""
+        self._reading = formats.READING
         self.commit()
         self._writer.wait_merging_threads()
 
