@@ -28,6 +28,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import hypothesis
 import pytest
 
 _OPTIONS = ("-x", "-q", "--assert=plain", "-p", "no:cacheprovider")
@@ -92,6 +93,12 @@ class Chosen:
     def __init__(self, tests: Sequence[str]) -> None:
         self.place = {name: i for i, name in enumerate(tests)}
 
+    def pytest_sessionstart(self) -> None:
+        # One example that fails is enough: none is made smaller.
+        phases = (hypothesis.Phase.explicit, hypothesis.Phase.generate)
+        hypothesis.settings.register_profile("mutants", database=None, phases=phases)
+        hypothesis.settings.load_profile("mutants")
+
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         kept = [item for item in items if item.nodeid in self.place]
@@ -99,12 +106,12 @@ class Chosen:
 
 
 def _in_a_child(run: Callable[[], int], log: Path, seconds: float | None) -> int | None:
-    """What a child returns; ``None`` where it took too long, by the clock or the processor's."""
+    """What a child returns; ``None`` where it took too much of the processor, or ages."""
     child = os.fork()
     if not child:
         os.setpgid(0, 0)
         if seconds is not None:
-            resource.setrlimit(resource.RLIMIT_CPU, (int(seconds / 2) + 5, int(seconds / 2) + 6))
+            resource.setrlimit(resource.RLIMIT_CPU, (int(seconds) + 5, int(seconds) + 6))
         out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         for number in (1, 2):
             os.dup2(out, number)
@@ -114,7 +121,8 @@ def _in_a_child(run: Callable[[], int], log: Path, seconds: float | None) -> int
         finally:
             sys.stdout.flush()
             os._exit(code)
-    until = None if seconds is None else time.monotonic() + seconds
+    # Where others share the processor, the clock goes on and the child does not.
+    until = None if seconds is None else time.monotonic() + 3 * seconds + 60
     while not (done := os.waitpid(child, os.WNOHANG))[0]:
         if until is not None and time.monotonic() > until:
             os.killpg(child, signal.SIGKILL)

@@ -40,13 +40,17 @@ ROOMS = {
         "src/potstill/training/run/checkpoint.py",
         "tests/training/test_checkpoint_limits.py",
     ),
-    "metrics": (
-        "src/potstill/evaluation/metrics.py",
-        "tests/evaluation/test_metrics.py tests/evaluation/test_scores_strangers.py",
+    "metrics": ("src/potstill/evaluation/metrics.py", "tests/evaluation/test_metrics.py"),
+    "weights": (
+        "src/potstill/bundle/weights.py",
+        "tests/bundle/test_weights.py tests/bundle/test_rotary.py "
+        "tests/bundle/test_disentangled.py",
     ),
-    "weights": ("src/potstill/bundle/weights.py", "tests/bundle/test_weights.py"),
     "names": ("src/potstill/bundle/names.py", "tests/bundle/test_config_and_names.py"),
-    "int8": ("src/potstill/export/int8.py", "tests/export/test_int8.py"),
+    "int8": (
+        "src/potstill/export/int8.py",
+        "tests/export/test_int8.py tests/export/test_heads.py",
+    ),
     "batcher": ("src/potstill/serving/batcher.py", "tests/serving/test_batcher.py"),
     "policy": ("src/potstill/serving/policy.py", "tests/serving/test_policy.py"),
     "parts": ("src/potstill/scale/parts.py", "tests/scale/test_parts.py tests/scale/test_job.py"),
@@ -180,7 +184,7 @@ class _Tests:
             file = test.split("::")[0]
             files[file] = files.get(file, 0) + self._seconds[test]
         tests = sorted(tests, key=lambda t: (files[t.split("::")[0]], self._seconds[t]))
-        limit = sum(self._seconds[test] for test in tests) * 4 + 40
+        limit = sum(self._seconds[test] for test in tests) * 2 + 3
         return self._ask({"tests": tests, "seconds": limit})
 
     def _ask(self, request: dict[str, Any]) -> dict[str, Any]:

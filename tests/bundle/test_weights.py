@@ -11,7 +11,7 @@ from safetensors.numpy import load_file, save_file
 import tiny
 from potstill.bundle.config import read_config
 from potstill.bundle.onnx_graph import build_graph
-from potstill.bundle.weights import read_weights, write_weights
+from potstill.bundle.weights import read_weights, weights_file, write_weights
 from potstill.errors import MissingExtraError, OutputError, WeightsError
 
 
@@ -177,7 +177,8 @@ def test_weights_that_do_not_fit_the_config(tmp_path) -> None:
     config = read_config(folder)
     with pytest.raises(WeightsError, match=r"ffn.up.weight has shape 32×16.*asks for 64×16"):
         read_weights(folder, replace(config, ffn_width=64))
-    with pytest.raises(WeightsError, match=r"lacks the weight layers.2.attention.query.weight and"):
+    lacks = "lacks the weight layers.2.attention.query.weight and 15 more that"
+    with pytest.raises(WeightsError, match=lacks):
         read_weights(folder, replace(config, n_layers=3))
     tensors = load_file(folder / "model.safetensors")
     turned = {**tensors, "qa_outputs.weight": tensors["qa_outputs.weight"].T.copy()}
@@ -200,6 +201,30 @@ def test_a_head_for_other_labels_is_left_out_where_it_may_lack(tmp_path) -> None
     assert {name for name in whole if name not in found} == {
         name for name, array in whole.items() if array.shape[0] == 3
     }
+    few = tmp_path / "2"
+    found = read_weights(few, read_config(three), head="classification", require_head=False)
+    assert {name for name in whole if name not in found} == {
+        name for name, array in whole.items() if array.shape[0] == 3
+    }
+
+
+def test_one_weight_that_lacks_is_named_alone(tmp_path) -> None:
+    folder = tiny.write_model(tmp_path / "model")
+    tensors = load_file(folder / "model.safetensors")
+    del tensors["bert.embeddings.LayerNorm.bias"]
+    save_file(tensors, folder / "model.safetensors")
+    with pytest.raises(WeightsError, match=r"lacks the weight embeddings.norm.bias that its"):
+        read_weights(folder, read_config(folder))
+
+
+def test_the_exactest_file_is_read(tmp_path) -> None:
+    every = ["onnx/model_quantized.onnx", "onnx/model_fp16.onnx", "onnx/model.onnx"]
+    every += ["pytorch_model.bin.index.json", "pytorch_model.bin"]
+    every += ["model.safetensors.index.json", "model.safetensors"]
+    (tmp_path / "onnx").mkdir()
+    for name in every:  # each new one is preferred to those before it
+        (tmp_path / name).write_bytes(b"")
+        assert weights_file(tmp_path) == tmp_path / name
 
 
 def test_a_decoder_of_its_own_is_refused(tmp_path) -> None:

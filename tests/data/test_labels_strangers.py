@@ -105,9 +105,12 @@ def test_labels_in_every_form(tmp_path, cells, layout, labels, each):
         (
             ["a", "b", "a;b"],
             {},
-            "row 3: label 'a;b' is several, each a label by itself: give a list",
+            "row 3: label 'a;b' is several labels: give a list",
         ),
         (["a", "b", "b | a"], {}, "separator='|'"),
+        (["x|y", "x", "y|z"], {}, "label 'x|y' is several labels: give a list"),
+        (["x|y", "z|x", "y|z"], {}, "row 1: label 'x|y' is several labels"),
+        (["x, y", "x", "y, z"], {}, "separator=','"),
         (["01", "1"], {}, "label '1' is the number '01' written otherwise"),
         (["a", "A"], {"labels": ("a", "b")}, "'a' and 'A' are both the label 'a'"),
         (
@@ -285,3 +288,18 @@ def test_a_file_is_read_for_a_model_by_its_names(tmp_path):
     assert "pos → POS, neg → NEG" in data.notes[0]
     with pytest.raises(DataError, match="row 1: label 'pos' is none of x, y"):
         load_texts(path, with_labels(TextLayout(), ("x", "y"), "single-label"))
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["Food", "Food, drinks", "Sports"],  # "drinks" is nothing by itself
+        ["Sci/Tech", "Tech/Biz", "Sci/Biz"],
+        ["a|b", "c|d"],
+        ["n/a/n", "other"],
+    ],
+)
+def test_a_name_with_a_sign_in_it_is_a_name(tmp_path, names):
+    rows = "".join(f'text,"{name}"\n' for name in names)
+    (tmp_path / "a.csv").write_text("text,label\n" + rows, encoding="utf-8")
+    assert load_texts(tmp_path / "a.csv").labels == tuple(sorted(names))

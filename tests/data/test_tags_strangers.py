@@ -84,6 +84,8 @@ def test_tags_that_are_numbers_have_their_names_from_a_key(tmp_path, key):
         ("Ada B_PER\nMarsh I_PER\n", "the tag 'B_PER' is not a tag of a scheme"),
         ("Ada (PERSON*\nMarsh *)\nleft *\n", "the tag '(PERSON*' is not a tag of a scheme"),
         ("Ada _\nleft _\n", "the tag '_' is not a tag of a scheme"),
+        ("B-PER Ada\nO left\n", "line 1: the word 'B-PER' is a tag: put the words first"),
+        ("Ada/B-PER left/O\n", "the tag 'left/O' is a word with its tag"),
         ("Ada B-PER\nMarsh I-per\n", "the types 'PER' and 'per' differ in case"),
     ],
 )

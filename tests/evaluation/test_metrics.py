@@ -82,6 +82,22 @@ def test_micro_f1_and_cross_entropy():
     assert metrics.binary_cross_entropy(sure, gold) == pytest.approx(expected)
 
 
+def test_what_was_held_to_be_impossible_costs_much_but_not_all():
+    most = -np.log(1e-15)
+    assert metrics.log_loss(np.array([[0.0, 1.0]]), np.array([0])) == pytest.approx(most)
+    assert metrics.log_loss(np.array([[0.0, 1.0]]), np.array([1])) == 0
+    sure = np.array([[0.0, 1.0]])
+    right = metrics.binary_cross_entropy(sure, np.array([[0, 1]]))
+    assert right == pytest.approx(0, abs=1e-12)
+    wrong = metrics.binary_cross_entropy(sure, np.array([[1, 0]]))
+    assert wrong == pytest.approx(most, rel=0.01)  # 1 - 1e-15 is not exact
+
+
+def test_a_temperature_for_each_label():
+    found = metrics.sigmoid(np.array([[2.0, -3.0]]), np.array([2.0, 3.0]))
+    assert found[0] == pytest.approx([1 / (1 + np.exp(-1)), 1 / (1 + np.exp(1))])
+
+
 def test_probabilities_never_overflow():
     huge = np.array([[-1e4, 0.0, 1e4]])
     assert metrics.sigmoid(huge).tolist() == [[0.0, 0.5, 1.0]]

@@ -111,6 +111,21 @@ def test_no_positions_cost_nothing_and_give_no_nan():
     assert torch.equal(logits.grad, torch.zeros_like(logits))
 
 
+def test_one_position_is_averaged_over_one():
+    logits, other = drawn(0, 1, 2, 4), drawn(1, 1, 2, 4)
+    told = masked_lm_cross_entropy(logits, torch.tensor([[2, -100]]))
+    assert told.item() == pytest.approx(-math.log(softmax(logits[0, 0].tolist())[2]), rel=1e-5)
+    p, q = softmax(other[0, 0].tolist()), softmax(logits[0, 0].tolist())
+    gap = sum(a * math.log(a / b) for a, b in zip(p, q, strict=True))
+    assert soft_target_kl(logits[0, :1], other[0, :1], 1.0).item() == pytest.approx(gap, rel=1e-4)
+    alike = torch.cosine_similarity(logits[0, 0], other[0, 0], dim=0).item()
+    for found in (
+        hidden_cosine(logits, other, torch.tensor([[1, 0]])),
+        hidden_cosine(logits[:, :1], other[:, :1]),
+    ):
+        assert found.item() == pytest.approx(1 - alike, rel=1e-5)
+
+
 def test_half_precision_logits_are_summed_in_float32():
     logits = drawn(0, 4, 50).bfloat16()
     assert masked_lm_cross_entropy(logits, torch.arange(4)).dtype == torch.float32
@@ -118,7 +133,7 @@ def test_half_precision_logits_are_summed_in_float32():
     assert hidden_cosine(logits[None], logits[None]).dtype == torch.float32
 
 
-@pytest.mark.parametrize("temperature", [0, -1.0, math.nan])
+@pytest.mark.parametrize("temperature", [0, -0.5, math.nan])
 def test_a_temperature_that_is_none(temperature):
     with pytest.raises(InputError, match="temperature must be above 0"):
         soft_target_kl(drawn(0, 2, 3), drawn(1, 2, 3), temperature)

@@ -21,17 +21,18 @@ def test_only_labelled_tokens_count(logits):
     assert logits.grad is not None and logits.grad[1].abs().sum() == 0
 
 
-def test_a_student_like_its_teacher_loses_nothing(logits):
+@pytest.mark.parametrize("t", [0.5, 1.0, 3.0])
+def test_a_student_like_its_teacher_loses_nothing(logits, t):
     taught = torch.tensor([[False, True, True, False, False], [False, True, False, False, False]])
-    assert token_kl(logits, logits.detach(), taught, 2.0).tolist() == pytest.approx([0, 0])
+    assert token_kl(logits, logits.detach(), taught, t).tolist() == pytest.approx([0, 0])
     other = logits.detach().clone()
     other[0, 0] += torch.tensor([9.0, 0, 0])  # where nothing is taught
-    assert token_kl(logits, other, taught, 2.0).tolist() == pytest.approx([0, 0])
+    assert token_kl(logits, other, taught, t).tolist() == pytest.approx([0, 0])
     other[0, 1] += torch.tensor([9.0, 0, 0])
-    losses = token_kl(logits, other, taught, 2.0)
+    losses = token_kl(logits, other, taught, t)
     assert losses[0] > 0.1 and losses[1] == 0
-    p, q = (F.softmax(one[0, 1] / 2, -1) for one in (other, logits))
-    assert losses[0].item() == pytest.approx(4 * (p * (p / q).log()).sum().item(), rel=1e-5)
+    p, q = (F.softmax(one[0, 1] / t, -1) for one in (other, logits))
+    assert losses[0].item() == pytest.approx(t * t * (p * (p / q).log()).sum().item(), rel=1e-5)
 
 
 def test_only_choices_that_there_are_count():
@@ -44,22 +45,24 @@ def test_only_choices_that_there_are_count():
     assert logits.grad is not None and logits.grad[0, 2] == 0
 
 
-def test_the_teachers_choice():
+@pytest.mark.parametrize("t", [0.5, 1.0, 3.0])
+def test_the_teachers_choice(t):
     logits = torch.tensor([[1.0, 2.0, 5.0]], requires_grad=True)
     teacher = torch.tensor([[3.0, 0.0, 0.0]])
     allowed = torch.tensor([[True, True, False]])
-    loss = choice_kl(logits, teacher, allowed, 2.0)
-    p, q = (F.softmax(one[0, :2] / 2, -1) for one in (teacher, logits))
-    assert loss.item() == pytest.approx(4 * (p * (p / q).log()).sum().item(), rel=1e-5)
+    loss = choice_kl(logits, teacher, allowed, t)
+    p, q = (F.softmax(one[0, :2] / t, -1) for one in (teacher, logits))
+    assert loss.item() == pytest.approx(t * t * (p * (p / q).log()).sum().item(), rel=1e-5)
     loss.sum().backward()
     assert logits.grad is not None and logits.grad.isfinite().all() and logits.grad[0, 2] == 0
-    same = choice_kl(logits, logits.detach(), allowed, 2.0)
+    same = choice_kl(logits, logits.detach(), allowed, t)
     assert same.item() == pytest.approx(0)
 
 
-def test_a_temperature_must_be_above_0(logits):
+@pytest.mark.parametrize("t", [0.0, -0.5, float("nan")])
+def test_a_temperature_must_be_above_0(logits, t):
     taught = torch.ones(2, 5, dtype=torch.bool)
     with pytest.raises(InputError, match="temperature must be above 0"):
-        token_kl(logits, logits, taught, 0.0)
+        token_kl(logits, logits, taught, t)
     with pytest.raises(InputError, match="temperature must be above 0"):
-        choice_kl(logits[:, 0], logits[:, 0], taught[:, :3], -1.0)
+        choice_kl(logits[:, 0], logits[:, 0], taught[:, :3], t)

@@ -11,7 +11,7 @@ import pytest
 
 from potstill.errors import ModelError
 from potstill.runtime.plans import Plan, Row
-from potstill.serving.batcher import Batcher, Lane
+from potstill.serving.batcher import Batcher, Lane, Observer
 from potstill.serving.faults import Refusal
 from potstill.text.tokenizer import BERT_PAIR
 from running import wait_until
@@ -238,6 +238,151 @@ def test_the_wait_that_is_told_is_of_what_still_waits(make, session):
     batcher.cancel(dropped)
     wait_until(lambda: batcher.n_waiting == 0)
     assert batcher.wait_s() == 0
+
+
+class Clock:
+    """Time that goes on when a batch is run, and not otherwise."""
+
+    def __init__(self, *seconds):
+        self.now, self.seconds = float(int(time.monotonic())), list(seconds)
+
+    def monotonic(self):
+        return self.now
+
+    def far(self):
+        """A deadline that does not come."""
+        return self.now + 10_000
+
+
+def test_how_long_things_took_and_how_long_the_queue_will_take(make, session, monkeypatch):
+    """The rate is tokens a second of each worker, smoothed: a tenth of it is the last batch's."""
+    clock, run = Clock(0.5, 2.0, 0.25), session.run
+    monkeypatch.setattr("potstill.serving.batcher.time", clock)
+    batcher = make(budget=0)
+    assert batcher.wait_s() == 1  # as long as nothing is known
+
+    def running(batch):
+        found = run(batch)
+        clock.now += clock.seconds.pop(0)
+        return found
+
+    session.run = running
+    first = held(batcher, session)
+    waiting = [
+        batcher.submit("m", [plan(n, n=size)], clock.far()) for n, size in ((2, 10), (3, 30))
+    ]
+    clock.now += 4
+    session.open.set()
+    assert [one.future.result(20) for one in [first, *waiting]] == [[[1]], [[2]], [[3]]]
+    assert (first.queue_s, first.inference_s) == (0, 4.5)
+    assert (waiting[0].queue_s, waiting[0].inference_s) == (4.5, 2)
+    assert (waiting[1].queue_s, waiting[1].inference_s) == (6.5, 0.25)
+    session.batches.clear()
+    clock.seconds = [1.0]
+    held(batcher, session)
+    batcher.submit("m", [plan(4, n=37)], clock.far())
+    rate = 0.9 * (0.9 * 10 / 4.5 + 0.1 * 10 / 2) + 0.1 * 30 / 0.25
+    assert batcher.wait_s() == pytest.approx(37 / rate)
+    clock.seconds = [1.0, 1.0]
+    session.open.set()
+    wait_until(lambda: batcher.n_waiting == 0)
+
+
+def test_a_deadline_that_has_come_has_passed(make, session, monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr("potstill.serving.batcher.time", clock)
+    batcher = make()
+    held(batcher, session)
+    late = batcher.submit("m", [plan(2)], clock.now + 3)
+    kept = batcher.submit("m", [plan(3)], clock.now + 3.5)
+    clock.now += 3
+    session.open.set()
+    with pytest.raises(Refusal, match="the deadline passed while the request waited"):
+        late.future.result(20)
+    assert kept.future.result(20) == [[3]]
+
+
+def test_pauses_of_a_model_that_is_down_double(make, session, monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr("potstill.serving.batcher.time", clock)
+    batcher, asked, run = make(), [], session.run
+    lane = batcher.lanes["m"]
+    session.run = lambda batch: (asked.append(clock.now), run(batch))[1]
+    session.down = True
+    with pytest.raises(Refusal):
+        batcher.submit("m", [plan(2)], clock.far()).future.result(20)
+    began = clock.now
+    for n, until in enumerate([0.05, 0.15, 0.35, 0.75, 1.55, 3.15, 6.35, 11.35, 16.35], 2):
+        wait_until(lambda n=n: len(asked) >= n and not lane.probing)
+        assert lane.rest_until == pytest.approx(began + until)
+        clock.now = lane.rest_until
+    session.down = False
+    wait_until(batcher.healthy)
+    session.down = True  # and then they are short again
+    with pytest.raises(Refusal):
+        batcher.submit("m", [plan(2)], clock.far()).future.result(20)
+    wait_until(lambda: lane.rest_until == pytest.approx(clock.now + 0.05))
+    session.down = False
+    clock.now += 1
+
+
+def test_one_worker_that_hangs_leaves_the_other(make, session, monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr("potstill.serving.batcher.time", clock)
+    batcher = make(workers=2, budget=0)
+    session.open.clear()
+    one = batcher.submit("m", [plan(1)], clock.far())
+    wait_until(lambda: session.batches == [[1]])
+    clock.now += 61
+    assert batcher.healthy()
+    two = batcher.submit("m", [plan(2)], clock.far())
+    wait_until(lambda: session.batches == [[1], [2]])
+    clock.now += 59
+    assert batcher.healthy()
+    clock.now += 2
+    assert not batcher.healthy()
+    session.open.set()
+    assert [one.future.result(20), two.future.result(20)] == [[[1]], [[2]]]
+    wait_until(batcher.healthy)
+
+
+def test_the_queue_is_full_at_its_last_place(make, session):
+    batcher = make(max_queue=2)
+    held(batcher, session)
+    batcher.submit("m", [plan(2)], soon())
+    batcher.submit("m", [plan(3, 4, 5)], soon())  # a request comes in whole
+    with pytest.raises(Refusal, match="4 windows are waiting: try again later"):
+        batcher.submit("m", [plan(6)], soon())
+
+
+class Told(Observer):
+    def __init__(self):
+        self.batches, self.failures = [], []
+
+    def batch(self, lane, n_rows, n_tokens, n_padded, seconds):
+        self.batches.append((lane, n_rows, n_tokens, n_padded))
+
+    def failure(self, lane):
+        self.failures.append(lane)
+
+
+def test_an_observer_is_told_of_every_batch(session):
+    told = Told()
+    lane = Lane(session, Tokenizer(), 100, row(9999))
+    batcher = Batcher({"m": lane}, workers=1, max_queue=9, observer=told)
+    batcher.start()
+    wait_until(batcher.healthy)
+    held(batcher, session)
+    tickets = [batcher.submit("m", [plan(n, n=size)], soon()) for n, size in ((2, 10), (3, 9))]
+    session.open.set()
+    for one in tickets:
+        one.future.result(20)
+    session.bad = {4}
+    with pytest.raises(Refusal):
+        batcher.submit("m", [plan(4)], soon()).future.result(20)
+    assert batcher.close()
+    assert told.batches == [("m", 1, 10, 10), ("m", 2, 19, 20)]
+    assert told.failures == ["m"]
 
 
 def test_a_worker_that_hangs_is_said_to_be(make, session, monkeypatch):

@@ -20,6 +20,7 @@ from potstill.data.labels import (
     UnmatchedError,
     as_float,
     as_number,
+    joined,
     match_labels,
     some,
     twins,
@@ -38,7 +39,6 @@ _FIGURE = re.compile(
 _PRINTED = re.compile(r"\[.*\]|\(\s*['\"].*\)|\{.*\}|(?:frozen)?set\(.*\)", re.DOTALL)
 _LARGEST = 3.4e38
 """Of float32."""
-_JOINS = ";|,/"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -376,15 +376,14 @@ def _check_names(names: Mapping[str, str], first: Mapping[str, str], layout: Tex
             f"{first[figures[0]]}: label {figures[0]!r:.40} is a number as people write it: write "
             "it with a point and no sign behind it, or list the labels in labels=[…]"
         )
-    for name in names:
-        for sign in _JOINS:
-            parts = [part.strip() for part in name.split(sign)]
-            if len(parts) > 1 and all(part in names for part in parts):
-                raise DataError(
-                    f"{first[name]}: label {name!r:.60} is several, each a label by itself: give a "
-                    f"list, {json.dumps(parts)[:60]}, or separator={sign!r} in a recipe, or list "
-                    "every label in labels=[…]"
-                )
+    several = joined(names)
+    if several:
+        name, parts, sign = several
+        raise DataError(
+            f"{first[name]}: label {name!r:.60} is several labels: give a list, "
+            f"{json.dumps(parts)[:60]}, or separator={sign!r} in a recipe, or list every label in "
+            "labels=[…]"
+        )
 
 
 def _sorted(names: Iterable[str]) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +24,7 @@ MISSING = frozenset(
 """What stands for a value that is not there: pandas' own list, and the marks of tables."""
 _INNER_SIGN = re.compile(r"(?<=\w)[\s_\u2010-\u2015-]+(?=\w)|_")
 _DEFAULT = re.compile(r"(?i:label)[_ ]?(\d+)")
+_JOINS = ";|,/"
 _SHOWN = 8
 
 
@@ -143,6 +145,22 @@ def twins(names: Collection[str]) -> tuple[str, str] | None:
         key = " ".join(_INNER_SIGN.sub(" ", plain).split()) or plain
         if seen.setdefault(key, name) != name:
             return seen[key], name
+    return None
+
+
+def joined(names: Collection[str]) -> tuple[str, list[str], str] | None:
+    """A name that is several others joined by a sign: the name, its parts and the sign.
+
+    Every part has to stand elsewhere, alone or joined. Names of one label have commas and slashes,
+    too: there a part has to stand alone.
+    """
+    for sign in _JOINS:
+        apart = {name: [part.strip() for part in name.split(sign)] for name in names}
+        known = Counter(part for parts in apart.values() for part in set(parts))
+        for name, parts in apart.items():
+            alone = sign in ";|" or any(part in apart for part in parts)
+            if len(parts) > 1 and alone and all(known[part] > 1 for part in parts):
+                return name, parts, sign
     return None
 
 

@@ -35,6 +35,7 @@ _WORD_KEYS, _TAG_KEYS = ("words", "tokens"), ("tags", "ner_tags", "labels")
 _SPAN_TAG = re.compile(r"([BIESLUM])(?:-(.+))?")
 _NEARLY = re.compile(r"[bi]-.+|[BIbi][_\u2010-\u2015].+|\(?[^()*]*\*\)?", re.DOTALL)
 """Tags of spans in lower case, with another sign, or in the brackets of CoNLL's later years."""
+_JOINED = re.compile(r".+[/_|](?:O|[BIESLU]-[^/_|]+)", re.DOTALL)
 _BEGINS, _GOES_ON = frozenset("BSU"), frozenset("IELM")
 
 
@@ -275,6 +276,8 @@ def _in_one_scheme(examples: list[TagExample], path: Path, scheme: Scheme | None
                 f"{path}: the tag {strange or '_'!r:.60} is not a tag of a scheme that is read: "
                 "write O, B-x and I-x, or say which column holds the tags (tag=…)"
             )
+        if not marked:
+            _check_words(examples, path, tags)
     if scheme == "plain":
         labels = tuple(sorted(tags, key=lambda tag: (tag != OUTSIDE, tag)))
         return TagData(path=str(path), examples=examples, scheme=scheme, labels=labels)
@@ -292,6 +295,22 @@ def _in_one_scheme(examples: list[TagExample], path: Path, scheme: Scheme | None
     names = [p + (f"-{kind}" if kind else "") for kind in kinds for p in "BI"]
     labels = (OUTSIDE, *names) if tags else ()
     return TagData(path=str(path), examples=found, scheme=scheme, labels=labels, changed=changed)
+
+
+def _check_words(examples: Sequence[TagExample], path: Path, tags: Iterable[str]) -> None:
+    """Refuses columns the other way round, and a word and its tag in one."""
+    words = {word for example in examples for word in example.words} - {OUTSIDE}
+    if words and all("-" in word and _SPAN_TAG.fullmatch(word) for word in words):
+        raise DataError(
+            f"{path}: {examples[0].id}: the word {examples[0].words[0]!r:.60} is a tag: put the "
+            "words first, or say which columns hold word and tag (word=…, tag=…)"
+        )
+    joined = next((tag for tag in tags if _JOINED.fullmatch(tag)), None)
+    if joined:
+        raise DataError(
+            f"{path}: the tag {joined!r:.60} is a word with its tag: write each word on a line of "
+            "its own, its tag behind a tab"
+        )
 
 
 def _check_tags(examples: Iterable[TagExample], path: Path, tags: Iterable[str]) -> None:
