@@ -77,6 +77,31 @@ def test_what_something_costs_stands_in_the_column_of_prices(reader, question):
     assert value[table.index("EUR 90")] == max(value.values()) > 0 > value[table.index("75")]
 
 
+def test_what_stands_around_a_table_counts_less_where_a_column_is_asked_for(reader):
+    table = "Prices of Paris\n\nItem: Tower |\tPrice: 5\nItem: Bridge |\tPrice: 9"
+    value = {at: p for _, at, p in priors(reader, "What does the tower cost?", table)}
+    assert value[table.index("5")] == priors_of.COLUMN
+    assert value[table.index("Paris")] == -priors_of.COLUMN
+    value = {at: p for _, at, p in priors(reader, "What is in Paris?", table)}
+    assert value[table.index("Paris")] == 0
+
+
+@pytest.mark.parametrize(
+    ("question", "text", "written"),
+    [
+        ("What is the telephone number?", "5 rooms of 1,234,567 won, call (020) 7946 0958 at 9.",
+         "(020) 7946 0958"),
+        ("What is his phone number?", "In 1998 it cost 86,400 or 112.", "112"),
+        ("Which e-mail address has she?", "Write to the queen: q@paris.org at 9.", "q@paris.org"),
+        ("Who won?", "5 won, call (020) 7946 0958 at 9.", "5 won, call (020) 7946 0958 at 9."),
+    ],
+)  # fmt: skip
+def test_what_is_always_written_in_one_way_is_written_so(reader, question, text, written):
+    first, last = text.index(written), text.index(written) + len(written)
+    for _, at, p in priors(reader, question, text):
+        assert p == (0 if first <= at < last else -priors_of.KIND)
+
+
 def test_the_number_of_a_clause_is_no_answer_but_to_a_question_for_it(reader):
     text = "2. Price\n\n2.2 The total is EUR 9.\n\n3.5 million came."
     value = {at: p for _, at, p in priors(reader, "What is the total?", text)}

@@ -263,3 +263,19 @@ def test_a_passage_that_has_a_word_often_comes_first():
     texts = ["The king saw a tower and left.", "The tower of towers is a tower.", "A queen won."]
     index = Index.of(Document(name=f"{i}.txt", text=text) for i, text in enumerate(texts))
     assert found(index, "towers") == [texts[1], texts[0]]
+
+
+def test_what_something_costs_is_found_where_its_price_stands():
+    texts = ["Item: Coat |\tPrice: 9", "It costs nothing at cost to cost a cost.", "A coat is red."]
+    index = Index.of(Document(name=f"{i}.txt", text=text) for i, text in enumerate(texts))
+    for question in ("What does a coat cost?", "The price of a coat?", "How expensive is a coat?"):
+        assert found(index, question)[0] == texts[0]
+
+
+def test_a_word_that_one_long_file_has_on_each_line_still_tells():
+    log = "\n\n".join(f"{'P7 level. ' * 100}{'Stopped.' * (n == 700)}" for n in range(900))
+    others = (f"A man stopped a car and stopped to stop it {n} times." for n in range(30))
+    texts = [log, *others]
+    index = Index.of(Document(name=f"{i}.txt", text=text) for i, text in enumerate(texts))
+    first = index.search("Why did P7 stop?", 32)
+    assert any("P7" in hit.text and "Stopped" in hit.text for hit in first)

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from potstill.retrieval.words import words
+from potstill.retrieval.words import ALIKE, words
 from potstill.text.tokenizer import Encoded
 
 FloatArray = npt.NDArray[np.float32]
@@ -24,6 +24,9 @@ HEADS = 0.3
 _PIECES = 0.5
 _NEARNESS = 0.5
 """Weights beside that of the words, 1: chosen on SQuAD's training articles (docs/log.md)."""
+_EACH = 0.25
+"""What all of the question's words are worth that stand close together, each as much as any other:
+one long file can make a word common that is rare elsewhere."""
 _NEAR = 30
 """Words within which the question's words count as close together."""
 _K1 = 1.2
@@ -37,7 +40,7 @@ def rank(
     question: Encoded | None = None,
     pieces: Sequence[Encoded] = (),
 ) -> FloatArray:
-    """How likely each passage answers a question, float32 ``[n]``; the best comes near 2.
+    """How likely each passage answers a question, float32 ``[n]``; the best comes near 2.25.
 
     Args:
         terms: its words without endings, with the weight of each.
@@ -49,9 +52,10 @@ def rank(
     if not texts:
         return np.zeros(0, np.float32)
     total = sum(terms.values()) or 1.0
-    found = [words(text) for text in texts]
-    near = np.array([nearness(terms, one) for one in found], np.float32)
-    ranks = _share(_words(terms, found, heads)) + _NEARNESS * near / np.float32(total)
+    found = [[ALIKE.get(word, word) for word in words(text)] for text in texts]
+    worth = {t: _NEARNESS * weight / total + _EACH / len(terms) for t, weight in terms.items()}
+    near = np.array([nearness(worth, one) for one in found], np.float32)
+    ranks = _share(_words(terms, found, heads)) + near
     if question is not None:
         ranks = ranks + _PIECES * _share(_pieces(question, pieces))
     return ranks.astype(np.float32)
@@ -67,7 +71,8 @@ def _words(
         norm = _K1 * (1 - _B + _B * len(own) / usual)
         counts = Counter(word for word in own if word in terms)
         score = sum(terms[word] * n * (_K1 + 1) / (n + norm) for word, n in counts.items())
-        scores.append(score + HEADS * sum(terms.get(word, 0.0) for word in set(words(head))))
+        above = {ALIKE.get(word, word) for word in words(head)}
+        scores.append(score + HEADS * sum(terms.get(word, 0.0) for word in above))
     return np.asarray(scores, np.float32)
 
 

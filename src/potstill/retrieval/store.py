@@ -19,7 +19,7 @@ from potstill.errors import IndexDataError, OutputError
 from potstill.retrieval.packing import LEVEL, Packing, unpacked_text
 from potstill.retrieval.passages import Chunk
 from potstill.retrieval.ranking import HEADS, idf
-from potstill.retrieval.words import NAME, analyzer, asked_words, words
+from potstill.retrieval.words import ALIKE, NAME, analyzer, asked_words, words
 from potstill.retrieval.writing import BITS, StoredFile, StoreState, StoreWriter, head_of
 from potstill.text.slips import MOST, is_slip
 from potstill.text.surrogates import without_surrogates
@@ -153,11 +153,16 @@ class Store:
         A word that no passage has is taken for the commonest that it is a slip of.
         """
         searcher = self._index.searcher()
-        asked = dict.fromkeys(asked_words(without_surrogates(question)))
-        strange = [word for word in asked if not searcher.doc_freq("body", word)]
+
+        def n_having(word: str) -> int:
+            return sum(searcher.doc_freq("body", one) for one in _alike(word))
+
+        found = asked_words(without_surrogates(question))
+        asked = dict.fromkeys(ALIKE.get(word, word) for word in found)
+        strange = [word for word in asked if not n_having(word)]
         meant = {word: self._meant(searcher, word) for word in strange[:MOST]}
         return {
-            word: idf(searcher.num_docs, searcher.doc_freq("body", word))
+            word: idf(searcher.num_docs, n_having(word))
             for word in dict.fromkeys(meant.get(word, word) for word in asked)
         }
 
@@ -183,13 +188,19 @@ class Store:
         from tantivy import Occur, Query
 
         searcher = self._index.searcher()
-        parts = [(Occur.Should, Query.term_query(self._schema, "body", t, "basic")) for t in terms]
-        heads = [Query.term_query(self._schema, "head", term, "basic") for term in terms]
+        parts = [(Occur.Should, self._query("body", term)) for term in terms]
+        heads = [self._query("head", term) for term in terms]
         parts += [(Occur.Should, Query.boost_query(head, HEADS)) for head in heads]
         if not parts:
             return []
         hits = searcher.search(Query.boolean_query(parts), n, count=False).hits
         return [self._hit(searcher, score, address) for score, address in hits]
+
+    def _query(self, field: str, term: str) -> Any:
+        from tantivy import Query
+
+        queries = [Query.term_query(self._schema, field, one, "basic") for one in _alike(term)]
+        return queries[0] if len(queries) == 1 else Query.disjunction_max_query(queries)
 
     def _hit(self, searcher: Any, score: float, address: Any) -> Hit:
         from tantivy import Query
@@ -264,6 +275,11 @@ class Store:
         if self.folder is not None:
             for file in self.folder.glob(".tmp*"):  # of tantivy's own lists, before their rename
                 file.unlink(missing_ok=True)
+
+
+def _alike(word: str) -> list[str]:
+    """A word, and those that are looked for as if they were it."""
+    return [word, *(other for other, meant in ALIKE.items() if meant == word)]
 
 
 def _first(error: Exception) -> str:

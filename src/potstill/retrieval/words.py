@@ -20,6 +20,9 @@ _WORD = r"[\p{Han}\p{Hiragana}\p{Katakana}]|[\p{L}\p{N}\p{M}--[\p{Han}\p{Hiragan
 """A word, or a sign of a script that puts no spaces between words."""
 
 
+ALIKE = {"price": "cost", "fee": "cost", "fare": "cost", "expens": "cost"}
+"""Words without endings that are looked for as if they were another: a table has a price where a
+question has costs."""
 _HOW = re.compile(r"\bhow (?:much|many)\b", re.IGNORECASE)
 
 
