@@ -20,7 +20,7 @@ const ENOUGH = 0.98;
 /** Least score of a sentence that supports what was said. */
 const SUPPORT = 0.6;
 /** What the temperature is multiplied by in `prune`. */
-const SOFTER = 1.5;
+const SOFTER = 1.7;
 /** Weight of the reader in `cite`, beside that of the words. */
 const READ = 0.25;
 /** Sentences that the reader compares for each that is asked for. */

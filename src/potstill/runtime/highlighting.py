@@ -34,7 +34,7 @@ ENOUGH = 0.98
 """`prune` keeps the fewest sentences whose scores add up to so much."""
 SUPPORT = 0.6
 """Least score of a sentence that supports what was said."""
-_SOFTER = 1.5
+_SOFTER = 1.7
 """What the reader's temperature is multiplied by in `prune`: which sentence is first is known
 better than how far it is ahead (both settings: docs/log.md)."""
 _READ = 0.25
