@@ -2,6 +2,11 @@
 
 The outputs are the reference kernel's. A change of them is a change of every answer: it wants a
 reason in docs/log.md.
+
+    python scripts/write_golden.py [FOLDER OUT]
+
+With a folder of Hugging Face's layout, a file of that model alone is written to OUT: something for
+native/tests/fuzz.cpp to damage that is as large, and as whole, as what users open.
 """
 
 from __future__ import annotations
@@ -17,6 +22,8 @@ ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
 
 import tiny  # noqa: E402
+from potstill.bundle.config import ModelConfig, read_config  # noqa: E402
+from potstill.bundle.heads import HeadName  # noqa: E402
 from potstill.bundle.onnx_graph import build_graph  # noqa: E402
 from potstill.export.int8 import int8_storage  # noqa: E402
 from potstill.runtime import native_session  # noqa: E402
@@ -34,10 +41,15 @@ LENGTHS = (1, 2, 15, 16, 17, 33, 60)
 
 def main() -> None:
     """Writes the file."""
-    GOLDEN.write_bytes(b"".join(_case(number, *model) for number, model in enumerate(MODELS)))
+    if len(sys.argv) == 3:
+        folder, out = Path(sys.argv[1]), Path(sys.argv[2])
+        file = folder / "onnx" / "model_quantized.onnx"
+        out.write_bytes(_case(0, file, read_config(folder), "qa"))
+        return
+    GOLDEN.write_bytes(b"".join(_made(number, *model) for number, model in enumerate(MODELS)))
 
 
-def _case(number: int, head: str, model_type: str, options: dict) -> bytes:
+def _made(number: int, head: HeadName, model_type: str, options: dict) -> bytes:
     labels = ("one", "two", "three") if head in ("classification", "tagging") else ()
     config = tiny.config(model_type, labels=labels, max_positions=64, **options)
     weights = tiny.weights(config, head=head, seed=number)
@@ -46,6 +58,10 @@ def _case(number: int, head: str, model_type: str, options: dict) -> bytes:
     file = ROOT / "out" / "golden.onnx"
     file.parent.mkdir(exist_ok=True)
     file.write_bytes(graph.SerializeToString())
+    return _case(number, file, config, head)
+
+
+def _case(number: int, file: Path, config: ModelConfig, head: HeadName) -> bytes:
     random = np.random.default_rng(number)
     lengths = np.array(LENGTHS, np.uint32)
     ids = random.integers(0, config.vocab_size, lengths.sum()).astype(np.int32)

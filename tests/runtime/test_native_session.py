@@ -87,6 +87,27 @@ def test_bits_of_all_kernels(tmp_path, name):
 
 
 @pytest.mark.parametrize("name", MODELS)
+def test_rows_as_they_are_get_the_bits_of_a_padded_batch(tmp_path, name):
+    file, config, head = make(tmp_path, name)
+    session = NativeSession(file, config, head=head)
+    batch = rows(config, [33, 5, 60, 1])
+    lengths, second_at = batch.attention_mask.sum(axis=1), [7, 5, 59, 1]
+    batch.token_type_ids[:] = 0
+    for i, (at, length) in enumerate(zip(second_at, lengths, strict=True)):
+        batch.token_type_ids[i, at:length] = int(config.n_token_types > 1)
+    ids = [row[:length] for row, length in zip(batch.input_ids, lengths, strict=True)]
+    padded = session.run(batch)
+    several = session.run_each(ids, second_at if config.n_token_types > 1 else None)
+    assert len(several) == len(ids)
+    for i, length in enumerate(lengths):
+        alone = session.run_each(ids[i : i + 1], second_at[i : i + 1])[0]
+        for ours, same, output in zip(several[i], alone, padded, strict=True):
+            wanted = output[i, :length] if head not in ("classification", "choice") else output[i]
+            assert ours.shape == wanted.shape and ours.tobytes() == wanted.tobytes()
+            assert same.tobytes() == wanted.tobytes()
+
+
+@pytest.mark.parametrize("name", MODELS)
 def test_says_what_the_graph_says(tmp_path, name):
     file, config, head = make(tmp_path, name)
     batch = rows(config, [5, 33, 60])

@@ -13,6 +13,7 @@ from potstill.bundle.cache import ensure_onnx
 from potstill.errors import InputError, MissingExtraError
 from potstill.runtime import evidence, machine, opening, runtimes, tuning
 from potstill.runtime.plans import TOKEN_BUDGET
+from potstill.runtime.probes import LENGTHS
 from potstill.runtime.runtimes import Layout, Runnable, runtime_name
 
 ASKED = ("Who won the game?", "Denver Broncos won the game in Denver.")
@@ -231,6 +232,25 @@ def test_tuning_of_layouts(folder, rivals, monkeypatch):
     assert client.options.token_budget == TOKEN_BUDGET  # in batches there are fewer runs
     answers = client.predict_many([ASKED] * 70)
     assert {answer.text for answer in answers} == {client.predict(*ASKED).text}
+
+
+def test_the_threads_of_the_engine_are_measured_in_company(folder, rivals, monkeypatch):
+    monkeypatch.setattr(machine, "usable_cores", lambda: 2)
+    rivals(native={})
+    client = QAClient.from_options(folder, runtime="auto", workers="auto")
+    tried = [(one.runtime, one.layout, one.batch_tokens) for one in client.opened.tuning.candidates]
+    together = 2 * runtimes.ENGINE_TOKENS
+    assert tried == [
+        ("onnxruntime", Layout(1, 2), 1),
+        ("onnxruntime", Layout(2, 1), 1),
+        ("native", Layout(1, 2), together),
+        ("native", Layout(2, 1), 1),
+    ]
+    # One run of all rows is quicker than a run of each.
+    assert (chosen(client), client.opened.layout) == ("native", Layout(1, 2))
+    assert client.options.token_budget == together
+    best = client.opened.tuning.chosen
+    assert best.rows_per_second == pytest.approx(len(LENGTHS) * 2 / 0.001)  # for each thread
 
 
 def test_one_runtime_and_one_layout_are_not_measured(folder, cache, monkeypatch):

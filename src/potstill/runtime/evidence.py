@@ -29,7 +29,7 @@ SAME = 0.9
 the dozen that the rows ask for may be another."""
 ALONE = 1
 """The token budget with which every row runs alone."""
-_SCHEMA = 3
+_SCHEMA = 4
 _FOLDER = "tuning"
 
 

@@ -11,8 +11,10 @@ import mmap
 import os
 import sys
 import weakref
+from collections.abc import Sequence
 from ctypes import POINTER, c_char_p, c_float, c_int, c_int32, c_size_t, c_uint32, c_void_p
 from functools import cache
+from itertools import accumulate
 from pathlib import Path
 
 import numpy as np
@@ -135,6 +137,32 @@ class NativeSession:
             return (_padded(out.reshape(-1, self._n_labels), real),)
         start, end = out.reshape(2, -1)
         return _padded(start, real), _padded(end, real)
+
+    def run_each(
+        self, ids: Sequence[npt.NDArray[np.int64]], second_at: Sequence[int] | None
+    ) -> list[tuple[Logits, ...]]:
+        """The outputs of each row, as `RowSession` has them.
+
+        Raises:
+            ModelError: the model cannot be run on these ids.
+        """
+        lengths = [len(row) for row in ids]
+        ends = list(accumulate(lengths))
+        types = np.zeros(ends[-1], np.int32)
+        if second_at is not None:
+            for at, length, end in zip(second_at, lengths, ends, strict=True):
+                types[end - length + at : end] = 1
+        together = ids[0] if len(ids) == 1 else np.concatenate(ids)
+        out = self.run_rows(_small(together), types, np.array(lengths, np.uint32))
+        if not self._head.by_token:
+            return [(row,) for row in out.reshape(len(ids), -1)]
+        outputs = out.reshape(len(self._head.outputs), ends[-1], -1)
+        if len(self._head.outputs) > 1:
+            outputs = outputs[..., 0]
+        return [
+            tuple(output[end - length : end] for output in outputs)
+            for length, end in zip(lengths, ends, strict=True)
+        ]
 
     def run_rows(
         self,

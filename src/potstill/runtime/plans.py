@@ -14,13 +14,13 @@ import numpy as np
 import numpy.typing as npt
 
 from potstill.errors import ModelError
-from potstill.runtime.session import Logits, Session
+from potstill.runtime.session import Logits, RowSession, Session
 from potstill.text.tokenizer import PairLayout
 from potstill.text.windows import by_token_budget, pad
 
 Outputs: TypeAlias = "tuple[Logits, ...]"
 """What a model says of one row: each output without its batch axis. Where it speaks of tokens, what
-it says of the padding behind the row is still there."""
+it says of the padding behind the row may still be there."""
 
 Found = TypeVar("Found")
 Made = TypeVar("Made")
@@ -81,8 +81,10 @@ def run_batch(
     Raises:
         ModelError: the model cannot be run on these ids.
     """
-    batch = pad([row.ids for row in rows], [row.second_at for row in rows], pad_id, layout)
-    outputs = session.run(batch)
+    ids, second_at = [row.ids for row in rows], [row.second_at for row in rows]
+    if isinstance(session, RowSession):
+        return session.run_each(ids, second_at if layout.token_types else None)
+    outputs = session.run(pad(ids, second_at, pad_id, layout))
     return [tuple(output[i] for output in outputs) for i in range(len(rows))]
 
 

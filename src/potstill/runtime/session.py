@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -34,6 +34,25 @@ class Session(Protocol):
 
     def run(self, batch: Batch) -> tuple[Logits, ...]:
         """The model's outputs, float32, of the shapes that `bundle.onnx_graph` gives."""
+        ...
+
+
+@runtime_checkable
+class RowSession(Protocol):
+    """A session that takes rows of any lengths as they are, without padding."""
+
+    def run_each(
+        self, ids: Sequence[npt.NDArray[np.int64]], second_at: Sequence[int] | None
+    ) -> list[tuple[Logits, ...]]:
+        """What the model says of each row, in order.
+
+        Args:
+            ids: of each row.
+            second_at: where each row's token type 1 begins; ``None`` where all types are 0.
+
+        Returns:
+            For each row its outputs, float32, as `Session.run` has them without the batch axis.
+        """
         ...
 
 

@@ -114,8 +114,17 @@ def measure(
     began = time.perf_counter()
     reference = open_runtime(model, REFERENCE, shares[0])
     said = _said(reference, rows, tokenizer)
+    many = is_for_many(shares)
     tried = [
-        Candidate(runtime=name, workers=share.workers, threads=share.threads)
+        Candidate(
+            runtime=name,
+            workers=share.workers,
+            threads=share.threads,
+            # The threads of one run of the engine read most where each has rows of its own.
+            batch_tokens=usual_budget(name, share.threads)
+            if many and name == NATIVE and share.threads > 1
+            else ALONE,
+        )
         for name in runtimes
         for share in shares
     ]
@@ -130,12 +139,12 @@ def measure(
             for one in group
         ]
         able = [one for one in opened if one.session]
-        pause = 0.0 if is_for_many(shares) else _PAUSE_S
+        pause = 0.0 if many else _PAUSE_S
         _race(able, rows, tokenizer, seconds / len(tried), pause=pause)
         found += [one.candidate for one in opened]
         best = _quicker([*([best] if best else []), *opened])
     assert best is not None
-    if is_for_many(shares):
+    if many and best.candidate.batch_tokens == ALONE:
         best, other = _batched(best, rows, tokenizer, seconds / len(tried))
         found.append(other)
     assert best.session is not None
@@ -237,7 +246,10 @@ def _race(
             break
         for i, runner in enumerate(runners):
             taken, each = _round(runner, rows, tokenizer, pause)
-            rates[i].append(len(rows) * runner.candidate.workers / taken)
+            n_rows = len(rows) * runner.candidate.workers
+            if runner.candidate.batch_tokens > ALONE:
+                n_rows *= runner.candidate.threads
+            rates[i].append(n_rows / taken)
             times[i].append(each)
     for i, runner in enumerate(runners):
         runner.candidate = replace(
@@ -270,7 +282,7 @@ def _round(
     # Longest first, so that no worker is left alone with a long one at the end.
     queue = [[row] for row in sorted([*rows] * candidate.workers, key=len, reverse=True)]
     if candidate.batch_tokens > ALONE:
-        queue = [list(rows)] * candidate.workers
+        queue = [[*rows] * candidate.threads] * candidate.workers
     if candidate.workers == 1:
         each = [timed(own) for own in queue]
         return sum(each), each

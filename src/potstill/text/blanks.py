@@ -15,6 +15,8 @@ BoolArray: TypeAlias = npt.NDArray[np.bool_]
 
 _LAST = 0xFF66
 """Behind it stands no punctuation that a text is likely to hold."""
+_HIGH = 32
+_LOW = (1 << _HIGH) - 1
 
 
 def blank_tokens(text: str, encoded: Encoded) -> tuple[BoolArray, BoolArray]:
@@ -26,19 +28,19 @@ def blank_tokens(text: str, encoded: Encoded) -> tuple[BoolArray, BoolArray]:
         classes P and Z, and control characters).
     """
     codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
-    spaces, marks = _tables()
-    codes = np.minimum(codes, _LAST)
+    before = np.zeros(len(codes) + 1, np.int64)
+    np.cumsum(_counts()[np.minimum(codes, _LAST)], out=before[1:])
     starts, ends = encoded.offsets[:, 0], encoded.offsets[:, 1]
-    blank, bare = (
-        before[ends] - before[starts] == ends - starts
-        for before in (np.concatenate([[0], np.cumsum(table[codes])]) for table in (spaces, marks))
-    )
-    return blank, bare
+    within, width = before[ends] - before[starts], ends - starts
+    return within >> _HIGH == width, within & _LOW == width
 
 
 @cache
-def _tables() -> tuple[BoolArray, BoolArray]:
-    """Whether each code point is white space, and whether it is that or punctuation."""
+def _counts() -> npt.NDArray[np.int64]:
+    """What each code point adds, so that both kinds are counted at once.
+
+    To the high half 1 if it is white space, to the low half 1 if it is that or punctuation.
+    """
     spaces = np.zeros(_LAST + 1, np.bool_)
     marks = np.zeros(_LAST + 1, np.bool_)
     # Between the two ranges stand scripts of the Far East, whose punctuation is in them.
@@ -47,4 +49,4 @@ def _tables() -> tuple[BoolArray, BoolArray]:
         spaces[code] = letter.isspace()
         kind = unicodedata.category(letter)
         marks[code] = spaces[code] or kind[0] in "PZ" or kind in ("Cc", "Cf")
-    return spaces, marks
+    return (spaces.astype(np.int64) << _HIGH) + marks
