@@ -34,11 +34,11 @@ ROOMS = {
     "losses": ("src/potstill/losses", "tests/losses"),
     "loop": (
         "src/potstill/training/run/loop.py",
-        "tests/training/test_loop_limits.py tests/training/test_sampling.py",
+        "tests/training/test_loop_limits.py tests/training/test_loop_steps.py",
     ),
     "checkpoint": (
         "src/potstill/training/run/checkpoint.py",
-        "tests/training/test_checkpoint_limits.py",
+        "tests/training/test_checkpoint_files.py tests/training/test_checkpoint_limits.py",
     ),
     "metrics": ("src/potstill/evaluation/metrics.py", "tests/evaluation/test_metrics.py"),
     "weights": (

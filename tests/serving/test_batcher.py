@@ -244,9 +244,10 @@ class Clock:
     """Time that goes on when a batch is run, and not otherwise."""
 
     def __init__(self, *seconds):
-        self.now, self.seconds = float(int(time.monotonic())), list(seconds)
+        self.now, self.seconds, self.asked = 1.0, list(seconds), 0
 
     def monotonic(self):
+        self.asked += 1
         return self.now
 
     def far(self):
@@ -324,6 +325,63 @@ def test_pauses_of_a_model_that_is_down_double(make, session, monkeypatch):
     wait_until(lambda: lane.rest_until == pytest.approx(clock.now + 0.05))
     session.down = False
     clock.now += 1
+
+
+def test_workers_with_nothing_to_do_sleep(make, monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr("potstill.serving.batcher.time", clock)
+    batcher = make(workers=2)
+    assert batcher.submit("m", [plan(1)], clock.far()).future.result(20) == [[1]]
+    time.sleep(0.05)
+    asked = clock.asked
+    time.sleep(0.1)
+    assert clock.asked - asked < 10
+
+
+def test_rows_of_a_model_that_is_down_wait_while_others_pass_them(session, monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr("potstill.serving.batcher.time", clock)
+    down = Session()
+    lanes = {
+        "m": Lane(session, Tokenizer(), 40, row(9999)),
+        "down": Lane(down, Tokenizer(), 40, row(9999)),
+    }
+    batcher = Batcher(lanes, workers=1, max_queue=100)
+    batcher.start()
+    wait_until(batcher.healthy)
+    down.down = True
+    with pytest.raises(Refusal):
+        batcher.submit("down", [plan(2)], clock.far()).future.result(20)
+    wait_until(lambda: not batcher.healthy("down") and not lanes["down"].probing)
+    assert batcher.healthy("m") and not batcher.healthy()
+    first = held(batcher, session)
+    waiting = [batcher.submit("down", [plan(n)], clock.far()) for n in (3, 4)]
+    others = [batcher.submit("m", [plan(n)], clock.far()) for n in (5, 6)]
+    last = batcher.submit("down", [plan(7)], clock.far())
+    others.append(batcher.submit("m", [plan(8)], clock.far()))
+    session.open.set()
+    assert [one.future.result(20) for one in [first, *others]] == [[[1]], [[5]], [[6]], [[8]]]
+    assert session.batches == [[5, 6, 8]]
+    assert batcher.n_waiting == 3
+    down.down = False
+    clock.now = lanes["down"].rest_until
+    batcher.submit("m", [plan(9)], clock.far()).future.result(20)  # which wakes the worker
+    assert [one.future.result(20) for one in [*waiting, last]] == [[[3]], [[4]], [[7]]]
+    assert batcher.close()
+
+
+def test_closing_waits_no_longer_than_is_asked(make, session):
+    batcher = make(workers=2)
+    running = held(batcher, session)
+    began = time.monotonic()
+    assert not batcher.close(0.0)
+    assert time.monotonic() - began < 0.8
+    with pytest.raises(Refusal, match="the server is stopping") as raised:
+        batcher.submit("m", [plan(3)], soon())
+    assert raised.value.status == 503
+    assert raised.value.headers()["retry-after"] == "1"
+    session.open.set()
+    assert running.future.result(20) == [[1]]
 
 
 def test_one_worker_that_hangs_leaves_the_other(make, session, monkeypatch):

@@ -19,7 +19,7 @@ from potstill.training.recipe.qa import Recipe
 from potstill.training.run.loop import MetricsFile, Run, make_fabric, make_optimizer
 from potstill.training.run.sampling import rate_factor
 from potstill.training.start import start
-from runs import weights
+from runs import Small, Vectors, squares, weights
 
 
 @pytest.fixture(scope="module")
@@ -89,44 +89,6 @@ SHARES = {
     "head": 1.0,
 }
 """Module → its share of the rate, at a layer decay of a half."""
-
-
-class Small(torch.nn.Module):
-    """Linear layers by the names that models of ours have."""
-
-    def __init__(self):
-        super().__init__()
-        torch.manual_seed(0)
-        self.encoder = torch.nn.Module()
-        self.encoder.embeddings = torch.nn.Linear(4, 4)
-        self.encoder.layers = torch.nn.ModuleList(torch.nn.Linear(4, 4) for _ in range(2))
-        self.head = torch.nn.Linear(4, 1)
-
-    def forward(self, x):
-        x = self.encoder.embeddings(x)
-        for layer in self.encoder.layers:
-            x = torch.tanh(layer(x))
-        return self.head(x)
-
-
-class Vectors:
-    """Rows of four numbers, of differing lengths, so that batches have differing sizes."""
-
-    lengths = np.array([10, 10, 20, 40, 10, 20, 10, 30, 10])
-
-    def __init__(self):
-        self.x = torch.from_numpy(np.random.default_rng(0).normal(size=(9, 4)).astype(np.float32))
-
-    def __len__(self):
-        return len(self.lengths)
-
-    def batch(self, rows):
-        return {"x": self.x[rows]}
-
-
-def squares(model, batch, done):
-    assert model.training
-    return (model(batch["x"]) - 1).square().sum()
 
 
 @pytest.mark.parametrize("averaging", [0.0, 0.9])
