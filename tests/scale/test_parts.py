@@ -91,6 +91,31 @@ def test_rows_that_cannot_be_read_go_to_no_model_and_keep_their_place():
     assert [(one.number, len(one.rows)) for one in cut(many.rows, 16)] == [(0, 16), (1, 16), (2, 8)]
 
 
+@pytest.mark.parametrize("said", [SAID[:2], [*SAID, SAID[0]], []])
+def test_answers_to_other_rows_than_its_own_are_not_kept(tmp_path, said):
+    with pytest.raises(AssertionError):
+        Parts(tmp_path).write(PART, said)
+    assert Parts(tmp_path).find() == ({}, [])
+
+
+@pytest.mark.parametrize("said", [SAID[:2], [*SAID, SAID[0]]])
+def test_a_part_of_more_or_fewer_rows_is_not_taken(parts, said):
+    body = b"".join(json.dumps([one.values, one.reason]).encode() + b"\n" for one in said)
+    parts.file(0).write_bytes(rewritten(body, rows=len(said)))
+    assert parts.find() == ({0: len(said)}, [])
+    assert parts.read(PART) is None
+
+
+def test_a_job_that_is_begun_anew_clears_its_parts_alone(parts, tmp_path):
+    parts.write(part_of(("a", "b"), number=7), SAID[:1])
+    (tmp_path / "job.json").write_text("{}")
+    assert parts.find() == ({0: 3, 7: 1}, [])
+    assert parts.file(7).name == "part-000007.jsonl"
+    parts.clear()
+    assert parts.find() == ({}, [])
+    assert [file.name for file in tmp_path.iterdir()] == ["job.json"]
+
+
 class Listed:
     """An input of rows that are there already."""
 

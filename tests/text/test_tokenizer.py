@@ -114,6 +114,19 @@ def test_special_tokens_of_the_config_may_be_dictionaries(tmp_path):
     assert Tokenizer.from_folder(tmp_path).cls_id == tiny.VOCABULARY.index("[MASK]")
 
 
+@pytest.mark.parametrize("added", [False, True])
+def test_word_pieces_without_the_unknown_word_are_refused(tmp_path, added):
+    """An unknown word would otherwise be an exception of the library's, in the middle of a text."""
+    tiny.write_tokenizer(tmp_path)
+    backend = Tokenizer.from_folder(tmp_path).backend
+    state = json.loads(backend.to_str())
+    state["model"]["vocab"]["[unused]"] = state["model"]["vocab"].pop("[UNK]")
+    state["added_tokens"] = [t for t in state["added_tokens"] if added or t["content"] != "[UNK]"]
+    (tmp_path / "tokenizer.json").write_text(json.dumps(state))
+    with pytest.raises(TokenizerError, match=r"the unk token '\[UNK\]' is not in the tokenizer's"):
+        Tokenizer.from_folder(tmp_path)
+
+
 def test_special_tokens_in_a_text_do_not_break_a_window(tokenizer):
     # They are read as the special token, as transformers does; offsets still fit.
     text = "the [SEP] king"

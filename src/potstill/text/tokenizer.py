@@ -99,7 +99,8 @@ class Tokenizer:
             token_types: ``False`` where rows are of type 0 throughout, though the layout has two.
 
         Raises:
-            TokenizerError: a special token other than ``mask`` is not in the vocabulary.
+            TokenizerError: a special token other than ``mask`` is not in the vocabulary, or word
+                pieces have nothing for a word that they cannot spell.
         """
         backend.no_truncation()
         backend.no_padding()
@@ -115,6 +116,9 @@ class Tokenizer:
             unknown = special.get("unk", "<unk>")
         self.unk_id: int | None = None if unknown is None else backend.token_to_id(unknown)
         """What stands for a word the vocabulary cannot spell; ``None`` where it spells any."""
+        # It would be asked for at the first such word, and not among the added tokens.
+        if isinstance(backend.model, models.WordPiece):
+            _special_id(backend.model, "unk", backend.model.unk_token)
         self.layout: PairLayout = self._find_layout()
         """How the model was trained to see a pair of texts."""
         if self.layout.token_types and not token_types:
@@ -301,7 +305,7 @@ def _trimmed(offsets: IntArray, text: str) -> IntArray:
     return np.stack([start, end], axis=1)
 
 
-def _special_id(backend: tokenizers.Tokenizer, role: str, token: str) -> int:
+def _special_id(backend: Any, role: str, token: str) -> int:
     number = backend.token_to_id(token)
     if number is None:
         raise TokenizerError(f"the {role} token {token!r} is not in the tokenizer's vocabulary")
