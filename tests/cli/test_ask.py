@@ -282,3 +282,16 @@ def test_ctrl_c_exits_130(run, monkeypatch, file):
     monkeypatch.setattr("potstill.cli.ask.asked_of", interrupted)
     result = run("who", str(file))
     assert (result.exit_code, result.stderr) == (130, "\npotstill: interrupted\n")
+
+
+def test_a_question_without_words_of_the_documents_says_so(run, tmp_path):
+    (tmp_path / "a.txt").write_text("\n\n".join(["The king built Paris. " * 60] * 40))
+    result = run("Zebras giraffes", str(tmp_path))
+    assert result.stdout == "No answer.\n"
+    assert result.stderr == (
+        "potstill: none of 40 passages has a word of the question; --all reads every one\n"
+    )
+    for empty in ("", " \n"):
+        result = run(empty, str(tmp_path))
+        assert (result.exit_code, result.stdout) == (1, "")
+        assert result.stderr == "potstill: error: the question is empty; give some text\n"

@@ -88,10 +88,12 @@ def command(
     found = asked.ask(question, reader, top_k, None if read_all else windows, no_answer=no_answer)
     if found.n_read < found.n_passages:
         more = "" if index else "; --all reads every one"
-        click.echo(
-            f"potstill: read the best {found.n_read:,} of {found.n_passages:,} passages{more}",
-            err=True,
+        what = (
+            f"read the best {found.n_read:,} of {found.n_passages:,} passages"
+            if found.n_read
+            else f"none of {found.n_passages:,} passages has a word of the question"
         )
+        click.echo(f"potstill: {what}{more}", err=True)
     _warn_of_language(reader, found.citations)
     if as_json:
         click.echo(json.dumps([citation.to_dict() for citation in found.citations]))

@@ -61,9 +61,13 @@ def asked_of(
 
     Raises:
         UsageError: the options do not go together.
-        EmptyInputError: there is no text in any file.
+        EmptyInputError: there is no text in the question, or in any file.
     """
     _check(question, files, context, index)
+    if not question.strip():
+        from potstill.errors import EmptyInputError
+
+        raise EmptyInputError("the question is empty; give some text")
     if not files and context is None and index is None:
         if sys.stdin.isatty():
             raise click.UsageError("Give a FILE, --context, or text on standard input.")

@@ -11,7 +11,7 @@ from typing import Any
 from potstill.documents import formats
 from potstill.documents.document import Document, Skipped
 from potstill.documents.files import FoundFile, Read, find, read_files
-from potstill.errors import IndexDataError, InputError
+from potstill.errors import EmptyInputError, IndexDataError, InputError
 from potstill.retrieval.asking import WINDOWS, Citation, Found, read_passages
 from potstill.retrieval.ranking import rank
 from potstill.retrieval.store import Hit, Store
@@ -209,7 +209,13 @@ class Index:
     def likely(
         self, question: str, reader: QAClient, windows: int = WINDOWS
     ) -> tuple[list[Hit], list[Encoded]]:
-        """The passages that `ask` reads for a question, best first, and the tokens of each."""
+        """The passages that `ask` reads for a question, best first, and the tokens of each.
+
+        Raises:
+            EmptyInputError: the question holds no text.
+        """
+        if not question.strip():
+            raise EmptyInputError("the question is empty; give some text")
         terms = self._store.weights(question)
         hits = self._store.search(list(terms), max(windows, CANDIDATES))
         if not hits:
