@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import shutil
 import subprocess
 import sys
@@ -119,7 +120,18 @@ def test_files_are_asked_together_and_the_answer_says_where_it_stands(page):
         {"name": "b.bin", "mimeType": "application/x", "buffer": b"\0\1\2"},
         {"name": "c.txt", "mimeType": "text/plain", "buffer": "Café in 1830.".encode("latin-1")},
     ]
-    page.set_input_files("#file", files)
+    waiting = []
+
+    def hold(route):
+        waiting.append(route)
+
+    page.route(re.compile("name=a.html"), hold)
+    with page.expect_request(re.compile("name=a.html")):
+        page.set_input_files("#file", files)
+    page.wait_for_selector("#ask:disabled")  # what is asked is of the files
+    assert page.inner_text("#status") == "Reading a.html (1 of 3)…"
+    waiting[0].continue_()
+    page.wait_for_selector("#ask:enabled")
     page.wait_for_selector("#status.bad")
     text = "Stills\n\nAeneas Coffey patented it.\n\nCafé in 1830."
     assert page.input_value("#context") == text

@@ -198,8 +198,18 @@ async function read(file) {
   }
 }
 
-// Files one behind the other; one that cannot be read is named, and the others are taken.
+// What is asked is of the files that are being opened.
 async function open(files) {
+  $("ask").disabled = true;
+  try {
+    await take(files);
+  } finally {
+    $("ask").disabled = false;
+  }
+}
+
+// Files one behind the other; one that cannot be read is named, and the others are taken.
+async function take(files) {
   const found = [], missed = [];
   for (const [i, file] of files.entries()) {
     say(`Reading ${file.name}${files.length > 1 ? ` (${i + 1} of ${files.length})` : ""}…`);
