@@ -46,6 +46,14 @@ def test_a_damaged_file_is_one_line(file, tmp_path, damage):
     assert str(path) in str(caught.value)
 
 
+def test_names_that_are_no_text_are_one_error_and_nothing_is_printed(file, tmp_path, capfd):
+    path = tmp_path / "model.onnx"
+    path.write_bytes(file.read_bytes().replace(b"MatMul", b"MatMu\xaf"))
+    with pytest.raises(ModelError, match="a name in it is not text"):
+        OnnxSession(path)
+    assert capfd.readouterr() == ("", "")
+
+
 def test_a_model_of_another_task(tmp_path):
     value = helper.make_tensor_value_info
     graph = helper.make_graph(

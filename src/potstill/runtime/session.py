@@ -127,7 +127,11 @@ def _load(file: Path, threads: int, provider: Provider) -> Any:
     options.add_session_config_entry("session.force_spinning_stop", "1")
     with _reported(f"{file} is damaged or not an ONNX model"):
         return library.InferenceSession(
-            str(file), sess_options=options, providers=_providers(provider)
+            str(file),
+            sess_options=options,
+            providers=_providers(provider),
+            # There is nothing to fall back to, and the attempt is announced on standard output.
+            enable_fallback=int(provider != "cpu"),
         )
 
 
