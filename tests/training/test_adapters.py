@@ -13,7 +13,7 @@ from potstill.bundle.config import read_config
 from potstill.bundle.find import find_model
 from potstill.bundle.manifest import read_manifest
 from potstill.bundle.weights import read_weights
-from potstill.errors import ModelError, ModelNotFoundError, WeightsError
+from potstill.errors import ModelError, ModelNotFoundError, RecipeError, WeightsError
 from potstill.models.adapters import AdaptedLinear, adapt, merge
 from potstill.models.qa import QuestionAnsweringModel
 from potstill.training.recipe.file import make_recipe
@@ -142,3 +142,13 @@ def test_an_adapter_of_an_adapter_is_refused(adapter):
     change(adapter, base_model_name_or_path=str(adapter))
     with pytest.raises(ModelError, match="which is an adapter itself"):
         find_model(adapter)
+
+
+def test_adapters_and_trained_layers_exclude_each_other(base, tmp_path):
+    train = tiny.write_squad(tmp_path / "train.json", copies=2)
+    values = {"base": str(base), "train": str(train), "out": str(tmp_path / "run")}
+    recipe = make_recipe(
+        {**values, "adapter_rank": 3, "trained_layers": 1, "seq_len": 128, "stride": 32}
+    )
+    with pytest.raises(RecipeError, match="omit trained_layers"):
+        start(recipe)

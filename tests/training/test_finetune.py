@@ -8,11 +8,14 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
 
 import tiny
+from potstill.bundle.config import read_config
+from potstill.bundle.weights import read_weights
 from potstill.errors import CheckpointError, DataError, OutputError, RecipeError
 from potstill.models.qa import QuestionAnsweringModel
 from potstill.training.qa.data import load_split, split_held_out
@@ -78,6 +81,29 @@ def test_the_base_may_have_a_share_of_the_weights(base, train, whole, tmp_path, 
     assert equal(weights(tmp_path / "mixed"), alone)
     with pytest.raises(RecipeError, match="no question-answering head"):
         start(recipe(base, train, tmp_path / "new", base_share=0.5))
+
+
+@pytest.mark.parametrize(
+    ("n_layers", "learns"), [(0, ()), (1, ("layers.1.",)), (2, ("layers.0.", "layers.1."))]
+)
+def test_only_the_upper_layers_are_trained(base, train, tmp_path, n_layers, learns):
+    with pytest.raises(Stopped):
+        start(
+            recipe(base, train, tmp_path / "run", trained_layers=n_layers, save_steps=2),
+            listeners=stop_at(3),
+        )
+    start(recipe(base, train, tmp_path / "run", trained_layers=n_layers), resume=True)
+    before, after = (
+        read_weights(path, read_config(path), require_head=False)
+        for path in (base, tmp_path / "run")
+    )
+    moved = {name for name in before if not np.array_equal(before[name], after[name])}
+    assert moved == {name for name in before if name.startswith(learns)}
+
+
+def test_more_trained_layers_than_there_are_are_refused(base, train, tmp_path):
+    with pytest.raises(RecipeError, match="trained_layers: 3 is more than the 2 layers"):
+        start(recipe(base, train, tmp_path / "run", trained_layers=3))
 
 
 def test_it_learns(base, train, tmp_path):

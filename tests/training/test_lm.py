@@ -111,7 +111,7 @@ def test_a_run_goes_on_with_the_same_text_only(base, corpus, tmp_path):
 
 def test_a_head_alone(base, corpus, tmp_path):
     notes = []
-    values = {"train_only_head": True, "dropout": 0.0, "learning_rate": 1e-2, "epochs": 10.0}
+    values = {"trained_layers": 0, "dropout": 0.0, "learning_rate": 1e-2, "epochs": 10.0}
     run = recipe(base, corpus, tmp_path / "run", evaluate_steps=4, **values)
     start(run, listeners=Listeners(note=notes.append))
     config = read_config(base)
@@ -219,7 +219,7 @@ def test_nothing_held_out_is_said(base, corpus, tmp_path):
         ({"n_layers": 3}, "n_layers 3 is more than the 2 layers"),
         ({"hidden_width": 8}, "hidden_width can only be chosen for a fresh model"),
         ({"fresh": True, "n_heads": 3}, "not a multiple of n_heads 3"),
-        ({"fresh": True, "train_only_head": True}, "drop fresh"),
+        ({"fresh": True, "trained_layers": 0}, "would leave layers random"),
         ({"embeddings": "base"}, "embeddings can only be chosen for a fresh model"),
         (
             {"fresh": True, "embeddings": "base", "hidden_width": 64, "n_heads": 4},

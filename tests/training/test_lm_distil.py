@@ -134,7 +134,7 @@ def test_a_teacher_without_a_head_gets_one_first(headless, whole):
     teacher = read_weights(out / "teacher", read_config(out / "teacher"), head="mlm")
     assert all(np.array_equal(teacher[name], before[name]) for name in before)
     manifest = json.loads((out / "teacher" / "potstill.json").read_text())
-    assert manifest["recipe"]["train_only_head"] and manifest["recipe"]["max_steps"] == 5
+    assert manifest["recipe"]["trained_layers"] == 0 and manifest["recipe"]["max_steps"] == 5
     assert [line["step"] for line in lines(out / "teacher") if "loss" in line] == [1, 2, 3, 4, 5]
 
 

@@ -166,6 +166,22 @@ class Encoder(nn.Module):
         vectors = table.weight if normed is None else normed(table.weight)
         return ((vectors, table.rows_of(seq_len)),)
 
+    def train_upper(self, n_layers: int) -> None:
+        """Has only the ``n_layers`` upper layers, and a norm behind them, learn from here on.
+
+        Layers that share their weights with one of them learn too; 0 leaves the whole encoder as
+        it is.
+
+        Raises:
+            ValueError: there are not so many layers.
+        """
+        if n_layers > len(self.layers):
+            raise ValueError(f"{n_layers} is more than the {len(self.layers)} layers")
+        self.requires_grad_(False)
+        for part in (*self.layers[len(self.layers) - n_layers :], self.final_norm):
+            if n_layers and part is not None:
+                part.requires_grad_(True)
+
     def check_length(self, seq_len: int) -> None:
         """Refuses rows that the position table is too short for.
 

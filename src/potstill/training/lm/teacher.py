@@ -174,7 +174,7 @@ def _head_recipe(recipe: LMDistilRecipe, folder: Path, n_rows: int) -> LMRecipe:
         max_steps=recipe.head_steps,
         learning_rate=_HEAD_RATE,
         sequences_per_step=_HEAD_ROWS,
-        train_only_head=True,
+        trained_layers=0,
         dropout=0.0,
     )
 
@@ -210,7 +210,7 @@ def _of_stage(listeners: Listeners) -> Listeners:
 
 
 _NOT_THE_HEADS = frozenset(
-    "base out epochs max_steps learning_rate sequences_per_step accumulate train_only_head dropout "
+    "base out epochs max_steps learning_rate sequences_per_step accumulate trained_layers dropout "
     "fresh n_layers hidden_width ffn_width n_heads layers tensorboard wandb trackio "
     "evaluate_steps".split()
 )

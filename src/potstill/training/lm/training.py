@@ -31,7 +31,15 @@ from potstill.training.lm.masking import MaskedRows, Masking
 from potstill.training.lm.teacher import LMDistilLoss, check_teacher, with_head
 from potstill.training.recipe.lm import LMDistilRecipe, LMRecipe
 from potstill.training.recipe.student import FRESH_ONLY
-from potstill.training.run.course import Course, Score, Sitting, Training, carry_out, config_of_run
+from potstill.training.run.course import (
+    Course,
+    Score,
+    Sitting,
+    Training,
+    carry_out,
+    config_of_run,
+    train_upper_layers,
+)
 from potstill.training.run.report import Listeners
 
 _SCORED_ROWS = 512
@@ -68,8 +76,7 @@ class LMTraining(Training):
         torch.manual_seed(recipe.seed)  # before anything random is made
         first = drop_token_types(config, weights) if distils else (config, weights)
         model = start(recipe, *first)
-        if recipe.train_only_head:
-            model.encoder.requires_grad_(False)
+        train_upper_layers(model, recipe)
         with fabric.rank_zero_first():  # the others find it packed
             corpus = open_rows(recipe, tokenizer, listeners)
         marks = [corpus.fingerprint]
@@ -243,8 +250,6 @@ def start(recipe: LMRecipe, config: ModelConfig, weights: Weights) -> MaskedLM:
 
 
 def _fresh(recipe: LMRecipe, config: ModelConfig, weights: Weights) -> MaskedLM:
-    if recipe.train_only_head:
-        raise RecipeError("train_only_head would leave a fresh encoder random: drop fresh")
     model = MaskedLM(config_of_run(fresh_config(config, **recipe.shape), recipe))
     if recipe.embeddings == "base":
         table = narrow_embeddings(weights["embeddings.word.weight"], model.config.table_width)

@@ -26,6 +26,8 @@ def finishing(model: QuestionAnsweringModel, recipe: Recipe) -> Callable[[], Non
     share = recipe.base_share
     start = {n: p.detach().clone() for n, p in model.named_parameters()} if share else {}
     if recipe.adapter_rank:
+        if recipe.trained_layers is not None:
+            raise RecipeError("adapter_rank leaves the layers as they are: omit trained_layers")
         if not model.config.spec.parted:
             raise RecipeError(
                 f"adapter_rank is not for {model.config.model_type} models yet: omit it"

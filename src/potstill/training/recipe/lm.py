@@ -43,8 +43,6 @@ class LMRecipe(StudentKeys, RunRecipe):
     """Share of the tokens to predict."""
     whole_words: bool = False
     """Mask whole words rather than single pieces."""
-    train_only_head: bool = False
-    """Leave the encoder as it is: for an encoder that has lost its head."""
     embeddings: Annotated[str, OneOf(("random", "base"))] = "random"
     """Word embeddings of a fresh model: ``random``, or ``base`` for those of ``base``, reduced to
     their first principal components where the model is narrower."""

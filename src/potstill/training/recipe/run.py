@@ -45,6 +45,10 @@ class RunRecipe(Table):
     """Rate of a layer as a share of that of the layer above it, the head being above the last: with
     0.9 the lowest of twelve learns at 0.28 of ``learning_rate``, the embeddings at 0.25. With 1 all
     learn alike, with 0 only the head learns."""
+    trained_layers: Annotated[int | None, Between(0, 1e6)] = None
+    """Train only so many of the upper layers, and the head: the layers below and the embeddings
+    stay as they are, and a step takes less time. With 0 only the head learns; left out, everything
+    does."""
     warmup: Annotated[float, SHARE] = 0.06
     """Share of the steps over which the rate rises linearly from 0."""
     decay: Annotated[float, SHARE, MAY_CHANGE] = 1.0

@@ -228,3 +228,22 @@ def config_of_run(base: ModelConfig, recipe: Any) -> ModelConfig:
             f"{recipe.base}"
         )
     return base if recipe.dropout is None else base.with_dropout(recipe.dropout)
+
+
+def train_upper_layers(model: Any, recipe: Any) -> None:
+    """Has only the layers of ``model`` learn that `RunRecipe.trained_layers` says.
+
+    Raises:
+        RecipeError: there are not so many, or those below would stay random.
+    """
+    n_layers = recipe.trained_layers
+    if n_layers is None:
+        return
+    if getattr(recipe, "fresh", False):
+        raise RecipeError(
+            f"trained_layers={n_layers} would leave layers random: omit it, or omit fresh"
+        )
+    try:
+        model.encoder.train_upper(n_layers)
+    except ValueError as error:
+        raise RecipeError(f"trained_layers: {error} of the model") from None

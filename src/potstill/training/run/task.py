@@ -33,7 +33,15 @@ from potstill.runtime.torch_session import TorchSession
 from potstill.text.tokenizer import Tokenizer
 from potstill.training.recipe.prune import PruneKeys
 from potstill.training.recipe.student import FRESH_ONLY, StudentKeys
-from potstill.training.run.course import Ask, Course, Score, Sitting, Training, config_of_run
+from potstill.training.run.course import (
+    Ask,
+    Course,
+    Score,
+    Sitting,
+    Training,
+    config_of_run,
+    train_upper_layers,
+)
 from potstill.training.run.loop import Loss, Rows
 from potstill.training.run.report import nothing
 
@@ -239,6 +247,7 @@ class TaskTraining(Training):
             note(line)
         prior = None if teaching else self.prior(recipe, data)
         model, is_new = make_model(self, recipe, base, data, prior)
+        train_upper_layers(model, recipe)
         finish = self.finishing(model, recipe, new_head=is_new)
 
         def loss(module: Any, batch: dict[str, Tensor], _: float) -> Tensor:
