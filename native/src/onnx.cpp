@@ -103,7 +103,7 @@ bool each_tensor(Bytes graph, Use use) {
 
 int OnnxFile::read(const void *file, size_t size, Report &report) {
   const auto damaged = [&] {
-    return report.say(POTSTILL_BAD_FILE, "the file is truncated or no ONNX file");
+    return report.say(POTSTILL_BAD_FILE, "the file is truncated, or is not an ONNX file");
   };
   Bytes all = {(const uint8_t *)file, (const uint8_t *)file + size}, graph = {nullptr, nullptr};
   Field f;

@@ -227,7 +227,7 @@ def test_files_that_it_does_not_run(tmp_path):
     with pytest.raises(ModelError, match="runs int8 files that Potstill wrote"):
         NativeSession(floats, config, head=head)
     file.write_bytes(data[: len(data) // 2])
-    with pytest.raises(ModelError, match="truncated or no ONNX file"):
+    with pytest.raises(ModelError, match="truncated, or is not an ONNX file"):
         NativeSession(file, config, head=head)
     file.write_bytes(b"")
     with pytest.raises(ModelError, match="cannot be read"):
