@@ -51,6 +51,10 @@ def test_an_index_of_an_older_version_is_asked_with_a_word_about_it(tmp_path, mo
         "potstill: an older version has read the files of this index: run `potstill index "
         f"{tmp_path}`\n"
     )
+    questions, out = tmp_path.parent / "questions.jsonl", tmp_path.parent / "answers.jsonl"
+    questions.write_text('{"question": "Who built Paris?"}\n')
+    args = ["bulk", str(questions), str(out), "--index", str(tmp_path), "--runtime", "native"]
+    assert asked.stderr in CliRunner().invoke(main, args).stderr
     assert run(tmp_path).stdout.startswith("0 added, 1 read again for this version, 1 passage; ")
     asked = CliRunner().invoke(main, ["ask", "Who built Paris?", "--index", str(tmp_path)])
     assert asked.stderr == ""

@@ -13,6 +13,7 @@ import click
 if TYPE_CHECKING:
     from potstill.cli.sources import Sources
     from potstill.retrieval.asking import Found
+    from potstill.retrieval.index import Index
     from potstill.retrieval.store import Hit
     from potstill.runtime.qa import QAClient
 
@@ -97,19 +98,29 @@ def _progress(n: int) -> Generator[Callable[[int, int], None] | None, None, None
         yield show
 
 
+def open_index(folder: str) -> Index:
+    """Opens an index, and says so if an older version has read its files.
+
+    Raises:
+        IndexDataError: there is none, or it is damaged or of another version.
+    """
+    from potstill.retrieval.index import Index
+
+    index = Index.open(folder)
+    if index.is_outdated:
+        click.echo(
+            "potstill: an older version has read the files of this index: run `potstill index "
+            f"{folder}`",
+            err=True,
+        )
+    return index
+
+
 class _Index:
     """Documents that were read before."""
 
     def __init__(self, folder: str) -> None:
-        from potstill.retrieval.index import Index
-
-        self._index = Index.open(folder)
-        if self._index.is_outdated:
-            click.echo(
-                "potstill: an older version has read the files of this index: run `potstill index "
-                f"{folder}`",
-                err=True,
-            )
+        self._index = open_index(folder)
 
     def ask(
         self,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from potstill.cli.asked import open_index
 from potstill.cli.completing import FILE, MODEL
 from potstill.cli.options import no_answer_option, runtime_option, windows_option
 
@@ -151,6 +152,8 @@ def command(
     from potstill.scale.job import JobOptions, run_job
     from potstill.scale.predict import PredictOptions
 
+    if index is not None:
+        open_index(index)
     options = JobOptions(
         predict=PredictOptions(
             model=model,

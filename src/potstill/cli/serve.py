@@ -7,6 +7,7 @@ import signal
 
 import click
 
+from potstill.cli.asked import open_index
 from potstill.cli.completing import MODEL
 from potstill.cli.options import runtime_option
 from potstill.errors import InputError, MissingExtraError
@@ -168,6 +169,8 @@ def command(
         raise MissingExtraError(error.name or "fastapi", "serve", "potstill serve") from None
     from potstill.serving.options import Limits, ServeOptions
 
+    if index is not None:
+        open_index(index)
     given = {name: value for name, value in limits.items() if value is not None}
     options = ServeOptions(
         models=_named(models),

@@ -154,12 +154,13 @@ def check(options: PredictOptions) -> None:
 
 
 def documents_fingerprint(index: str) -> str:
-    """Changes where any document of an index does.
+    """Changes where any document of an index does, or how it was read.
 
     Raises:
         IndexDataError: there is no index, or it is damaged or of another version.
     """
     digest = hashlib.sha256()
     for record in Index.open(index).files():
-        digest.update(f"{record.name}\0{record.sha256}\n".encode("utf-8", "surrogatepass"))
+        line = f"{record.name}\0{record.sha256}\0{record.reading}\n"
+        digest.update(line.encode("utf-8", "surrogatepass"))
     return digest.hexdigest()
