@@ -94,8 +94,8 @@ def test_what_was_held_to_be_impossible_costs_much_but_not_all():
 
 
 def test_a_temperature_for_each_label():
-    found = metrics.sigmoid(np.array([[2.0, -3.0]]), np.array([2.0, 3.0]))
-    assert found[0] == pytest.approx([1 / (1 + np.exp(-1)), 1 / (1 + np.exp(1))])
+    found = metrics.sigmoid(np.array([[2.5, -4.0]]), np.array([2.0, 3.0]))
+    assert found[0] == pytest.approx([1 / (1 + np.exp(-5 / 4)), 1 / (1 + np.exp(4 / 3))])
 
 
 def test_probabilities_never_overflow():

@@ -77,3 +77,11 @@ def test_only_what_people_type_is_mended(tokenizer):
     assert mended(typed, tokenizer.encode(typed), [TEXT]) == " ".join(read)
     typed = "Who patnted the still? " + "Tell me. " * 60
     assert mended(typed, tokenizer.encode(typed), [TEXT]) == typed
+
+
+def test_a_question_of_128_tokens_is_the_longest_that_is_mended(tokenizer):
+    n = len(tokenizer.encode("Who patnted"))
+    typed = "Who patnted" + " the" * (128 - n)
+    assert mended(typed, tokenizer.encode(typed), [TEXT]).startswith("Who patented the")
+    typed += " the"
+    assert mended(typed, tokenizer.encode(typed), [TEXT]) == typed
