@@ -111,6 +111,12 @@ def test_no_positions_cost_nothing_and_give_no_nan():
     assert torch.equal(logits.grad, torch.zeros_like(logits))
 
 
+def test_positions_may_lie_in_rows():
+    student, teacher = drawn(0, 2, 3, 4), drawn(1, 2, 3, 4)
+    flat = soft_target_kl(student.flatten(0, 1), teacher.flatten(0, 1), 2.0)
+    torch.testing.assert_close(soft_target_kl(student, teacher, 2.0), flat)
+
+
 def test_one_position_is_averaged_over_one():
     logits, other = drawn(0, 1, 2, 4), drawn(1, 1, 2, 4)
     told = masked_lm_cross_entropy(logits, torch.tensor([[2, -100]]))

@@ -77,3 +77,27 @@ def test_missing_files_are_refused(tmp_path):
     (tmp_path / "config.json").write_text('{"model_type": "bert"}')
     with pytest.raises(TokenizerError, match="neither tokenizer.json nor vocab.txt"):
         potstill.AutoTokenizer.from_pretrained(tmp_path)
+
+
+def test_tokens_are_those_of_the_text_alone():
+    tokenizer = potstill.AutoTokenizer.from_pretrained("default")
+    assert tokenizer("the king won")["input_ids"][0] == tokenizer.cls_token_id
+    assert tokenizer.tokenize("the king won") == ["the", "king", "won"]
+
+
+def test_a_text_that_is_cut_keeps_a_token(tokenizer):
+    pair = ("the king won", "the game")
+    row = tokenizer(*pair, truncation="only_first", max_length=6)
+    assert len(row["input_ids"]) == 6  # three special ones, one of the first and the second whole
+    with pytest.raises(InputError, match="more than truncation 'only_first' can take"):
+        tokenizer(*pair, truncation="only_first", max_length=5)
+
+
+def test_a_sentencepiece_model_of_more_than_32_mb_is_refused_unread(tmp_path):
+    from potstill.text.sentencepiece import read_pieces
+
+    file = tmp_path / "spm.model"
+    with file.open("wb") as handle:
+        handle.truncate(2**25 + 1)
+    with pytest.raises(TokenizerError, match="it has more than 33,554,432 bytes"):
+        read_pieces(file, "DebertaV2")

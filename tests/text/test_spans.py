@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from potstill.text.spans import WindowLogits, search, search_many
+from potstill.text.spans import WindowLogits, search, search_many, start_scores
 from potstill.text.windows import split
 
 logit = st.floats(-20, 20, width=32)
@@ -224,6 +224,32 @@ def test_extreme_logits_do_not_overflow():
     start = np.array([3e4, -3e4], np.float32)
     result = search([WindowLogits(0, 0, start, start, -6e4)], null_threshold=0.0)
     assert result.spans[0].score == 1.0
+
+
+@given(questions(), widths, THRESHOLDS, st.sampled_from([0.5, 1.0, 3.0]))
+def test_the_chance_that_the_answer_begins_at_a_token(windows, width, threshold, temperature):
+    """The sum of all spans that begin there, in the one distribution of spans and null."""
+    options = {"max_answer_tokens": width, "null_threshold": threshold, "temperature": temperature}
+    found = start_scores(windows, **options)
+    spans = brute_force(windows, width)
+    worth = -math.inf if threshold is None else min(w.null for w in windows) - threshold
+    top = max([*spans.values(), worth])
+    masses = {key: math.exp((value - top) / temperature) for key, value in spans.items()}
+    total = sum(masses.values()) + (math.exp((worth - top) / temperature) if spans else 1)
+    for context, scores in found.items():
+        expected = np.zeros(len(scores))
+        for (own, start, _), mass in masses.items():
+            if own == context:
+                expected[start] += mass / total
+        np.testing.assert_allclose(scores, expected, rtol=1e-4, atol=1e-12)
+
+
+def test_nothing_to_begin_with():
+    empty = np.zeros(0, np.float32)
+    assert start_scores([]) == {}
+    assert [len(one) for one in start_scores([WindowLogits(0, 0, empty, empty)]).values()] == [0]
+    bare = WindowLogits(0, 0, np.ones(2, np.float32), np.ones(2, np.float32), 0.0, np.ones(2, bool))
+    assert start_scores([bare])[0].tolist() == [0, 0]
 
 
 def test_nothing_to_search():
