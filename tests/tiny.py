@@ -220,7 +220,7 @@ def write_unigram(
     write_json(folder / "tokenizer_config.json", {"tokenizer_class": name})
 
 
-def _field(number: int, value: bytes | int) -> bytes:
+def field(number: int, value: bytes | int) -> bytes:
     """A field of a message: a number, or bytes behind their length."""
 
     def varint(n: int) -> bytes:
@@ -243,16 +243,12 @@ def sentencepiece(
     """
     made = b""
     for text, score, type_ in pieces:
-        piece = _field(1, text.encode()) + b"\x15" + np.float32(score).tobytes()
-        made += _field(1, piece + (_field(3, type_) if type_ > 1 else b""))
-    table = _field(2, charsmap(characters)) if characters else b""
+        piece = field(1, text.encode()) + b"\x15" + np.float32(score).tobytes()
+        made += field(1, piece + (field(3, type_) if type_ > 1 else b""))
+    table = field(2, charsmap(characters)) if characters else b""
     # Beside them is what nobody needs: how it was trained, and numbers of 8 bytes.
     return (
-        made
-        + _field(2, _field(3, kind) + _field(1, b"corpus"))
-        + _field(3, table)
-        + b"\x79"
-        + bytes(8)
+        made + field(2, field(3, kind) + field(1, b"corpus")) + field(3, table) + b"\x79" + bytes(8)
     )
 
 

@@ -187,6 +187,15 @@ def test_a_class_that_says_no_more_than_the_type(tmp_path):
         assert Tokenizer.from_folder(tmp_path).encode("The queen won").ids.tolist() == expected
 
 
+def test_a_unigram_is_no_robertas(tmp_path):
+    tiny.write_model(tmp_path, "roberta", vocab_size=tiny.UNIGRAM_SIZE)
+    for file in ("vocab.json", "merges.txt", "tokenizer.json"):
+        (tmp_path / file).unlink(missing_ok=True)
+    tiny.write_unigram(tmp_path, "RobertaTokenizerFast")
+    with pytest.raises(TokenizerError, match="holds a Unigram tokenizer, and Roberta"):
+        Tokenizer.from_folder(tmp_path)
+
+
 @pytest.mark.parametrize("name", ["RobertaTokenizerFast", "PreTrainedTokenizerFast"])
 def test_a_modernbert_is_read_as_its_file_has_it(tmp_path, name):
     tiny.write_model(tmp_path, "modernbert")

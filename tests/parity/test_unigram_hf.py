@@ -171,6 +171,10 @@ WHOLE = tiny.sentencepiece(PIECES, characters={"\t": " "})
 SPOILED = {
     "empty": (b"", "no piece for what is unknown"),
     "cut": (WHOLE[:-30], "ends within a field|damaged table"),
+    "cut behind what can be left out": (
+        WHOLE + tiny.field(1, tiny.field(1, b"zz") + tiny.field(3, 1))[:-2],
+        "ends within a field",
+    ),
     "page": (b"<!DOCTYPE html><html>", "not a usable SentencePiece model"),
     "pointer": (
         b"version https://git-lfs.github.com/spec/v1\n",
