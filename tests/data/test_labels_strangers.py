@@ -303,3 +303,13 @@ def test_a_name_with_a_sign_in_it_is_a_name(tmp_path, names):
     rows = "".join(f'text,"{name}"\n' for name in names)
     (tmp_path / "a.csv").write_text("text,label\n" + rows, encoding="utf-8")
     assert load_texts(tmp_path / "a.csv").labels == tuple(sorted(names))
+
+
+def test_a_column_of_another_name_is_asked_for(tmp_path):
+    """SST-2 as it is published, without its name: ``text=sentence`` reads it."""
+    path = tmp_path / "dev.tsv"
+    path.write_text("sentence\tlabel\nGood.\t1\nBad.\t0\n")
+    with pytest.raises(DataError, match=r"no column 'text' \(it has sentence, label\).*another"):
+        load_texts(path, TextLayout())
+    found = load_texts(path, TextLayout(text="sentence"))
+    assert [one.text for one in found.examples] == ["Good.", "Bad."]

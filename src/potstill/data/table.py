@@ -236,7 +236,7 @@ def table_rows(
                 if name not in header:
                     raise DataError(
                         f"{path} has no column {name!r} (it has {shown(header)}): "
-                        + otherwise_parted(header)
+                        f"{otherwise_parted(header)}, or name another column"
                     )
             for number, row in enumerate(reader, start=1):
                 if not row:
