@@ -261,6 +261,16 @@ def test_an_open_spreadsheet_as_it_is_shown():
     assert places(document, "Coat") == ["sheet Stock, row 5"]
 
 
+@pytest.mark.parametrize("times", ["9" * 12, "9" * 5000, "\u00b2"])
+def test_cells_that_say_they_are_repeated_without_end(times):
+    cell = "<t:table-cell><p>x</p></t:table-cell>"
+    gap = f'<t:table-cell t:number-columns-repeated="{times}"/>'
+    row = f"<t:table-row>{cell}{gap}{cell}</t:table-row>"
+    table = f'<t:table xmlns:t="t" t:name="A">{row}</t:table>'
+    document = read_bytes(archive(content_xml=table), "a.ods")
+    assert document.text.startswith("x")
+
+
 def test_several_tables_of_a_sheet_have_their_own_names():
     text = "Sales\nRegion,2024,2025\nNorth,7,9\n\nShip,Length\nGannet,112\nFulmar,7\n\nTotal,119\n"
     document = read_bytes(text.encode(), "a.csv")

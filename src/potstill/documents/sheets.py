@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import posixpath
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from datetime import date, timedelta
 from typing import Any
@@ -21,6 +22,10 @@ from potstill.errors import DataError, MissingExtraError
 
 _REPEATED = 1000
 """Most times that a cell or a row which holds something is repeated."""
+_WIDEST = 16_384
+"""Columns of a sheet."""
+_LONGEST = 1_048_576
+"""Rows of a sheet."""
 _BUILT_IN = {
     1: "0", 2: "0.00", 3: "#,##0", 4: "#,##0.00", 9: "0%", 10: "0.00%", 17: "mmm-yy",
     5: '"$"#,##0', 6: '"$"#,##0', 7: '"$"#,##0.00', 8: '"$"#,##0.00',
@@ -106,7 +111,8 @@ class _Formats:
             self._paths[sheet.get("name") or ""] = path.lstrip("/")
         named = {one.get("numFmtId"): one.get("formatCode") for one in styles.iter("{*}numFmt")}
         uses = [one.get("numFmtId") or "0" for one in styles.iterfind("{*}cellXfs/{*}xf")]
-        self._codes = [named.get(one) or _BUILT_IN.get(int(one), "") for one in uses]
+        built_in = {str(number): code for number, code in _BUILT_IN.items()}
+        self._codes = [named.get(one) or built_in.get(one, "") for one in uses]
 
     def of(self, sheet: str) -> Mapping[tuple[int, int], str]:
         """Codes by row and column, from 0, of the cells that have one."""
@@ -127,7 +133,14 @@ class _Formats:
                     row.clear()
                     while row.getprevious() is not None:
                         del row.getparent()[0]
-        except (etree.XMLSyntaxError, ValueError, zipfile.BadZipFile, OSError):
+        except (
+            etree.XMLSyntaxError,
+            ValueError,
+            zipfile.BadZipFile,
+            zlib.error,
+            OSError,
+            EOFError,
+        ):
             return {}  # calamine says what is wrong with it
         return codes
 
@@ -175,7 +188,8 @@ def _open_rows(table: Any) -> Iterator[list[str]]:
                 continue
             text, times = _open_cell(cell), _times(cell, "number-columns-repeated")
             if text:
-                cells += [""] * empty + [text] * min(times, _REPEATED)
+                cells += [""] * min(empty, _WIDEST - len(cells)) + [text] * min(times, _REPEATED)
+                del cells[_WIDEST:]
                 empty = 0
             else:
                 empty += times
@@ -183,14 +197,14 @@ def _open_rows(table: Any) -> Iterator[list[str]]:
         if not cells:  # as a rule the rest of the sheet
             waiting += times
             continue
-        yield from ([] for _ in range(min(waiting, 1_048_576)))
+        yield from ([] for _ in range(min(waiting, _LONGEST)))
         waiting = 0
         yield from (cells for _ in range(min(times, _REPEATED)))
 
 
 def _times(element: Any, attribute: str) -> int:
     text = next((value for key, value in element.items() if key.endswith("}" + attribute)), "1")
-    return int(text) if text.isdigit() else 1
+    return int(text) if text.isdecimal() and len(text) < 10 else 1
 
 
 def _open_cell(cell: Any) -> str:
