@@ -30,6 +30,7 @@ FLAGS = (
 ).split()
 """No contraction: the same bits everywhere (docs/decisions/0022)."""
 AVX512 = "-mavx2 -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni"
+REFERENCE = "kernel_reference.cpp"
 KERNELS = {
     "x86_64": {
         "kernel_avx2.cpp": "-mavx2",
@@ -42,7 +43,8 @@ KERNELS = {
         "kernel_dotprod.cpp": "-march=armv8.2-a+dotprod",
         "kernel_i8mm.cpp": "-march=armv8.2-a+dotprod+i8mm",
     },
-    "wasm32": {"kernel_wasm.cpp": ""},
+    # A page downloads the reference too, and never waits for it.
+    "wasm32": {"kernel_wasm.cpp": "", REFERENCE: "-Oz"},
 }
 """Architecture → the kernels for it beside the reference, and the flags of each."""
 WASM = ("-msimd128", "-DPOTSTILL_NO_THREADS")
@@ -174,9 +176,8 @@ def _sign(out: Path, machine: str) -> None:
 
 
 def _sources(machine: str) -> list[Path]:
-    others = {name for kernels in KERNELS.values() for name in kernels} - set(
-        KERNELS.get(machine, ())
-    )
+    others = {name for kernels in KERNELS.values() for name in kernels}
+    others -= {REFERENCE, *KERNELS.get(machine, ())}
     return [file for file in sorted((HERE / "src").glob("*.cpp")) if file.name not in others]
 
 

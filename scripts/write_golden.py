@@ -35,6 +35,7 @@ MODELS = (
     ("tagging", "distilbert", {"activation": "relu", "layer_heads": (1, 2), "layer_ffn": (20, 7)}),
     ("choice", "electra", {"hidden_width": 80, "n_heads": 4}),
     ("mlm", "bert", {"hidden_width": 64, "n_heads": 1, "n_layers": 1}),
+    ("qa", "mpnet", {"n_layers": 1}),
 )
 LENGTHS = (1, 2, 15, 16, 17, 33, 60)
 

@@ -289,11 +289,14 @@ void attend(const int16_t *queries, const float *query_scale, int rows, const He
       split_queries(queries + from * q_stride + h * heads.padded, q_stride, n, heads.padded, a.queries);
       IN_MEMORY;
       score(a, keys, s.tokens, chunks);
-      float inverse[16];
-      for (int r = 0; r < n; r++) {
-        const float factor = (query_scale[(from + r) * heads.n + h] * s.key_scale[h]) * unit;
-        inverse[r] = 1.0f / (float)share_digits(a.scores + r * a.row, s.tokens, factor);
-      }
+      float factor[16], inverse[16];
+      for (int r = 0; r < n; r++)
+        factor[r] = (query_scale[(from + r) * heads.n + h] * s.key_scale[h]) * unit;
+      if (s.distances)
+        add_distances((int32_t *)a.scores, a.row / 4, s.tokens, n,
+                      s.distances + h * s.distances_stride - from, factor);
+      for (int r = 0; r < n; r++)
+        inverse[r] = 1.0f / (float)share_digits(a.scores + r * a.row, s.tokens, factor[r]);
       IN_MEMORY;  // stamp
       for (int c = 0; c < heads.padded; c += 32)
         mix(a, values + (size_t)c * s.blocks * 32, s.tokens, n, s.value_scale + h * heads.width + c, inverse,

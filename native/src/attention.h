@@ -6,9 +6,6 @@
 
 namespace {
 
-// Shares of attention are 2^-t, t in 2048 steps for each halving: 2048 · log2(e), over √width.
-constexpr float SHARE_UNIT = 2954.639443740597f;
-
 void round_queries(const float *x, const Heads &heads, int16_t *q, float *scale) {
   for (int h = 0; h < heads.n; h++, x += heads.width, q += heads.padded) {
     Floats most = floats(TINY);
@@ -26,6 +23,17 @@ void maxima(const float *x, size_t stride, int rows, int width, float *largest) 
   for (int r = 0; r < rows; r++, x += stride)
     for (int i = 0; i < width; i += LANES)
       store(largest + i, max(load(largest + i), abs(load(x + i))));
+}
+
+// Scores of queries side by side → what they and distances make of shares, in their steps: factors are then 1.
+__attribute__((noinline)) void add_distances(int32_t *scores, size_t stride, int n, int rows, const float *distances, float *factor) {
+  for (int r = 0; r < rows; r++, scores += stride, distances--) {
+    for (int i = 0; i < n; i += LANES) {
+      const Floats x = to_floats(load(scores + i)) * floats(factor[r]) + load(distances + i);
+      store(scores + i, to_ints(min(max(x, floats(-1e9f)), floats(1e9f))));  // differences fit int32
+    }
+    factor[r] = 1.0f;
+  }
 }
 
 #if !defined(POTSTILL_ATTEND)
@@ -148,7 +156,7 @@ size_t attend_scratch(int blocks, int) {
 }
 
 template <int ROWS>
-INLINE void attend_rows(const int16_t *q, const float *query_scale, const Heads &heads, int h,
+INLINE void attend_rows(const int16_t *q, const float *query_scale, int first, const Heads &heads, int h,
                         const Sequence &s, void *scratch, float *out, size_t stride) {
   const size_t n_keys = (size_t)(s.blocks + 1) * 16, q_stride = (size_t)heads.n * heads.padded;
   int32_t *scores = (int32_t *)scratch;
@@ -159,10 +167,12 @@ INLINE void attend_rows(const int16_t *q, const float *query_scale, const Heads 
   for (; b + 2 <= s.blocks; b += 2) score<ROWS, 2>(q, q_stride, heads, keys, b, scores, n_keys);
   if (b < s.blocks) score<ROWS, 1>(q, q_stride, heads, keys, b, scores, n_keys);
   const float unit = SHARE_UNIT / __builtin_sqrtf((float)heads.width);
-  float inverse[ROWS];
+  float factor[ROWS], inverse[ROWS];
+  for (int r = 0; r < ROWS; r++) factor[r] = (query_scale[r * heads.n] * s.key_scale[h]) * unit;
+  if (s.distances)
+    add_distances(scores, n_keys, s.tokens, ROWS, s.distances + h * s.distances_stride - first, factor);
   for (int r = 0; r < ROWS; r++) {
-    const float factor = (query_scale[r * heads.n] * s.key_scale[h]) * unit;
-    inverse[r] = 1.0f / (float)shares(scores + r * n_keys, s.tokens, factor, p + r * n_keys);
+    inverse[r] = 1.0f / (float)shares(scores + r * n_keys, s.tokens, factor[r], p + r * n_keys);
   }
   const int pairs = s.blocks * 8;
   int c = 0;
@@ -180,8 +190,8 @@ void attend(const int16_t *queries, const float *query_scale, int rows, const He
   for (int h = 0; h < heads.n; h++) {
     int r = 0;
 #define SOME(some)                                                                                  \
-  attend_rows<some>(queries + r * q_stride + h * heads.padded, query_scale + r * heads.n + h, heads, \
-                 h, s, scratch, out + r * stride + h * heads.width, stride);                      \
+  attend_rows<some>(queries + r * q_stride + h * heads.padded, query_scale + r * heads.n + h, r, heads, \
+                    h, s, scratch, out + r * stride + h * heads.width, stride);                         \
   r += some
     while (rows - r >= 8) { SOME(8); }
     if (rows - r >= 4) { SOME(4); }

@@ -133,7 +133,7 @@ class Group {
                     int part, bool last);
   void head(uint32_t from, uint32_t to);
   void pooled_head(uint32_t from, uint32_t to);
-  Sequence sequence(const Layer &layer, const Row &row, int part) const;
+  Sequence sequence(const Layer &layer, const Row &row, int part, uint32_t first = 0) const;
   Rounded rounded(uint32_t token) const { return {q_ + token * q_stride_, q_stride_, q_scale_ + token, 128}; }
   // A part's queries start where they do in every layer: another part may be one layer further on.
   int16_t *queries(const Heads &heads, uint32_t token, uint32_t from) const {
@@ -339,12 +339,14 @@ void Group::project(const Layer &layer, uint32_t from, uint32_t to, int part) {
                       largest + i_ * columns);
 }
 
-// Where a row's keys and values are, with the scales that `part` has worked out.
-Sequence Group::sequence(const Layer &layer, const Row &row, int part) const {
+// Where a row's keys and values are, with the scales that `part` has worked out, for queries from its
+// token `first` on.
+Sequence Group::sequence(const Layer &layer, const Row &row, int part, uint32_t first) const {
   const size_t at = row.packed * 16 * (size_t)(layer.heads.n * layer.heads.padded);
   const float *scales = scratch_[part].scales + (row.number - first_) * scales_stride();
   return {(int)row.tokens, (int)blocks_of(row.tokens), (int16_t *)(keys_ + at * m_.kernel->key_bytes),
-          values_ + at, scales, scales + widest_};
+          values_ + at, scales, scales + widest_,
+          m_.distances ? m_.distances + (m_.longest() - 1 - (int)first) : nullptr, m_.distances_stride};
 }
 
 void Group::pack(const Layer &layer, uint32_t from, uint32_t to, int part) {
@@ -396,7 +398,7 @@ void Group::attend(const Layer &layer, uint32_t from, uint32_t to, int part, boo
     const uint32_t to_row = first_only ? i_ : begin;
     m_.kernel->attend(queries(heads, begin, from), query_scale(heads, begin, from),
                       first_only ? 1 : (int)(end - begin), heads,
-                      sequence(layer, row, part), scratch_[part].attention,
+                      sequence(layer, row, part, begin - row.token), scratch_[part].attention,
                       context_ + to_row * context_stride_, context_stride_);
   }
 }

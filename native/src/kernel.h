@@ -58,6 +58,9 @@ struct Heads {
   int all() const { return n * width; }
 };
 
+// Shares of attention are 2^-t, t in 2048 steps for each halving: 2048 · log2(e).
+constexpr float SHARE_UNIT = 2954.639443740597f;
+
 // One sequence in attention: keys and values packed, `scale` and `value_scale` of this sequence.
 struct Sequence {
   int tokens;
@@ -66,6 +69,10 @@ struct Sequence {
   int16_t *values;
   const float *key_scale;    // [heads]
   const float *value_scale;  // [heads · width]
+  // What scores get for how far each key is from the first query, of each head, in steps of a share; a
+  // query further on begins one further left. Null where distances count for nothing (all but MPNet).
+  const float *distances;
+  size_t distances_stride;
 };
 
 struct Kernel {

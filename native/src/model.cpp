@@ -9,6 +9,7 @@ constexpr int64_t MOST_WIDTH = 1 << 15;
 constexpr int64_t MOST_ROWS = 1 << 24;
 constexpr int MOST_LAYERS = 256;
 constexpr int PAIR_LIMIT = 128;
+constexpr int DISTANCES = 32;
 
 // Takes the parameters of one model out of its file.
 class Reader {
@@ -222,6 +223,33 @@ void read_embeddings(Reader &r, potstill_model &m) {
   }
 }
 
+// The row of MPNet's table (T5's) for a distance, positive to the right: those of fewer than 8 tokens have
+// one each, longer ones share the rest.
+int bucket(int distance) {
+  constexpr int FROM[] = {8, 12, 16, 23, 32, 46, 64, 91};
+  const int away = distance < 0 ? -distance : distance;
+  int found = away < 8 ? away : 7;
+  for (const int from : FROM) found += away >= from;
+  return found + (distance > 0 ? DISTANCES / 2 : 0);
+}
+
+void read_distances(Reader &r, potstill_model &m) {
+  const Tensor *table = r.tensor("embeddings.distance", "weight", Type::FLOAT, 2, DISTANCES, -1);
+  const int longest = m.longest();
+  if (!table || longest < 1) return;
+  m.distance_heads = r.extent("embeddings.distance", "weight", Type::FLOAT, 2, DISTANCES);
+  m.distances_stride = (size_t)padded(2 * longest + PAD);  // whole registers are read of the last
+  m.distances = r.take<float>((uint64_t)m.distance_heads * m.distances_stride);
+  for (int h = 0; h < m.distance_heads && r.ok(); h++)
+    for (int i = 0; i < 2 * longest - 1; i++) {
+      float x;
+      memcpy(&x, table->data + (size_t)(bucket(i - (longest - 1)) * m.distance_heads + h) * 4, 4);
+      m.distances[h * m.distances_stride + i] = x * SHARE_UNIT;
+    }
+  if (r.ok())
+    r.finite(m.distances, m.distance_heads * m.distances_stride, "embeddings.distance.weight");
+}
+
 void read_layer(Reader &r, potstill_model &m, int i, Report &report) {
   Layer &layer = m.layers[i];
   char names[8][48];
@@ -236,6 +264,11 @@ void read_layer(Reader &r, potstill_model &m, int i, Report &report) {
   if (width % head_width) {
     r.fail(report.say(POTSTILL_BAD_FILE, "%s is %d wide, which is not a multiple of its heads' width %d",
                       names[0], width, head_width));
+    return;
+  }
+  if (m.distances && width / head_width != m.distance_heads) {
+    r.fail(report.say(POTSTILL_BAD_FILE, "%s has %d heads, and embeddings.distance %d", names[0],
+                      width / head_width, m.distance_heads));
     return;
   }
   const int unit = m.kernel->head_unit;
@@ -304,9 +337,8 @@ int potstill_model::open(const void *file, size_t size, const potstill_config &g
   Reader r(onnx, *this, report);
   if (!onnx.is_ours() || !r.has("embeddings.word", "weight.int8"))
     return report.say(POTSTILL_UNFIT, "the engine runs int8 files that Potstill wrote, not this one");
-  if (r.has("embeddings.distance", "weight"))
-    return report.say(POTSTILL_UNFIT, "the engine knows no attention by distance (MPNet)");
   read_embeddings(r, *this);
+  if (r.has("embeddings.distance", "weight")) read_distances(r, *this);
   char first[48];
   do {
     snprintf(first, sizeof first, "layers.%d.attention.query", n_layers);

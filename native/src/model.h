@@ -34,6 +34,10 @@ struct potstill_model {
   float *types = nullptr;      // [n_types][padded word_width]
   float *positions = nullptr;  // [n_positions][padded word_width]
   Norm embedding_norm;
+  // [heads][distances_stride]: of keys from the furthest left of a query to the furthest right.
+  float *distances = nullptr;
+  size_t distances_stride = 0;
+  int distance_heads = 0;
   bool projects = false;
   Linear projection;
 

@@ -33,7 +33,7 @@ def cases():
         yield config, model, lengths, ids, types if has_types else None, wanted
 
 
-@pytest.mark.parametrize("number", range(5))
+@pytest.mark.parametrize("number", range(6))
 def test_bits_of_the_golden_file(number):
     library = native_session._library()
     config, model, lengths, ids, types, wanted = list(cases())[number]

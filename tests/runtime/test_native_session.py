@@ -8,6 +8,7 @@ import threading
 import numpy as np
 import onnx
 import pytest
+from onnx import numpy_helper
 
 import tiny
 from potstill import QAClient
@@ -36,6 +37,9 @@ MODELS = {
     "roberta mlm": ("mlm", "roberta", {"activation": "gelu_new"}),
     "relu": ("classification", "bert", {"activation": "relu"}),
     "wide": ("qa", "bert", {"hidden_width": 132, "n_heads": 2, "ffn_width": 70, "n_layers": 1}),
+    "mpnet": ("qa", "mpnet", {}),
+    "mpnet mlm": ("mlm", "mpnet", {}),
+    "mpnet classification": ("classification", "mpnet", {"max_positions": 300}),
     "narrow heads": ("qa", "bert", {"hidden_width": 36, "n_heads": 9}),
     "pruned": ("tagging", "bert", {"layer_heads": (1, 2), "layer_ffn": (20, 7)}),
 }
@@ -282,8 +286,19 @@ def test_an_installation_without_the_engine(tmp_path, monkeypatch):
 
 
 def test_an_encoder_that_it_does_not_know(tmp_path):
-    config = tiny.config("mpnet")
+    config = tiny.config("albert")
     graph = build_graph(config, tiny.weights(config), int8_storage(config))
     (tmp_path / "m.onnx").write_bytes(graph.SerializeToString())
-    with pytest.raises(ModelError, match="knows no attention by distance"):
+    with pytest.raises(ModelError, match="the engine runs no albert models"):
+        NativeSession(tmp_path / "m.onnx", config, head="qa")
+
+
+def test_a_table_of_distances_of_other_heads(tmp_path):
+    config = tiny.config("mpnet")
+    weights = tiny.weights(config)
+    graph = build_graph(config, weights, int8_storage(config))
+    table = next(t for t in graph.graph.initializer if t.name == "embeddings.distance.weight")
+    table.CopyFrom(numpy_helper.from_array(np.zeros((32, 4), np.float32), table.name))
+    (tmp_path / "m.onnx").write_bytes(graph.SerializeToString())
+    with pytest.raises(ModelError, match="attention.query has 2 heads, and embeddings.distance 4"):
         NativeSession(tmp_path / "m.onnx", config, head="qa")

@@ -12,6 +12,7 @@ from tokenizers import models, pre_tokenizers, trainers
 import tiny
 from potstill.data.qa import load_qa
 from potstill.errors import CheckpointError, OutputError, RecipeError, WeightsError
+from potstill.export.bundle import export_bundle
 from potstill.models.qa import QuestionAnsweringModel
 from potstill.text.tokenizer import Tokenizer
 from potstill.training.qa import teaching as module
@@ -392,3 +393,19 @@ def test_a_teacher_reads_as_its_run_computes(teacher, train):
             spread = float(np.ptp(a.start_logits))
             assert np.abs(a.start_logits - b.start_logits).max() < 0.1 * spread
             assert np.abs(a.end_logits - b.end_logits).max() < 0.1 * float(np.ptp(a.end_logits))
+
+
+def test_an_int8_teacher_is_read_as_it_is(teacher, train, tmp_path):
+    """Whatever the run computes in, and as its floats nearly."""
+    examples = load_qa(train).examples[:8]
+    export_bundle(teacher, tmp_path / "int8", ["int8"])
+    options = {"seq_len": 64, "stride": 16, "threads": 2}
+    floats = Teacher(str(teacher), **options)
+    exact, short = (Teacher(str(tmp_path / "int8"), bf16=bf16, **options) for bf16 in (False, True))
+    assert exact.facts() == short.facts() != floats.facts()
+    said = [one.read(examples) for one in (exact, short, floats)]
+    for int8, same, near in zip(*said, strict=True):
+        for a, b, c in zip(int8, same, near, strict=True):
+            assert np.array_equal(a.start_logits, b.start_logits)
+            assert np.abs(a.start_logits - c.start_logits).max() < 0.2 * np.ptp(c.start_logits)
+            assert np.abs(a.end_logits - c.end_logits).max() < 0.2 * np.ptp(c.end_logits)

@@ -23,7 +23,9 @@ from potstill.bundle.weights import read_weights
 from potstill.data.labels import places, some
 from potstill.errors import ModelError, RecipeError
 from potstill.models.pretrained import Pretrained
-from potstill.runtime.session import Logits, OnnxSession, Session
+from potstill.runtime.machine import usable_cores
+from potstill.runtime.runtimes import Layout, Runnable, open_usual
+from potstill.runtime.session import Logits, Session
 from potstill.runtime.torch_session import TorchSession
 from potstill.text.tokenizer import Tokenizer
 from potstill.text.windows import Batch
@@ -177,7 +179,8 @@ class TaskTeacher:
     def open(self) -> Session:
         """Loads its weights."""
         if self._device == "cpu":
-            return OnnxSession(self._file, threads=self._threads or None, outputs=LOGITS)
+            model = Runnable(folder=self.folder, file=self._file, head=self._task.head)
+            return open_usual(model, Layout(1, self._threads or usable_cores()))[1]
         read_weights(self.folder, self.config, head=self._task.head)  # it must have one
         model, _ = self._task.model_class.from_folder(self.folder, self.config)
         return TorchSession(model.to(self._device), outputs=LOGITS)
