@@ -12,6 +12,7 @@ from potstill.data.negatives import (
     mine_negatives,
     other_articles,
     swap_names,
+    turn_words,
 )
 from potstill.data.normal import normalize_answer
 from potstill.data.pairs import cloze, load_pairs, other_paragraphs
@@ -184,6 +185,26 @@ def test_a_year_gives_way_to_a_year():
         example("b", "Who lost?", "Carolina lost 40 games in 1991.", "Carolina"),
     ]
     assert [e.question for e in swap_names(examples, None, seed=0)] == ["Who won in 1991?"]
+
+
+def test_a_word_is_turned_into_its_opposite():
+    own = "The largest town of the north, Leeds, is older than York. New York is later still."
+    examples = [
+        example("a", "How large is the largest and older town of the North?", own, "Leeds"),
+        example("b", "Which town is the oldest?", own, "Leeds"),
+        example(
+            "c", "Which town lies in the north, and not in the south?", own + " South.", "Leeds"
+        ),
+    ]
+    found = all_of(turn_words, examples, seed=0)
+    assert [e.id for e in found] == ["a~turn1", "a~turn2"]
+    assert all(e.is_impossible and not e.answers and e.context == own for e in found)
+    assert found[0].question == "How large is the smallest and older town of the North?"
+    assert found[1].question in [
+        f"How large is the largest and {word} town of the North?" for word in ("younger", "newer")
+    ]
+    with pytest.raises(InputError, match="words with an opposite"):
+        turn_words(examples[1:], None, seed=0)
 
 
 def test_negatives_may_use_the_paragraphs_of_other_examples():

@@ -1,6 +1,7 @@
 """Whole distillations on tiny models: what students learn, and going on after a stop."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,12 +11,14 @@ import torch
 from tokenizers import models, pre_tokenizers, trainers
 
 import tiny
+from potstill.bundle.atomic import write_json
 from potstill.data.qa import load_qa
 from potstill.errors import CheckpointError, OutputError, RecipeError, WeightsError
 from potstill.export.bundle import export_bundle
 from potstill.models.qa import QuestionAnsweringModel
 from potstill.text.tokenizer import Tokenizer
 from potstill.training.qa import teaching as module
+from potstill.training.qa.soft_labels import label_rows
 from potstill.training.qa.teacher_cache import TeacherCache
 from potstill.training.qa.teachers import Teacher
 from potstill.training.qa.transfer import Transfer
@@ -274,6 +277,31 @@ def test_held_out_contexts_calibrate_the_student(recipe, tmp_path):
     assert manifest["no_answer"] is True
     assert manifest["calibration"]["temperature"] > 0
     assert manifest["null_threshold"] == manifest["calibration"]["null_threshold"]
+
+
+@pytest.mark.parametrize("alpha_ce", [0.5, 0.0])
+def test_gold_goes_before_a_teacher_that_finds_an_answer_in_none(
+    recipe, teacher, tmp_path, monkeypatch, alpha_ce
+):
+    """Unless only teachers are listened to."""
+    knows = tmp_path / "teacher"
+    shutil.copytree(teacher, knows)
+    write_json(knows / "potstill.json", {"format_version": 1, "no_answer": True})
+    seen = []
+
+    def watched(into, wanted, examples, *rest):
+        label_rows(into, wanted, examples, *rest)
+        none = np.array([examples[i].is_impossible for i in into.rows.example])
+        seen.append((into, none))
+
+    monkeypatch.setattr(module, "label_rows", watched)
+    start(recipe(tmp_path / "run", teacher=str(knows), negatives=0.9, alpha_ce=alpha_ce))
+    into, none = seen[-1]
+    firsts = into.rows.bounds[:-1]
+    pieces = [np.split(side, firsts[1:]) for side in (into.start, into.end)]
+    says = np.array([not (a.argmax() or b.argmax()) for a, b in zip(*pieces, strict=True)])
+    assert none.any() and not none.all() and not says[none].all()
+    assert into.has_teacher.tolist() == (~none | says | (not alpha_ce)).tolist()
 
 
 WRONG = {

@@ -18,6 +18,7 @@ import numpy.typing as npt
 from potstill.data.cloze import names, sentences
 from potstill.data.nearest import Nearest
 from potstill.data.normal import normalize_answer
+from potstill.data.opposites import contraries
 from potstill.data.pairs import _HARDEST, _articles, _asked_of, _in_turns, _shuffled
 from potstill.records import QAExample
 
@@ -140,6 +141,33 @@ def swap_names(
     return _in_turns([ask(example) for example in asked], n, "other names")
 
 
+def turn_words(
+    examples: Sequence[QAExample],
+    n: int | None,
+    *,
+    seed: int,
+    among: Iterable[QAExample] = (),
+) -> list[QAExample]:
+    """Turns a word of questions into its opposite: the smallest, where the largest is told.
+
+    See `contraries` for which words. Arguments and errors are those of `mine_negatives` (``among``
+    is not looked at); ids are ``{id}~turn1``, ``{id}~turn2``, …
+
+    Source:
+        Rajpurkar, Jia and Liang, 2018 (see `swap_names`), table 2: antonyms are as frequent as
+        entity swaps.
+    """
+
+    def ask(example: QAExample) -> Iterator[QAExample]:
+        turned = contraries(example.question, example.context, seed=f"{seed} {example.id}")
+        for k, question in enumerate(turned, start=1):
+            asked = _unanswerable(example, example.context, f"turn{k}")
+            yield replace(asked, question=question)
+
+    asked = [example for example in _shuffled(examples, seed) if example.answers]
+    return _in_turns([ask(example) for example in asked], n, "words with an opposite")
+
+
 def other_articles(
     examples: Sequence[QAExample],
     n: int | None,
@@ -176,9 +204,10 @@ NEGATIVES = {
     "articles": other_articles,
     "sentences": cut_sentences,
     "names": swap_names,
+    "opposites": turn_words,
 }
 """Ways to make a question unanswerable: by a paragraph of the same or another article, by less of
-its own, or by another name in the question."""
+its own, or by another name or the opposite word in the question."""
 
 
 class _Article:

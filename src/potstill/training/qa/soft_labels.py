@@ -82,6 +82,8 @@ class Labelling:
     """Weight of each teacher; they sum to 1."""
     whole_rows: bool = False
     """Position by position over whole rows, instead of over the characters of the context."""
+    gold_first: bool = True
+    """Whether a teacher is not heard where by the data there is no answer and it finds one."""
 
 
 def label_rows(
@@ -127,6 +129,8 @@ def label_rows(
             ):
                 pair = ours[example.context], contexts[example.context]
                 _add(into, int(row), example, pair, teacher, cache[example], weight, how)
+            if how.gold_first and example.is_impossible:
+                into.has_teacher[row] = _says_null(into, int(row))
     progress(len(todo), len(todo))
 
 
@@ -160,6 +164,11 @@ def _add(
     into.end[first] += half(weight * targets.null_end)
     into.start[at : at + stop - start] += (weight * targets.start).astype(half)
     into.end[at : at + stop - start] += (weight * targets.end).astype(half)
+
+
+def _says_null(rows: DistilRows, row: int) -> bool:
+    first, last = int(rows.rows.bounds[row]), int(rows.rows.bounds[row + 1])
+    return not (rows.start[first:last].argmax() or rows.end[first:last].argmax())
 
 
 def _same_window(rows: QARows, row: int, outputs: Outputs) -> WindowOutput | None:

@@ -133,6 +133,7 @@ class QATeaching:
             temperature=recipe.temperature,
             mixture=recipe.mixture,
             whole_rows=not recipe.mask_positions,
+            gold_first=bool(recipe.alpha_ce),
         )
         aligning = partial(stage, "aligning")
         label_rows(rows, wanted, data.train, base.tokenizer, self._teachers, how, aligning)

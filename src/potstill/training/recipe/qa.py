@@ -41,7 +41,7 @@ class Recipe(TaskRecipe):
     negatives_from: str | tuple[str, ...] = "paragraphs"
     """How they are made, in equal parts: another of the article's ``paragraphs``, the best one of
     other ``articles``, the own one without the ``sentences`` that answer, or with other ``names``
-    and figures in the question."""
+    and figures, or words turned into their ``opposites``, in the question."""
     noise: Annotated[float, SHARE] = 0.0
     """Share of the training questions that are asked as people type them: without their mark, in
     lower case, in capitals, with a typo; or of a paragraph with a sentence of chatter beside it, or
