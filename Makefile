@@ -47,6 +47,11 @@ $(DEV)/.ready: pyproject.toml constraints.txt
 	$(DEV)/bin/python -m pip install -q $(PIP_ARGS) -c constraints.txt -e ".[train,test,lint,docs]"
 	@touch $@
 
+# What that install loads, once it is there: built again where native/ changed, as after a pull.
+ENGINE := $(wildcard src/potstill/runtime/engine/*potstill.*)
+$(ENGINE): $(shell find native/build.py native/include native/src -type f) | $(DEV)/.ready
+	$(DEV)/bin/python native/build.py $@
+
 ASK := $(DEMO)/bin/potstill ask
 
 demo: $(DEMO)/.ready
@@ -85,7 +90,7 @@ test-js:
 	@if $(NODE_20); then $(MAKE) $(JS)/node_modules/.ready && cd $(JS) && npm test; \
 	else echo "SKIPPED: the tests of $(JS) need Node 20 or newer, and there is none" >&2; fi
 
-test: $(DEV)/.ready test-js
+test: $(DEV)/.ready $(ENGINE) test-js
 	$(DEV)/bin/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 # The npm package in a page of each bundler: what they need is installed for them alone.

@@ -41,6 +41,12 @@ TOLERANCE = {"fp32": 1e-4, "fp16": 0.02, "int8": 0.35, "uint8": 0.35}
 
 A wrong graph is off by about the whole range; random ids, which these are, are harder on int8 than
 text. How much quality int8 costs is for the gate to say, not for this."""
+_TURNED = 0.01
+"""Share of a head's logits by token that may be off by more where integers are multiplied.
+
+A large model that was trained hard is of two minds about some places of random ids, and rounding
+decides between them: MPNet taught on half of SQuAD turned over at the first token of one row of
+seven, and kept all but 0.5 of its F1 on text."""
 _REPLAY = {"fp32": 1e-3, "fp16": 0.05, "int8": 0.1, "uint8": 1e-3}
 """The same for a replay: rounding differs a little from one processor to the next."""
 
@@ -143,15 +149,18 @@ def compare(
     Raises:
         ExportError: it is more than the precision explains.
     """
-    off = [_difference(said, reference.logits[i], b, reference.head) for i, b, said in found]
-    largest = float(np.max(off))  # keeps a nan, which max() need not
+    off = np.concatenate(
+        [_differences(said, reference.logits[i], b, reference.head) for i, b, said in found]
+    )
+    turned = _TURNED if precision == "int8" and HEADS[reference.head].by_token else 0.0
+    differs = float(np.quantile(off, 1 - turned))  # a nan stays one
     allowed = TOLERANCE[precision] * reference.scale
-    if not largest <= allowed:
+    if not differs <= allowed:
         raise ExportError(
-            f"{name} is wrong: a logit differs from the reference by {largest:.3g}, "
+            f"{name} is wrong: a logit differs from the reference by {differs:.3g}, "
             f"{precision} explains {allowed:.3g} at most"
         )
-    return largest
+    return float(np.max(off))
 
 
 def _answers(
@@ -229,7 +238,7 @@ def _replay(file: Path, record: FileRecord, config: ModelConfig, head: HeadName)
     for opened in runtime.sessions:
         for _, _, said in _answers(opened(file, head), config, first_only=True):
             now = tuple(logits[..., : _kept(head)] for logits in said)
-            largest = float(np.maximum(largest, _difference(now, before, batch, head)))
+            largest = float(np.maximum(largest, _differences(now, before, batch, head).max()))
             if not largest <= _REPLAY[precision] * scale:
                 raise ExportError(
                     f"{file} answers differently here: a logit is off by {largest:.3g} from what "
@@ -248,12 +257,14 @@ def _seen(logits: NDArray[Any], batch: Batch, head: HeadName) -> NDArray[Any]:
     return logits[batch.attention_mask == 1] if HEADS[head].by_token else logits
 
 
-def _difference(one: Logits, other: Logits, batch: Batch, head: HeadName) -> float:
-    off = [
-        np.abs(_seen(a, batch, head) - _seen(b, batch, head)).max()
-        for a, b in zip(one, other, strict=True)
-    ]
-    return float(np.max(off))
+def _differences(one: Logits, other: Logits, batch: Batch, head: HeadName) -> NDArray[Any]:
+    """|Δ| of every logit that counts."""
+    return np.concatenate(
+        [
+            np.abs(_seen(a, batch, head) - _seen(b, batch, head)).ravel()
+            for a, b in zip(one, other, strict=True)
+        ]
+    )
 
 
 def _range(logits: Logits, batch: Batch, head: HeadName) -> float:
